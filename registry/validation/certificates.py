@@ -1,0 +1,75 @@
+"""The certificate's own settings: lifetimes, keys and the subject."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from . import Described, InvalidInput, known_keys, whole_number
+
+
+class Key(NamedTuple):
+    """A kind of private key, in the words of pulumi-tls."""
+
+    algorithm: str
+    ecdsa_curve: str | None = None
+    rsa_bits: int | None = None
+
+
+KEYS = {
+    "P-256": Key("ECDSA", ecdsa_curve="P256"),
+    "P-384": Key("ECDSA", ecdsa_curve="P384"),
+    "RSA-2048": Key("RSA", rsa_bits=2048),
+    "RSA-3072": Key("RSA", rsa_bits=3072),
+    "RSA-4096": Key("RSA", rsa_bits=4096),
+}
+"""Keys that Docker, containerd, podman, OpenSSL and Apple's clients all take; hence no P-224 and no Ed25519."""
+
+SUBJECT_LENGTHS = {
+    "country": 2,
+    "province": 128,
+    "locality": 128,
+    "organization": 64,
+    "organizational_unit": 64,
+}
+"""Fields of the subject beside the common name, and their upper bounds (RFC 5280, appendix A.1)."""
+
+LONGEST_DAYS = 397
+"""Browsers, and Go and Apple's clients on macOS, refuse a server's certificate that lasts longer."""
+
+
+def certificate_key(value: str) -> str:
+    """The kind of both private keys, one of `KEYS`."""
+    if not isinstance(value, str) or value not in KEYS:
+        raise InvalidInput("certificate_key", f"one of {', '.join(KEYS)}", value, "P-256 is right unless you know why")
+    return value
+
+
+def certificate_subject(value: Mapping[str, str]) -> Mapping[str, str]:
+    """Fields of the subject beside the common name, which is the hostname."""
+    if not isinstance(value, Mapping):
+        raise InvalidInput("certificate_subject", "a map", value, "for example {country: FR, locality: Nice}")
+    known_keys([f"certificate_subject.{key}" for key in value], [f"certificate_subject.{k}" for k in SUBJECT_LENGTHS])
+    for field, given in value.items():
+        key, longest = f"certificate_subject.{field}", SUBJECT_LENGTHS[field]
+        if not isinstance(given, str) or not 0 < len(given) <= longest or not given.isprintable():
+            raise InvalidInput(key, f"1 to {longest} printable characters", given, "or leave it out")
+    country = value.get("country", "FR")
+    if not (len(country) == 2 and country.isascii() and country.isalpha() and country.isupper()):
+        raise InvalidInput("certificate_subject.country", "two capital letters (ISO 3166)", country, "for example 'FR'")
+    return value
+
+
+def certificate_days(value: int) -> int:
+    """Lifetime of the server's certificate."""
+    return whole_number("certificate_days", value, 1, LONGEST_DAYS, "days", "the guide uses 356")
+
+
+def renew_before_days(value: int) -> int:
+    """Length of the window before the end in which the next `pulumi up` renews the certificate."""
+    return whole_number("renew_before_days", value, 0, LONGEST_DAYS - 1, "days", "30 gives you a month of notice")
+
+
+def renewal_window(renew_before_days: int, certificate_days: int) -> None:
+    """A window as long as the life of the certificate would renew it at every `pulumi up`."""
+    if renew_before_days >= certificate_days:
+        got = Described(f"{renew_before_days} of {certificate_days} days")
+        raise InvalidInput("renew_before_days", "less than `certificate_days`", got, "for example 30 of 356")

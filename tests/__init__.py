@@ -1,0 +1,1 @@
+"""Tests: test_*.py offline and instant, e2e/ on the embedded cluster."""

@@ -1,0 +1,239 @@
+"""The graph: what the component creates, wired to what, with which options."""
+
+from typing import Any
+
+import bcrypt
+import pulumi
+import pytest
+
+from registry import PrivateRegistry, PrivateRegistryArgs
+from registry.validation import InvalidInput
+from tests.conftest import Deploy, Engine
+
+GUIDE = PrivateRegistryArgs(
+    external_ips=["192.168.56.10"],
+    certificate_subject={
+        "country": "FR",
+        "province": "Alpes Maritimes",
+        "locality": "Nice",
+        "organization": "SINGLETON",
+        "organizational_unit": "R&D",
+    },
+)
+
+
+@pytest.fixture
+def outputs(deploy: Deploy) -> dict[str, Any]:
+    return deploy(lambda: PrivateRegistry("registry", GUIDE))
+
+
+@pytest.mark.usefixtures("outputs")
+class TestTheGuide:
+    def test_each_step_is_a_resource(self, engine: Engine) -> None:
+        kinds = [each.type.rpartition(":")[2] for each in engine.registered if not each.type.startswith("private")]
+        assert sorted(kinds) == [
+            *["CertRequest", "LocallySignedCert", "Namespace", "NodePatch", "PersistentVolume"],
+            *["PersistentVolumeClaim", "Pod", "PrivateKey", "PrivateKey", "RandomPassword", "RandomPassword"],
+            *["RandomString", "Secret", "Secret", "Secret", "SelfSignedCert", "Service"],
+        ]
+
+    def test_the_certificate_covers_every_way_in(self, engine: Engine) -> None:
+        request = engine.one("CertRequest").inputs
+        assert request["subject"] == {
+            "commonName": "docker-registry",
+            "country": "FR",
+            "province": "Alpes Maritimes",
+            "locality": "Nice",
+            "organization": "SINGLETON",
+            "organizationalUnit": "R&D",
+        }
+        in_cluster = "docker-registry.docker-registry"
+        names = ["docker-registry", in_cluster, f"{in_cluster}.svc", f"{in_cluster}.svc.cluster.local"]
+        assert request["dnsNames"] == names
+        assert request["ipAddresses"] == ["192.168.56.10"]
+
+    def test_the_leaf_lasts_356_days_and_its_authority_outlasts_every_leaf(self, engine: Engine) -> None:
+        leaf, authority = engine.one("LocallySignedCert").inputs, engine.one("SelfSignedCert").inputs
+        assert leaf["validityPeriodHours"] == 356 * 24
+        assert leaf["earlyRenewalHours"] == 30 * 24
+        assert authority["earlyRenewalHours"] > leaf["validityPeriodHours"]
+        assert authority["isCaCertificate"] is True
+
+    def test_an_elliptic_key_does_not_claim_to_encipher(self, engine: Engine) -> None:
+        assert engine.one("LocallySignedCert").inputs["allowedUses"] == ["digital_signature", "server_auth"]
+
+    def test_the_secrets_bear_the_guides_names(self, engine: Engine) -> None:
+        certificate, users = engine.named("registry-tls-secret").inputs, engine.named("registry-auth-secret").inputs
+        assert certificate["metadata"]["name"] == "cert-secret"
+        assert certificate["type"] == "kubernetes.io/tls"
+        assert users["metadata"]["name"] == "auth-secret"
+        assert list(unwrap(users["stringData"])) == ["registry.password"]
+
+    def test_the_generated_password_opens_the_htpasswd_line(self, engine: Engine, outputs: dict[str, Any]) -> None:
+        line = unwrap(engine.named("registry-auth-secret").inputs["stringData"])["registry.password"]
+        name, hashed = line.strip().split(":")
+        assert name == outputs["username"] == "centos"
+        assert bcrypt.checkpw(outputs["password"].encode(), hashed.encode())
+        assert hashed.startswith("$2b$05$"), "a generated password needs no costly hash"
+
+    def test_the_claim_comes_before_the_volume_that_names_it(self, engine: Engine) -> None:
+        claim, volume = engine.one("PersistentVolumeClaim").inputs, engine.one("PersistentVolume").inputs
+        assert "volumeName" not in claim["spec"], "it would bind at the controller's resync only, 10 s later"
+        assert volume["spec"]["claimRef"]["uid"] == "uid of registry-data-claim"
+        assert volume["spec"]["storageClassName"] == claim["spec"]["storageClassName"] == "docker-registry"
+        assert claim["spec"]["resources"] == {"requests": {"storage": "2Gi"}}
+        assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+
+    def test_the_images_outlive_the_stack(self, engine: Engine) -> None:
+        volume = engine.one("PersistentVolume")
+        assert volume.inputs["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
+        assert volume.inputs["spec"]["hostPath"]["path"] == "/var/lib/docker-registry/repository"
+        assert volume.request.deletedWith.endswith("::registry-namespace"), "alone it would wait for its claim for ever"
+
+    def test_the_pod_is_pinned_to_the_labelled_node_in_spite_of_its_taint(self, engine: Engine) -> None:
+        spec = unwrap(engine.one("Pod").inputs["spec"])
+        label = engine.one("NodePatch").inputs["metadata"]
+        assert label["labels"] == spec["nodeSelector"] == {"run-docker-registry": "true"}
+        assert label["name"] == "k8s-master"
+        tolerated = {each["key"]: each["effect"] for each in spec["tolerations"]}
+        assert tolerated["node-role.kubernetes.io/control-plane"] == "NoSchedule"
+        assert tolerated["node.kubernetes.io/unreachable"] == "NoExecute"
+
+    def test_the_pod_mounts_everything_but_the_images_read_only(self, engine: Engine) -> None:
+        (container,) = unwrap(engine.one("Pod").inputs["spec"])["containers"]
+        mounts = {each["mountPath"]: each.get("readOnly", False) for each in container["volumeMounts"]}
+        assert mounts == {"/var/lib/registry": False, "/certs": True, "/auth": True, "/etc/distribution": True}
+        assert not any("subPath" in each for each in container["volumeMounts"]), "new users would not be seen"
+
+    def test_the_pod_may_do_nothing_but_serve(self, engine: Engine) -> None:
+        spec = unwrap(engine.one("Pod").inputs["spec"])
+        (container,) = spec["containers"]
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        }
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert spec["automountServiceAccountToken"] is False
+        assert spec["enableServiceLinks"] is False, "variables of a Service would be read as settings"
+
+    def test_no_variable_of_the_pod_holds_a_secret(self, engine: Engine) -> None:
+        (container,) = unwrap(engine.one("Pod").inputs["spec"])["containers"]
+        assert all(set(each) == {"name", "value"} and "generated" not in each["value"] for each in container["env"])
+        configuration = unwrap(engine.named("registry-workload-configuration").inputs["stringData"])["config.yml"]
+        assert "secret: generated by registry-workload-http-secret" in configuration
+
+    def test_what_is_read_once_replaces_the_pod(self, engine: Engine) -> None:
+        options = engine.one("Pod").request
+        assert options.deleteBeforeReplace, "one node, one claim: there is room for one"
+        assert options.HasField("replacement_trigger")
+
+    def test_no_one_waits_for_the_services_endpoints(self, engine: Engine) -> None:
+        service = engine.one("Service").inputs
+        assert service["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}
+        assert service["spec"]["externalIPs"] == ["192.168.56.10"]
+        assert service["spec"]["selector"] == engine.one("Pod").inputs["metadata"]["labels"]
+
+    def test_outputs_tell_where_and_how_to_log_in(self, outputs: dict[str, Any]) -> None:
+        assert outputs == {
+            "endpoint": "docker-registry:5000",
+            "ca_pem": "-----BEGIN CERTIFICATE-----\nregistry-tls-ca\n-----END CERTIFICATE-----\n",
+            "username": "centos",
+            "password": "generated by registry-auth-password",
+            "namespace": "docker-registry",
+        }
+
+
+def test_a_chosen_password_is_hashed_at_a_cost_that_slows_guessing_down(deploy: Deploy, engine: Engine) -> None:
+    deploy(lambda: PrivateRegistry("registry", {"password": pulumi.Output.secret("correct horse")}))
+    line = unwrap(engine.named("registry-auth-secret").inputs["stringData"])["registry.password"]
+    assert "$2b$10$" in line
+    assert bcrypt.checkpw(b"correct horse", line.strip().split(":")[1].encode())
+
+
+def test_the_password_stays_secret_all_the_way(deploy: Deploy, engine: Engine) -> None:
+    deploy(lambda: PrivateRegistry("registry", {"password": "correct horse"}))
+    assert is_secret(engine.named("registry-auth-secret").inputs["stringData"])
+    assert "correct horse" not in str([each.inputs for each in engine.registered])
+
+
+def test_the_guides_rsa_key_works(deploy: Deploy, engine: Engine) -> None:
+    deploy(lambda: PrivateRegistry("registry", {"certificate_key": "RSA-4096"}))
+    keys = [each.inputs for each in engine.registered if each.type.endswith("PrivateKey")]
+    assert [(key["algorithm"], key["rsaBits"]) for key in keys] == [("RSA", 4096)] * 2
+    assert "key_encipherment" in engine.one("LocallySignedCert").inputs["allowedUses"]
+
+
+@pytest.mark.parametrize(("user", "level"), [(0, "baseline"), (65532, "restricted")])
+def test_the_namespace_enforces_the_strictest_level_that_runs(
+    deploy: Deploy, engine: Engine, user: int, level: str
+) -> None:
+    deploy(lambda: PrivateRegistry("registry", {"run_as_user": user}))
+    assert engine.one("Namespace").inputs["metadata"]["labels"] == {"pod-security.kubernetes.io/enforce": level}
+    assert unwrap(engine.one("Pod").inputs["spec"])["securityContext"]["runAsNonRoot"] is (user != 0)
+
+
+def test_two_registries_in_one_program_share_no_name(deploy: Deploy, engine: Engine) -> None:
+    def program() -> PrivateRegistry:
+        PrivateRegistry("first", {"namespace": "first", "storage_path": "/srv/first", "port": 5001})
+        return PrivateRegistry("second", {"namespace": "second", "storage_path": "/srv/second", "port": 5002})
+
+    deploy(program)
+    names = [(each.type, each.name) for each in engine.registered]
+    assert len(names) == len(set(names))
+    objects = [
+        (each.type, each.inputs["metadata"].get("namespace"), each.inputs["metadata"]["name"])
+        for each in engine.registered
+        if "name" in each.inputs.get("metadata", {}) and not each.type.endswith("NodePatch")
+    ]
+    assert len(objects) == len(set(objects))
+
+
+@pytest.mark.parametrize(
+    ("key", "moved"),
+    [("storage_path", "/srv/elsewhere"), ("storage_size", "4Gi"), ("node", "k8s-worker")],
+)
+def test_what_would_replace_the_volume_is_refused(deploy: Deploy, engine: Engine, key: str, moved: str) -> None:
+    in_place = {"storage_path": "/srv/here", "storage_size": "2Gi", "node": "k8s-master"}
+    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [in_place["node"]]}]}
+    spec = {
+        "hostPath": {"path": in_place["storage_path"]},
+        "capacity": {"storage": in_place["storage_size"]},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [term]}},
+    }
+    engine.live["registry-data-volume"] = {"spec": spec}
+    args: Any = in_place | {key: moved}
+    with pytest.raises(InvalidInput, match=f"`{key}` must be '{in_place[key]}' as long as the images lie there"):
+        deploy(lambda: PrivateRegistry("registry", args))
+
+
+def test_a_renamed_namespace_is_refused(deploy: Deploy, engine: Engine) -> None:
+    engine.live["registry-namespace"] = {"metadata": {"name": "docker-registry", "uid": "1"}}
+    with pytest.raises(InvalidInput, match="`namespace` must be 'docker-registry' as long as the stack lives"):
+        deploy(lambda: PrivateRegistry("registry", {"namespace": "renamed"}))
+
+
+@pytest.mark.parametrize(
+    ("args", "warning"),
+    [
+        ({"image": "registry:2.7"}, "CVE-2026-41888"),
+        ({"password": pulumi.Output.secret("centos")}, "easily guessed"),
+    ],
+)
+def test_the_guides_weak_values_are_taken_with_a_warning(
+    deploy: Deploy, args: Any, warning: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    deploy(lambda: PrivateRegistry("registry", args))
+    assert warning in caplog.text
+
+
+SECRET_MARK = "4dabf18193072939515e22adb298388d"
+
+
+def is_secret(value: Any) -> bool:
+    return isinstance(value, dict) and SECRET_MARK in value
+
+
+def unwrap(value: Any) -> Any:
+    """A registered input without its secret wrapping."""
+    return value["value"] if isinstance(value, dict) and SECRET_MARK in value else value

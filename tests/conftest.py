@@ -9,7 +9,7 @@ import pulumi
 import pytest
 from pulumi.runtime import mocks, rpc
 
-# A refused value fails every output behind it; asyncio would log each at exit, after the test has asserted on the first.
+# A refused value fails every output behind it, and asyncio would log each one at exit, though a test expected it.
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)
 
 PEM = "-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n"

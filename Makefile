@@ -1,0 +1,55 @@
+# The verbs, for people and for CI alike. `make` alone lists them.
+.DEFAULT_GOAL := help
+.PHONY: help up down status wipe test lint types unit e2e bench clean
+
+PYTHON ?= python3
+BIN := venv/bin
+
+help: ## List the verbs
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: venv ## Engine, two-node Kubernetes, registry, verified: from nothing to `docker push`
+	@$(BIN)/python -m dev up
+
+down: venv ## Stop the embedded cluster and leave the machine as it was; images stay in .dev
+	@$(BIN)/python -m dev down
+
+status: venv ## Say what of the embedded cluster runs
+	@$(BIN)/python -m dev status
+
+wipe: venv ## Down, and delete the images and the state too
+	@$(BIN)/python -m dev down --wipe
+
+test: lint types unit e2e ## Everything that CI runs, in its order
+	@echo "lint, types, unit and e2e: all passed"
+
+lint: venv ## ruff: format and rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: venv ## mypy, strict
+	$(BIN)/mypy
+
+unit: venv ## Offline tests, seconds
+	$(BIN)/pytest
+
+e2e: venv ## On an embedded cluster of its own: real engine, real Kubernetes, real Docker engine; needs root
+	$(BIN)/pytest -m e2e tests/e2e
+
+bench: venv ## Measure the ratios of the README; writes bench/results
+	@$(BIN)/python -m bench
+
+clean: ## Delete the virtual environment and the caches of the tools
+	rm -rf venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# Stamped when whole, so that an interrupted installation is made anew.
+venv: venv/.installed
+venv/.installed: requirements.txt requirements-dev.txt registry/requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed, $(PYTHON) is older: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip' 2> /dev/null \
+		|| { echo "$(PYTHON) cannot make virtual environments: apt-get install python3-venv" >&2; exit 2; }
+	@echo "  … Python packages into venv, a minute the first time"
+	@$(PYTHON) -m venv venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,147 @@
+"""Image archives written by hand: one layer over a busybox, with no registry, no Docker and no network.
+
+An archive is an OCI layout and a `docker save` at once, so that both `ctr images import` and `docker load` read it.
+"""
+
+import hashlib
+import io
+import json
+import platform
+import subprocess
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dev import cache
+
+MAKER = "1"
+"""Changes whenever this module makes another archive from the same programs."""
+
+ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+DATE = "2026-01-01T00:00:00Z"
+OCI = "application/vnd.oci.image"
+
+
+@dataclass(frozen=True)
+class Image:
+    """What an image consists of: programs and texts by their paths, beside a busybox."""
+
+    reference: str
+    busybox: Path
+    programs: Mapping[str, Path] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Names the archive: another program, another archive."""
+        used = (self.busybox, *self.programs.values())
+        recipe = json.dumps(
+            [MAKER, self.reference, dict(self.texts), dict(self.config)]
+            + [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in used],
+            sort_keys=True,
+        )
+        return f"{self.reference.rpartition('/')[2].replace(':', '-')}-{_sha256(recipe.encode())[:12]}"
+
+
+def archive(image: Image, folder: Path) -> Path:
+    """The file of `image` below `folder`, made if it is not there yet."""
+    return cache.folder(folder / image.key, partial(_fill, image)) / "image.tar"
+
+
+def _fill(image: Image, folder: Path) -> None:
+    layer = folder / "layer.tar"
+    with tarfile.open(layer, "w") as tar:
+        _write_layer(image, tar)
+    with layer.open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    with tarfile.open(folder / "image.tar", "w") as tar:
+        tar.add(layer, f"blobs/sha256/{digest}", filter=_ownerless)
+        for name, content_of in _metadata(image, digest, layer.stat().st_size).items():
+            _add(tar, name, content_of)
+    layer.unlink()
+
+
+def _write_layer(image: Image, tar: tarfile.TarFile) -> None:
+    for name, mode in {"bin": 0o755, "etc": 0o755, "tmp": 0o1777, "var": 0o755}.items():
+        directory = tarfile.TarInfo(name)
+        directory.type, directory.mode = tarfile.DIRTYPE, mode
+        tar.addfile(directory)
+    tar.add(image.busybox, "bin/busybox", filter=_ownerless)
+    listed = subprocess.run([image.busybox, "--list"], check=True, capture_output=True, text=True).stdout.split()
+    for applet in sorted({*listed} - {"busybox"}):
+        link = tarfile.TarInfo(f"bin/{applet}")
+        link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+        tar.addfile(link)
+    _add(tar, "etc/passwd", b"root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
+    _add(tar, "etc/group", b"root:x:0:\nnogroup:x:65534:\n")
+    for path, program in image.programs.items():
+        tar.add(program, path.lstrip("/"), filter=_ownerless)
+    for path, text in image.texts.items():
+        _add(tar, path.lstrip("/"), text.encode(), 0o755 if text.startswith("#!") else 0o644)
+
+
+def _metadata(image: Image, layer: str, size: int) -> dict[str, bytes]:
+    """The files that describe the one `layer`: the OCI layout's, and the manifest.json of `docker save`."""
+    environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", *image.config.get("Env", [])]
+    config = _json(
+        {
+            "architecture": ARCHITECTURE,
+            "os": "linux",
+            "created": DATE,
+            "config": {**image.config, "Env": environment},
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer}"]},
+            "history": [{"created": DATE, "created_by": "dev/cluster/images.py"}],
+        }
+    )
+    manifest = _json(
+        {
+            "schemaVersion": 2,
+            "mediaType": f"{OCI}.manifest.v1+json",
+            "config": _descriptor("config.v1+json", _sha256(config), len(config)),
+            "layers": [_descriptor("layer.v1.tar", layer, size)],
+        }
+    )
+    names = {"org.opencontainers.image.ref.name": image.reference, "io.containerd.image.name": image.reference}
+    index = {**_descriptor("manifest.v1+json", _sha256(manifest), len(manifest)), "annotations": names}
+    saved = {
+        "Config": f"blobs/sha256/{_sha256(config)}",
+        "RepoTags": [image.reference],
+        "Layers": [f"blobs/sha256/{layer}"],
+    }
+    return {
+        f"blobs/sha256/{_sha256(config)}": config,
+        f"blobs/sha256/{_sha256(manifest)}": manifest,
+        "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
+        "index.json": _json({"schemaVersion": 2, "manifests": [index]}),
+        "manifest.json": _json([saved]),
+    }
+
+
+def _descriptor(kind: str, digest: str, size: int) -> dict[str, Any]:
+    return {"mediaType": f"{OCI}.{kind}", "digest": f"sha256:{digest}", "size": size}
+
+
+def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(content), mode
+    tar.addfile(entry, io.BytesIO(content))
+
+
+def _ownerless(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Without what differs from one machine to the next."""
+    entry.uid = entry.gid = entry.mtime = 0
+    entry.uname = entry.gname = ""
+    entry.mode = 0o755
+    return entry
+
+
+def _json(content: Sequence[Any] | Mapping[str, Any]) -> bytes:
+    return json.dumps(content).encode()
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

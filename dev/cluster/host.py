@@ -1,0 +1,126 @@
+"""A host: a network, mount and uts namespace that look to a program like a machine of its own.
+
+In it /etc is the machine's with the host's changes on top, /var lies under the state folder and /run is empty, so that
+every daemon keeps its stock paths and no file of the machine changes. Processes, users and devices are the machine's.
+"""
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dev.cluster.network import NAMESPACES
+from dev.cluster.plan import HOSTS, NODES, VOLUMES, Host, Plan
+
+HIDDEN = ("/etc", "/run", "/var")
+"""What a host has another version of: nothing that it needs may lie there."""
+
+TUNABLES = {
+    "vm/overcommit_memory": "1",
+    "vm/panic_on_oom": "0",
+    "kernel/panic": "10",
+    "kernel/panic_on_oops": "1",
+    "kernel/keys/root_maxkeys": "1000000",
+    "kernel/keys/root_maxbytes": "25000000",
+}
+"""What the kubelet sets for the whole machine. A host shows it these values in files, and the machine keeps its own."""
+
+FURNISH = """
+umount --all --types nsfs  # copies of other namespaces' names would keep those alive
+hostname "$HOST"
+mkdir "$NAMESPACES/cgroup"
+mount --rbind /sys/fs/cgroup "$NAMESPACES/cgroup"
+mount -t sysfs sysfs /sys  # this network's links in /sys/class/net; no AppArmor for dockerd to load a profile into
+mount --move "$NAMESPACES/cgroup" /sys/fs/cgroup
+mount -t overlay -o "lowerdir=/etc,upperdir=$DISK/overlay/upper,workdir=$DISK/overlay/work" overlay /etc
+for volume in $VOLUMES; do
+    mkdir -p "$volume"
+    mount --bind "$DISK$volume" "$volume"
+done
+mount -t tmpfs -o mode=755 tmpfs /run
+mkdir /run/lock /run/netns /run/tunables
+for tunable in $TUNABLES; do
+    key=${tunable%=*} file=/run/tunables/$(echo "${tunable%=*}" | tr / .)
+    echo "${tunable#*=}" > "$file"
+    mount --bind "$file" "/proc/sys/$key"
+done
+echo "$FORWARD" > /proc/sys/net/ipv4/ip_forward
+mount --make-rshared /  # the kubelet mounts volumes for containers to see
+touch "$NAMESPACES/ready"
+"""
+
+
+def create(plan: Plan, host: Host) -> None:
+    """Make the namespaces of `host` from nothing, on the disk that it may already have."""
+    _format(plan, host)
+    folder = plan.namespaces(host)
+    folder.mkdir()
+    for kind in ("mnt", "uts"):
+        (folder / kind).touch()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOST": host.name,
+        "NAMESPACES": str(folder),
+        "DISK": str(plan.disk(host)),
+        "VOLUMES": " ".join(VOLUMES),
+        "TUNABLES": " ".join(f"{key}={value}" for key, value in TUNABLES.items()),
+        "FORWARD": str(int(host in NODES)),
+    }
+    subprocess.run(
+        [
+            *("nsenter", f"--net={NAMESPACES / plan.netns(host)}"),
+            *("unshare", f"--mount={folder / 'mnt'}", f"--uts={folder / 'uts'}", "--propagation=private"),
+            *("sh", "-ec", FURNISH),
+        ],
+        env=environment, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+
+
+def exists(plan: Plan, host: Host) -> bool:
+    """Whether `host` is furnished: a killed `create` has not come this far."""
+    return (plan.namespaces(host) / "ready").exists()
+
+
+def command(
+    plan: Plan, host: Host, argv: Sequence[str | Path], environment: Mapping[str, str], folder: str | None = None
+) -> list[str]:
+    """`argv` with what makes it run on `host`, in the working directory `folder`, else in this one."""
+    namespaces = plan.namespaces(host)
+    return [
+        *("nsenter", f"--net={NAMESPACES / plan.netns(host)}"),
+        *(f"--mount={namespaces / 'mnt'}", f"--uts={namespaces / 'uts'}"),
+        # nsenter would keep the working directory of the outer mount namespace, which is another /var there.
+        *("env", f"--chdir={folder or os.getcwd()}", *(f"{key}={value}" for key, value in environment.items())),
+        *map(str, argv),
+    ]
+
+
+def run(
+    plan: Plan,
+    host: Host,
+    argv: Sequence[str | Path],
+    environment: Mapping[str, str],
+    check: bool = True,
+    **options: Any,
+) -> subprocess.CompletedProcess[Any]:
+    """Run `argv` on `host`; `options` are those of `subprocess.run`."""
+    folder = options.pop("cwd", None)
+    return subprocess.run(command(plan, host, argv, environment, folder), check=check, **options)
+
+
+def _format(plan: Plan, host: Host) -> None:
+    """Lay out the disk of `host` unless it is there already."""
+    disk = plan.disk(host)
+    for folder in (*VOLUMES, "/var/cache", "/var/lib", "/var/log", "/var/spool", "/overlay/work"):
+        (disk / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    (disk / "var/tmp").mkdir(mode=0o1777, exist_ok=True)
+    etc = disk / "overlay/upper"
+    etc.mkdir(exist_ok=True)
+    (etc / "hostname").write_text(f"{host.name}\n")
+    (etc / "resolv.conf").write_text("# no name server: names are in /etc/hosts\n")
+    if not (etc / "hosts").exists():
+        (etc / "hosts").write_text("127.0.0.1 localhost\n" + "".join(f"{h.address} {h.name}\n" for h in HOSTS))
+    for link, target in (("run", "/run"), ("lock", "/run/lock")):
+        if not (disk / "var" / link).is_symlink():
+            (disk / "var" / link).symlink_to(Path(target))

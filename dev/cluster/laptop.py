@@ -1,0 +1,54 @@
+"""The laptop: a Docker engine on a host of its own, with its own certs.d, for a real `docker login`, push and pull.
+
+It has no bridge and no NAT: containers run with `--network host` or `none`.
+"""
+
+from http.client import HTTPConnection, HTTPException
+from socket import AF_UNIX, socket
+
+from dev.cluster.plan import LAPTOP, Plan
+from dev.cluster.process import Daemon
+
+
+CONTAINERD = """\
+version = 2
+oom_score = 0
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+"""
+
+
+def containerd() -> Daemon:
+    """The engine's runtime, a daemon of its own as Debian has it: one that dockerd starts dies and is missed with it."""
+    return Daemon(LAPTOP, "containerd", ("containerd",), {"/etc/containerd/config.toml": CONTAINERD})
+
+
+def dockerd(plan: Plan) -> Daemon:
+    argv = (
+        "dockerd",
+        "--containerd=/run/containerd/containerd.sock",
+        f"--host=unix://{plan.docker_socket}",
+        "--host=unix:///run/docker.sock",
+        "--pidfile=",  # after a kill -9 it would take its own remains for another dockerd
+        "--bridge=none",
+        "--iptables=false",
+        "--ip-forward=false",
+        "--exec-opt=native.cgroupdriver=cgroupfs",
+        f"--cgroup-parent={plan.cgroup(LAPTOP)}/docker",
+        "--oom-score-adjust=0",
+        "--shutdown-timeout=2",
+    )
+    return Daemon(LAPTOP, "dockerd", argv)
+
+
+def dockerd_answers(plan: Plan) -> bool:
+    connection = HTTPConnection("docker")
+    connection.sock = socket(AF_UNIX)
+    try:
+        connection.sock.settimeout(5)
+        connection.sock.connect(str(plan.docker_socket))
+        connection.request("GET", "/_ping")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()

@@ -1,0 +1,17 @@
+// Command pulumi-resource-tls is the Pulumi provider; schema.json is what pulumi-tfgen-tls wrote before the build.
+package main
+
+import (
+	"context"
+	_ "embed"
+
+	"github.com/pulumi/pulumi-terraform-bridge/v3/pkg/pf/tfbridge"
+	"private-registry/toolchain/providers/tls"
+)
+
+//go:embed schema.json
+var schema []byte
+
+func main() {
+	tfbridge.Main(context.Background(), "tls", tls.Provider(), tfbridge.ProviderMetadata{PackageSchema: schema})
+}

@@ -1,0 +1,142 @@
+"""The table of what is built: read it as the list of programs, their versions and how `go build` makes each.
+
+The versions of the Pulumi programs are those of the installed wheels (`engine.py` checks it), because the engine
+asks for the exact plugin that a wheel names: the pins of requirements.txt, go.mod and this table move together.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev.toolchain import prepare
+from dev.toolchain.golang import Go
+
+MODULES = Path(__file__).with_name("modules")
+
+KUBERNETES = "1.36.3"
+PULUMI = "3.259.0"
+LANGUAGE_PYTHON = "3.201.0"
+"""The newest language host that is published as a Go module; it serves newer engines."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program: `go build PACKAGE` in `modules/MODULE`, stamped with its version when it is linked."""
+
+    name: str
+    version: str
+    module: str
+    package: str
+    stamps: tuple[str, ...]
+    """Go string variables and their values: `-X` of the linker."""
+    tags: str = ""
+    also: tuple[str, ...] = ()
+    """Other names it is called by: symbolic links beside it."""
+    generator: str = ""
+    """A package that is built first, into the copy of the module that is built, for `prepare` to run."""
+    prepare: Callable[[Go, Path, str], None] | None = None
+    """Writes the files that PACKAGE embeds, given that copy and the version."""
+    scripts: tuple[str, ...] = ()
+    """Files of the Pulumi SDK's module that it wants beside itself."""
+
+    @property
+    def sources(self) -> Path:
+        return MODULES / self.module
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        return (*filter(None, [self.generator]), self.package)
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """What selects and compiles the packages: the same for `go list` and `go build`."""
+        return ("-trimpath", *(("-tags", self.tags) if self.tags else ()))
+
+    @property
+    def ldflags(self) -> str:
+        return " ".join(["-s -w", *(f"-X {stamp}" for stamp in self.stamps)])
+
+
+PROGRAMS = {
+    program.name: program
+    for program in (
+        Program(
+            name="kube",
+            version=KUBERNETES,
+            module="kube",
+            package=".",
+            stamps=(
+                f"k8s.io/component-base/version.gitVersion=v{KUBERNETES}",
+                "k8s.io/component-base/version.gitMajor=1",
+                "k8s.io/component-base/version.gitMinor=36",
+                f"k8s.io/client-go/pkg/version.gitVersion=v{KUBERNETES}",
+            ),
+            also=(
+                "etcd",
+                "kube-apiserver",
+                "kube-controller-manager",
+                "kube-scheduler",
+                "kube-proxy",
+                "kubelet",
+                "kubectl",
+            ),
+        ),
+        Program(
+            name="registry",
+            version="3.1.2",
+            module="registry",
+            package="github.com/distribution/distribution/v3/cmd/registry",
+            stamps=("github.com/distribution/distribution/v3/version.version=v3.1.2",),
+        ),
+        Program(
+            name="registry-2.7",
+            version="2.7.1",
+            module="registry-2.7",
+            package=".",
+            stamps=("github.com/docker/distribution/version.Version=v2.7.1",),
+        ),
+        Program(
+            name="pulumi",
+            version=PULUMI,
+            module="pulumi",
+            package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+            stamps=(f"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{PULUMI}",),
+            tags="osusergo,grpcnotrace",
+        ),
+        Program(
+            name="pulumi-language-python",
+            version=LANGUAGE_PYTHON,
+            module="language-python",
+            package="github.com/pulumi/pulumi/sdk/python/cmd/pulumi-language-python/v3",
+            stamps=(f"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{LANGUAGE_PYTHON}",),
+            tags="osusergo,grpcnotrace",
+            scripts=("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python"),
+        ),
+        Program(
+            name="pulumi-resource-random",
+            version="4.21.4",
+            module="providers",
+            package="./cmd/pulumi-resource-random",
+            stamps=("private-registry/toolchain/providers/random.Version=4.21.4",),
+            generator="./cmd/pulumi-tfgen-random",
+            prepare=prepare.random,
+        ),
+        Program(
+            name="pulumi-resource-tls",
+            version="5.6.2",
+            module="providers",
+            package="./cmd/pulumi-resource-tls",
+            stamps=("private-registry/toolchain/providers/tls.Version=5.6.2",),
+            generator="./cmd/pulumi-tfgen-tls",
+            prepare=prepare.tls,
+        ),
+        Program(
+            name="pulumi-resource-kubernetes",
+            version="4.29.0",
+            module="provider-kubernetes",
+            package=".",
+            stamps=("github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version.Version=4.29.0",),
+            prepare=prepare.kubernetes,
+        ),
+    )
+}

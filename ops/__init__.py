@@ -1,0 +1,4 @@
+"""What a person does with a registry that runs: `python -m ops verify` and `python -m ops recover`.
+
+Both work on any stack of the program, whichever cluster it is on; nothing here needs the embedded one.
+"""

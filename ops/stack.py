@@ -1,0 +1,71 @@
+"""What the stack says about its registry: the outputs of the program, read through `pulumi stack output`.
+
+The password passes through a pipe into memory. It is neither printed nor written, and no `repr` shows it.
+"""
+
+import json
+import subprocess
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+PROJECT = Path(__file__).parents[1]
+"""The folder of Pulumi.yaml: commands work from wherever they are called."""
+
+TIMEOUT = 60
+"""Seconds for one command of the engine: its backend may be far away."""
+
+
+class Refusal(Exception):
+    """A command cannot do its work. The text is one line: what is in the way, and what to do about it."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the program exports."""
+
+    endpoint: str
+    ca_pem: str
+    username: str
+    password: str = field(repr=False)
+    namespace: str
+
+    @property
+    def host(self) -> str:
+        """The name that clients type, without the port."""
+        return self.endpoint.rpartition(":")[0]
+
+    @property
+    def port(self) -> int:
+        """The port that clients type."""
+        return int(self.endpoint.rpartition(":")[2])
+
+
+def read_outputs(stack: str) -> Outputs:
+    """The outputs of `stack` as they were after its last `pulumi up`."""
+    known = json.loads(pulumi("stack", "output", "--json", "--show-secrets", "--stack", stack))
+    missing = [output.name for output in fields(Outputs) if output.name not in known]
+    if missing:
+        raise Refusal(f"stack {stack!r} has no output {missing[0]!r}: bring it up with `pulumi up --stack {stack}`")
+    return Outputs(**{output.name: known[output.name] for output in fields(Outputs)})
+
+
+def pulumi(*command: str, given: str = "") -> str:
+    """What a command of the engine prints; `given` goes to its standard input. It never asks back."""
+    said = " ".join(["pulumi", *command[:2]])
+    argv = ["pulumi", "--non-interactive", *command]
+    try:
+        done = subprocess.run(argv, cwd=PROJECT, input=given, capture_output=True, text=True, timeout=TIMEOUT)
+    except FileNotFoundError:
+        raise Refusal('no `pulumi` on PATH: install it, or `eval "$(python -m dev env)"` for the built one') from None
+    except subprocess.TimeoutExpired:
+        raise Refusal(f"`{said}` gave no answer in {TIMEOUT} s: is its backend reachable?") from None
+    if done.returncode != 0:
+        raise Refusal(f"`{said}` failed, {_reason(done.stderr)}: see `pulumi stack ls --all`")
+    return done.stdout
+
+
+def _reason(stderr: str) -> str:
+    """The engine's own error, one line of it."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return (errors or lines or ["without a word"])[-1]

@@ -1,0 +1,155 @@
+"""A lab: an embedded cluster of its own, isolated, so that it leaves alone whatever is up on this machine.
+
+Its registry is brought up once by the command that a person types, and every test finds it up and leaves it up.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dev.cluster import Cluster
+from dev.toolchain.engine import provide
+from dev.workplace import PROJECT, STATE, Workplace, workplace
+
+NAME = "e2e"
+UP = (sys.executable, "/tmp/team/lead/devnorec.py", "up", "--cluster", NAME, "--isolated")
+STACK = ("--stack", "dev")
+ADDRESS = "192.168.56.10"
+NAMESPACE = "docker-registry"
+HOST_FOLDER = "/var/lib/docker-registry/repository"
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The cluster and the stack `dev` on it, with the commands that a person would type on the laptop."""
+
+    cluster: Cluster
+    place: Workplace
+    config: Path
+
+    def pulumi(self, *arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        done = self.place.run("pulumi", "--non-interactive", *arguments, check=False, stdin=stdin)
+        assert done.returncode == 0 or not check, f"pulumi {arguments}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def up(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.pulumi(
+            "up", "--yes", "--skip-preview", *STACK, "--config-file", str(self.config), *arguments, check=check
+        )
+
+    def preview(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.pulumi("preview", *STACK, "--config-file", str(self.config), *arguments, check=check)
+
+    def changes(self) -> dict[str, str]:
+        """What the next `up` would do, by resource name, but for what stays as it is."""
+        steps = json.loads(self.preview("--json").stdout)["steps"]
+        return {step["urn"].rpartition("::")[2]: step["op"] for step in steps if step["op"] not in ("same", "read")}
+
+    def outputs(self) -> dict[str, str]:
+        shown = self.pulumi("stack", "output", "--json", "--show-secrets", *STACK)
+        return dict(json.loads(shown.stdout))
+
+    @contextmanager
+    def configured(self, secret: Mapping[str, str] | None = None, **changes: Any) -> Iterator[None]:
+        """The stack's config with `changes`, until the block ends; the registry itself is not touched."""
+        before = self.config.read_text()
+        settings = yaml.safe_load(before)
+        settings["config"] |= {f"private-registry:{key}": value for key, value in changes.items()}
+        self.config.write_text(yaml.safe_dump(settings))
+        for key, value in (secret or {}).items():
+            self.pulumi("config", "set", "--secret", key, *STACK, "--config-file", str(self.config), stdin=value)
+        try:
+            yield
+        finally:
+            self.config.write_text(before)
+
+    def kubectl(self, *arguments: str, check: bool = True) -> str:
+        done = self.place.run("kubectl", *arguments, check=False)
+        assert done.returncode == 0 or not check, done.stderr
+        return done.stdout
+
+    def get(self, kind: str, name: str, namespace: str = NAMESPACE) -> Object:
+        return dict(json.loads(self.kubectl("get", kind, name, "--namespace", namespace, "--output", "json")))
+
+    def docker(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        return self.place.run("docker", *arguments, check=False, stdin=stdin)
+
+    def trust(self, outputs: Mapping[str, str]) -> None:
+        """Put the CA where the laptop's Docker engine looks."""
+        self.cluster.path("laptop", f"/etc/docker/certs.d/{NAMESPACE}:5000/ca.crt").write_text(outputs["ca_pem"])
+
+    def log_in(self, password: str) -> subprocess.CompletedProcess[str]:
+        endpoint = f"{NAMESPACE}:5000"
+        return self.docker("login", endpoint, "--username", "centos", "--password-stdin", stdin=password)
+
+    def push(self, tag: str) -> str:
+        """Push the test image as `tag`; the digest that the registry answered."""
+        image = f"{NAMESPACE}:5000/{tag}"
+        assert self.docker("tag", "busybox:1.35", image).returncode == 0
+        pushed = self.docker("push", image)
+        assert pushed.returncode == 0, pushed.stderr
+        return pushed.stdout.rpartition("digest: ")[2].split()[0]
+
+    def pull(self, tag: str) -> str:
+        """Pull `tag` anew; the digest that came."""
+        image = f"{NAMESPACE}:5000/{tag}"
+        self.docker("image", "rm", image)
+        pulled = self.docker("pull", image)
+        assert pulled.returncode == 0, pulled.stderr
+        return pulled.stdout.partition("Digest: ")[2].split()[0]
+
+    def curl(self, path: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self.place.run(
+            "curl", "--silent", "--max-time", "10", *arguments, f"https://{NAMESPACE}:5000{path}", check=False
+        )
+
+
+def eventually(seconds: float, what: str, condition: Any) -> None:
+    """Wait for `condition`, and fail with `what` if it does not come true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.2)
+
+
+@pytest.fixture(scope="session")
+def first_up() -> Iterator[subprocess.CompletedProcess[str]]:
+    """`make up` on a machine where nothing is up yet, in the lab."""
+    cluster = Cluster(STATE / NAME, NAME, isolated=True)
+    cluster.wipe()
+    done = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    yield done
+    cluster.wipe()
+
+
+@pytest.fixture(scope="session")
+def lab(first_up: subprocess.CompletedProcess[str]) -> Lab:
+    cluster = Cluster(STATE / NAME, NAME, isolated=True)
+    config = STATE / NAME / "Pulumi.dev.yaml"
+    config.write_text((PROJECT / "Pulumi.dev.yaml").read_text())
+    return Lab(cluster, workplace(NAME, provide(), cluster), config)
+
+
+@pytest.fixture
+def outputs(lab: Lab) -> dict[str, str]:
+    return lab.outputs()
+
+
+@pytest.fixture
+def ca(lab: Lab, outputs: dict[str, str]) -> str:
+    """`pulumi stack output ca_pem > ca.pem`, for curl."""
+    file = STATE / NAME / "ca.pem"
+    file.write_text(lab.pulumi("stack", "output", "ca_pem", *STACK).stdout)
+    return str(file)

@@ -1,0 +1,66 @@
+"""`make up` cut off at ten moments, by Ctrl-C and by kill -9, and run again: it converges, and nothing is left over."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dev.workplace import PROJECT, STATE
+from tests.e2e.conftest import NAME, NAMESPACE, STACK, UP, Lab
+
+pytestmark = pytest.mark.e2e
+
+MOMENTS = [0.3 + 0.9 * moment for moment in range(10)]
+"""Seconds after the start, from the first import to the end of `ops verify`: a whole `up` takes about nine."""
+
+
+def ours() -> set[int]:
+    """Processes of a Pulumi engine that works on the lab's state."""
+    backend = (STATE / NAME / "pulumi").as_uri()
+    return {
+        process.pid
+        for process in psutil.process_iter(["name", "environ"])
+        if process.info["name"].startswith("pulumi")
+        and (process.info["environ"] or {}).get("PULUMI_BACKEND_URL") == backend
+    }
+
+
+def locks() -> list[Path]:
+    return list((STATE / NAME / "pulumi/.pulumi/locks").rglob("*.json"))
+
+
+def start() -> subprocess.Popen[bytes]:
+    log = (STATE / NAME / "interrupted.log").open("ab")
+    return subprocess.Popen(UP, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True)
+
+
+def cut_off(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
+    """As the terminal does it: the whole foreground group at once."""
+    os.killpg(process.pid, how)
+    process.wait()
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill-9"])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_an_up_cut_off_and_run_again_converges(lab: Lab, moment: float, how: signal.Signals) -> None:
+    lab.pulumi("destroy", "--yes", "--skip-preview", *STACK)
+    process = start()
+    time.sleep(moment)
+    cut_off(process, how)
+    again = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, f"{again.stdout}\n{again.stderr}"
+    assert not ours(), "no engine and no plugin is left running"
+    assert not locks()
+    lab.up("--expect-no-changes")
+    state = json.loads(lab.pulumi("stack", "export", *STACK).stdout)["deployment"]
+    assert not state.get("pending_operations")
+    in_state = {each["id"] for each in state["resources"] if each["type"].startswith("kubernetes:core/v1:")}
+    live = lab.kubectl("get", "pod,service,secret,pvc", "--namespace", NAMESPACE, "--output", "name").split()
+    orphans = {name.rpartition("/")[2] for name in live} - {each.rpartition("/")[2] for each in in_state}
+    assert not orphans
+    assert len(lab.kubectl("get", "pv", "--output", "name").split()) == 1

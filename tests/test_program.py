@@ -1,0 +1,78 @@
+"""The root program under a recording engine: config in, one registry, five outputs."""
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from pulumi.runtime.config import set_all_config
+
+from registry.validation import InvalidInput
+from tests.conftest import Engine
+
+ROOT = Path(__file__).resolve().parent.parent
+DECLARED = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+
+
+@pytest.fixture
+def run_program(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run the program with the defaults of Pulumi.yaml, which the command line would put in, and `changes`."""
+
+    def run(secret: tuple[str, ...] = (), **changes: Any) -> dict[str, Any]:
+        given = {key: each["default"] for key, each in DECLARED.items()} | changes
+        config = {f"private-registry:{k}": v if isinstance(v, str) else json.dumps(v) for k, v in given.items()}
+        monkeypatch.setenv("PULUMI_CONFIG", json.dumps(config))
+        set_all_config(config, [f"private-registry:{key}" for key in secret])
+        exports: dict[str, Any] = {}
+        monkeypatch.setattr(pulumi, "export", exports.__setitem__)
+
+        @pulumi.runtime.test  # type: ignore[untyped-decorator]
+        def main() -> Any:
+            runpy.run_path(str(ROOT / "__main__.py"))
+            return pulumi.Output.all(**exports).apply(exports.update)
+
+        main()
+        return exports
+
+    yield run
+    set_all_config({}, [])
+
+
+def test_the_defaults_are_a_whole_registry(run_program: Any, engine: Engine) -> None:
+    exports = run_program()
+    assert list(exports) == ["endpoint", "ca_pem", "username", "password", "namespace"]
+    assert exports["endpoint"] == "docker-registry:5000"
+    assert engine.one("Pod").name == "registry-workload-pod"
+
+
+def test_every_declared_key_reaches_the_component(run_program: Any, engine: Engine) -> None:
+    run_program(port=5001, hostname="registry.example.com", external_ips=["10.1.2.3"], storage_size="9Gi")
+    service = engine.one("Service").inputs["spec"]
+    assert (service["ports"][0]["port"], service["externalIPs"]) == (5001, ["10.1.2.3"])
+    assert engine.one("CertRequest").inputs["subject"]["commonName"] == "registry.example.com"
+    assert engine.one("PersistentVolume").inputs["spec"]["capacity"] == {"storage": "9Gi"}
+
+
+def test_an_unknown_key_is_refused(run_program: Any, engine: Engine) -> None:
+    with pytest.raises(InvalidInput, match="did you mean `storage_size`"):
+        run_program(storage_siez="2Gi")
+    assert engine.registered == []
+
+
+def test_a_password_in_plain_text_is_refused_and_not_shown(run_program: Any) -> None:
+    with pytest.raises(InvalidInput, match="`password` must be set as a secret") as refusal:
+        run_program(password="in plain text")
+    assert "in plain text" not in str(refusal.value)
+
+
+def test_a_secret_password_is_taken(run_program: Any) -> None:
+    assert run_program(secret=("password",), password="correct horse")["password"] == "correct horse"
+
+
+def test_the_program_stays_a_page() -> None:
+    lines = (ROOT / "__main__.py").read_text().splitlines()
+    assert len(lines) <= 30
+    assert not any(line.lstrip().startswith(("if ", "import pulumi_kubernetes")) for line in lines)

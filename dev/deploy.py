@@ -61,10 +61,10 @@ class Deployment:
             done = self.place.run(sys.executable, "-m", "ops", "recover", "--stack", STACK, "--json", check=False)
             if done.returncode:
                 raise Unmet(done.stderr.strip())
-            recovered = bool(json.loads(done.stdout)["recovered"])
-            if recovered:
+            refresh = bool(json.loads(done.stdout)["refresh"])
+            if refresh:
                 current.title = "an interrupted up is put in order"
-        return recovered
+        return refresh
 
     def _address(self) -> str | None:
         """Where the registry is reached from here, whose name this machine need not know."""

@@ -42,11 +42,18 @@ def verify(
 
 
 @app.command()
-def recover(stack: Stack = "dev") -> None:
-    """Make the stack ready for the next `pulumi up` after one that was interrupted."""
+def recover(
+    stack: Stack = "dev",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")] = False,
+) -> None:
+    """Make the stack ready for the next `pulumi up --refresh` after one that was interrupted."""
     from . import recover as recovery
 
-    recovery.show(recovery.recover(stack))
+    done = recovery.recover(stack)
+    if json:
+        recovery.show_json(done)
+    else:
+        recovery.show(done)
 
 
 def main() -> None:

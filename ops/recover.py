@@ -5,7 +5,7 @@ neither deletes nor creates anything on the cluster. The state passes through me
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from rich.console import Console
 from rich.table import Table
@@ -65,3 +65,8 @@ def show(done: Recovered) -> None:
         for entry in entries:
             table.add_row(title, entry)
     console.print(table, "→ pulumi up --refresh", sep="\n", markup=False, highlight=False)
+
+
+def show_json(done: Recovered) -> None:
+    """Print what was done, and whether a refresh is due, as one object."""
+    print(json.dumps({**asdict(done), "refresh": not done.nothing}))

@@ -3,6 +3,7 @@
     plan            hosts, addresses, names
     requirements    what the machine must offer
     programs        what runs, and where it is
+    authority       a certificate authority
     pki             certificates and kubeconfigs
     network         a switch, links, addresses, routes
     host            the namespaces that make a host
@@ -15,6 +16,7 @@
     images          which images there are, and loading them
     api             what `up` asks the API server
     power           on and off: the order of things
+    status          what runs and what is Ready
 
 It is a cluster to develop against and to test on. It has no way to the internet, no high availability, no DNS for
 pods, and does not outlive a reboot other than by the next `up`.
@@ -26,31 +28,18 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dev import cache
 from dev.cluster import host as hosts
-from dev.cluster import images, pki, power, process, programs, requirements
-from dev.cluster.api import Api
-from dev.cluster.archive import Image
-from dev.cluster.plan import HOSTS, LAPTOP, NODES, Host, Plan
-from dev.cluster.process import Failed
+from dev.cluster import images, network, pki, power, programs, requirements, status
+from dev.cluster.host import Failed
+from dev.cluster.plan import HOSTS, NODES, Host, Plan
+from dev.cluster.status import Status
+from dev.console import step
 
 __all__ = ["Cluster", "Failed", "Status"]
-
-
-@dataclass(frozen=True)
-class Status:
-    """Which daemons run, by `host/daemon`, and which nodes are Ready."""
-
-    daemons: Mapping[str, bool]
-    nodes: Mapping[str, bool]
-
-    @property
-    def is_up(self) -> bool:
-        return all(self.daemons.values()) and all(self.nodes.values())
 
 
 class Cluster:
@@ -99,18 +88,16 @@ class Cluster:
     def down(self) -> None:
         """Stop everything and leave the machine as it was. The disks stay: the next `up` finds all objects again."""
         with self._alone():
-            power.off(self.plan)
+            self._off()
 
     def wipe(self) -> None:
         """Down, and the disks are gone too."""
         with self._alone():
-            power.off(self.plan)
+            self._off()
             shutil.rmtree(self.plan.state)
 
     def status(self) -> Status:
-        running = {f"{host.name}/{name}": process.running(self.plan, host, name) for host, name in power.DAEMONS}
-        ready = power.ready_nodes(self.plan)
-        return Status(running, {node.name: node.name in ready for node in NODES})
+        return status.of(self.plan)
 
     def run(self, host: str, argv: Sequence[str | Path], **options: Any) -> subprocess.CompletedProcess[Any]:
         """`subprocess.run(argv, **options)` on `host`, with the cluster's programs on PATH."""
@@ -135,11 +122,17 @@ class Cluster:
         text = "\n".join([*kept, f"{ip} {name}", ""])
         self.run(host, ["tee", "/etc/hosts"], check=True, input=text, stdout=subprocess.DEVNULL, text=True)
 
-    def load(self, image: Image) -> None:
-        """Give both nodes an image, as `images.registry` makes them."""
-        if found := programs.recall(self._memory):
-            for node in NODES:
-                images.load_into_node(self.plan, found, node, [image])
+    def load_registry(self, version: str, program: Path) -> None:
+        """Give both nodes `registry:VERSION`, made of another `program` than the one that comes with the cluster."""
+        found = programs.provide(self._memory)
+        image = images.registry(Path(found.busybox), program, version)
+        for node in NODES:
+            images.load_into_node(self.plan, found, node, [image])
+
+    def _off(self) -> None:
+        requirements.check_root()
+        network.check_owner(self.plan)
+        power.off(self.plan)
 
     @property
     def _memory(self) -> Path:
@@ -152,6 +145,10 @@ class Cluster:
     def _alone(self) -> Iterator[None]:
         """One `up` or `down` at a time; the kernel lets go of the lock however this process ends."""
         self.plan.state.mkdir(parents=True, exist_ok=True)
-        with (self.plan.state / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self.plan.lock.open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                with step("another `up` or `down` of this cluster ended"):
+                    fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -86,17 +86,7 @@ def _write_layer(image: Image, tar: tarfile.TarFile) -> None:
 
 def _metadata(image: Image, layer: str, size: int) -> dict[str, bytes]:
     """The files that describe the one `layer`: the OCI layout's, and the manifest.json of `docker save`."""
-    environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", *image.config.get("Env", [])]
-    config = _json(
-        {
-            "architecture": ARCHITECTURE,
-            "os": "linux",
-            "created": DATE,
-            "config": {**image.config, "Env": environment},
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer}"]},
-            "history": [{"created": DATE, "created_by": "dev/cluster/images.py"}],
-        }
-    )
+    config = _json(_configuration(image, layer))
     manifest = _json(
         {
             "schemaVersion": 2,
@@ -118,6 +108,18 @@ def _metadata(image: Image, layer: str, size: int) -> dict[str, bytes]:
         "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
         "index.json": _json({"schemaVersion": 2, "manifests": [index]}),
         "manifest.json": _json([saved]),
+    }
+
+
+def _configuration(image: Image, layer: str) -> dict[str, Any]:
+    environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", *image.config.get("Env", [])]
+    return {
+        "architecture": ARCHITECTURE,
+        "os": "linux",
+        "created": DATE,
+        "config": {**image.config, "Env": environment},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer}"]},
+        "history": [{"created": DATE, "created_by": "dev/cluster/images.py"}],
     }
 
 

@@ -29,6 +29,19 @@ def tracking(group: PurePosixPath, root: Path = ROOT) -> Path:
     return next((each for each in found if each.name == "pids"), found[0]) / group.relative_to("/")
 
 
+def controllers(root: Path = ROOT) -> set[str]:
+    """What cgroup v2 hands down to all groups of the machine; the kubelet adds what it needs."""
+    enabled = root / "cgroup.subtree_control"
+    return set(enabled.read_text().split()) if enabled.exists() else set()
+
+
+def restore(before: set[str], root: Path = ROOT) -> None:
+    """Take back what was added to the `controllers` of before, unless another group has come to use it."""
+    for added in controllers(root) - before:
+        with suppress(OSError):
+            (root / "cgroup.subtree_control").write_text(f"-{added}")
+
+
 def create(group: PurePosixPath, root: Path = ROOT) -> None:
     """Make `group` in every hierarchy: the kubelet refuses a root that one of them lacks."""
     for folder in _folders(group, root):

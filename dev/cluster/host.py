@@ -8,7 +8,6 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from dev.cluster.network import NAMESPACES
 from dev.cluster.plan import HOSTS, NODES, VOLUMES, Host, Plan
@@ -47,8 +46,11 @@ for tunable in $TUNABLES; do
 done
 echo "$FORWARD" > /proc/sys/net/ipv4/ip_forward
 mount --make-rshared /  # the kubelet mounts volumes for containers to see
-touch "$NAMESPACES/ready"
 """
+
+
+class Failed(Exception):
+    """Something of the cluster did not come up. The text names what, the last it said, and where the rest is."""
 
 
 def create(plan: Plan, host: Host) -> None:
@@ -67,23 +69,13 @@ def create(plan: Plan, host: Host) -> None:
         "TUNABLES": " ".join(f"{key}={value}" for key, value in TUNABLES.items()),
         "FORWARD": str(int(host in NODES)),
     }
-    subprocess.run(
-        [
-            *("nsenter", f"--net={NAMESPACES / plan.netns(host)}"),
-            *("unshare", f"--mount={folder / 'mnt'}", f"--uts={folder / 'uts'}", "--propagation=private"),
-            *("sh", "-ec", FURNISH),
-        ],
-        env=environment, check=True, capture_output=True, text=True,
-    )  # fmt: skip
-
-
-def exists(plan: Plan, host: Host) -> bool:
-    """Whether `host` is furnished: a killed `create` has not come this far."""
-    return (plan.namespaces(host) / "ready").exists()
+    enter = ("nsenter", f"--net={NAMESPACES / plan.netns(host)}")
+    keep = ("unshare", f"--mount={folder / 'mnt'}", f"--uts={folder / 'uts'}", "--propagation=private")
+    _run(f"making the host {host.name}", (*enter, *keep, "sh", "-ec", FURNISH), environment)
 
 
 def command(
-    plan: Plan, host: Host, argv: Sequence[str | Path], environment: Mapping[str, str], folder: str | None = None
+    plan: Plan, host: Host, argv: Sequence[str | Path], environment: Mapping[str, str], folder: str | Path | None = None
 ) -> list[str]:
     """`argv` with what makes it run on `host`, in the working directory `folder`, else in this one."""
     namespaces = plan.namespaces(host)
@@ -96,17 +88,16 @@ def command(
     ]
 
 
-def run(
-    plan: Plan,
-    host: Host,
-    argv: Sequence[str | Path],
-    environment: Mapping[str, str],
-    check: bool = True,
-    **options: Any,
-) -> subprocess.CompletedProcess[Any]:
-    """Run `argv` on `host`; `options` are those of `subprocess.run`."""
-    folder = options.pop("cwd", None)
-    return subprocess.run(command(plan, host, argv, environment, folder), check=check, **options)
+def run(plan: Plan, host: Host, argv: Sequence[str | Path], environment: Mapping[str, str]) -> str:
+    """What `argv` prints on `host`; Failed if it fails."""
+    return _run(f"`{argv[0]}` on {host.name}", command(plan, host, argv, environment, folder="/"), os.environ)
+
+
+def _run(what: str, argv: Sequence[str], environment: Mapping[str, str]) -> str:
+    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Failed(f"{what} failed: {done.stderr.strip() or f'exit code {done.returncode}'}")
+    return done.stdout
 
 
 def _format(plan: Plan, host: Host) -> None:

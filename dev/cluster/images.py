@@ -14,7 +14,7 @@ from dev.cluster.programs import Programs
 from dev.toolchain.programs import PROGRAMS
 
 BUSYBOX = "docker.io/library/busybox:1.35"
-CTR = ("ctr", "--connect-timeout=60s", "--namespace=k8s.io", "images")
+CTR = ("ctr", "--namespace=k8s.io", "images")
 
 ENTRYPOINT = """\
 #!/bin/sh
@@ -40,8 +40,6 @@ storage:
     blobdescriptor: inmemory
   filesystem:
     rootdirectory: /var/lib/registry
-  tag:
-    concurrencylimit: 5
 http:
   addr: :5000
   debug:
@@ -96,20 +94,27 @@ def of_docker(programs: Programs) -> tuple[Image, ...]:
     return (test_image(Path(programs.busybox)),)
 
 
+def containerd_answers(plan: Plan, programs: Programs, node: Host) -> bool:
+    """Its socket does not tell: a killed containerd leaves one that refuses."""
+    try:
+        host.run(plan, node, ("ctr", "--connect-timeout=1s", "version"), programs.environment)
+    except host.Failed:
+        return False
+    return True
+
+
 def load_into_node(plan: Plan, programs: Programs, node: Host, wanted: Iterable[Image]) -> None:
-    """Import into the containerd of `node` what it does not have; it may still be starting."""
-    listed = host.run(plan, node, (*CTR, "ls", "--quiet"), programs.environment, capture_output=True, text=True)
+    """Import into the containerd of `node` what it does not have."""
+    present = host.run(plan, node, (*CTR, "ls", "--quiet"), programs.environment).split()
     for image in wanted:
-        if image.reference not in listed.stdout.split():
-            host.run(
-                plan, node, (*CTR, "import", archive(image, plan.images)), programs.environment, capture_output=True
-            )
+        if image.reference not in present:
+            host.run(plan, node, (*CTR, "import", archive(image, plan.images)), programs.environment)
 
 
 def load_into_docker(plan: Plan, programs: Programs, wanted: Iterable[Image]) -> None:
     """Load into the laptop's Docker engine what it does not have."""
     for image in wanted:
-        inspect = ("docker", "image", "inspect", image.reference)
-        if host.run(plan, LAPTOP, inspect, programs.environment, check=False, capture_output=True).returncode:
-            file = archive(image, plan.images)
-            host.run(plan, LAPTOP, ("docker", "load", "--input", file), programs.environment, capture_output=True)
+        listed = host.run(plan, LAPTOP, ("docker", "image", "ls", "--quiet", image.reference), programs.environment)
+        if not listed:
+            load = ("docker", "load", "--input", archive(image, plan.images))
+            host.run(plan, LAPTOP, load, programs.environment)

@@ -9,7 +9,6 @@ from socket import AF_UNIX, socket
 from dev.cluster.plan import LAPTOP, Plan
 from dev.cluster.process import Daemon
 
-
 CONTAINERD = """\
 version = 2
 oom_score = 0
@@ -18,7 +17,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 
 
 def containerd() -> Daemon:
-    """The engine's runtime, a daemon of its own as Debian has it: one that dockerd starts dies and is missed with it."""
+    """The engine's runtime, a daemon of its own as on Debian: one that dockerd starts hinders the next."""
     return Daemon(LAPTOP, "containerd", ("containerd",), {"/etc/containerd/config.toml": CONTAINERD})
 
 

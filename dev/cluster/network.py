@@ -20,6 +20,7 @@ NAMESPACES = Path("/run/netns")
 BRIDGE = "br0"
 PORT = "eth0"
 PREFIX = ip_network(NETWORK).prefixlen
+UP_ELSEWHERE = "The cluster of {} is up: run `make down` there."
 
 
 def create(plan: Plan) -> None:
@@ -28,8 +29,8 @@ def create(plan: Plan) -> None:
         netns.create(name)
     with _inside(plan.switch) as switch:
         # The owner is written down first: an `up` in another clone must not take a half-made network for a free name.
-        switch.link("add", ifname=BRIDGE, kind="bridge", ifalias=str(plan.state))
-        _set(switch, BRIDGE, state="up")
+        switch.link("add", ifname=BRIDGE, kind="bridge")
+        _set(switch, BRIDGE, state="up", ifalias=str(plan.state))
         for host in HOSTS:
             switch.link("add", ifname=host.name, kind="veth", peer={"ifname": PORT, "net_ns_fd": plan.netns(host)})
             _set(switch, host.name, state="up", master=_index(switch, BRIDGE))
@@ -60,27 +61,29 @@ def owner(plan: Plan) -> Path | None:
     with _inside(plan.switch) as switch:
         for bridge in switch.link("dump", ifname=BRIDGE):
             return Path(bridge.get("ifalias") or plan.state)
-    return None
+    return plan.state
 
 
-def check(plan: Plan) -> None:
-    """Refuse to collide with another network of the machine, or with the cluster of another clone."""
+def check_owner(plan: Plan) -> None:
+    """Refuse to touch the cluster of another clone; one whose clone was deleted is nobody's."""
     other = owner(plan)
-    if other and other != plan.state and other.exists():
-        raise Unmet(f"The cluster of {other} is up: run `make down` there.")
+    if other and other != plan.state and plan.at(other).lock.exists():
+        raise Unmet(UP_ELSEWHERE.format(other))
+
+
+def check_addresses(plan: Plan) -> None:
+    """Refuse to collide with another network of the machine."""
     if plan.isolated:
         return
     with IPRoute() as machine:
         links = {link["index"]: link for link in machine.link("dump")}
-        taken = [links[a["index"]] for a in machine.addr("dump") if _within(a.get("address"))]
+        taken = [links[entry["index"]] for entry in machine.addr("dump") if _within(entry.get("address"))]
     for link in taken:
-        if (name := link.get("ifname")) != plan.link:
-            alias = link.get("ifalias")
-            raise Unmet(
-                f"The cluster of {alias} is up: run `make down` there."
-                if alias
-                else f"{NETWORK} is in use by {name}: take that network down, or set KUBECONFIG to your own cluster."
-            )
+        if (name := link.get("ifname")) == plan.link:
+            continue
+        if alias := link.get("ifalias"):
+            raise Unmet(UP_ELSEWHERE.format(alias))
+        raise Unmet(f"{NETWORK} is in use by {name}: take that network down, or set KUBECONFIG to your own cluster.")
 
 
 def connect(plan: Plan, host: Host, port: int, address: str = "127.0.0.1", timeout: float = 5) -> socket.socket:

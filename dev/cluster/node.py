@@ -18,6 +18,13 @@ PAUSE = "registry.k8s.io/pause:3.10"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 """The guide's label and taint of the master: ordinary pods stay off it."""
 
+SHARED_DISK = {
+    "imageGCHighThresholdPercent": 100,
+    "imageGCLowThresholdPercent": 99,
+    "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+}
+"""The disk is the machine's: no image is thrown away and no pod is evicted because others fill it."""
+
 CONTAINERD = Template("""\
 version = 2
 oom_score = 0
@@ -108,10 +115,7 @@ def _kubelet_configuration(plan: Plan, host: Host) -> dict[str, Any]:
         # Its default lies in /usr, which is the machine's.
         "volumePluginDir": "/var/lib/kubelet/volume-plugins",
         "nodeStatusUpdateFrequency": "5s",
-        # The disk is the machine's: no image is thrown away and no pod evicted because others fill it.
-        "imageGCHighThresholdPercent": 100,
-        "imageGCLowThresholdPercent": 99,
-        "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
+        **SHARED_DISK,
         # An imported image that was once pulled with a secret would else want that secret for ever.
         "imagePullCredentialsVerificationPolicy": "NeverVerify",
     }

@@ -6,7 +6,7 @@ side and `down` finds what a killed `up` left behind.
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 NETWORK = "192.168.56.0/24"
@@ -74,6 +74,11 @@ class Plan:
         return self.state / "run"
 
     @property
+    def lock(self) -> Path:
+        """Held while the cluster is being changed; there as long as the state folder is somebody's."""
+        return self.state / "lock"
+
+    @property
     def docker_socket(self) -> Path:
         return self.run / "docker.sock"
 
@@ -84,6 +89,10 @@ class Plan:
     @property
     def images(self) -> Path:
         return self.state / "images"
+
+    def at(self, state: Path) -> "Plan":
+        """The cluster of this name in another state folder."""
+        return replace(self, state=state)
 
     def disk(self, host: Host) -> Path:
         """What `host` writes: it outlives `down`."""

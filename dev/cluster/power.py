@@ -9,20 +9,19 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
-from dev.cluster import cgroup, control_plane, host, images, laptop, network, node, process
+from dev.cluster import cgroup, control_plane, host, images, laptop, network, node, process, status
 from dev.cluster.api import Api
-from dev.cluster.plan import HOSTS, LAPTOP, MASTER, NODES, Host, Plan
+from dev.cluster.plan import HOSTS, NODES, Host, Plan
 from dev.cluster.process import Daemon
 from dev.cluster.programs import Programs
 
+BUILT = "built"
+"""Below the tmpfs: the hosts are whole. A killed `up` has left something else, which is taken away."""
 
-DAEMONS = (
-    *((MASTER, daemon) for daemon in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")),
-    *((each, daemon) for each in NODES for daemon in ("containerd", "kubelet", "kube-proxy")),
-    *((LAPTOP, daemon) for daemon in ("containerd", "dockerd")),
-)
-"""Everything that runs when the cluster is up."""
+CONTROLLERS = "controllers"
+"""Below the tmpfs: those of cgroup v2 before the kubelets came."""
 
 
 def on(plan: Plan, programs: Programs) -> None:
@@ -40,13 +39,17 @@ def on(plan: Plan, programs: Programs) -> None:
 
 
 def off(plan: Plan) -> None:
-    """End every process of the cluster, then take its namespaces, mounts, links and control groups away."""
+    """End every process of the cluster, then take its control groups, namespaces, mounts and links away."""
     _on_all_hosts(lambda each: _shut_down(plan, each))
-    if plan.run.is_mount():
-        subprocess.run(["umount", "--recursive", "--lazy", plan.run], check=True)
-    network.remove(plan)
     for each in HOSTS:
         cgroup.remove(plan.cgroup(each))
+    built = plan.at(network.owner(plan) or plan.state)
+    if (controllers := built.run / CONTROLLERS).exists():
+        cgroup.restore(set(controllers.read_text().split()))
+    for run in {built.run, plan.run}:
+        if run.is_mount():
+            subprocess.run(["umount", "--recursive", "--lazy", run], check=True)
+    network.remove(plan)
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,9 @@ class Start:
             self._ensure(node.kube_proxy(self.plan, each))
 
     def node(self, each: Host) -> None:
-        self._ensure(node.containerd(each, self.programs.network_plugins))
+        containerd = node.containerd(each, Path(self.programs.network_plugins))
+        self._ensure(containerd)
+        process.wait(self.plan, containerd, lambda: images.containerd_answers(self.plan, self.programs, each))
         images.load_into_node(self.plan, self.programs, each, images.of_nodes(self.programs))
         self._ensure(node.kubelet(self.plan, each))
 
@@ -87,20 +92,14 @@ class Start:
         self.api.label_master()
 
     def _is_ready(self, each: Host) -> bool:
-        return each.name in ready_nodes(self.plan)
+        return each.name in status.ready_nodes(self.plan)
 
     def _ensure(self, daemon: Daemon) -> None:
         process.start(self.plan, daemon, self.programs.environment)
 
 
-def ready_nodes(plan: Plan) -> set[str]:
-    """The nodes that are Ready: not those whose kubelet is gone, of which the API believes it for a while."""
-    running = [each for each in NODES if process.running(plan, each, "kubelet")]
-    return Api(plan).ready_nodes({each.name: plan.record(each, "kubelet").stat().st_mtime for each in running})
-
-
 def _is_built(plan: Plan) -> bool:
-    return (plan.run / "built").exists() and network.owner(plan) == plan.state
+    return (plan.run / BUILT).exists() and network.owner(plan) == plan.state
 
 
 def _build(plan: Plan) -> None:
@@ -108,11 +107,12 @@ def _build(plan: Plan) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=700", plan.link, plan.run], check=True)
     # A file that names a mount namespace must not be copied into that namespace.
     subprocess.run(["mount", "--make-private", plan.run], check=True)
+    (plan.run / CONTROLLERS).write_text(" ".join(cgroup.controllers()))
     network.create(plan)
     for each in HOSTS:
         cgroup.create(plan.cgroup(each))
     _on_all_hosts(lambda each: host.create(plan, each))
-    (plan.run / "built").touch()
+    (plan.run / BUILT).touch()
 
 
 def _shut_down(plan: Plan, each: Host) -> None:

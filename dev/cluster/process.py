@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 
 from dev.cluster import cgroup
-from dev.cluster.host import command
+from dev.cluster.host import Failed, command
 from dev.cluster.plan import Host, Plan
 
 PATIENCE = 60.0
@@ -31,10 +31,6 @@ shift 3
 setsid "$@" &
 echo $! "$fingerprint" > "$record"
 """
-
-
-class Failed(Exception):
-    """Something of the cluster did not come up. The text names what, the last it said, and where the rest is."""
 
 
 @dataclass(frozen=True)

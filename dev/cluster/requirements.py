@@ -30,18 +30,24 @@ table ip probe {
 
 def check(plan: Plan) -> None:
     """Raise Unmet for the first thing that is missing. Nothing is started, and nothing of the machine changes."""
+    check_root()
+    for tool, package in TOOLS.items():
+        if not shutil.which(tool):
+            raise Unmet(f"`{tool}` is missing: install the package {package}, {OWN_CLUSTER}.")
+    _check_place(plan)
+    _check_kernel(plan)
+    network.check_owner(plan)
+    network.check_addresses(plan)
+
+
+def check_root() -> None:
+    """Raise Unmet unless this is Linux, and root."""
     if platform.system() != "Linux":
         raise Unmet(
             f"The embedded cluster needs Linux, this is {platform.system()}: use a Linux machine, {OWN_CLUSTER}."
         )
     if os.geteuid() != 0:
         raise Unmet(f"The embedded cluster needs root: run the same command with sudo, {OWN_CLUSTER}.")
-    for tool, package in TOOLS.items():
-        if not shutil.which(tool):
-            raise Unmet(f"`{tool}` is missing: install the package {package}, {OWN_CLUSTER}.")
-    _check_place(plan)
-    _check_kernel(plan)
-    network.check(plan)
 
 
 def check_nftables(environment: Mapping[str, str]) -> None:

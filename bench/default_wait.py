@@ -5,6 +5,7 @@ Run by Pulumi as the program of a project of its own, whose folder the benchmark
 
 import runpy
 from pathlib import Path
+from typing import Any
 
 import pulumi
 
@@ -16,9 +17,9 @@ def with_default_wait(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTran
     """Take the annotation off a Service; every other resource stays as it is."""
     if args.type_ != "kubernetes:core/v1:Service":
         return None
-    metadata = dict(args.props["metadata"])
-    metadata["annotations"] = {key: value for key, value in metadata["annotations"].items() if key != SKIP_AWAIT}
-    return pulumi.ResourceTransformResult({**args.props, "metadata": metadata}, args.opts)
+    metadata: Any = args.props["metadata"]
+    kept = {key: value for key, value in metadata["annotations"].items() if key != SKIP_AWAIT}
+    return pulumi.ResourceTransformResult({**args.props, "metadata": {**metadata, "annotations": kept}}, args.opts)
 
 
 if __name__ == "__main__":

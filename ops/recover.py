@@ -10,24 +10,25 @@ from dataclasses import asdict, dataclass
 from rich.console import Console
 from rich.table import Table
 
-from . import engine
+from . import backend, engine
 from .stack import pulumi
 from .state import settle
 
 
 @dataclass(frozen=True)
 class Recovered:
-    """What was done: plugins ended, whose lock was released, resources adopted and operations dropped."""
+    """What was done: whose lock was released, files mended, plugins ended, resources adopted, operations dropped."""
 
-    ended: list[str]
     unlocked: str
+    mended: list[str]
+    ended: list[str]
     adopted: list[str]
     dropped: list[str]
 
     @property
     def nothing(self) -> bool:
         """Whether there was nothing to recover."""
-        return not (self.ended or self.unlocked or self.adopted or self.dropped)
+        return not (self.unlocked or self.mended or self.ended or self.adopted or self.dropped)
 
 
 def recover(stack: str) -> Recovered:
@@ -35,17 +36,21 @@ def recover(stack: str) -> Recovered:
 
     Plugins end before the state is read: one that works on for a dead engine might create what is then held missing.
     """
-    unlocked = engine.release_lock(stack)
+    files = backend.files_of(stack)
+    holder = backend.dead_holder(stack, files) if files else ""
+    mended = backend.mend(files) if files else []
     ended = engine.end_leftovers()
+    if holder:
+        pulumi("cancel", "--yes", "--stack", stack)
     exported = json.loads(pulumi("stack", "export", "--stack", stack))
     deployment = exported["deployment"] or {}
     if not deployment.get("pending_operations"):
-        return Recovered(ended, unlocked, [], [])
+        return Recovered(holder, mended, ended, [], [])
     from . import cluster  # half a second, which `dev up` need not spend on every run
 
     settled = settle(deployment, cluster.finder())
     pulumi("stack", "import", "--stack", stack, given=json.dumps({**exported, "deployment": settled.deployment}))
-    return Recovered(ended, unlocked, settled.adopted, settled.dropped)
+    return Recovered(holder, mended, ended, settled.adopted, settled.dropped)
 
 
 def show(done: Recovered) -> None:
@@ -57,6 +62,7 @@ def show(done: Recovered) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     rows = {
         "lock released": [done.unlocked] if done.unlocked else [],
+        "cut file removed": done.mended,
         "process ended": done.ended,
         "adopted": done.adopted,
         "dropped": done.dropped,

@@ -20,7 +20,7 @@ def expose(
     """A Service that answers on `port` of its cluster address and of every one of `external_ips`.
 
     `pulumi up` does not wait for its endpoints: that takes the provider ten seconds, and the Pod's readiness has
-    already said what they would say.
+    already said what they would say. Another port replaces the Service: server-side apply would keep the old one too.
     """
     return kubernetes.core.v1.Service(
         name,
@@ -34,5 +34,7 @@ def expose(
             "ports": [{"name": "registry", "port": port, "target_port": target_port}],
             "external_ips": external_ips,
         },
-        opts=opts,
+        opts=pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(replace_on_changes=["spec.ports"], delete_before_replace=True)
+        ),
     )

@@ -104,7 +104,8 @@ class Workload(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 delete_before_replace=True,
-                replacement_trigger=pulumi.Output.all(read_once, configuration).apply(_digest),
+                # Not secret: of a secret trigger `pulumi preview --json` dies (3.259). A digest tells nothing.
+                replacement_trigger=pulumi.Output.unsecret(pulumi.Output.all(read_once, configuration).apply(_digest)),
             ),
         )
         self.register_outputs({})

@@ -7,6 +7,7 @@ no way from a host to the internet, and a host that tries is told so at once.
 import socket
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -49,9 +50,11 @@ def remove(plan: Plan) -> None:
     for name in (*map(plan.netns, HOSTS), plan.switch):
         if (NAMESPACES / name).exists():
             netns.remove(name)
-    if NAMESPACES.is_mount() and not any(NAMESPACES.iterdir()):
-        # The first `ip netns add` or `netns.create` mounts it, and nothing ever takes it away again.
-        subprocess.run(["umount", NAMESPACES], check=True)
+    if NAMESPACES.exists() and not any(NAMESPACES.iterdir()):
+        # The first `netns.create` or `ip netns add` mounts it on itself, and nothing else ever takes it away again.
+        subprocess.run(["umount", NAMESPACES], capture_output=True, check=False)
+        with suppress(OSError):  # in use again, by another cluster
+            NAMESPACES.rmdir()
 
 
 def owner(plan: Plan) -> Path | None:

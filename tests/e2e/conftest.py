@@ -21,7 +21,7 @@ from dev.toolchain.engine import provide
 from dev.workplace import PROJECT, STATE, Workplace, workplace
 
 NAME = "e2e"
-UP = (sys.executable, "/tmp/team/lead/devnorec.py", "up", "--cluster", NAME, "--isolated")
+UP = (sys.executable, "-m", "dev", "up", "--cluster", NAME, "--isolated")
 STACK = ("--stack", "dev")
 ADDRESS = "192.168.56.10"
 NAMESPACE = "docker-registry"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from dev.toolchain.build import build
 from tests.e2e.conftest import NAMESPACE, STACK, Lab, eventually
 
 pytestmark = pytest.mark.e2e
@@ -23,7 +24,7 @@ LEAF = {"registry-tls-leaf": "replace", "registry-tls-secret": "replace", **POD}
     [
         ({"certificate_days": 300}, LEAF),
         ({"image": "registry:2.7"}, POD),
-        ({"port": 5001}, {"registry-service": "update"}),
+        ({"port": 5001}, {"registry-service": "replace"}),
         ({"external_ips": []}, {"registry-tls-request": "replace", "registry-service": "update", **LEAF}),
         ({"username": "jean"}, {"registry-auth-secret": "replace"}),
         ({"node_label": "registry=here"}, {"registry-label": "update", **POD}),
@@ -103,6 +104,7 @@ def test_what_was_deleted_by_hand_comes_back_with_its_images(
 
 def test_the_guide_to_the_letter_still_runs(lab: Lab, outputs: dict[str, str]) -> None:
     """registry:2.7, RSA 4096 and the password `centos`: taken, with a warning for each weakness."""
+    lab.cluster.load_registry("2.7", build("registry-2.7") / "registry-2.7")
     lab.log_in(outputs["password"])
     digest = lab.push("kept/letter:1")
     with lab.configured(secret={"password": "centos"}, image="registry:2.7", certificate_key="RSA-4096"):

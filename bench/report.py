@@ -1,0 +1,54 @@
+"""The times as a table, with the goals and whether they are met."""
+
+from collections.abc import Sequence
+from statistics import median
+
+from bench.first_push import Times
+from bench.ways import GUIDE, UP, WAIT
+
+GOALS = {GUIDE.title: 0.5, WAIT.title: 0.3}
+"""What `pulumi up` may take at most, as a part of each other way."""
+
+TABLE = """\
+# From a ready cluster to the first authenticated push
+
+| way | first push | of that, `docker login` and `docker push` | `pulumi up` takes, of this | goal |
+|---|---|---|---|---|
+{ways}
+
+| once it is up | time |
+|---|---|
+{again}
+
+Median and range of {runs} runs, the ways in turn on the same cluster after a round to warm up; the ratios are of the
+two times of the same round. The registry's image is on the nodes, the stack exists and is empty, the laptop knows the
+registry's name. Counted: everything from the command to the end of the push, for Pulumi also `pulumi stack output`,
+which brings the CA and the password. The guide as a script is `bench/guide.sh`. Measured on {machine}.
+"""
+
+
+def table(times: Times, machine: str) -> str:
+    """Markdown."""
+    ways = "\n".join(_row(times, way) for way in times.pushed)
+    again = "\n".join(f"| {title} | {seconds(values)} |" for title, values in times.again.items())
+    return TABLE.format(ways=ways, again=again, runs=len(times.pushed[UP.title]), machine=machine)
+
+
+def seconds(values: Sequence[float]) -> str:
+    """Median and range."""
+    return f"{median(values):.1f} s ({min(values):.1f} to {max(values):.1f})"
+
+
+def _row(times: Times, way: str) -> str:
+    pairs = zip(times.pushed[way], times.deployed[way], strict=True)
+    pushes = [pushed - deployed for pushed, deployed in pairs]
+    cells = [way, seconds(times.pushed[way]), seconds(pushes), *_compared(times, way)]
+    return f"| {' | '.join(cells)} |"
+
+
+def _compared(times: Times, way: str) -> tuple[str, str]:
+    if way not in GOALS:
+        return "", ""
+    ratios = times.ratios(UP.title, way)
+    verdict = "met" if median(ratios) <= GOALS[way] else "not met"
+    return f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})", f"≤ {GOALS[way]}: {verdict}"

@@ -7,6 +7,7 @@ isolated cluster otherwise. What runs there is the caller's business.
 import os
 import shlex
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def workplace(name: str, engine: Engine, cluster: Cluster | None) -> Workplace:
             "DOCKER_HOST": cluster.docker_host,
             "DOCKER_CONFIG": str(state / "docker"),  # credentials of a registry that comes and goes, not in ~/.docker
         }
-    folders = [str(engine.path)] if engine.path else []
+    folders = [str(Path(sys.executable).parent), *([str(engine.path)] if engine.path else [])]
     # Each folder once: `eval "$(python -m dev env)"` may be typed twice.
     variables["PATH"] = os.pathsep.join(dict.fromkeys([*folders, *search.split(os.pathsep)]))
     enter = cluster.command("laptop", [], PROJECT, variables) if cluster and cluster.is_isolated else []

@@ -56,7 +56,8 @@ def test_a_password_of_73_bytes_is_refused_and_not_shown(lab: Lab) -> None:
 
 def test_the_running_registry_is_untouched_even_by_an_up_without_preview(lab: Lab) -> None:
     before = lab.get("pod", NAMESPACE)["metadata"]["uid"]
-    for edit in ({"storage_size": "2GB"}, {"node": "no-such-node"}, {"namespace": "renamed"}):
+    edits: list[dict[str, Any]] = [{"storage_size": "2GB"}, {"node": "no-such-node"}, {"namespace": "renamed"}]
+    for edit in edits:
         with lab.configured(**edit):
             assert lab.up(check=False).returncode != 0
     assert lab.get("pod", NAMESPACE)["metadata"]["uid"] == before

@@ -35,8 +35,8 @@ def locks() -> list[Path]:
 
 
 def start() -> subprocess.Popen[bytes]:
-    log = (STATE / NAME / "interrupted.log").open("ab")
-    return subprocess.Popen(UP, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True)
+    with (STATE / NAME / "interrupted.log").open("ab") as log:
+        return subprocess.Popen(UP, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True)
 
 
 def cut_off(process: subprocess.Popen[bytes], how: signal.Signals) -> None:

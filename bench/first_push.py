@@ -1,12 +1,12 @@
 """From a ready cluster to the first authenticated push: the three ways in turn, so that a slow minute hits them all."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bench.lab import Lab
-from bench.ways import UP, WAYS, Way
+from bench.ways import UP, WAYS
 from dev.console import step
 
 
@@ -31,17 +31,17 @@ def measure(lab: Lab, runs: int) -> Times:
     for way in WAYS:
         way.prepare(lab)
     with step("a round to warm up"):
-        _round(lab, WAYS, Times())
+        _round(lab, Times())
     times = Times()
     for run in range(1, runs + 1):
         with step(f"round {run} of {runs}") as current:
-            _round(lab, WAYS, times)
+            _round(lab, times)
             current.title += ": " + ", ".join(f"{seconds[-1]:.1f}" for seconds in times.pushed.values()) + " s"
     return times
 
 
-def _round(lab: Lab, ways: Sequence[Way], times: Times) -> None:
-    for way in ways:
+def _round(lab: Lab, times: Times) -> None:
+    for way in WAYS:
         began = time.monotonic()
         password = way.deploy(lab)
         times.deployed.setdefault(way.title, []).append(time.monotonic() - began)

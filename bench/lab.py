@@ -3,6 +3,7 @@
 It shares nothing with the cluster `dev` or with the caller's Pulumi backend, and it is gone when the run ends.
 """
 
+import fcntl
 import os
 import shutil
 import sys
@@ -20,6 +21,7 @@ from dev.workplace import PASSPHRASE, STATE, Workplace, workplace
 
 NAME = "bench"
 FOLDER = STATE / NAME
+LOCK = STATE / f"{NAME}.lock"
 ADDRESS = "192.168.56.10"
 HOST = "docker-registry"
 ENDPOINT = f"{HOST}:5000"
@@ -75,20 +77,33 @@ class Lab:
 @contextmanager
 def lab() -> Iterator[Lab]:
     """A cluster that is ready, and wiped however the block ends."""
-    cluster = Cluster(FOLDER, NAME, isolated=True)
-    cluster.check()
-    engine = provide()
-    cluster.wipe()  # a run that was killed leaves its own
-    try:
-        with step("two nodes of Kubernetes, and a laptop"):
-            cluster.up()
-        found = Lab(cluster, _own(workplace(NAME, engine, cluster)))
-        cluster.hosts_entry("laptop", ADDRESS, HOST)
-        found.run("docker", "tag", IMAGE, f"{ENDPOINT}/{IMAGE}")
-        yield found
-    finally:
-        with step("cluster wiped"):
-            cluster.wipe()
+    with _alone():
+        cluster = Cluster(FOLDER, NAME, isolated=True)
+        cluster.check()
+        engine = provide()
+        cluster.wipe()  # a run that was killed leaves its own
+        try:
+            with step("two nodes of Kubernetes, and a laptop"):
+                cluster.up()
+            found = Lab(cluster, _own(workplace(NAME, engine, cluster)))
+            cluster.hosts_entry("laptop", ADDRESS, HOST)
+            found.run("docker", "tag", IMAGE, f"{ENDPOINT}/{IMAGE}")
+            yield found
+        finally:
+            with step("cluster wiped"):
+                cluster.wipe()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One benchmark at a time, or they would measure each other and share a cluster."""
+    LOCK.parent.mkdir(exist_ok=True)
+    with LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Unmet("Another benchmark is running in this clone: wait until it has ended.") from None
+        yield
 
 
 def _own(place: Workplace) -> Workplace:

@@ -23,7 +23,9 @@ TABLE = """\
 Median and range of {runs} runs, the ways in turn on the same cluster after a round to warm up; the ratios are of the
 two times of the same round. The registry's image is on the nodes, the stack exists and is empty, the laptop knows the
 registry's name. Counted: everything from the command to the end of the push, for Pulumi also `pulumi stack output`,
-which brings the CA and the password. The guide as a script is `bench/guide.sh`. Measured on {machine}.
+which brings the CA and the password. The guide as a script is `bench/guide.sh`.
+
+Measured on {machine}.
 """
 
 

@@ -1,5 +1,6 @@
 """The benchmark: the ways in turn, honest tables, a guide that is the guide. No clock that matters runs here."""
 
+import fcntl
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,10 +12,11 @@ import pytest
 from bench import first_push
 from bench.default_wait import SKIP_AWAIT, with_default_wait
 from bench.first_push import Times, measure
-from bench.lab import Lab
+from bench.lab import Lab, lab
 from bench.plot import draw
 from bench.report import table
 from bench.ways import GUIDE, HERE, UP, WAIT
+from dev.console import Unmet
 
 
 @dataclass
@@ -58,6 +60,14 @@ def test_the_ways_take_turns_and_each_push_is_a_first_one(monkeypatch: pytest.Mo
         turn += [f"deploy {way}", f"push with password of {way}", f"remove {way}", "forget"]
     assert pages == ["prepare a", "prepare b", *turn * 3], "one round to warm up, two that count"
     assert [len(values) for values in times.pushed.values()] == [2, 2]
+
+
+def test_a_second_benchmark_is_told_to_wait(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("bench.lab.LOCK", tmp_path / "lock")
+    with (tmp_path / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(Unmet, match="wait until it has ended"), lab():
+            pytest.fail("it began")
 
 
 def test_the_table_compares_round_by_round_and_says_whether_each_goal_is_met(times: Times) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from statistics import median
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from bench.first_push import Times
 from bench.report import seconds
@@ -22,10 +23,11 @@ def draw(times: Times, file: Path) -> None:
         color = OURS if title == UP.title else OTHERS
         axes.plot(values, [row] * len(values), "o", color=color, alpha=0.45, markersize=6, markeredgewidth=0)
         axes.vlines(median(values), row - 0.3, row + 0.3, color=color, linewidth=2.5)
-        axes.text(max(values) + 0.02 * end, row, seconds(values), va="center", color=color)
+        axes.text(max(values) + 0.03 * end, row, seconds(values), va="center", color=color)
     axes.set_yticks(range(len(rows)), [title.replace("`", "") for title in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 1.25 * end)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("seconds")
     axes.set_title("From a ready cluster to the first push", loc="left", fontsize="medium")
     axes.tick_params(length=0)

@@ -142,8 +142,8 @@ class PrivateRegistry(pulumi.ComponentResource):
             pod=APP,
             namespace=namespace.name,
             read_once=certificate.leaf_pem,
-            # The users' Secret by order alone: the registry reads it again when it changes, so the Pod stays.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[users]),
+            after=[users],  # their Secret by order alone: the registry reads it again, so the Pod stays as it is
+            opts=child,
         )
         expose(
             f"{name}-service",

@@ -4,8 +4,8 @@ The objects come and go with the stack; the bytes stay. The volume is retained, 
 next `pulumi up` finds the images again. What a change of config would have to replace is refused instead.
 
 The order is what makes it bind within a second and heal by itself (docs/adr/0006-volume-and-claim.md): the claim comes
-first, in a storage class that no provisioner serves; the volume names the claim and its uid, so it is bound at once
-and to nobody else; and it is owned by the namespace, so that both go when the namespace goes.
+first, in no storage class and selecting a label that only this volume has; the volume names the claim and its uid, so
+it is bound at once and to nobody else; and it is owned by the namespace, so that both go when the namespace goes.
 """
 
 from typing import NamedTuple
@@ -22,6 +22,15 @@ from pulumi_kubernetes.meta.v1 import OwnerReferenceArgsDict
 from .validation import Described, InvalidInput
 
 ACCESS_MODES = ["ReadWriteOnce"]
+
+NO_CLASS = ""
+"""Of claim and volume: nothing provisions a volume for them, not even a default class."""
+
+LABEL = "private-registry/namespace"
+"""Of the volume, selected by the claim: without a class, any free volume of the cluster would do for it otherwise."""
+
+BOUND = {"pulumi.com/waitFor": "jsonpath={.status.phase}=Bound"}
+"""Awaited of the volume, not of the claim, whose binding needs it. The provider's own wait polls every half second."""
 
 MOVE = "set it back; to move the images: `pulumi destroy` (it keeps them), move the folder, set the key, `pulumi up`"
 
@@ -52,7 +61,7 @@ class Storage(pulumi.ComponentResource):
 
 
 def _claim(name: str, folder: HostPath, namespace: Namespace, parent: pulumi.Resource) -> PersistentVolumeClaim:
-    """Not awaited: what binds it is the volume, which waits for its uid."""
+    """The claim, which the volume binds, as it names its uid."""
     return PersistentVolumeClaim(
         name,
         metadata={
@@ -62,7 +71,8 @@ def _claim(name: str, folder: HostPath, namespace: Namespace, parent: pulumi.Res
         },
         spec={
             "access_modes": ACCESS_MODES,
-            "storage_class_name": namespace.metadata.name,
+            "storage_class_name": NO_CLASS,
+            "selector": {"match_labels": {LABEL: namespace.metadata.name}},
             "resources": {"requests": {"storage": folder.size}},
         },
         opts=pulumi.ResourceOptions(parent=parent, ignore_changes=["spec"]),
@@ -89,7 +99,11 @@ def _volume(
     }
     return PersistentVolume(
         name,
-        metadata={"owner_references": [owner]},
+        metadata={
+            "annotations": BOUND,
+            "labels": {LABEL: namespace.metadata.name},
+            "owner_references": [owner],
+        },
         spec={
             "access_modes": ACCESS_MODES,
             "capacity": {"storage": folder.size},
@@ -103,12 +117,12 @@ def _volume(
             "host_path": {"path": folder.path, "type": "DirectoryOrCreate"},
             "node_affinity": {"required": {"node_selector_terms": [{"match_expressions": [on_node]}]}},
             "persistent_volume_reclaim_policy": "Retain",
-            "storage_class_name": namespace.metadata.name,
+            "storage_class_name": NO_CLASS,
         },
         opts=pulumi.ResourceOptions(
             parent=parent,
             deleted_with=namespace,
-            ignore_changes=["spec.capacity", "spec.hostPath", "spec.nodeAffinity", "spec.storageClassName"],
+            ignore_changes=["spec.capacity", "spec.hostPath", "spec.nodeAffinity"],
         ),
     )
 

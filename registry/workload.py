@@ -5,7 +5,7 @@ it tolerates an unreachable node without limit; after an eviction or a drain it 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pulumi
@@ -50,6 +50,10 @@ VARIABLES = {
 }
 """The guide's variables: they say where the mounts are. What else is set stands in the configuration."""
 
+HEAD_START = ["registry", "--version"]
+"""Run in the container when it starts: the kubelet probes after it. By then the registry listens, which takes it some
+hundredths of a second; probed before that, it would be asked again, and be ready, only a second later."""
+
 TOLERATIONS: list[TolerationArgsDict] = [
     {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists", "effect": "NoSchedule"},
     {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"},
@@ -73,7 +77,8 @@ class Spec(NamedTuple):
 class Workload(pulumi.ComponentResource):
     """The configuration Secret and the Pod.
 
-    `read_once` is what the registry reads at its start only: when it changes, the Pod is replaced.
+    `read_once` is what the registry reads at its start only: when it changes, the Pod is replaced. `after` is what has
+    to be there before the Pod, whose changes do not concern it.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class Workload(pulumi.ComponentResource):
         pod: str,
         namespace: pulumi.Input[str],
         read_once: pulumi.Input[str],
+        after: Sequence[pulumi.Resource],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("private-registry:index:Workload", name, {}, opts)
@@ -103,6 +109,7 @@ class Workload(pulumi.ComponentResource):
             spec=_pod_spec(spec, secret.metadata.name),
             opts=pulumi.ResourceOptions(
                 parent=self,
+                depends_on=after,
                 delete_before_replace=True,
                 # Not secret: of a secret trigger `pulumi preview --json` dies (3.259). A digest tells nothing.
                 replacement_trigger=pulumi.Output.unsecret(pulumi.Output.all(read_once, configuration).apply(_digest)),
@@ -140,6 +147,7 @@ def _container(spec: Spec) -> ContainerArgsDict:
         "env": [{"name": name, "value": value} for name, value in VARIABLES.items()],
         "ports": [{"name": "registry", "container_port": PORT}],
         "volume_mounts": [{"name": "repository", "mount_path": "/var/lib/registry"}, *folders],
+        "lifecycle": {"post_start": {"exec_": {"command": HEAD_START}}},
         "readiness_probe": {"http_get": probe, "period_seconds": 1},
         "liveness_probe": {"http_get": probe, "period_seconds": 10},
         "security_context": {

@@ -1,6 +1,6 @@
 """The program with the Service's default wait: `pulumi up` as it would be without the annotation that skips it.
 
-Run by Pulumi as the program of a project of its own, whose folder the benchmark makes (`ways.default_wait`).
+Run by Pulumi as the program of a project of its own, whose folder the benchmark makes (`ways.WAIT`).
 """
 
 import runpy

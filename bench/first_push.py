@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bench.lab import Lab
-from bench.ways import UP, WAYS
+from bench.ways import EMPTY, UP, WAYS
 from dev.console import step
 
 
@@ -18,8 +18,8 @@ class Times:
     """Until the first push was through, by the way's title."""
     deployed: dict[str, list[float]] = field(default_factory=dict)
     """Until the way itself had nothing more to do."""
-    again: dict[str, list[float]] = field(default_factory=dict)
-    """What `pulumi up` and `pulumi preview` take when there is nothing to change."""
+    beside: dict[str, list[float]] = field(default_factory=dict)
+    """What `pulumi up` and `pulumi preview` take when there is nothing to change, and what the engine takes alone."""
 
     def ratios(self, way: str, other: str) -> list[float]:
         """`way` as a part of `other`, run by run."""
@@ -28,7 +28,7 @@ class Times:
 
 def measure(lab: Lab, runs: int) -> Times:
     """`runs` rounds, after one that counts for nothing and fills the caches for every way alike."""
-    for way in WAYS:
+    for way in (*WAYS, EMPTY):
         way.prepare(lab)
     with step("a round to warm up"):
         _round(lab, Times())
@@ -48,16 +48,18 @@ def _round(lab: Lab, times: Times) -> None:
         lab.push(password)
         times.pushed.setdefault(way.title, []).append(time.monotonic() - began)
         if way is UP:
-            _again(lab, times)
+            _beside(lab, times)
         way.remove(lab)
         lab.forget()
 
 
-def _again(lab: Lab, times: Times) -> None:
-    with _timed(times.again, "`pulumi up`, nothing to change"):
+def _beside(lab: Lab, times: Times) -> None:
+    with _timed(times.beside, "`pulumi up`, nothing to change"):
         UP.pulumi(lab, "up", "--yes", "--skip-preview", "--expect-no-changes")
-    with _timed(times.again, "`pulumi preview`, nothing to change"):
+    with _timed(times.beside, "`pulumi preview`, nothing to change"):
         UP.pulumi(lab, "preview", "--expect-no-changes")
+    with _timed(times.beside, EMPTY.title):
+        EMPTY.pulumi(lab, "up", "--yes", "--skip-preview")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ OURS, OTHERS = "#1f5fa8", "#8a8a8a"
 
 def draw(times: Times, file: Path) -> None:
     """One row a way, the quickest way to read it: left is better."""
-    rows = times.pushed | times.again
+    rows = times.pushed | times.beside
     figure = Figure(figsize=(8, 0.55 * len(rows) + 1.1), layout="constrained")
     axes = figure.subplots()
     end = max(map(max, rows.values()))

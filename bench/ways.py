@@ -75,19 +75,27 @@ class Guide:
 
 
 @dataclass(frozen=True)
-class DefaultWait(PulumiUp):
-    """`pulumi up` of `default_wait.py`, in a project that says what the root's says."""
+class Variant(PulumiUp):
+    """`pulumi up` of another program, in a project that says what the root's says."""
+
+    program: str = ""
 
     def prepare(self, lab: Lab) -> None:
         self.folder.mkdir()
         project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())
         project["runtime"]["options"]["virtualenv"] = str(PROJECT / project["runtime"]["options"]["virtualenv"])
         (self.folder / "Pulumi.yaml").write_text(yaml.safe_dump(project))
-        (self.folder / "__main__.py").symlink_to(HERE / "default_wait.py")
+        (self.folder / "__main__.py").write_text(self.program)
         super().prepare(lab)
 
 
 UP = PulumiUp("`pulumi up`", PROJECT)
 GUIDE = Guide("the guide as a shell script")
-WAIT = DefaultWait("`pulumi up`, Service's default wait", FOLDER / "default-wait", "default-wait")
+WAIT = Variant(
+    "`pulumi up`, Service's default wait", FOLDER / "default-wait", "default-wait",
+    f"import runpy\n\nrunpy.run_path({str(HERE / 'default_wait.py')!r}, run_name='__main__')\n",
+)  # fmt: skip
 WAYS: tuple[Way, ...] = (UP, GUIDE, WAIT)
+
+EMPTY = Variant("`pulumi up` of a program that makes nothing", FOLDER / "empty", "empty", "import pulumi\n")
+"""The engine alone: less than this no `pulumi up` can take."""

@@ -54,11 +54,12 @@ def times() -> Times:
 def test_the_ways_take_turns_and_each_push_is_a_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
     pages: list[str] = []
     monkeypatch.setattr(first_push, "WAYS", (Diary("a", pages), Diary("b", pages)))
+    monkeypatch.setattr(first_push, "EMPTY", Diary("nothing", pages))
     times = measure(cast(Lab, Diary(pages=pages)), runs=2)
     turn = []
     for way in "ab":
         turn += [f"deploy {way}", f"push with password of {way}", f"remove {way}", "forget"]
-    assert pages == ["prepare a", "prepare b", *turn * 3], "one round to warm up, two that count"
+    assert pages == ["prepare a", "prepare b", "prepare nothing", *turn * 3], "one round to warm up, two that count"
     assert [len(values) for values in times.pushed.values()] == [2, 2]
 
 

@@ -39,11 +39,11 @@ class Deployment:
     def up(self) -> None:
         """Deploy, and leave a registry that the laptop's Docker engine can log in to."""
         with step(f"stack {STACK}"):
-            self.place.run("pulumi", "stack", "select", "--create", "--stack", STACK)
+            self._said("pulumi", "stack", "select", "--create", "--stack", STACK)
         refresh = ["--refresh"] if self._recover() else []
         with step("pulumi up"):
             self._show("pulumi", "up", "--yes", "--skip-preview", "--stack", STACK, *refresh)
-        outputs = json.loads(self.place.run("pulumi", "stack", "output", "--json", "--stack", STACK).stdout)
+        outputs = json.loads(self._said("pulumi", "stack", "output", "--json", "--stack", STACK))
         address = self._address()
         if self.cluster:
             self._trust(self.cluster, outputs, address)
@@ -68,7 +68,7 @@ class Deployment:
 
     def _address(self) -> str | None:
         """Where the registry is reached from here, whose name this machine need not know."""
-        config = json.loads(self.place.run("pulumi", "config", "--json", "--stack", STACK).stdout)
+        config = json.loads(self._said("pulumi", "config", "--json", "--stack", STACK))
         addresses = config.get("private-registry:external_ips", {}).get("objectValue") or []
         return str(addresses[0]) if addresses else None
 
@@ -79,6 +79,14 @@ class Deployment:
         (folder / "ca.crt").write_text(outputs["ca_pem"])
         if address:
             cluster.hosts_entry("laptop", address, outputs["endpoint"].rpartition(":")[0])
+
+    def _said(self, *argv: str) -> str:
+        """What the command prints; of one that fails, a person sees what it has to say for itself."""
+        done = self.place.run(*argv, check=False)
+        if done.returncode:
+            print(done.stderr.strip() or done.stdout.strip(), file=sys.stderr)
+            raise Failed(done.returncode)
+        return done.stdout
 
     def _show(self, *argv: str) -> None:
         code = self.place.show(*argv)

@@ -81,9 +81,7 @@ def workplace(name: str, engine: Engine, cluster: Cluster | None) -> Workplace:
 
 
 def _backend(state: Path) -> dict[str, str]:
-    """Where the stack's state is kept: in the clone, unless the caller has a backend."""
-    if "PULUMI_BACKEND_URL" in os.environ and os.environ.get("PULUMI_CONFIG_PASSPHRASE") != PASSPHRASE:
-        return {}
+    """The stack's state lies in the clone, as its cluster does: a backend of the caller's is left alone."""
     folder = state / "pulumi"
     folder.mkdir(parents=True, exist_ok=True)
     return {"PULUMI_BACKEND_URL": folder.as_uri(), "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}

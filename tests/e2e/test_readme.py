@@ -16,16 +16,16 @@ pytestmark = pytest.mark.e2e
 README = (PROJECT / "README.md").read_text()
 
 
-def marked(kind: str, language: str) -> str:
+def marked(what: str, language: str) -> str:
     """The one block of the README that a comment marks as run by a test."""
-    (block,) = re.findall(rf"<!-- a test runs this {kind} -->\n```{language}\n(.*?)```", README, re.DOTALL)
+    (block,) = re.findall(rf"<!-- a test runs {what} -->\n```{language}\n(.*?)```", README, re.DOTALL)
     return str(block)
 
 
 def test_the_commands_of_use_it_work_in_the_shell_of_dev_env(lab: Lab) -> None:
     lab.up()
     lab.trust(lab.outputs())
-    block = marked("block", "sh")
+    block = marked("this block", "sh")
     try:
         done = lab.place.run("bash", "-euxo", "pipefail", "-c", block, check=False)
     finally:
@@ -40,7 +40,7 @@ def program(lab: Lab) -> Iterator[Path]:
     folder = STATE / NAME / "embedding"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    (folder / "__main__.py").write_text(marked("program", "python"))
+    (folder / "__main__.py").write_text(marked("this program", "python"))
     runtime = {"name": "python", "options": {"toolchain": "pip", "virtualenv": str(PROJECT / "venv")}}
     (folder / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "embedding", "runtime": runtime}))
     (folder / "registry").symlink_to(PROJECT / "registry")

@@ -1,0 +1,93 @@
+"""What a person has already, an engine, a backend, a cluster, is used as it is."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dev.toolchain.engine import provide
+from dev.workplace import PROJECT, STATE
+from tests.e2e.conftest import NAME, NAMESPACE, STACK, UP, Lab
+from tests.e2e.test_readme import marked
+
+pytestmark = pytest.mark.e2e
+
+OWN = STATE / NAME / "own"
+
+
+@pytest.fixture(scope="module")
+def bare(lab: Lab) -> Iterator[Lab]:
+    """The lab's cluster without its registry, for another one to take its place."""
+    lab.pulumi("destroy", "--yes", "--skip-preview", *STACK)
+    yield lab
+    lab.up()
+    lab.trust(lab.outputs())
+
+
+@pytest.fixture(scope="module")
+def person(bare: Lab) -> Iterator[list[str]]:
+    """`env` with what a person has brought, and nothing of ours: a `pulumi` with plugins, a backend, a KUBECONFIG."""
+    shutil.rmtree(OWN, ignore_errors=True)
+    engine = provide()
+    assert engine.path, "the lab runs a built engine"
+    shutil.copytree(engine.path.parent, OWN / "pulumi", copy_function=os.link)
+    (OWN / "state").mkdir()
+    brought = {
+        "PATH": f"{OWN / 'pulumi/bin'}:{bare.place.env['PATH']}",
+        "PULUMI_HOME": OWN / "pulumi",
+        "PULUMI_BACKEND_URL": (OWN / "state").as_uri(),
+        "PULUMI_CONFIG_PASSPHRASE": "of their own",
+        "KUBECONFIG": bare.cluster.kubeconfig,
+    }
+    ours = [variable for variable in bare.place.variables if variable not in brought]
+    unset = [f"--unset={variable}" for variable in ours if variable.startswith("PULUMI_")]
+    yield ["env", *unset, *(f"{variable}={value}" for variable, value in brought.items())]
+    shutil.rmtree(OWN)
+
+
+def test_make_up_takes_the_engine_on_path_and_the_cluster_of_kubeconfig(bare: Lab, person: list[str]) -> None:
+    python, *up = UP
+    up[up.index(NAME)] = "brought"
+    up.remove("--isolated")
+    try:
+        done = bare.place.run(*person, python, *up, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"the cluster of KUBECONFIG, {bare.cluster.kubeconfig}" in done.stderr
+        assert "two nodes of Kubernetes" not in done.stderr, "no cluster is started beside it"
+        assert "docker-registry:5000 is up at 192.168.56.10" in done.stdout
+        variables = bare.place.run(*person, python, "-m", "dev", "env", "--cluster", "brought").stdout
+        assert "PULUMI_HOME" not in variables, "no engine is built beside it"
+        assert bare.get("pod", NAMESPACE)["status"]["phase"] == "Running"
+        assert not any((OWN / "state").rglob("dev.json")), "a stack of the clone stays out of the person's backend"
+    finally:
+        state = ["PULUMI_BACKEND_URL=" + (STATE / "brought/pulumi").as_uri(), "PULUMI_CONFIG_PASSPHRASE=embedded"]
+        bare.place.run(*person, *state, "pulumi", "destroy", "--yes", "--skip-preview", *STACK)
+        shutil.rmtree(STATE / "brought")
+
+
+@pytest.fixture
+def clone(bare: Lab, person: list[str]) -> Iterator[Path]:
+    """The files of the project in an empty folder."""
+    folder = OWN / "clone"
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listed, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.splitlines():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / name, folder / name)
+    yield folder
+    mine = ("--cwd", str(folder), "--stack", "mine")
+    bare.place.run(*person, "pulumi", "destroy", "--yes", "--skip-preview", *mine)
+
+
+def test_the_lines_for_your_own_cluster_work_in_an_empty_clone(bare: Lab, person: list[str], clone: Path) -> None:
+    """The first line reaches the package index, from this machine; the others reach the cluster, from its laptop."""
+    install, *lines = marked("these lines", "sh").splitlines()
+    here = [*person, "PULUMI_SKIP_CONFIRMATIONS=true"]  # in place of the answer that a person types
+    installed = subprocess.run([*here, *install.split()], cwd=clone, capture_output=True, text=True, check=False)
+    assert installed.returncode == 0, installed.stdout + installed.stderr
+    done = bare.place.run(*here, "sh", "-euxc", "\n".join([f"cd {clone}", *lines]), check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert bare.get("pod", NAMESPACE)["spec"]["nodeName"] == "k8s-worker"
+    assert bare.get("service", NAMESPACE)["spec"]["externalIPs"] == ["192.168.56.11"]

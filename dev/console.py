@@ -6,7 +6,7 @@ exceptions into messages: the command line does that.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 
@@ -86,15 +86,32 @@ def step(title: str, total: int | None = None) -> Iterator[Step]:
     task = _bars.add_task(title, total=total, detail="", count="")
     _show(+1)
     current = Step(title, total, task)
-    began, mark = time.monotonic(), Text("✗", style="red")
     try:
-        yield current
-        mark = Text("✓", style="green")
+        with _outcome(lambda: current.title):
+            yield current
     finally:
         _bars.remove_task(task)
-        seconds = f"{time.monotonic() - began:8.1f} s"
-        _print(Text.assemble("  ", mark, f" {current.title:<60}", (seconds, "dim")))
         _show(-1)
+
+
+@contextmanager
+def stage(title: str) -> Iterator[None]:
+    """A step whose program has the terminal to itself and shows its own progress: named before it, timed after it."""
+    _print(Text(f"  … {title}"))
+    with _outcome(lambda: title):
+        yield
+
+
+@contextmanager
+def _outcome(title: Callable[[], str]) -> Iterator[None]:
+    """Print the line of a step when the block ends, with the title that it has by then."""
+    began, mark = time.monotonic(), Text("✗", style="red")
+    try:
+        yield
+        mark = Text("✓", style="green")
+    finally:
+        seconds = f"{time.monotonic() - began:8.1f} s"
+        _print(Text.assemble("  ", mark, f" {title():<60}", (seconds, "dim")))
 
 
 def _show(change: int) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dev.cluster import Cluster
-from dev.console import Unmet, step
+from dev.console import Unmet, stage, step
 from dev.workplace import STACK, Workplace
 
 FAREWELL = """
@@ -41,7 +41,7 @@ class Deployment:
         with step(f"stack {STACK}"):
             self._said("pulumi", "stack", "select", "--create", "--stack", STACK)
         refresh = ["--refresh"] if self._recover() else []
-        with step("pulumi up"):
+        with stage("pulumi up"):
             self._show("pulumi", "up", "--yes", "--skip-preview", "--stack", STACK, *refresh)
         outputs = json.loads(self._said("pulumi", "stack", "output", "--json", "--stack", STACK))
         address = self._address()

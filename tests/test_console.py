@@ -49,6 +49,20 @@ def test_a_long_step_says_now_and_then_how_far_it_is(
     assert "  … long 412/1893\n" in capsys.readouterr().err
 
 
+def test_a_stage_is_named_before_its_program_speaks_and_timed_after(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.stage("pulumi up"):
+        assert capsys.readouterr().err == "  … pulumi up\n"
+
+    assert re.fullmatch(r"  ✓ pulumi up +\d+\.\d s\n", capsys.readouterr().err)
+
+
+def test_a_stage_leaves_the_terminal_to_its_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "_bars", None)  # nothing may be drawn
+
+    with console.stage("pulumi up"):
+        pass
+
+
 def test_a_title_is_printed_as_it_is_even_if_it_looks_like_markup(capsys: pytest.CaptureFixture[str]) -> None:
     with console.step("[red] is no colour"):
         pass

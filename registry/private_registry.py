@@ -5,6 +5,7 @@ deliberately not do: create a provider (the caller's flows in), touch a namespac
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NotRequired, TypedDict, cast
 
 import pulumi
@@ -96,6 +97,14 @@ RULES: dict[str, Callable[[Any], Any]] = {
 }
 
 
+ADVICE: dict[Callable[..., str], tuple[str, ...]] = {
+    images.image_advice: ("image",),
+    storage.size_advice: ("storage_size",),
+    credentials.password_advice: ("username", "password"),
+}
+"""What to say of values that are taken but unwise, and the keys of those values."""
+
+
 class PrivateRegistry(pulumi.ComponentResource):
     """A TLS registry with password, pinned to the node that holds its images."""
 
@@ -174,13 +183,14 @@ def _settled(args: PrivateRegistryArgs) -> PrivateRegistryArgs:
 
 
 def _warn(settled: PrivateRegistryArgs) -> None:
-    """The guide's own weak values are taken, and said to be weak."""
-    pulumi.Output.from_input(settled["image"]).apply(
-        lambda image: pulumi.log.warn(images.OUTDATED.format(image=image)) if images.is_outdated(image) else None
-    )
-    pulumi.Output.all(settled["username"], settled.get("password")).apply(
-        lambda both: pulumi.log.warn(credentials.WEAK) if both[1] and credentials.is_weak(*both) else None
-    )
+    """Say of each value that is allowed but unwise, the guide's own weak ones among them, what there is to say."""
+    for advice, keys in ADVICE.items():
+        pulumi.Output.all(*(settled.get(key) for key in keys)).apply(partial(_say, advice))
+
+
+def _say(advice: Callable[..., str], values: list[Any]) -> None:
+    if said := advice(*values):
+        pulumi.log.warn(said)
 
 
 def _certificate_spec(given: PrivateRegistryArgs) -> CertificateSpec:

@@ -231,10 +231,11 @@ def test_a_renamed_namespace_is_refused(deploy: Deploy, engine: Engine) -> None:
     ("args", "warning"),
     [
         ({"image": "registry:2.7"}, "CVE-2026-41888"),
+        ({"storage_size": "2G"}, "counts in powers of ten"),
         ({"password": pulumi.Output.secret("centos")}, "easily guessed"),
     ],
 )
-def test_the_guides_weak_values_are_taken_with_a_warning(
+def test_what_is_allowed_but_unwise_is_taken_with_a_warning(
     deploy: Deploy, args: Any, warning: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     deploy(lambda: PrivateRegistry("registry", args))

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from registry.private_registry import DEFAULTS, RULES, PrivateRegistry
 from registry.validation import InvalidInput, checked, known_keys
 from registry.validation.certificates import renewal_window
-from registry.validation.credentials import is_weak, password
-from registry.validation.images import is_outdated
+from registry.validation.credentials import password, password_advice
+from registry.validation.images import image_advice
+from registry.validation.storage import size_advice
 from tests.conftest import Deploy, Engine
 
 REFUSED: list[tuple[str, Any, str]] = [
@@ -226,13 +227,18 @@ def test_a_renewal_window_as_long_as_the_certificate_lasts_is_refused() -> None:
     ],
 )
 def test_a_version_with_known_holes_is_told_by_its_tag(image: str, outdated: bool) -> None:
-    assert is_outdated(image) is outdated
+    assert bool(image_advice(image)) is outdated
+
+
+@pytest.mark.parametrize(("size", "decimal"), [("2G", True), ("500k", True), ("2Gi", False), ("3000000000", False)])
+def test_a_size_in_powers_of_ten_is_told_from_one_in_powers_of_two(size: str, decimal: bool) -> None:
+    assert bool(size_advice(size)) is decimal
 
 
 def test_the_guides_own_password_is_weak() -> None:
-    assert is_weak("centos", "centos")
-    assert is_weak("longer-name", "Longer-Name")
-    assert not is_weak("centos", "correct horse")
+    assert password_advice("centos", "centos")
+    assert password_advice("longer-name", "Longer-Name")
+    assert not password_advice("centos", "correct horse")
 
 
 def test_an_output_is_checked_when_its_value_is_known(deploy: Deploy) -> None:

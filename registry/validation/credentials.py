@@ -5,11 +5,6 @@ from . import Described, InvalidInput, text
 LONGEST_PASSWORD = 72
 """Bytes that bcrypt looks at; Go's bcrypt cuts the rest off, so a longer password would be weaker than it looks."""
 
-WEAK = (
-    "`password` is easily guessed (shorter than 8 characters, or the user's name): whoever reaches the port may push"
-    " images that your nodes will run; choose a longer one, or leave it out and one is generated"
-)
-
 
 def username(value: str) -> str:
     """A name as an htpasswd line and HTTP basic authentication can carry it (RFC 7617: no colon)."""
@@ -39,6 +34,11 @@ def password(value: str) -> str:
     return value
 
 
-def is_weak(name: str, value: str) -> bool:
-    """Whether a guess or two finds the password: shorter than NIST SP 800-63B's 8 characters, or the user's name."""
-    return len(value) < 8 or value.lower() == name.lower()
+def password_advice(name: str, value: str | None) -> str:
+    """What to say of a password that a guess or two finds: below NIST SP 800-63B's 8 characters, or the user's name."""
+    if value is None or (len(value) >= 8 and value.lower() != name.lower()):
+        return ""
+    return (
+        "`password` is easily guessed (shorter than 8 characters, or the user's name): whoever reaches the port may"
+        " push images that your nodes will run; choose a longer one, or leave it out and one is generated"
+    )

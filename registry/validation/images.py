@@ -15,11 +15,6 @@ REFERENCE = re.compile(
 FIXED = (3, 1, 1)
 """First release without the tag-delete hole CVE-2026-41888."""
 
-OUTDATED = (
-    "`image` {image} has known holes (CVE-2026-41888: tags can be deleted though deletion is off; CVE-2026-35172,"
-    " CVE-2026-33540) and 2.x can lose tags in a crash: use registry:3.1.2 or newer"
-)
-
 
 def image(value: str) -> str:
     """An image with a tag other than `latest`, or with a digest."""
@@ -33,9 +28,14 @@ def image(value: str) -> str:
     return given
 
 
-def is_outdated(value: str) -> bool:
-    """Whether the tag tells a version with known holes; what a tag leaves open (`3`, `stable`) is believed."""
+def image_advice(value: str) -> str:
+    """What to say of a version with known holes; what a tag leaves open (`3`, `stable`) is believed."""
     match = REFERENCE.fullmatch(value)
     version = re.match(r"\d+(\.\d+)*", match["tag"] or "") if match else None
     numbers = tuple(int(number) for number in version[0].split(".")) if version else FIXED
-    return numbers < FIXED[: len(numbers)]
+    if numbers >= FIXED[: len(numbers)]:
+        return ""
+    return (
+        f"`image` {value} has known holes (CVE-2026-41888: tags can be deleted though deletion is off; CVE-2026-35172,"
+        " CVE-2026-33540) and 2.x can lose tags in a crash: use registry:3.1.2 or newer"
+    )

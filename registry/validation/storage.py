@@ -33,6 +33,14 @@ def storage_size(value: str) -> str:
     return given
 
 
+def size_advice(value: str) -> str:
+    """What to say of a suffix of powers of ten, which is easily a forgotten `i`."""
+    if value[-1] not in SUFFIXES:
+        return ""
+    meant = f"{value.replace('k', 'K')}i"
+    return f"`storage_size` {value} counts in powers of ten (2G is 1.86Gi): write {meant} if you mean powers of two"
+
+
 def storage_path(value: str) -> str:
     """The folder on the node that holds the images: absolute, normal, and nobody else's."""
     remedy = "give the registry a folder of its own, for example '/var/lib/docker-registry/repository'"

@@ -4,10 +4,11 @@ Its registry is brought up once by the command that a person types, and every te
 """
 
 import json
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +116,22 @@ class Lab:
         )
 
 
+@dataclass(frozen=True)
+class Project:
+    """A program of its own, with the component beside it, and its one stack, named like its folder."""
+
+    lab: Lab
+    folder: Path
+
+    def pulumi(self, *arguments: str) -> str:
+        return self.lab.pulumi("--cwd", str(self.folder), *arguments, "--stack", self.folder.name).stdout
+
+    def up(self, *arguments: str) -> dict[str, Any]:
+        """Deploy; the outputs, with secrets opened."""
+        self.pulumi("up", "--yes", "--skip-preview", *arguments)
+        return dict(json.loads(self.pulumi("stack", "output", "--json", "--show-secrets")))
+
+
 def eventually(seconds: float, what: str, condition: Any) -> None:
     """Wait for `condition`, and fail with `what` if it does not come true in time."""
     deadline = time.monotonic() + seconds
@@ -140,6 +157,28 @@ def lab(first_up: subprocess.CompletedProcess[str]) -> Lab:
     config = STATE / NAME / "Pulumi.dev.yaml"
     config.write_text((PROJECT / "Pulumi.dev.yaml").read_text())
     return Lab(cluster, workplace(NAME, provide(), cluster), config)
+
+
+@pytest.fixture
+def project(lab: Lab) -> Iterator[Callable[[str, str], Project]]:
+    """Makes a project of a name and a program; destroyed when the test ends."""
+    made: list[Project] = []
+
+    def make(name: str, program: str) -> Project:
+        folder = STATE / NAME / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        (folder / "__main__.py").write_text(program)
+        runtime = {"name": "python", "options": {"toolchain": "pip", "virtualenv": str(PROJECT / "venv")}}
+        (folder / "Pulumi.yaml").write_text(yaml.safe_dump({"name": name, "runtime": runtime}))
+        (folder / "registry").symlink_to(PROJECT / "registry")
+        made.append(Project(lab, folder))
+        made[-1].pulumi("stack", "select", "--create")
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.pulumi("destroy", "--yes", "--skip-preview")
 
 
 @pytest.fixture

@@ -1,15 +1,12 @@
 """The README's own commands and its program, run as they stand."""
 
 import re
-import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-import yaml
 
-from dev.workplace import PROJECT, STATE
-from tests.e2e.conftest import NAME, Lab
+from dev.workplace import PROJECT
+from tests.e2e.conftest import Lab, Project
 
 pytestmark = pytest.mark.e2e
 
@@ -35,23 +32,9 @@ def test_the_commands_of_use_it_work_in_the_shell_of_dev_env(lab: Lab) -> None:
     assert '"busybox"' in done.stdout, "the catalog"
 
 
-@pytest.fixture
-def program(lab: Lab) -> Iterator[Path]:
-    folder = STATE / NAME / "embedding"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    (folder / "__main__.py").write_text(marked("this program", "python"))
-    runtime = {"name": "python", "options": {"toolchain": "pip", "virtualenv": str(PROJECT / "venv")}}
-    (folder / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "embedding", "runtime": runtime}))
-    (folder / "registry").symlink_to(PROJECT / "registry")
-    yield folder
-    lab.pulumi("--cwd", str(folder), "destroy", "--yes", "--skip-preview", "--stack", "team")
-
-
-def test_the_program_that_embeds_the_component_deploys(lab: Lab, program: Path) -> None:
-    lab.pulumi("--cwd", str(program), "stack", "init", "team")
-    lab.pulumi("--cwd", str(program), "up", "--yes", "--skip-preview", "--stack", "team")
-    shown = lab.pulumi("--cwd", str(program), "stack", "output", "endpoint", "--stack", "team").stdout
-    assert shown.strip() == "registry.example.com:5001"
+def test_the_program_that_embeds_the_component_deploys(lab: Lab, project: Callable[[str, str], Project]) -> None:
+    outputs = project("team", marked("this program", "python")).up()
+    assert outputs["endpoint"] == "registry.example.com:5001"
+    assert outputs["ca_pem"].startswith("-----BEGIN CERTIFICATE-----")
     ready = lab.kubectl("get", "pod", "docker-registry", "--namespace", "team-registry", "--output", "wide")
     assert "1/1" in ready

@@ -1,14 +1,11 @@
 """Two registries in one program, in other namespaces, on other ports and paths, with other keys and users."""
 
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-import yaml
 
-from dev.workplace import PROJECT, STATE
-from tests.e2e.conftest import NAME, Lab
+from tests.e2e.conftest import Lab, Project
 
 pytestmark = pytest.mark.e2e
 
@@ -37,29 +34,13 @@ for team, port in (("red", 5001), ("blue", 5002)):
 '''
 
 
-@pytest.fixture
-def program(lab: Lab) -> Iterator[Path]:
-    """The program in a folder of its own, with the component beside it."""
-    folder = STATE / NAME / "two"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    (folder / "__main__.py").write_text(PROGRAM)
-    runtime = {"name": "python", "options": {"toolchain": "pip", "virtualenv": str(PROJECT / "venv")}}
-    (folder / "Pulumi.yaml").write_text(yaml.safe_dump({"name": "two", "runtime": runtime}))
-    (folder / "registry").symlink_to(PROJECT / "registry")
-    yield folder
-    lab.pulumi("--cwd", str(folder), "destroy", "--yes", "--skip-preview", "--stack", "two")
-
-
-def test_two_registries_live_side_by_side(lab: Lab, program: Path) -> None:
+def test_two_registries_live_side_by_side(lab: Lab, project: Callable[[str, str], Project]) -> None:
     blue = lab.cluster.path("k8s-master", "/var/lib/blue-registry")
     blue.mkdir(exist_ok=True)
     shutil.chown(blue, 65532, 65532)
-    lab.pulumi("--cwd", str(program), "stack", "init", "two")
-    lab.pulumi("--cwd", str(program), "up", "--yes", "--skip-preview", "--stack", "two")
-    shown = lab.pulumi("--cwd", str(program), "stack", "output", "--json", "--show-secrets", "--stack", "two").stdout
-    for team, outputs in yaml.safe_load(shown).items():
-        ca = program / f"{team}.pem"
+    two = project("two", PROGRAM)
+    for team, outputs in two.up().items():
+        ca = two.folder / f"{team}.pem"
         ca.write_text(outputs["ca_pem"])
         catalog = lab.place.run(
             *["curl", "--silent", "--fail", "--cacert", str(ca), "--user", f"{team}:{outputs['password']}"],
@@ -70,4 +51,4 @@ def test_two_registries_live_side_by_side(lab: Lab, program: Path) -> None:
     assert level == "restricted", "it runs as 65532"
     status = lab.kubectl("exec", "--namespace", "blue-registry", "docker-registry", "--", "id", "-u")
     assert status.strip() == "65532"
-    lab.pulumi("--cwd", str(program), "up", "--yes", "--skip-preview", "--stack", "two", "--expect-no-changes")
+    two.up("--expect-no-changes")

@@ -1,5 +1,6 @@
 """A private Docker registry on Kubernetes as one Pulumi component."""
 
-from .private_registry import PrivateRegistry, PrivateRegistryArgs
+from .args import PrivateRegistryArgs
+from .private_registry import PrivateRegistry
 
 __all__ = ["PrivateRegistry", "PrivateRegistryArgs"]

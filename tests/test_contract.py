@@ -6,7 +6,7 @@ from pulumi.provider.experimental.analyzer import Analyzer
 
 import registry
 from registry import PrivateRegistry, PrivateRegistryArgs
-from registry.private_registry import DEFAULTS, RULES
+from registry.args import DEFAULTS, RULES
 
 
 def test_the_package_exports_the_component_and_its_arguments() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from registry.private_registry import DEFAULTS, PrivateRegistryArgs
+from registry.args import DEFAULTS, PrivateRegistryArgs
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()

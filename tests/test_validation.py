@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from registry.private_registry import DEFAULTS, RULES, PrivateRegistry
+from registry import PrivateRegistry
+from registry.args import DEFAULTS, RULES
 from registry.validation import InvalidInput, checked, known_keys
 from registry.validation.certificates import renewal_window
 from registry.validation.credentials import password, password_advice

@@ -52,9 +52,9 @@ def text(key: str, value: object, example: str) -> str:
     return value
 
 
-def whole_number(key: str, value: object, low: int, high: int, unit: str, remedy: str) -> int:
+def whole_number(key: str, value: object, low: int, high: int, what: str, remedy: str) -> int:
     """A whole number from `low` to `high`; 5000.0 is one, as numbers cross the plugin boundary as floats."""
     is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not is_whole or not low <= value <= high:  # type: ignore[operator]
-        raise InvalidInput(key, f"a whole number of {unit} from {low} to {high}", value, remedy)
+        raise InvalidInput(key, f"{what} from {low} to {high}", value, remedy)
     return int(value)  # type: ignore[call-overload, no-any-return]

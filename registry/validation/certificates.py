@@ -60,12 +60,14 @@ def certificate_subject(value: Mapping[str, str]) -> Mapping[str, str]:
 
 def certificate_days(value: int) -> int:
     """Lifetime of the server's certificate."""
-    return whole_number("certificate_days", value, 1, LONGEST_DAYS, "days", "the guide uses 356")
+    return whole_number("certificate_days", value, 1, LONGEST_DAYS, "a whole number of days", "the guide uses 356")
 
 
 def renew_before_days(value: int) -> int:
     """Length of the window before the end in which the next `pulumi up` renews the certificate."""
-    return whole_number("renew_before_days", value, 0, LONGEST_DAYS - 1, "days", "30 gives you a month of notice")
+    return whole_number(
+        "renew_before_days", value, 0, LONGEST_DAYS - 1, "a whole number of days", "30 gives you a month of notice"
+    )
 
 
 def renewal_window(renew_before_days: int, certificate_days: int) -> None:

@@ -68,7 +68,7 @@ def node_label(value: str) -> str:
 
 def run_as_user(value: int) -> int:
     """The numeric user of the registry's process; 0 is root."""
-    return whole_number("run_as_user", value, 0, 2**31 - 1, "a user id", "0, or the owner of `storage_path`")
+    return whole_number("run_as_user", value, 0, 2**31 - 1, "a numeric user id", "0, or the owner of `storage_path`")
 
 
 def _dns_name(value: str) -> bool:

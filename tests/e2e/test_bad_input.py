@@ -14,7 +14,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"hostname": "docker_registry"}, "`hostname` must be a DNS name in lower case"),
     ({"storage_size": "2GB"}, "`storage_size` must be a Kubernetes quantity, got '2GB': for example '2Gi'"),
     ({"storage_path": "/etc"}, "`storage_path` must be a folder of the registry's own"),
-    ({"port": 70000}, "`port` must be a whole number of a TCP port from 1 to 65535, got 70000"),
+    ({"port": 70000}, "`port` must be a TCP port from 1 to 65535, got 70000"),
     ({"external_ips": ["127.0.0.1"]}, "`external_ips` must be addresses that other hosts can reach, got '127.0.0.1'"),
     (
         {"node": "no-such-node"},

@@ -5,7 +5,8 @@ API server cannot say is no answer, and nothing is settled without one.
 """
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +22,30 @@ from urllib3.exceptions import HTTPError
 
 from .stack import Refusal
 from .state import Live, Resource
+from .unnoted import Span
 
 TIMEOUT = 10
 
 MANAGER = "pulumi-kubernetes"
 """How the provider's field managers begin."""
 
+AUTONAMED = "pulumi.com/autonamed"
+"""The provider's annotation of an object whose name it made: the resource's, a dash, and eight letters."""
 
-def finder() -> Callable[[Resource], Live | None]:
-    """A function that finds a resource's live object. It connects at the first call: not every recovery has one."""
+
+def finder(spans: Collection[Span] = ()) -> Callable[[Resource], Live | None]:
+    """A function that finds a resource's live object. It connects at the first call: not every recovery has one.
+
+    With `spans` only an object counts that was created in one of them; of a name that the provider ended with letters
+    of its own choice, the object may have other letters.
+    """
     connected: list[DynamicClient] = []
 
     def find(resource: Resource) -> Live | None:
         try:
             if not connected:
                 connected.append(_connect())
-            return _find(connected[0], resource["inputs"])
+            return _find(connected[0], resource["inputs"], spans)
         except (ConfigException, HTTPError, ApiException) as error:
             cause = str(error).partition("\n")[0]
             raise Refusal(f"cannot see what lives on the cluster: {cause}; check KUBECONFIG, then again") from None
@@ -54,14 +63,29 @@ def _connect() -> DynamicClient:
         return DynamicClient(client, cache_file=str(Path(folder) / "discovery"))
 
 
-def _find(client: DynamicClient, inputs: dict[str, Any]) -> Live | None:
-    metadata = inputs["metadata"]
+def _find(client: DynamicClient, inputs: dict[str, Any], spans: Collection[Span]) -> Live | None:
     try:
         kind = client.resources.get(api_version=inputs["apiVersion"], kind=inputs["kind"])
-        namespace = metadata.get("namespace", "default") if kind.namespaced else None
-        found = client.get(kind, name=metadata["name"], namespace=namespace, _request_timeout=TIMEOUT)
-    except (NotFoundError, ResourceNotFoundError):
+    except ResourceNotFoundError:
         return None
-    managers = [entry.manager for entry in found.metadata.managedFields or [] if entry.manager.startswith(MANAGER)]
-    identity = f"{namespace}/{metadata['name']}" if namespace else metadata["name"]
-    return Live(identity, managers[0]) if managers else None
+    namespace = inputs["metadata"].get("namespace", "default") if kind.namespaced else None
+    for found in _named(client, kind, namespace, inputs["metadata"], any_letters=bool(spans)):
+        managers = [entry.manager for entry in found.metadata.managedFields or [] if entry.manager.startswith(MANAGER)]
+        created = datetime.fromisoformat(found.metadata.creationTimestamp)
+        if managers and (not spans or any(span.holds(created) for span in spans)):
+            return Live("/".join(filter(None, [namespace, found.metadata.name])), managers[0])
+    return None
+
+
+def _named(
+    client: DynamicClient, kind: Any, namespace: str | None, metadata: dict[str, Any], *, any_letters: bool
+) -> list[Any]:
+    """The object of that name, or those of it with other letters behind, if the provider chose them."""
+    try:
+        return [client.get(kind, name=metadata["name"], namespace=namespace, _request_timeout=TIMEOUT)]
+    except NotFoundError:
+        if not any_letters or AUTONAMED not in metadata.get("annotations", {}):
+            return []
+    beginning = metadata["name"].rpartition("-")[0] + "-"
+    listed = client.get(kind, namespace=namespace, _request_timeout=TIMEOUT).items
+    return [each for each in listed if each.metadata.name.startswith(beginning)]

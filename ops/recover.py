@@ -1,18 +1,23 @@
 """After an interrupted `pulumi up`: one call, and the next `pulumi up --refresh` goes on where it ended.
 
-It ends what a killed engine left running, takes its lock, and settles what the state does not know the end of. It
-neither deletes nor creates anything on the cluster. The state passes through memory and pipes, never through a file.
+It ends what a killed engine left running, takes its lock, settles what the state does not know the end of, and looks
+for what was made without a note. It neither deletes nor creates anything on the cluster. The state passes through
+memory and pipes, never through a file.
 """
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from . import backend, engine
 from .stack import pulumi
-from .state import settle
+from .state import Settled, adopt, settle
+from .unnoted import failed_updates, wanted
+
+NOTHING = Settled({}, [], [])
 
 
 @dataclass(frozen=True)
@@ -42,15 +47,43 @@ def recover(stack: str) -> Recovered:
     ended = engine.end_leftovers()
     if holder:
         pulumi("cancel", "--yes", "--stack", stack)
-    exported = json.loads(pulumi("stack", "export", "--stack", stack))
-    deployment = exported["deployment"] or {}
-    if not deployment.get("pending_operations"):
-        return Recovered(holder, mended, ended, [], [])
+    settled, unnoted = _settle(stack), _adopt(stack)
+    return Recovered(holder, mended, ended, [*settled.adopted, *unnoted.adopted], settled.dropped)
+
+
+def _settle(stack: str) -> Settled:
+    """Bring what is pending to an end."""
+    state = _export(stack)
+    if not (state["deployment"] or {}).get("pending_operations"):
+        return NOTHING
     from . import cluster  # half a second, which `dev up` need not spend on every run
 
-    settled = settle(deployment, cluster.finder())
-    pulumi("stack", "import", "--stack", stack, given=json.dumps({**exported, "deployment": settled.deployment}))
-    return Recovered(holder, mended, ended, settled.adopted, settled.dropped)
+    settled = settle(state["deployment"], cluster.finder())
+    _import(stack, {**state, "deployment": settled.deployment})
+    return settled
+
+
+def _adopt(stack: str) -> Settled:
+    """Take in what failed updates made without a note."""
+    failed = failed_updates(stack)
+    creations = wanted(stack) if failed else []
+    if not creations:
+        return NOTHING
+    from . import cluster
+
+    state = _export(stack)
+    settled = adopt(state["deployment"] or {}, creations, cluster.finder(failed))
+    if settled.adopted:
+        _import(stack, {**state, "deployment": settled.deployment})
+    return settled
+
+
+def _export(stack: str) -> dict[str, Any]:
+    return dict(json.loads(pulumi("stack", "export", "--stack", stack)))
+
+
+def _import(stack: str, state: dict[str, Any]) -> None:
+    pulumi("stack", "import", "--stack", stack, given=json.dumps(state))
 
 
 def show(done: Recovered) -> None:

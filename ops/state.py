@@ -6,7 +6,7 @@ object nor its ID. What lives on the cluster is put into the state here, with it
 JSON of `pulumi stack export` and asks a function what is live.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from graphlib import TopologicalSorter
 from typing import Any, NamedTuple
 
@@ -43,6 +43,20 @@ def settle(deployment: Mapping[str, Any], find: Callable[[Resource], Live | None
     return Settled({**deployment, "resources": resources, "pending_operations": []}, adopted, dropped)
 
 
+def adopt(
+    deployment: Mapping[str, Any], wanted: Iterable[Resource], find: Callable[[Resource], Live | None]
+) -> Settled:
+    """Adopt what of `wanted` is live though the state does not know it, if all that it needs is known."""
+    resources, adopted = list(deployment.get("resources") or []), []
+    for resource in wanted:
+        needed = _is_object(resource) and _needs(resource) <= {known["urn"] for known in resources}
+        live = find(resource) if needed else None
+        if live and not _is_known(resources, resource["urn"], live.id):
+            _insert(resources, _adopted(resource, live))
+            adopted.append(_name(resource))
+    return Settled({**deployment, "resources": resources}, adopted, [])
+
+
 def _in_order(operations: list[Mapping[str, Any]]) -> list[tuple[str, Resource]]:
     """One operation a resource, the last one noted, and what a resource needs before the resource."""
     last = {operation["resource"]["urn"]: operation for operation in operations}
@@ -69,8 +83,9 @@ def _is_known(resources: list[Resource], urn: str, identity: str) -> bool:
 
 
 def _adopted(resource: Resource, live: Live) -> Resource:
-    outputs = {**resource["inputs"], "__fieldManager": live.manager}
-    return {**resource, "id": live.id, "outputs": outputs}
+    metadata = {**resource["inputs"]["metadata"], "name": live.id.rpartition("/")[2]}
+    inputs = {**resource["inputs"], "metadata": metadata}
+    return {**resource, "id": live.id, "inputs": inputs, "outputs": {**inputs, "__fieldManager": live.manager}}
 
 
 def _insert(resources: list[Resource], adopted: Resource) -> None:

@@ -5,19 +5,23 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
+from kubernetes.client.exceptions import ApiException
+from kubernetes.dynamic.exceptions import NotFoundError
 
 from ops import backend, engine
-from ops.cluster import finder
+from ops.cluster import _find, finder
 from ops.recover import Recovered, recover, show
 from ops.stack import Refusal
-from ops.state import Live, Resource, settle
+from ops.state import Live, Resource, adopt, settle
+from ops.unnoted import Span, failed_updates, wanted
 
 ROOT = "urn:pulumi:dev::private-registry::"
 COMPONENT = f"{ROOT}private-registry:index:PrivateRegistry::registry"
@@ -154,9 +158,89 @@ def test_what_a_second_attempt_created_is_not_taken_twice() -> None:
     assert settled.deployment["resources"][2:] == [pod]
 
 
+def test_what_the_program_wants_and_is_live_without_a_note_is_taken_in() -> None:
+    adopted = adopt(deployment(operations=[]), [POD], everything_lives)
+    assert adopted.deployment["resources"][-1]["id"] == "docker-registry/docker-registry"
+    assert adopted.adopted == ["Pod registry-pod"]
+
+
+def test_an_object_under_other_letters_than_the_preview_chose_keeps_its_own() -> None:
+    volume = kubernetes("PersistentVolume", "volume-7b8af017", namespace=None)
+    adopted = adopt(deployment(operations=[]), [volume], lambda _: Live("volume-00c0ffee", "pulumi-kubernetes-1"))
+    entry = adopted.deployment["resources"][-1]
+    assert entry["id"] == entry["inputs"]["metadata"]["name"] == "volume-00c0ffee"
+
+
+def test_what_needs_something_that_the_state_does_not_know_is_left_to_the_next_up() -> None:
+    pod = kubernetes("Pod", "docker-registry", "urn of a Secret that is nowhere")
+    settled = adopt(deployment(operations=[]), [pod], lambda _: pytest.fail("the cluster was asked"))
+    assert settled.adopted == []
+
+
+def test_what_is_in_the_state_is_not_taken_in_again() -> None:
+    state = deployment(known(POD, "docker-registry/docker-registry"), operations=[])
+    assert adopt(state, [POD], everything_lives).deployment == state
+
+
+CREATED = "2026-11-24T08:09:10Z"
+
+
+def dynamic(*objects: SimpleNamespace) -> Any:
+    """A client of a cluster with these objects, of whatever kind."""
+
+    def get(_: object, *, name: str = "", **__: object) -> Any:
+        if not name:
+            return SimpleNamespace(items=objects)
+        for each in objects:
+            if each.metadata.name == name:
+                return each
+        raise NotFoundError(ApiException(status=404))
+
+    kind = SimpleNamespace(namespaced=False)
+    return SimpleNamespace(get=get, resources=SimpleNamespace(get=lambda **_: kind))
+
+
+def live(name: str, *, created: str = CREATED, manager: str = "pulumi-kubernetes-1") -> SimpleNamespace:
+    managers = [SimpleNamespace(manager=manager)]
+    return SimpleNamespace(metadata=SimpleNamespace(name=name, creationTimestamp=created, managedFields=managers))
+
+
+def look(wanted: str, *objects: SimpleNamespace, spans: Collection[Span] = ()) -> Live | None:
+    """What is found of a volume whose name the provider ended with letters of its own."""
+    volume = kubernetes("PersistentVolume", wanted, namespace=None)
+    volume["inputs"]["metadata"]["annotations"] = {"pulumi.com/autonamed": "true"}
+    return _find(dynamic(*objects), volume["inputs"], spans)
+
+
+WHILE = [Span(datetime.fromisoformat("2026-11-24T08:09:09Z"), datetime.fromisoformat("2026-11-24T08:09:11Z"))]
+
+
+def test_what_was_made_while_an_update_failed_is_found_even_under_other_letters() -> None:
+    found = look("volume-7b8af017", live("volume-00c0ffee"), spans=WHILE)
+    assert found == Live("volume-00c0ffee", "pulumi-kubernetes-1")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        live("volume-00c0ffee", created="2026-11-24T08:08:00Z"),
+        live("volume-00c0ffee", manager="kubectl"),
+        live("volumes-00c0ffee"),
+    ],
+    ids=["made before", "made by somebody else", "named otherwise"],
+)
+def test_what_somebody_else_made_stays_theirs(other: SimpleNamespace) -> None:
+    assert look("volume-7b8af017", other, spans=WHILE) is None
+
+
+def test_of_a_pending_creation_the_letters_are_known() -> None:
+    assert look("volume-7b8af017", live("volume-00c0ffee")) is None
+    assert look("volume-7b8af017", live("volume-7b8af017")) == Live("volume-7b8af017", "pulumi-kubernetes-1")
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file backend in the folder, with an engine on PATH that knows four commands and answers from files."""
+    """A file backend in the folder, with an engine on PATH that knows six commands and answers from files."""
     command = tmp_path / "bin" / "pulumi"
     command.parent.mkdir()
     command.write_text(
@@ -164,6 +248,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         case "$*" in
             *whoami*) echo '{{"url": "file://{tmp_path}"}}';;
             *cancel*) rm -r {tmp_path}/.pulumi/locks;;
+            *history*) cat {tmp_path}/history.json;;
+            *preview*) cat {tmp_path}/preview.json;;
             *export*) cat {tmp_path}/state.json;;
             *import*) cat > {tmp_path}/imported.json;;
         esac
@@ -174,6 +260,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path))
     monkeypatch.delenv("PULUMI_BACKEND_URL", raising=False)
     (tmp_path / "state.json").write_text(json.dumps({"version": 3, "deployment": deployment(operations=[])}))
+    (tmp_path / "history.json").write_text("[]")
     return tmp_path
 
 
@@ -218,6 +305,34 @@ def test_the_lock_of_a_killed_engine_is_released_and_its_operations_settled(
     assert f"process {gone}" in shown
     assert "PrivateKey registry-tls-key, creating" in shown
     assert shown.endswith("→ pulumi up --refresh\n")
+
+
+def update(minute: int, result: str = "failed", kind: str = "update") -> dict[str, str]:
+    return {
+        "kind": kind,
+        "result": result,
+        "startTime": f"2026-11-24T08:{minute:02}:00.000Z",
+        "endTime": f"2026-11-24T08:{minute:02}:09.000Z",
+    }
+
+
+@pytest.mark.parametrize("kind", ["update", "destroy"])
+def test_only_updates_that_failed_since_one_succeeded_are_looked_into(project: Path, kind: str) -> None:
+    history = [update(9), update(8, kind="refresh"), update(7), update(6, "succeeded", kind), update(5)]
+    (project / "history.json").write_text(json.dumps(history))
+    assert [span.start.minute for span in failed_updates("dev")] == [9, 8, 7]
+
+
+def test_of_a_preview_what_it_creates_is_wanted_without_what_it_does_not_tell(project: Path) -> None:
+    unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+    secret = kubernetes("Secret", "auth-secret", inputs={"data": "[secret]", "spec": [{"uid": unknown, "kept": 1}]})
+    steps = [{"op": "same", "newState": POD}, {"op": "create", "newState": secret}]
+    (project / "preview.json").write_text(json.dumps({"steps": steps}))
+    assert wanted("dev") == [kubernetes("Secret", "auth-secret", inputs={"spec": [{"kept": 1}]})]
+
+
+def test_a_program_that_cannot_be_asked_wants_nothing(project: Path) -> None:
+    assert wanted("dev") == [], "there is no preview.json"
 
 
 def test_an_engine_at_work_keeps_its_lock(project: Path, lock: Callable[..., None]) -> None:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from dev.workplace import PROJECT, STATE
-from tests.e2e.conftest import NAME, NAMESPACE, STACK, UP, Lab
+from tests.e2e.conftest import NAME, NAMESPACE, STACK, UP, Lab, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -79,6 +79,30 @@ def test_an_up_cut_off_and_run_again_converges(
     cut_off(process, how)
     again = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert again.returncode == 0, f"{again.stdout}\n{again.stderr}"
+    assert_converged(lab)
+
+
+def test_what_was_made_without_a_note_is_taken_in(lab: Lab) -> None:
+    """On Ctrl-C the engine may take for failed what the API server has made; here what it noted is taken from it."""
+    lab.pulumi("destroy", "--yes", "--skip-preview", *STACK)
+    process = start()
+    eventually(30, "the Pod is there", lambda: lab.kubectl("get", "pod", "--namespace", NAMESPACE, "--output", "name"))
+    cut_off(process, signal.SIGINT)
+    assert process.returncode, "it was not through"
+    lab.pulumi("cancel", "--yes", *STACK, check=False)
+    state = json.loads(lab.pulumi("stack", "export", *STACK).stdout)
+    unnoted = ("registry-data-volume", "registry-workload-configuration", "registry-workload-pod")
+    kept = [each for each in state["deployment"]["resources"] if not each["urn"].endswith(unnoted)]
+    state["deployment"] |= {"resources": kept, "pending_operations": []}
+    lab.pulumi("stack", "import", *STACK, stdin=json.dumps(state))
+    again = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, f"{again.stdout}\n{again.stderr}"
+    assert "an interrupted up is put in order" in again.stderr
+    assert_converged(lab)
+
+
+def assert_converged(lab: Lab) -> None:
+    """Nothing runs, waits or lives that the state does not know."""
     assert not ours(), "no engine and no plugin is left running"
     assert not locks()
     lab.up("--expect-no-changes")

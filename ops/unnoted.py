@@ -40,6 +40,8 @@ def failed_updates(stack: str) -> list[Span]:
     for entry in json.loads(pulumi("stack", "history", "--json", "--page-size", ENTRIES, "--stack", stack)):
         if entry["kind"] in ("update", "destroy") and entry["result"] == "succeeded":
             break
+        if "endTime" not in entry:  # one that still runs
+            continue
         spans.append(Span(datetime.fromisoformat(entry["startTime"]), datetime.fromisoformat(entry["endTime"])))
     return spans
 

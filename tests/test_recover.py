@@ -318,7 +318,8 @@ def update(minute: int, result: str = "failed", kind: str = "update") -> dict[st
 
 @pytest.mark.parametrize("kind", ["update", "destroy"])
 def test_only_updates_that_failed_since_one_succeeded_are_looked_into(project: Path, kind: str) -> None:
-    history = [update(9), update(8, kind="refresh"), update(7), update(6, "succeeded", kind), update(5)]
+    running = {"kind": "update", "result": "in-progress", "startTime": "2026-11-24T08:10:00.000Z"}
+    history = [running, update(9), update(8, kind="refresh"), update(7), update(6, "succeeded", kind), update(5)]
     (project / "history.json").write_text(json.dumps(history))
     assert [span.start.minute for span in failed_updates("dev")] == [9, 8, 7]
 

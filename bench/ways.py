@@ -78,24 +78,21 @@ class Guide:
 class Variant(PulumiUp):
     """`pulumi up` of another program, in a project that says what the root's says."""
 
-    program: str = ""
+    program: Path = HERE / "nothing.py"
 
     def prepare(self, lab: Lab) -> None:
         self.folder.mkdir()
         project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())
         project["runtime"]["options"]["virtualenv"] = str(PROJECT / project["runtime"]["options"]["virtualenv"])
         (self.folder / "Pulumi.yaml").write_text(yaml.safe_dump(project))
-        (self.folder / "__main__.py").write_text(self.program)
+        (self.folder / "__main__.py").symlink_to(self.program)
         super().prepare(lab)
 
 
 UP = PulumiUp("`pulumi up`", PROJECT)
 GUIDE = Guide("the guide as a shell script")
-WAIT = Variant(
-    "`pulumi up`, Service's default wait", FOLDER / "default-wait", "default-wait",
-    f"import runpy\n\nrunpy.run_path({str(HERE / 'default_wait.py')!r}, run_name='__main__')\n",
-)  # fmt: skip
+WAIT = Variant("`pulumi up`, Service's default wait", FOLDER / "default-wait", "default-wait", HERE / "default_wait.py")
 WAYS: tuple[Way, ...] = (UP, GUIDE, WAIT)
 
-EMPTY = Variant("`pulumi up` of a program that makes nothing", FOLDER / "empty", "empty", "import pulumi\n")
+EMPTY = Variant("`pulumi up` of a program that makes nothing", FOLDER / "nothing", "nothing")
 """The engine alone: less than this no `pulumi up` can take."""

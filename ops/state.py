@@ -34,9 +34,7 @@ def settle(deployment: Mapping[str, Any], find: Callable[[Resource], Live | None
     resources = list(deployment.get("resources") or [])
     adopted, dropped = [], []
     for kind, resource in _in_order(deployment.get("pending_operations") or []):
-        live = find(resource) if kind == "creating" and _is_object(resource) else None
-        if live and not _is_known(resources, resource["urn"], live.id):
-            _insert(resources, _adopted(resource, live))
+        if kind == "creating" and _take_in(resources, resource, find):
             adopted.append(_name(resource))
         else:
             dropped.append(f"{_name(resource)}, {kind}")
@@ -49,12 +47,18 @@ def adopt(
     """Adopt what of `wanted` is live though the state does not know it, if all that it needs is known."""
     resources, adopted = list(deployment.get("resources") or []), []
     for resource in wanted:
-        needed = _is_object(resource) and _needs(resource) <= {known["urn"] for known in resources}
-        live = find(resource) if needed else None
-        if live and not _is_known(resources, resource["urn"], live.id):
-            _insert(resources, _adopted(resource, live))
+        if _needs(resource) <= {known["urn"] for known in resources} and _take_in(resources, resource, find):
             adopted.append(_name(resource))
     return Settled({**deployment, "resources": resources}, adopted, [])
+
+
+def _take_in(resources: list[Resource], resource: Resource, find: Callable[[Resource], Live | None]) -> bool:
+    """Put `resource` into the state if it is live and not known there; whether it was."""
+    live = find(resource) if _is_object(resource) else None
+    if not live or _is_known(resources, resource["urn"], live.id):
+        return False
+    _insert(resources, _adopted(resource, live))
+    return True
 
 
 def _in_order(operations: list[Mapping[str, Any]]) -> list[tuple[str, Resource]]:

@@ -1,6 +1,7 @@
 """What may be set: every argument with its docstring, its default, its rule, and what there is to say of unwise values.
 
-A new setting is a line in each table here, one in Pulumi.yaml, and one where `private_registry.py` hands it to a part.
+A new setting is a line in the class, in DEFAULTS and in RULES, one in Pulumi.yaml, one in the program `__main__.py`,
+and one where `private_registry.py` hands it to a part.
 """
 
 from collections.abc import Callable
@@ -84,7 +85,7 @@ RULES: dict[str, Callable[[Any], Any]] = {
     "image": images.image,
     "run_as_user": names.run_as_user,
 }
-
+"""By the key: each takes a value and returns it, or refuses it with the remedy."""
 
 ADVICE: dict[Callable[..., str], tuple[str, ...]] = {
     images.image_advice: ("image",),

@@ -4,6 +4,7 @@ Its registry is brought up once by the command that a person types, and every te
 """
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -130,6 +131,13 @@ class Project:
         """Deploy; the outputs, with secrets opened."""
         self.pulumi("up", "--yes", "--skip-preview", *arguments)
         return dict(json.loads(self.pulumi("stack", "output", "--json", "--show-secrets")))
+
+
+def marked(what: str, language: str) -> str:
+    """The one block of the README that a comment marks as run by a test."""
+    readme = (PROJECT / "README.md").read_text()
+    (block,) = re.findall(rf"<!-- a test runs {what} -->\n```{language}\n(.*?)```", readme, re.DOTALL)
+    return str(block)
 
 
 def eventually(seconds: float, what: str, condition: Any) -> None:

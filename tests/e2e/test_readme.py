@@ -1,22 +1,13 @@
 """The README's own commands and its program, run as they stand."""
 
-import re
 from collections.abc import Callable
 
 import pytest
 
 from dev.workplace import PROJECT
-from tests.e2e.conftest import Lab, Project
+from tests.e2e.conftest import Lab, Project, marked
 
 pytestmark = pytest.mark.e2e
-
-README = (PROJECT / "README.md").read_text()
-
-
-def marked(what: str, language: str) -> str:
-    """The one block of the README that a comment marks as run by a test."""
-    (block,) = re.findall(rf"<!-- a test runs {what} -->\n```{language}\n(.*?)```", README, re.DOTALL)
-    return str(block)
 
 
 def test_the_commands_of_use_it_work_in_the_shell_of_dev_env(lab: Lab) -> None:

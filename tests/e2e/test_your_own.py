@@ -10,8 +10,7 @@ import pytest
 
 from dev.toolchain.engine import provide
 from dev.workplace import PROJECT, STATE
-from tests.e2e.conftest import NAME, NAMESPACE, STACK, UP, Lab
-from tests.e2e.test_readme import marked
+from tests.e2e.conftest import NAME, NAMESPACE, STACK, UP, Lab, marked
 
 pytestmark = pytest.mark.e2e
 

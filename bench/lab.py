@@ -122,5 +122,4 @@ def _own(place: Workplace) -> Workplace:
 
 def standalone_kubectl() -> str | None:
     """The machine's own kubectl: the embedded one is part of a binary of all Kubernetes, which starts 50 ms slower."""
-    folders = [folder for folder in os.get_exec_path() if not Path(folder).is_relative_to(cache.root())]
-    return shutil.which("kubectl", path=os.pathsep.join(folders))
+    return shutil.which("kubectl", path=cache.without(os.environ.get("PATH", os.defpath)))

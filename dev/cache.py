@@ -19,6 +19,11 @@ def root() -> Path:
     return Path(base) / "private-registry"
 
 
+def without(search: str) -> str:
+    """PATH `search` without the cache's own folders: in a shell of `dev env` they are on it, and not the machine's."""
+    return os.pathsep.join(each for each in search.split(os.pathsep) if not Path(each).is_relative_to(root()))
+
+
 def folder(path: Path, fill: Callable[[Path], None], waiting: Callable[[], None] = lambda: None) -> Path:
     """`path`, made by `fill` beside it and renamed when whole; `waiting` is called if another is at it."""
     if path.is_dir():

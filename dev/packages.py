@@ -135,7 +135,7 @@ def _fits(command: str) -> bool:
 
 
 def _search_path() -> str:
-    return os.pathsep.join([os.environ.get("PATH", os.defpath), *SYSTEM_FOLDERS])
+    return os.pathsep.join([cache.without(os.environ.get("PATH", os.defpath)), *SYSTEM_FOLDERS])
 
 
 def _run(*command: str) -> str:

@@ -66,6 +66,21 @@ def test_commands_on_path_are_used_as_they_are(install: Install, apt: Path) -> N
     assert not apt.exists()
 
 
+def test_in_a_shell_of_dev_env_the_unpacked_commands_do_not_pass_for_the_machines_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They need the libraries that were unpacked with them, which only their own environment names."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    unpacked = tmp_path / "private-registry/packages/0123/usr/sbin"
+    unpacked.mkdir(parents=True)
+    (unpacked / "nft").touch(mode=0o755)
+    monkeypatch.setenv("PATH", f"{unpacked}:/opt/own")
+    monkeypatch.setattr(packages, "SYSTEM_FOLDERS", ())
+
+    assert packages._search_path() == "/opt/own"
+    assert not packages._fits("nft")
+
+
 def test_missing_commands_are_unpacked_into_the_cache(apt: Path, tmp_path: Path) -> None:
     provided = packages.provide(COMMANDS)
 

@@ -89,8 +89,11 @@ def command(
 
 
 def run(plan: Plan, host: Host, argv: Sequence[str | Path], environment: Mapping[str, str]) -> str:
-    """What `argv` prints on `host`; Failed if it fails."""
-    return _run(f"`{argv[0]}` on {host.name}", command(plan, host, argv, environment, folder="/"), os.environ)
+    """What `argv` prints on `host`, in that environment alone; Failed if it fails.
+
+    Not in the person's: in a shell of `dev env` its DOCKER_HOST and KUBECONFIG are another cluster's.
+    """
+    return _run(f"`{argv[0]}` on {host.name}", command(plan, host, argv, environment, folder="/"), environment)
 
 
 def _run(what: str, argv: Sequence[str], environment: Mapping[str, str]) -> str:

@@ -153,10 +153,12 @@ def first_up() -> Iterator[subprocess.CompletedProcess[str]]:
     """`make up` on a machine where nothing is up yet, in the lab."""
     cluster = Cluster(STATE / NAME, NAME, isolated=True)
     cluster.wipe()
-    done = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-    yield done
-    cluster.wipe()
+    try:
+        done = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        yield done
+    finally:
+        cluster.wipe()
 
 
 @pytest.fixture(scope="session")

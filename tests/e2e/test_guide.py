@@ -202,7 +202,8 @@ def test_12_a_pod_that_is_killed_comes_back_with_its_images(lab: Lab) -> None:
 
     def is_back() -> bool:
         (container,) = lab.get("pod", NAMESPACE)["status"]["containerStatuses"]
-        return container["restartCount"] > 0 and bool(container["ready"])
+        answers = lab.curl("/", "--insecure").returncode == 0  # kube-proxy hears of a ready Pod a moment later
+        return container["restartCount"] > 0 and bool(container["ready"]) and answers
 
     eventually(60, "the kubelet restarts the registry", is_back)
     assert lab.pull("guide/busybox:1") == digest

@@ -1,27 +1,49 @@
-"""What may be set: every argument with its docstring, its default, its rule, and what there is to say of unwise values.
+"""What may be set: every input of the component with its shape, its default and what it does.
 
-A new setting is a line in the class, in DEFAULTS and in RULES, one in Pulumi.yaml, one in the program `__main__.py`,
-and one where `private_registry.py` hands it to a part.
+A new input is a line here, its rule and its default in `settings.py`, and one use in the part that it concerns; with a
+default, also a key of Pulumi.yaml. What is `pulumi.Input` may come from another resource; the rest shapes the graph and
+has to be known before deployment (docs/adr/0009-inputs.md).
 """
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict
 
 import pulumi
 
-from .validation import certificates, checked, credentials, images, known_keys, names, network, storage
-
 
 class PrivateRegistryArgs(TypedDict):
-    hostname: NotRequired[str]
+    # How clients reach it
+    hostname: NotRequired[pulumi.Input[str]]
     """The name that clients type before the port; the certificate's common name. Default docker-registry."""
     port: NotRequired[int]
     """TCP port of the Service, which clients type after the hostname, 1 to 65535. Default 5000."""
+    exposure: NotRequired[str]
+    """Way in: cluster, external-ips, node-port, load-balancer or ingress. Default cluster."""
     external_ips: NotRequired[list[str]]
-    """Addresses of nodes on which the Service answers from outside the cluster; each becomes a SAN. Default none."""
+    """With external-ips: addresses of nodes on which the Service answers; each becomes a SAN. Default none."""
+    node_port: NotRequired[int]
+    """With node-port: the port on every node, 30000 to 32767. No default."""
+    load_balancer_class: NotRequired[pulumi.Input[str]]
+    """With load-balancer: which implementation serves it. Default the cluster's."""
+    load_balancer_address: NotRequired[pulumi.Input[str]]
+    """With load-balancer: the address to ask for, which becomes a SAN. Default any."""
+    ingress_class: NotRequired[pulumi.Input[str]]
+    """With ingress: the IngressClass of a controller that reads ingress-nginx annotations. No default."""
+    client_cidrs: NotRequired[pulumi.Input[list[str]]]
+    """Networks that may connect; only nodes that run the registry answer then. Default every network."""
+
+    # Where its objects live
     namespace: NotRequired[str]
     """Namespace of the registry's own, created and deleted with it. Default docker-registry."""
+    create_namespace: NotRequired[bool]
+    """False if the namespace is there already and stays: whoever made it answers for its labels. Default true."""
+    labels: NotRequired[dict[str, str]]
+    """Labels for every object, beside the component's own. Default none."""
+    annotations: NotRequired[dict[str, str]]
+    """Annotations for every object, beside the component's own. Default none."""
+
+    # Certificate
+    certificate_names: NotRequired[pulumi.Input[list[str]]]
+    """More DNS names and addresses by which clients reach it, as SANs; *.example.com is allowed. Default none."""
     certificate_subject: NotRequired[dict[str, str]]
     """Subject beside the common name: country, province, locality, organization, organizational_unit. Default none."""
     certificate_key: NotRequired[str]
@@ -30,87 +52,95 @@ class PrivateRegistryArgs(TypedDict):
     """Lifetime of the server's certificate in days, 1 to 397. Default 356."""
     renew_before_days: NotRequired[int]
     """Days before the end in which the next `pulumi up` renews the certificate. Default 30."""
-    username: NotRequired[pulumi.Input[str]]
-    """The user who may push and pull. Default centos."""
-    password: NotRequired[pulumi.Input[str] | None]
-    """That user's password, a secret of at most 72 bytes. Default: 32 generated letters and digits."""
-    node: NotRequired[pulumi.Input[str]]
-    """Name of the node that holds the images. Default k8s-master."""
-    node_label: NotRequired[pulumi.Input[str]]
-    """Label, key=value, put on that node and selected by the Pod. Default run-docker-registry=true."""
+    ca_days: NotRequired[int]
+    """Lifetime of the generated CA in days, 398 to 7300. Default 3650."""
+    ca_certificate: NotRequired[pulumi.Input[str]]
+    """A CA of your own that signs instead, PEM, followed by those above it if any. Default: one is generated."""
+    ca_key: NotRequired[pulumi.Input[str]]
+    """The private key of that CA, unencrypted PEM, a secret. No default."""
+    tls_secret: NotRequired[pulumi.Input[str]]
+    """Name of an existing kubernetes.io/tls Secret to serve instead of a certificate made here. Default none."""
+
+    # Users
+    users: NotRequired[list[str]]
+    """Who may push and pull; the first is the one that the outputs tell. Default centos."""
+    passwords: NotRequired[pulumi.Input[dict[str, str]]]
+    """Chosen passwords by user, secret, 72 bytes each at most. Default: 32 generated letters and digits each."""
+    users_secret: NotRequired[pulumi.Input[str]]
+    """Name of an existing Secret with htpasswd lines (bcrypt) in registry.password, instead of users. Default none."""
+
+    # Images
+    storage: NotRequired[str]
+    """Where images lie: host-path, local, claim, class or s3. Default host-path."""
     storage_path: NotRequired[pulumi.Input[str]]
-    """Folder on the node that holds the images, absolute. Default /var/lib/docker-registry/repository."""
+    """With host-path and local: the node's folder, absolute. Default /var/lib/docker-registry/repository."""
     storage_size: NotRequired[pulumi.Input[str]]
-    """Size that the claim asks for, a Kubernetes quantity. Default 2Gi."""
+    """With host-path, local and class: what the claim asks for, a Kubernetes quantity. Default 2Gi."""
+    storage_claim: NotRequired[pulumi.Input[str]]
+    """With claim: the name of the existing PersistentVolumeClaim. No default."""
+    storage_class: NotRequired[pulumi.Input[str]]
+    """With class: the StorageClass that provisions the volume. No default."""
+    storage_access: NotRequired[str]
+    """With class: ReadWriteOnce, ReadWriteOncePod or ReadWriteMany. Default ReadWriteOnce."""
+    s3_bucket: NotRequired[pulumi.Input[str]]
+    """With s3: the bucket, which exists. No default."""
+    s3_region: NotRequired[pulumi.Input[str]]
+    """With s3: the bucket's region. Default us-east-1."""
+    s3_endpoint: NotRequired[pulumi.Input[str]]
+    """With s3: URL of a server other than AWS, spoken to in path style. Default AWS."""
+    s3_prefix: NotRequired[pulumi.Input[str]]
+    """With s3: folder in the bucket. Default its root."""
+    s3_access_key: NotRequired[pulumi.Input[str]]
+    """With s3: the access key's id. Default: what the node's role or service account gives."""
+    s3_secret_key: NotRequired[pulumi.Input[str]]
+    """With s3: the access key's secret. No default."""
+    s3_secret: NotRequired[pulumi.Input[str]]
+    """With s3: name of an existing Secret that has access-key and secret-key, instead of the two. Default none."""
+    upstream_ca: NotRequired[pulumi.Input[str]]
+    """With s3 or a mirror: the CA that signed that server's certificate, PEM. Default the public ones."""
+
+    # Workload
+    workload: NotRequired[str]
+    """pod, as in the guide, or deployment, which comes back after a drain or the loss of a node. Default pod."""
+    replicas: NotRequired[int]
+    """With deployment: how many; more than one on shared storage only, s3 or ReadWriteMany. Default 1."""
+    node: NotRequired[pulumi.Input[str]]
+    """With host-path and local: name of the node that holds the images. Default k8s-master."""
+    node_label: NotRequired[pulumi.Input[str]]
+    """With host-path and local: label, key=value, put on that node and selected. Default run-docker-registry=true."""
+    run_as_user: NotRequired[int]
+    """Numeric user of the process, whom a host-path must belong to. Default 0 for host-path, otherwise 65532."""
+    requests: NotRequired[pulumi.Input[dict[str, str]]]
+    """What is set aside for each replica: cpu and memory, Kubernetes quantities. Default cpu 100m, memory 64Mi."""
+    limits: NotRequired[pulumi.Input[dict[str, str]]]
+    """What each replica may use at most: cpu and memory, Kubernetes quantities. Default memory 512Mi."""
+    priority_class: NotRequired[pulumi.Input[str]]
+    """PriorityClass of the Pod. Default the cluster's."""
     image: NotRequired[pulumi.Input[str]]
     """Image of the registry, with a version or a digest. Default registry:3.1.2."""
-    run_as_user: NotRequired[int]
-    """Numeric user that the registry runs as; with any but 0, it must own the folder. Default 0."""
+    image_pull_policy: NotRequired[str]
+    """Always, IfNotPresent or Never. Default IfNotPresent."""
+    image_pull_secret: NotRequired[pulumi.Input[str]]
+    """Name of an existing kubernetes.io/dockerconfigjson Secret for that image. Default none."""
 
-
-DEFAULTS = PrivateRegistryArgs(
-    hostname="docker-registry",
-    port=5000,
-    external_ips=[],
-    namespace="docker-registry",
-    certificate_subject={},
-    certificate_key="P-256",
-    certificate_days=356,
-    renew_before_days=30,
-    username="centos",
-    node="k8s-master",
-    node_label="run-docker-registry=true",
-    storage_path="/var/lib/docker-registry/repository",
-    storage_size="2Gi",
-    image="registry:3.1.2",
-    run_as_user=0,
-)
-"""The guide's values. Pulumi.yaml repeats them for the command line, and a test compares the two."""
-
-RULES: dict[str, Callable[[Any], Any]] = {
-    "hostname": names.hostname,
-    "port": network.port,
-    "external_ips": network.external_ips,
-    "namespace": names.namespace,
-    "certificate_subject": certificates.certificate_subject,
-    "certificate_key": certificates.certificate_key,
-    "certificate_days": certificates.certificate_days,
-    "renew_before_days": certificates.renew_before_days,
-    "username": credentials.username,
-    "password": credentials.password,
-    "node": names.node,
-    "node_label": names.node_label,
-    "storage_path": storage.storage_path,
-    "storage_size": storage.storage_size,
-    "image": images.image,
-    "run_as_user": names.run_as_user,
-}
-"""By the key: each takes a value and returns it, or refuses it with the remedy."""
-
-ADVICE: dict[Callable[..., str], tuple[str, ...]] = {
-    images.image_advice: ("image",),
-    storage.size_advice: ("storage_size",),
-    credentials.password_advice: ("username", "password"),
-}
-"""What to say of values that are taken but unwise, and the keys of those values."""
-
-
-def settled(args: PrivateRegistryArgs) -> PrivateRegistryArgs:
-    """The inputs, checked, with the defaults where nothing is given; says what is allowed but unwise."""
-    given = {**DEFAULTS, **{key: value for key, value in args.items() if value is not None}}
-    known_keys(given, RULES)
-    accepted = cast(PrivateRegistryArgs, {key: checked(value, RULES[key]) for key, value in given.items()})
-    certificates.renewal_window(accepted["renew_before_days"], accepted["certificate_days"])
-    _warn(accepted)
-    return accepted
-
-
-def _warn(accepted: PrivateRegistryArgs) -> None:
-    """Say of each value that is allowed but unwise, the guide's own weak ones among them, what there is to say."""
-    for advice, keys in ADVICE.items():
-        pulumi.Output.all(*(accepted.get(key) for key in keys)).apply(partial(_say, advice))
-
-
-def _say(advice: Callable[..., str], values: list[Any]) -> None:
-    if said := advice(*values):
-        pulumi.log.warn(said)
+    # Operation
+    mode: NotRequired[str]
+    """read-write, read-only (no pushes) or mirror (pulls through from another registry). Default read-write."""
+    mirror_of: NotRequired[pulumi.Input[str]]
+    """With mirror: URL of the registry whose images are kept, such as https://registry-1.docker.io. No default."""
+    mirror_username: NotRequired[pulumi.Input[str]]
+    """With mirror: whom to log in there as. Default nobody."""
+    mirror_password: NotRequired[pulumi.Input[str]]
+    """With mirror: that user's password or token, a secret. No default."""
+    allow_delete: NotRequired[bool]
+    """Whether users may delete tags and images. Default false."""
+    upload_hours: NotRequired[int]
+    """Age in hours at which an unfinished upload is removed, 1 to 8760. Default 24."""
+    metrics: NotRequired[bool]
+    """Whether Prometheus may scrape :5001/metrics on a Service of its own inside the cluster. Default false."""
+    service_monitor: NotRequired[bool]
+    """With metrics: whether a ServiceMonitor tells the Prometheus operator, whose CRD must be there. Default false."""
+    log_level: NotRequired[str]
+    """error, warn, info or debug. Default info."""
+    log_format: NotRequired[str]
+    """text, json or logstash. Default text."""

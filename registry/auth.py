@@ -1,13 +1,21 @@
 """Who may push and pull: users, their bcrypt hashes, and the htpasswd Secret that the registry reads.
 
 The hash is made here, with a salt kept in the state, and not taken from `RandomPassword.bcrypt_hash`: that one has
-cost 10, and the registry hashes on every request (docs/adr/0003-bcrypt-cost.md).
+cost 10, and the registry hashes on every request (docs/adr/0003-bcrypt-cost.md). A user's line depends on that user
+alone, so others come and go without touching it, and the registry reads the file again by itself.
 """
+
+from base64 import b64decode
+from collections.abc import Mapping
 
 import bcrypt
 import pulumi
 import pulumi_kubernetes as kubernetes
 import pulumi_random as random
+
+from .args import PrivateRegistryArgs
+from .metadata import Metadata
+from .validation import Described, InvalidInput, credentials
 
 SECRET_NAME = "auth-secret"
 HTPASSWD = "registry.password"
@@ -26,39 +34,71 @@ COST_OF_CHOSEN = 10
 
 
 class Auth(pulumi.ComponentResource):
-    """Password, hash and Secret of the registry's users."""
+    """Passwords, hashes and Secret of the registry's users."""
 
-    password: pulumi.Output[str]
-    """What to log in with; secret."""
+    passwords: pulumi.Output[dict[str, str]]
+    """What to log in with, by user; secret. Empty where an existing Secret brings the users."""
+    secret_name: pulumi.Output[str]
+    """Without the Secret as a dependency: the registry reads it again, so its Pod stays as it is."""
 
     def __init__(
-        self,
-        name: str,
-        username: pulumi.Input[str],
-        password: pulumi.Input[str] | None,
-        namespace: pulumi.Input[str],
-        opts: pulumi.ResourceOptions | None = None,
+        self, name: str, given: PrivateRegistryArgs, metadata: Metadata, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("private-registry:index:Auth", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        cost = COST_OF_GENERATED if password is None else COST_OF_CHOSEN
-        if password is None:
-            password = random.RandomPassword(
-                f"{name}-password", length=GENERATED_LENGTH, special=False, opts=child
-            ).result
-        self.password = pulumi.Output.secret(password)
-        salt = random.RandomString(f"{name}-salt", length=SALT_LENGTH, special=False, opts=child).result
-        line = pulumi.Output.all(username, self.password, salt).apply(lambda known: htpasswd_line(*known, cost=cost))
-        kubernetes.core.v1.Secret(
-            f"{name}-secret",
-            metadata={"name": SECRET_NAME, "namespace": namespace},
-            string_data={HTPASSWD: line},
-            opts=child,
-        )
-        self.register_outputs({"password": self.password})
+        if given.get("users_secret") is not None:
+            self.passwords = pulumi.Output.secret({})
+            self.secret_name = _existing(name, given["users_secret"], metadata, child)
+        else:
+            generated = {user: _password(f"{name}-{user}-password", child) for user in given["users"]}
+            salts = {user: _salt(f"{name}-{user}-salt", child) for user in given["users"]}
+            chosen = given.get("passwords", {})
+            self.passwords = pulumi.Output.all(generated, chosen).apply(lambda known: {**known[0], **known[1]})
+            kubernetes.core.v1.Secret(
+                f"{name}-secret",
+                metadata=metadata.of(SECRET_NAME),
+                string_data={
+                    HTPASSWD: pulumi.Output.all(self.passwords, chosen, salts).apply(lambda known: htpasswd(*known))
+                },
+                opts=child,
+            )
+            self.secret_name = pulumi.Output.from_input(SECRET_NAME)
+        self.register_outputs({"passwords": self.passwords, "secret_name": self.secret_name})
+
+
+def htpasswd(passwords: Mapping[str, str], chosen: Mapping[str, str], salts: Mapping[str, str]) -> str:
+    """An htpasswd file, a line for each user in their order; a chosen password is hashed at the higher cost."""
+    cost = {user: COST_OF_CHOSEN if user in chosen else COST_OF_GENERATED for user in salts}
+    return "".join(htpasswd_line(user, passwords[user], salts[user], cost=cost[user]) for user in salts)
 
 
 def htpasswd_line(username: str, password: str, salt: str, *, cost: int) -> str:
     """One line of an htpasswd file, `user:$2b$...`; the same input gives the same line on every run."""
     hashed = bcrypt.hashpw(password.encode(), f"$2b${cost:02}${salt}.".encode())
     return f"{username}:{hashed.decode()}\n"
+
+
+def _password(name: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """Made for a user with a chosen password too: whether there is one may be known during deployment only."""
+    return random.RandomPassword(name, length=GENERATED_LENGTH, special=False, opts=opts).result
+
+
+def _salt(name: str, opts: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    return random.RandomString(name, length=SALT_LENGTH, special=False, opts=opts).result
+
+
+def _existing(
+    name: str, secret: pulumi.Input[str], metadata: Metadata, opts: pulumi.ResourceOptions
+) -> pulumi.Output[str]:
+    found = kubernetes.core.v1.Secret.get(f"{name}-from-kubectl-get-secrets", metadata.id_of(secret), opts=opts)
+    checked = pulumi.Output.unsecret(found.data.apply(_bcrypt_only))
+    return pulumi.Output.all(secret, checked).apply(lambda known: str(known[0]))
+
+
+def _bcrypt_only(data: Mapping[str, str]) -> bool:
+    if HTPASSWD not in data:
+        got = Described(f"one with {', '.join(sorted(data)) or 'nothing'}")
+        remedy = f"`kubectl create secret generic NAME --from-file={HTPASSWD}=FILE`"
+        raise InvalidInput("users_secret", f"a Secret with the key {HTPASSWD}", got, remedy)
+    credentials.htpasswd(b64decode(data[HTPASSWD]).decode())
+    return True

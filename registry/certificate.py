@@ -1,10 +1,10 @@
-"""The certificate: a CA of the registry's own, the leaf it signs, and the TLS Secret that the Pod mounts.
+"""The certificate: a CA, the leaf it signs, and the TLS Secret that the Pod mounts; or one that is there already.
 
 A CA and a leaf rather than one self-signed certificate: clients trust the CA once, and the leaf is renewed under it
-without any client noticing (docs/adr/0002-ca-and-leaf.md). The CA's key never leaves the Pulumi state.
+without any client noticing (docs/adr/0002-ca-and-leaf.md). A generated CA's key never leaves the Pulumi state.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -12,23 +12,25 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 import pulumi_tls as tls
 
-from .validation.certificates import KEYS, LONGEST_DAYS
+from .args import PrivateRegistryArgs
+from .metadata import Metadata
+from .validation import Described, InvalidInput
+from .validation.certificates import KEYS
 
-CA_DAYS = 3650
-"""Ten years: replacing the CA means visiting every client."""
+SECRET_NAME = "cert-secret"
 
 DAY = 24
 """Hours; pulumi-tls counts in hours."""
 
+Hosts = pulumi.Output[Sequence[str]]
+"""Names and addresses of the registry. The first is the common name; all of them become SANs."""
 
-class CertificateSpec(NamedTuple):
-    """What the leaf says and how long it lasts. `hosts[0]` is the common name; all of them become SANs."""
 
-    hosts: Sequence[str]
-    subject: Mapping[str, str]
-    key: str
-    days: int
-    renew_before_days: int
+class Authority(NamedTuple):
+    """Who signs the leaf. `ca_pem` is the signer's certificate, then those above it."""
+
+    ca_pem: pulumi.Input[str]
+    key_pem: pulumi.Input[str]
 
 
 class Certificate(pulumi.ComponentResource):
@@ -39,33 +41,97 @@ class Certificate(pulumi.ComponentResource):
     leaf_pem: pulumi.Output[str]
     """What the registry shows, PEM: it reads the file once, so a new one needs a new Pod."""
     secret_name: pulumi.Output[str]
+    """Without the Secret as a dependency: it is deleted to be replaced, and what depends on it would be too."""
 
     def __init__(
         self,
         name: str,
-        spec: CertificateSpec,
-        namespace: pulumi.Input[str],
+        given: PrivateRegistryArgs,
+        hosts: Hosts,
+        metadata: Metadata,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("private-registry:index:Certificate", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        ca_key = _private_key(f"{name}-ca-key", spec.key, child)
-        ca = _authority(f"{name}-ca", ca_key, spec, child)
-        leaf_key = _private_key(f"{name}-key", spec.key, child)
-        request = _request(f"{name}-request", leaf_key, spec, child)
-        leaf = _leaf(f"{name}-leaf", request, ca_key, ca, spec, child)
-        chain = pulumi.Output.concat(leaf.cert_pem, ca.cert_pem)
-        secret = kubernetes.core.v1.Secret(
-            f"{name}-secret",
-            metadata={"name": "cert-secret", "namespace": namespace},
-            type="kubernetes.io/tls",
-            string_data={"tls.crt": chain, "tls.key": leaf_key.private_key_pem_pkcs8},
-            opts=child,
-        )
-        self.ca_pem = ca.cert_pem
-        self.leaf_pem = leaf.cert_pem
-        self.secret_name = secret.metadata.name
+        if given.get("tls_secret") is not None:
+            self.ca_pem, self.leaf_pem, self.secret_name = _existing(name, given, hosts, metadata, child)
+        else:
+            self.ca_pem, self.leaf_pem, self.secret_name = _made(name, given, hosts, metadata, child)
         self.register_outputs({"ca_pem": self.ca_pem, "leaf_pem": self.leaf_pem, "secret_name": self.secret_name})
+
+
+Served = tuple[pulumi.Output[str], pulumi.Output[str], pulumi.Output[str]]
+"""CA, leaf, and the name of the Secret."""
+
+
+def _made(
+    name: str, given: PrivateRegistryArgs, hosts: Hosts, metadata: Metadata, opts: pulumi.ResourceOptions
+) -> Served:
+    authority = _authority(name, given, hosts, opts)
+    key = _private_key(f"{name}-key", given["certificate_key"], opts)
+    leaf = _leaf(f"{name}-leaf", given, _request(f"{name}-request", key, given, hosts, opts), authority, opts)
+    kubernetes.core.v1.Secret(
+        f"{name}-secret",
+        metadata=metadata.of(SECRET_NAME),
+        type="kubernetes.io/tls",
+        string_data={
+            "tls.crt": pulumi.Output.concat(leaf.cert_pem, authority.ca_pem),
+            "tls.key": key.private_key_pem_pkcs8,
+        },
+        opts=opts,
+    )
+    return pulumi.Output.from_input(authority.ca_pem), leaf.cert_pem, pulumi.Output.from_input(SECRET_NAME)
+
+
+def _existing(
+    name: str, given: PrivateRegistryArgs, hosts: Hosts, metadata: Metadata, opts: pulumi.ResourceOptions
+) -> Served:
+    """The Secret of somebody else, if it holds what clients of these hosts accept."""
+    found = kubernetes.core.v1.Secret.get(
+        f"{name}-from-kubectl-get-secrets",
+        metadata.id_of(given["tls_secret"]),
+        opts=opts,
+    )
+    chain = pulumi.Output.all(found.data, hosts).apply(lambda known: _chain(*known))
+    parts = pulumi.Output.unsecret(chain)
+    secret_name = pulumi.Output.all(parts, given["tls_secret"]).apply(lambda known: str(known[1]))
+    return parts.apply(lambda known: known[0]), parts.apply(lambda known: known[1]), secret_name
+
+
+def _chain(data: dict[str, str], hosts: Sequence[str]) -> tuple[str, str]:
+    """What clients trust, and the leaf: `ca.crt` of the Secret, or else the end of its chain."""
+    from base64 import b64decode
+
+    from .validation.pem import as_pem, bundle, served
+
+    missing = [key for key in ("tls.crt", "tls.key") if key not in data]
+    if missing:
+        got = Described(f"one without {' and '.join(missing)}")
+        raise InvalidInput("tls_secret", "a kubernetes.io/tls Secret", got, "make it with `kubectl create secret tls`")
+    leaf, *above = served(b64decode(data["tls.crt"]).decode(), b64decode(data["tls.key"]).decode(), hosts)
+    ca = bundle("tls_secret", b64decode(data["ca.crt"]).decode()) if "ca.crt" in data else above or [leaf]
+    return as_pem(ca), as_pem([leaf])
+
+
+def _authority(name: str, given: PrivateRegistryArgs, hosts: Hosts, opts: pulumi.ResourceOptions) -> Authority:
+    """The caller's CA, or one of the registry's own. Strict clients want its key usage and subject key identifier."""
+    if given.get("ca_certificate") is not None:
+        return Authority(given["ca_certificate"], given["ca_key"])
+    key = _private_key(f"{name}-ca-key", given["certificate_key"], opts)
+    ca = tls.SelfSignedCert(
+        f"{name}-ca",
+        private_key_pem=key.private_key_pem,
+        subject=tls.SelfSignedCertSubjectArgs(
+            common_name=hosts.apply(lambda known: f"{known[0]:.61} CA"), **given["certificate_subject"]
+        ),
+        is_ca_certificate=True,
+        set_subject_key_id=True,
+        allowed_uses=["cert_signing", "crl_signing"],
+        validity_period_hours=given["ca_days"] * DAY,
+        early_renewal_hours=given["certificate_days"] * DAY,  # a leaf never outlives its CA
+        opts=opts,
+    )
+    return Authority(ca.cert_pem, key.private_key_pem)
 
 
 def _private_key(name: str, kind: str, opts: pulumi.ResourceOptions) -> tls.PrivateKey:
@@ -73,53 +139,35 @@ def _private_key(name: str, kind: str, opts: pulumi.ResourceOptions) -> tls.Priv
     return tls.PrivateKey(name, algorithm=key.algorithm, ecdsa_curve=key.ecdsa_curve, rsa_bits=key.rsa_bits, opts=opts)
 
 
-def _authority(
-    name: str, key: tls.PrivateKey, spec: CertificateSpec, opts: pulumi.ResourceOptions
-) -> tls.SelfSignedCert:
-    """The CA. Python 3.13 and OpenSSL's strict mode want its key usage and its subject key identifier."""
-    return tls.SelfSignedCert(
-        name,
-        private_key_pem=key.private_key_pem,
-        subject=tls.SelfSignedCertSubjectArgs(common_name=f"{spec.hosts[0]} CA", **spec.subject),
-        is_ca_certificate=True,
-        set_subject_key_id=True,
-        allowed_uses=["cert_signing", "crl_signing"],
-        validity_period_hours=CA_DAYS * DAY,
-        early_renewal_hours=LONGEST_DAYS * DAY,  # a leaf never outlives its CA
-        opts=opts,
-    )
-
-
-def _request(name: str, key: tls.PrivateKey, spec: CertificateSpec, opts: pulumi.ResourceOptions) -> tls.CertRequest:
+def _request(
+    name: str, key: tls.PrivateKey, given: PrivateRegistryArgs, hosts: Hosts, opts: pulumi.ResourceOptions
+) -> tls.CertRequest:
     return tls.CertRequest(
         name,
         private_key_pem=key.private_key_pem,
-        subject=tls.CertRequestSubjectArgs(common_name=spec.hosts[0], **spec.subject),
-        dns_names=[host for host in spec.hosts if not _is_address(host)],
-        ip_addresses=[host for host in spec.hosts if _is_address(host)],
+        subject=tls.CertRequestSubjectArgs(
+            common_name=hosts.apply(lambda known: known[0]), **given["certificate_subject"]
+        ),
+        dns_names=hosts.apply(lambda known: [host for host in known if not _is_address(host)]),
+        ip_addresses=hosts.apply(lambda known: [host for host in known if _is_address(host)]),
         opts=opts,
     )
 
 
 def _leaf(
-    name: str,
-    request: tls.CertRequest,
-    ca_key: tls.PrivateKey,
-    ca: tls.SelfSignedCert,
-    spec: CertificateSpec,
-    opts: pulumi.ResourceOptions,
+    name: str, given: PrivateRegistryArgs, request: tls.CertRequest, signer: Authority, opts: pulumi.ResourceOptions
 ) -> tls.LocallySignedCert:
     """The server's certificate. Only RSA key exchange enciphers keys; for ECDSA that usage would be a lie."""
-    uses = ["digital_signature", "server_auth"] + (["key_encipherment"] if spec.key.startswith("RSA") else [])
+    is_rsa = given["certificate_key"].startswith("RSA")
     return tls.LocallySignedCert(
         name,
         cert_request_pem=request.cert_request_pem,
-        ca_private_key_pem=ca_key.private_key_pem,
-        ca_cert_pem=ca.cert_pem,
+        ca_private_key_pem=signer.key_pem,
+        ca_cert_pem=signer.ca_pem,
         set_subject_key_id=True,
-        allowed_uses=uses,
-        validity_period_hours=spec.days * DAY,
-        early_renewal_hours=spec.renew_before_days * DAY,
+        allowed_uses=["digital_signature", "server_auth"] + (["key_encipherment"] if is_rsa else []),
+        validity_period_hours=given["certificate_days"] * DAY,
+        early_renewal_hours=given["renew_before_days"] * DAY,
         opts=opts,
     )
 

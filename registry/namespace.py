@@ -1,31 +1,43 @@
-"""The namespace of the registry's own, under the strictest Pod Security level that its Pod can meet."""
+"""The namespace: the registry's own, under the strictest Pod Security level that its Pod meets, or an existing one."""
 
 from typing import NamedTuple
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from .args import PrivateRegistryArgs
+from .metadata import Metadata
 from .validation import Described, InvalidInput
 
+ENFORCE = "pod-security.kubernetes.io/enforce"
 
-class OwnNamespace(NamedTuple):
-    """The Namespace, and its name once it is known to be the one asked for."""
 
-    object: kubernetes.core.v1.Namespace
+class Home(NamedTuple):
+    """The namespace's name once it is known to be the one asked for; the object, if the registry owns it."""
+
     name: pulumi.Output[str]
+    own: kubernetes.core.v1.Namespace | None
 
 
-def create_namespace(name: str, namespace: str, *, root: bool, opts: pulumi.ResourceOptions) -> OwnNamespace:
-    """Made for the registry and gone with it. A Pod that runs as root meets `baseline`, any other `restricted`."""
+def provide_namespace(name: str, given: PrivateRegistryArgs, metadata: Metadata, opts: pulumi.ResourceOptions) -> Home:
+    """Make the namespace, which goes with the registry, or find the one that stays."""
+    if not given["create_namespace"]:
+        found = kubernetes.core.v1.Namespace.get(f"{name}-from-kubectl-get-namespaces", given["namespace"], opts=opts)
+        return Home(found.metadata.name.apply(str), None)
+    level = "baseline" if given["run_as_user"] == 0 else "restricted"
     created = kubernetes.core.v1.Namespace(
         name,
-        metadata={
-            "name": namespace,
-            "labels": {"pod-security.kubernetes.io/enforce": "baseline" if root else "restricted"},
-        },
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["metadata.name"])),
+        metadata=metadata.of(given["namespace"], labels={ENFORCE: level}, cluster_scoped=True),
+        opts=pulumi.ResourceOptions.merge(
+            opts,
+            pulumi.ResourceOptions(
+                ignore_changes=["metadata.name"],
+                # Deleted with it, a provisioned claim would take the images along.
+                retain_on_delete=given["storage"] == "class",
+            ),
+        ),
     )
-    return OwnNamespace(created, created.metadata.name.apply(lambda now: _unchanged(str(now), namespace)))
+    return Home(created.metadata.name.apply(lambda now: _unchanged(str(now), given["namespace"])), created)
 
 
 def _unchanged(now: str, asked: str) -> str:

@@ -6,30 +6,37 @@ deliberately not do: create a provider (the caller's flows in), touch a namespac
 
 import pulumi
 
-from .args import PrivateRegistryArgs, settled
-from .auth import SECRET_NAME, Auth
-from .certificate import Certificate, CertificateSpec
-from .namespace import create_namespace
+from .args import PrivateRegistryArgs
+from .auth import Auth
+from .certificate import Certificate
+from .exposure import address, expose
+from .lease import hold
+from .metadata import Metadata
+from .monitoring import measure
+from .namespace import provide_namespace
+from .network_policy import shield
 from .node import find_node, label_node
-from .service import expose
-from .storage import HostPath, Storage
-from .workload import PORT, Spec, Workload
+from .settings import settled
+from .storage import Storage
+from .workload import METRICS_PORT, PORT, Needs, Workload
 
 APP = "docker-registry"
-"""Name of the Pod and of the Service, each alone of its kind in the registry's own namespace."""
+"""Name of the workload and of the Service, each alone of its kind in the registry's namespace."""
 
 
 class PrivateRegistry(pulumi.ComponentResource):
-    """A TLS registry with password, pinned to the node that holds its images."""
+    """A TLS registry with password, on a node's folder, a claim or an object store, behind the way in you choose."""
 
     endpoint: pulumi.Output[str]
     """host:port, as in `docker login` and in image references."""
     ca_pem: pulumi.Output[str]
     """Every CA that clients must trust, PEM: a whole file for certs.d."""
     username: pulumi.Output[str]
-    """Who may push and pull."""
+    """The first user, who may push and pull; empty with `users_secret`."""
     password: pulumi.Output[str]
     """That user's password; secret."""
+    passwords: pulumi.Output[dict[str, str]]
+    """The passwords of all users, by name; secret."""
     namespace: pulumi.Output[str]
     """Where the objects are."""
 
@@ -37,63 +44,39 @@ class PrivateRegistry(pulumi.ComponentResource):
         super().__init__("private-registry:index:PrivateRegistry", name, {}, opts)
         given = settled(args)
         child = pulumi.ResourceOptions(parent=self)
-        labels = {"app.kubernetes.io/name": APP, "app.kubernetes.io/instance": name}
+        selector = {"app.kubernetes.io/name": APP, "app.kubernetes.io/instance": name}
+        metadata = Metadata(selector, given["labels"], given["annotations"])
+        reached = address(APP, given)
 
-        node = find_node(f"{name}-node", given["node"], child)
-        namespace = create_namespace(
-            f"{name}-namespace",
-            given["namespace"],
-            root=given["run_as_user"] == 0,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[node]),
+        node = find_node(f"{name}-node", given, child)
+        first = [*hold(name, given, metadata, child), *([node] if node else [])]
+        home = provide_namespace(
+            f"{name}-namespace", given, metadata, pulumi.ResourceOptions(parent=self, depends_on=first)
         )
-        certificate = Certificate(f"{name}-tls", _certificate_spec(given), namespace.name, child)
-        users = Auth(f"{name}-auth", given["username"], given.get("password"), namespace.name, child)
-        folder = HostPath(given["storage_path"], given["storage_size"], given["node"])
-        data = Storage(f"{name}-data", folder, namespace.object, child)
-        selector = label_node(f"{name}-label", node, given["node_label"], child)
-        Workload(
-            f"{name}-workload",
-            Spec(
-                image=given["image"],
-                user=given["run_as_user"],
-                node_selector=selector,
-                labels=labels,
-                certificate=certificate.secret_name,
-                users=SECRET_NAME,
-                claim=data.claim_name,
-            ),
-            pod=APP,
-            namespace=namespace.name,
+        metadata = metadata._replace(namespace=home.name)
+        certificate = Certificate(f"{name}-tls", given, reached.hosts, metadata, child)
+        users = Auth(f"{name}-auth", given, metadata, child)
+        images = Storage(f"{name}-data", given, metadata, home.own, child)
+        needs = Needs(
+            certificate=certificate.secret_name,
+            users=users.secret_name,
+            claim=images.claim_name,
+            driver=images.driver,
+            node_selector=label_node(f"{name}-label", given, node, child),
+            endpoint=reached.endpoint,
             read_once=certificate.leaf_pem,
-            after=[users],  # their Secret by order alone: the registry reads it again, so the Pod stays as it is
-            opts=child,
+            after=[certificate, users],
         )
-        expose(
-            f"{name}-service",
-            service=APP,
-            namespace=namespace.name,
-            port=given["port"],
-            target_port=PORT,
-            external_ips=given["external_ips"],
-            selector=labels,
-            opts=child,
-        )
-        self.endpoint = pulumi.Output.from_input(f"{given['hostname']}:{given['port']}")
+        Workload(f"{name}-workload", APP, given, needs, metadata, child)
+        expose(f"{name}-service", APP, given, node, PORT, certificate.secret_name, metadata, child)
+        shield(f"{name}-policy", APP, given, {"registry": PORT, "metrics": METRICS_PORT}, metadata, child)
+        measure(f"{name}-metrics", APP, given, METRICS_PORT, metadata, child)
+
+        first_user = "" if given.get("users_secret") else given["users"][0]
+        self.endpoint = reached.endpoint
         self.ca_pem = certificate.ca_pem
-        self.username = pulumi.Output.from_input(given["username"])
-        self.password = users.password
-        self.namespace = namespace.name
+        self.username = pulumi.Output.from_input(first_user)
+        self.password = users.passwords.apply(lambda known: known.get(first_user, ""))
+        self.passwords = users.passwords
+        self.namespace = home.name
         self.register_outputs({key: getattr(self, key) for key in PrivateRegistry.__annotations__})
-
-
-def _certificate_spec(given: PrivateRegistryArgs) -> CertificateSpec:
-    """Every name and address by which a client may reach the registry, the common name first."""
-    in_cluster = f"{APP}.{given['namespace']}"
-    hosts = [given["hostname"], in_cluster, f"{in_cluster}.svc", f"{in_cluster}.svc.cluster.local"]
-    return CertificateSpec(
-        hosts=list(dict.fromkeys([*hosts, *given["external_ips"]])),
-        subject=given["certificate_subject"],
-        key=given["certificate_key"],
-        days=given["certificate_days"],
-        renew_before_days=given["renew_before_days"],
-    )

@@ -1,12 +1,14 @@
 """The public surface: what other programs, and other languages, may rely on."""
 
+import re
 from pathlib import Path
 
 from pulumi.provider.experimental.analyzer import Analyzer
 
 import registry
 from registry import PrivateRegistry, PrivateRegistryArgs
-from registry.args import DEFAULTS, RULES
+from registry.settings import DEFAULTS, RULES
+from registry.validation.contradictions import BELONGS, NEEDS
 
 
 def test_the_package_exports_the_component_and_its_arguments() -> None:
@@ -15,19 +17,48 @@ def test_the_package_exports_the_component_and_its_arguments() -> None:
 
 def test_the_component_can_be_analyzed_as_a_plugin() -> None:
     described = Analyzer("private-registry").analyze_component(PrivateRegistry)
-    assert set(described.outputs) == {"endpoint", "caPem", "username", "password", "namespace"}
+    assert set(described.outputs) == {"endpoint", "caPem", "username", "password", "passwords", "namespace"}
     assert len(described.inputs) == len(PrivateRegistryArgs.__annotations__)
     undescribed = [name for name, each in (described.inputs | described.outputs).items() if not each.description]
     assert not undescribed
     assert all(each.optional for each in described.inputs.values()), "the guide's values are the defaults"
 
 
-def test_every_argument_has_a_rule_and_a_default() -> None:
-    assert set(RULES) == set(PrivateRegistryArgs.__annotations__) == {*DEFAULTS, "password"}
+def test_every_argument_has_a_rule_and_says_its_default() -> None:
+    assert list(RULES) == list(PrivateRegistryArgs.__annotations__), "one order everywhere"
+    described = Analyzer("private-registry").analyze_component(PrivateRegistry).inputs
+    for key, property in zip(PrivateRegistryArgs.__annotations__, described.values(), strict=True):
+        says = re.search(r"(?:Default:?|No default) ?(.*?)\.$", str(property.description))
+        assert says, f"{key} says its default, or that it has none"
+        if key in DEFAULTS:
+            assert says[1].removeprefix("the node's ") in (*_spoken(DEFAULTS[key]), "every network"), key  # type: ignore[literal-required]
+
+
+def _spoken(default: object) -> tuple[str, ...]:
+    """How a docstring says it."""
+    if isinstance(default, bool):
+        return (str(default).lower(),)
+    if isinstance(default, dict):
+        return (", ".join(f"{key} {value}" for key, value in default.items()) or "none",)
+    if isinstance(default, list):
+        return (", ".join(default) or "none",)
+    return (str(default),)
+
+
+def test_every_choice_of_another_key_is_one_that_its_rule_knows() -> None:
+    choices = [choice for each in BELONGS.values() for choice in each] + list(NEEDS)
+    for choice in choices:
+        for value in choice.values:
+            RULES[choice.key](value)
 
 
 def test_parts_never_import_each_other() -> None:
-    parts = {path.stem for path in Path(registry.__path__[0]).glob("*.py")} - {"__init__", "private_registry"}
+    """`private_registry.py` hands outputs between them; what all share are the arguments, metadata and rules."""
+    root = Path(registry.__path__[0])
+    shared = {"__init__", "__main__", "args", "metadata", "settings", "config", "private_registry"}
+    parts = {path.stem for path in root.glob("*.py")} - shared | {"storage", "workload"}
     for part in parts:
-        source = Path(registry.__path__[0], f"{part}.py").read_text()
-        assert not [other for other in parts if f"from .{other} " in source or f"from . import {other}" in source]
+        for source in [*root.glob(f"{part}.py"), *root.glob(f"{part}/*.py")]:
+            dots = "." * (len(source.relative_to(root).parts))
+            imports = re.findall(rf"^from {re.escape(dots)}(\w+)", source.read_text(), re.MULTILINE)
+            assert not (set(imports) & parts) - {part}, f"{source.name} imports another part"

@@ -11,7 +11,7 @@ import yaml
 from pulumi.runtime.config import set_all_config
 
 from registry.validation import InvalidInput
-from tests.conftest import Engine
+from tests.conftest import Engine, unwrap
 
 ROOT = Path(__file__).resolve().parent.parent
 DECLARED = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
@@ -43,13 +43,16 @@ def run_program(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_the_defaults_are_a_whole_registry(run_program: Any, engine: Engine) -> None:
     exports = run_program()
-    assert list(exports) == ["endpoint", "ca_pem", "username", "password", "namespace"]
-    assert exports["endpoint"] == "docker-registry:5000"
+    assert list(exports) == ["endpoint", "ca_pem", "username", "password", "passwords", "namespace"]
+    assert exports["endpoint"] == "docker-registry.docker-registry.svc:5000"
     assert engine.one("Pod").name == "registry-workload-pod"
 
 
 def test_every_declared_key_reaches_the_component(run_program: Any, engine: Engine) -> None:
-    run_program(port=5001, hostname="registry.example.com", external_ips=["10.1.2.3"], storage_size="9Gi")
+    run_program(
+        **{"port": 5001, "hostname": "registry.example.com", "storage_size": "9Gi"},
+        **{"exposure": "external-ips", "external_ips": ["10.1.2.3"]},
+    )
     service = engine.one("Service").inputs["spec"]
     assert (service["ports"][0]["port"], service["externalIPs"]) == (5001, ["10.1.2.3"])
     assert engine.one("CertRequest").inputs["subject"]["commonName"] == "registry.example.com"
@@ -62,14 +65,30 @@ def test_an_unknown_key_is_refused(run_program: Any, engine: Engine) -> None:
     assert engine.registered == []
 
 
-def test_a_password_in_plain_text_is_refused_and_not_shown(run_program: Any) -> None:
-    with pytest.raises(InvalidInput, match="`password` must be set as a secret") as refusal:
-        run_program(password="in plain text")
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("passwords", {"centos": "in plain text"}),
+        ("ca_key", "in plain text"),
+        ("s3_secret_key", "in plain text"),
+        ("mirror_password", "in plain text"),
+    ],
+)
+def test_a_secret_in_plain_text_is_refused_and_not_shown(run_program: Any, key: str, value: Any) -> None:
+    with pytest.raises(InvalidInput, match=f"`{key}` must be set as a secret") as refusal:
+        run_program(**{key: value})
     assert "in plain text" not in str(refusal.value)
 
 
 def test_a_secret_password_is_taken(run_program: Any) -> None:
-    assert run_program(secret=("password",), password="correct horse")["password"] == "correct horse"
+    exports = run_program(secret=("passwords",), passwords={"centos": "correct horse"})
+    assert exports["password"] == "correct horse"
+
+
+def test_a_key_without_a_default_is_read_in_its_own_type(run_program: Any, engine: Engine) -> None:
+    run_program(exposure="node-port", node_port=30500, run_as_user=65532)
+    assert engine.one("Service").inputs["spec"]["ports"][0]["nodePort"] == 30500
+    assert unwrap(engine.one("Pod").inputs["spec"])["securityContext"]["runAsUser"] == 65532
 
 
 def test_the_program_stays_a_page() -> None:

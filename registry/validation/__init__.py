@@ -4,9 +4,9 @@ A rule takes a value and returns it, or raises `InvalidInput`. Rules know neithe
 keys. What the API server, Go's TLS or OpenSSL would refuse later is refused here, before anything is created.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from difflib import get_close_matches
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pulumi
 
@@ -31,10 +31,27 @@ class Described(str):
 
 
 def checked(value: pulumi.Input[T], rule: Callable[[T], T]) -> pulumi.Input[T]:
-    """Apply `rule` now to a plain value, or inside `apply` to an Output, and hand on the checked value."""
-    if isinstance(value, pulumi.Output):
-        return value.apply(rule)
-    return rule(value)  # type: ignore[arg-type]  # an Input[T] that is no Output is taken as a T
+    """Apply `rule` now to a plain value, or inside `apply` to one that is or holds an Output; the checked value."""
+    if dynamic(value):
+        return pulumi.Output.from_input(value).apply(rule)
+    return rule(value)  # type: ignore[arg-type]  # an Input[T] that is not dynamic is a T
+
+
+def dynamic(value: Any) -> bool:
+    """Whether the value, or a part of it, is known during deployment only."""
+    if isinstance(value, Mapping):
+        return any(dynamic(each) for each in value.values())
+    if isinstance(value, list | tuple):
+        return any(dynamic(each) for each in value)
+    return isinstance(value, pulumi.Output | Awaitable)
+
+
+def known_before(key: str, value: T) -> T:
+    """A value that shapes the graph, so that it cannot come from another resource."""
+    if dynamic(value):
+        remedy = "take it from the config, or wait for the other resource's value in a stack of its own"
+        raise InvalidInput(key, "known before deployment", Described("an Output"), remedy)
+    return value
 
 
 def known_keys(given: Collection[str], known: Collection[str]) -> None:
@@ -49,6 +66,29 @@ def text(key: str, value: object, example: str) -> str:
     """A string, for rules that go on to look inside it."""
     if not isinstance(value, str):
         raise InvalidInput(key, "text", value, f"for example {example!r}")
+    return value
+
+
+def one_of(key: str, value: object, choices: Collection[str], remedy: str) -> str:
+    """One word of a few."""
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidInput(key, f"one of {', '.join(choices)}", value, remedy)
+    return value
+
+
+def flag(key: str, value: object) -> bool:
+    """Yes or no; YAML's and the shell's other words for it are text here."""
+    if not isinstance(value, bool):
+        raise InvalidInput(key, "true or false", value, f"`pulumi config set {key} true`")
+    return value
+
+
+def words(key: str, value: object, example: list[str]) -> list[str]:
+    """A list of texts, each once."""
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise InvalidInput(key, "a list of texts", value, f"for example {example!r}")
+    if len({each.lower() for each in value}) < len(value):
+        raise InvalidInput(key, "a list without repetition", value, "name each one once")
     return value
 
 

@@ -1,9 +1,12 @@
-"""The certificate's own settings: lifetimes, keys and the subject."""
+"""The certificate's own settings: lifetimes, keys and the subject.
+
+What reads PEM is imported where some is given only: `cryptography` takes longer to import than all other rules.
+"""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from . import Described, InvalidInput, known_keys, whole_number
+from . import InvalidInput, known_keys, whole_number
 
 
 class Key(NamedTuple):
@@ -63,6 +66,12 @@ def certificate_days(value: int) -> int:
     return whole_number("certificate_days", value, 1, LONGEST_DAYS, "a whole number of days", "the guide uses 356")
 
 
+def ca_days(value: int) -> int:
+    """Lifetime of the generated CA: longer than any leaf's, and short enough for every client's clock."""
+    remedy = "3650 is ten years: replacing the CA means visiting every client"
+    return whole_number("ca_days", value, LONGEST_DAYS + 1, 7300, "a whole number of days", remedy)
+
+
 def renew_before_days(value: int) -> int:
     """Length of the window before the end in which the next `pulumi up` renews the certificate."""
     return whole_number(
@@ -70,8 +79,30 @@ def renew_before_days(value: int) -> int:
     )
 
 
-def renewal_window(renew_before_days: int, certificate_days: int) -> None:
-    """A window as long as the life of the certificate would renew it at every `pulumi up`."""
-    if renew_before_days >= certificate_days:
-        got = Described(f"{renew_before_days} of {certificate_days} days")
-        raise InvalidInput("renew_before_days", "less than `certificate_days`", got, "for example 30 of 356")
+def ca_certificate(value: str) -> str:
+    """A CA of the user's own in PEM, followed by those above it."""
+    from .pem import certificate_authority
+
+    return certificate_authority(value)
+
+
+def ca_key(value: str) -> str:
+    """That CA's private key."""
+    from .pem import private_key
+
+    private_key("ca_key", value)
+    return value
+
+
+def upstream_ca(value: str) -> str:
+    """The CA of the S3 server or of the mirrored registry, in PEM."""
+    from .pem import trusted
+
+    return trusted(value)
+
+
+def of_one_authority(ca_certificate: str, ca_key: str, certificate_days: int) -> None:
+    """The CA's certificate and key belong together, and the CA outlasts the leaf that it signs."""
+    from .pem import authority
+
+    authority(ca_certificate, ca_key, certificate_days)

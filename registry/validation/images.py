@@ -2,7 +2,7 @@
 
 import re
 
-from . import InvalidInput, text
+from . import InvalidInput, one_of, text
 
 REFERENCE = re.compile(
     r"(?P<repository>(?:[a-zA-Z0-9][a-zA-Z0-9.-]*(?::[0-9]+)?/)?[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
@@ -12,14 +12,20 @@ REFERENCE = re.compile(
 )
 """repository[:tag][@digest] by the grammar of the distribution project (reference/regexp.go)."""
 
-FIXED = (3, 1, 1)
-"""First release without the tag-delete hole CVE-2026-41888."""
+ADVISORIES = (
+    ((3, 1, 0), "CVE-2026-35172, CVE-2026-33540"),
+    ((3, 1, 1), "CVE-2026-41888: tags can be deleted though deletion is off"),
+    ((3, 1, 2), "CVE-2026-85747"),
+)
+"""By the release that mended them: the advisories of CNCF Distribution."""
+
+NEWEST = "registry:3.1.2"
 
 
 def image(value: str) -> str:
     """An image with a tag other than `latest`, or with a digest."""
-    remedy = "name the version, for example 'registry:3.1.2'"
-    given = text("image", value, "registry:3.1.2")
+    remedy = f"name the version, for example {NEWEST!r}"
+    given = text("image", value, NEWEST)
     match = REFERENCE.fullmatch(given)
     if not match:
         raise InvalidInput("image", "an image reference in lower case", given, remedy)
@@ -28,14 +34,21 @@ def image(value: str) -> str:
     return given
 
 
+def image_pull_policy(value: str) -> str:
+    """When the kubelet asks the image's registry again."""
+    choices = ("Always", "IfNotPresent", "Never")
+    return one_of("image_pull_policy", value, choices, "IfNotPresent is right for a pinned version")
+
+
 def image_advice(value: str) -> str:
     """What to say of a version with known holes; what a tag leaves open (`3`, `stable`) is believed."""
     match = REFERENCE.fullmatch(value)
     version = re.match(r"\d+(\.\d+)*", match["tag"] or "") if match else None
-    numbers = tuple(int(number) for number in version[0].split(".")) if version else FIXED
-    if numbers >= FIXED[: len(numbers)]:
+    if not version:
         return ""
-    return (
-        f"`image` {value} has known holes (CVE-2026-41888: tags can be deleted though deletion is off; CVE-2026-35172,"
-        " CVE-2026-33540) and 2.x can lose tags in a crash: use registry:3.1.2 or newer"
-    )
+    numbers = tuple(int(number) for number in version[0].split("."))
+    holes = [advisory for fixed, advisory in ADVISORIES if numbers < fixed[: len(numbers)]]
+    if not holes:
+        return ""
+    loss = ", and 2.x can lose tags in a crash" if numbers < (3,) else ""
+    return f"`image` {value} has known holes ({'; '.join(holes)}){loss}: use {NEWEST} or newer"

@@ -1,14 +1,22 @@
 """Names: the host that clients type, and the Kubernetes names and labels around it."""
 
 import re
+from collections.abc import Mapping
+from ipaddress import IPv6Address, ip_address
 
-from . import Described, InvalidInput, text, whole_number
+from . import Described, InvalidInput, text, whole_number, words
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """One DNS label, RFC 1123: at most 63 characters."""
 
 QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 """The name part of a label key, and a label value: at most 63 characters."""
+
+LONGEST_ANNOTATIONS = 256 * 1024
+"""Bytes of all annotations of an object (apimachinery, TotalAnnotationSizeLimitB)."""
+
+OURS = ("private-registry/", "pulumi.com/")
+"""Prefixes of what the component and the provider write themselves."""
 
 NOT_OURS = ("default", "kube-system", "kube-public", "kube-node-lease")
 
@@ -49,18 +57,90 @@ def node(value: str) -> str:
     return name
 
 
+def object_name(key: str, value: str) -> str:
+    """The name of an object that exists already: a DNS subdomain, RFC 1123."""
+    name = text(key, value, "my-secret")
+    if not _dns_name(name):
+        raise InvalidInput(key, "the name of an object in lower case", name, "take one from `kubectl get`")
+    return name
+
+
+def load_balancer_class(value: str) -> str:
+    """The implementation's name, spelled like a label's key."""
+    name = text("load_balancer_class", value, "example.com/internal")
+    if not _qualified(name):
+        remedy = "for example 'example.com/internal', from your load balancer's manual"
+        raise InvalidInput("load_balancer_class", "a name with an optional DNS prefix", name, remedy)
+    return name
+
+
+def certificate_names(value: list[str]) -> list[str]:
+    """More SANs: DNS names in lower case, a wildcard for a whole first label, or addresses."""
+    for name in words("certificate_names", value, ["registry.example.com", "10.0.0.7"]):
+        try:
+            address = ip_address(name)
+        except ValueError:
+            _san(name)
+        else:
+            if isinstance(address, IPv6Address) and (address.ipv4_mapped or address.scope_id):
+                remedy = "write the IPv4 address, or the IPv6 address without its zone"
+                raise InvalidInput("certificate_names", "addresses as a certificate holds them", name, remedy)
+    return value
+
+
+def _san(name: str) -> None:
+    remedy = "for example 'registry.example.com' or '*.example.com'"
+    labels = name.removeprefix("*.").split(".")
+    is_wildcard = name.startswith("*.")
+    if not _dns_name(".".join(labels)) or (is_wildcard and len(labels) < 2):
+        raise InvalidInput("certificate_names", "DNS names in lower case or addresses", name, remedy)
+    if labels[-1].isdigit():
+        raise InvalidInput("certificate_names", "addresses of four numbers, or names", name, remedy)
+
+
+def labels(value: Mapping[str, str]) -> Mapping[str, str]:
+    """Labels for every object: what the API server takes, and none of the component's own."""
+    remedy = "for example {example.com/team: red}"
+    for key, label in _metadata("labels", value).items():
+        if label and not QUALIFIED.fullmatch(label):
+            raise InvalidInput(f"labels.{key}", "at most 63 letters, digits and -_.", label, remedy)
+    return value
+
+
+def annotations(value: Mapping[str, str]) -> Mapping[str, str]:
+    """Annotations for every object: 256 KiB in all, as the API server takes them."""
+    size = sum(len(key.encode()) + len(text.encode()) for key, text in _metadata("annotations", value).items())
+    if size > LONGEST_ANNOTATIONS:
+        got = Described(f"{size} bytes")
+        raise InvalidInput("annotations", f"at most {LONGEST_ANNOTATIONS} bytes in all", got, "shorten them")
+    return value
+
+
+def _metadata(of: str, value: Mapping[str, str]) -> Mapping[str, str]:
+    if not isinstance(value, Mapping):
+        raise InvalidInput(of, "a map", value, "for example {example.com/team: red}")
+    for key, each in value.items():
+        if not isinstance(key, str) or not _qualified(key):
+            raise InvalidInput(of, "keyed by a name with an optional DNS prefix", key, "for example example.com/team")
+        if key.startswith(OURS) or _kubernetes_own(key):
+            got = Described(f"{key}, which is the component's or Kubernetes' own")
+            raise InvalidInput(of, "keys of your own", got, "choose a prefix of yours, for example example.com/team")
+        if not isinstance(each, str):
+            raise InvalidInput(f"{of}.{key}", "text", each, "put it in quotes, for example 'true'")
+    return value
+
+
 def node_label(value: str) -> str:
     """The label that pins the Pod to its node, as `key=value`; the key may have a DNS prefix."""
     remedy = "for example 'run-docker-registry=true'"
     key, equals, label = text("node_label", value, "run-docker-registry=true").partition("=")
-    prefix, slash, name = key.rpartition("/")
     if not equals:
         raise InvalidInput("node_label", "key=value", value, remedy)
-    if not QUALIFIED.fullmatch(name) or (slash and (len(prefix) > 253 or not _dns_name(prefix))):
+    if not _qualified(key):
         raise InvalidInput("node_label", "a label with a valid key", value, remedy)
     if label and not QUALIFIED.fullmatch(label):
         raise InvalidInput("node_label", "a label with a value of letters, digits and -_.", value, remedy)
-    if prefix.split(".")[-2:] in (["kubernetes", "io"], ["k8s", "io"]):
+    if _kubernetes_own(key):
         got = Described(f"{key}, a key that Kubernetes keeps for itself")
         raise InvalidInput("node_label", "a label of your own", got, remedy)
     return value
@@ -68,7 +148,19 @@ def node_label(value: str) -> str:
 
 def run_as_user(value: int) -> int:
     """The numeric user of the registry's process; 0 is root."""
-    return whole_number("run_as_user", value, 0, 2**31 - 1, "a numeric user id", "0, or the owner of `storage_path`")
+    return whole_number(
+        "run_as_user", value, 0, 2**31 - 1, "a numeric user id", "0, or the owner of the images' folder"
+    )
+
+
+def _qualified(key: str) -> bool:
+    """Whether `key` can be that of a label or an annotation: a name, after a DNS prefix and a slash if any."""
+    prefix, slash, name = key.rpartition("/")
+    return bool(QUALIFIED.fullmatch(name)) and (not slash or _dns_name(prefix))
+
+
+def _kubernetes_own(key: str) -> bool:
+    return key.rpartition("/")[0].split(".")[-2:] in (["kubernetes", "io"], ["k8s", "io"])
 
 
 def _dns_name(value: str) -> bool:

@@ -1,14 +1,14 @@
-"""Where the images lie on the node, and how much room the claim asks for."""
+"""Where the images lie, and how much room they may take."""
 
 import re
-from decimal import Decimal
 from pathlib import PurePosixPath
 
-from . import Described, InvalidInput, text
+from . import Described, InvalidInput, one_of, text
+from .quantities import amount
 
-SUFFIXES = {"": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
-BINARY_SUFFIXES = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
-"""Powers of ten and of two of a Kubernetes quantity (apimachinery, pkg/api/resource)."""
+KINDS = ("host-path", "local", "claim", "class", "s3")
+
+ACCESS_MODES = ("ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany")
 
 SMALLEST = 2**20
 """Bytes below which no image fits: a `2` or `2m` is a forgotten or mistaken suffix."""
@@ -20,22 +20,53 @@ TAKEN = ("/var/lib/kubelet", "/var/lib/containerd", "/var/lib/docker", "/var/lib
 TAKEN_TREES = ("/var/run", "/var/tmp", "/var/cache")
 
 
+def storage(value: str) -> str:
+    """The kind of storage, one of `KINDS`."""
+    return one_of("storage", value, KINDS, "host-path is the guide's")
+
+
+def storage_access(value: str) -> str:
+    """How the claim may be mounted; the registry writes, so ReadOnlyMany is none of them."""
+    return one_of("storage_access", value, ACCESS_MODES, "ReadWriteMany is what several replicas need")
+
+
 def storage_size(value: str) -> str:
     """What the claim asks for, as a Kubernetes quantity such as `2Gi`."""
-    remedy = "for example '2Gi'; the suffixes are k M G T P E (powers of ten) and Ki Mi Gi Ti Pi Ei (powers of two)"
-    given = text("storage_size", value, "2Gi")
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([A-Za-z]*)", given, re.ASCII)
-    if not match or match[2] not in SUFFIXES | BINARY_SUFFIXES:
-        raise InvalidInput("storage_size", "a Kubernetes quantity", given, remedy)
-    unit = 2 ** BINARY_SUFFIXES[match[2]] if match[2] in BINARY_SUFFIXES else 10 ** SUFFIXES[match[2]]
-    if not SMALLEST <= Decimal(match[1]) * unit < 2**63:
-        raise InvalidInput("storage_size", "from 1Mi up to 8Ei", given, remedy)
-    return given
+    size = amount("storage_size", value, "2Gi")
+    if not SMALLEST <= size < 2**63 or size % 1:
+        raise InvalidInput("storage_size", "whole bytes from 1Mi up to 8Ei", value, "for example '2Gi'")
+    return value
+
+
+def s3_bucket(value: str) -> str:
+    """A bucket's name by the rules of S3 for general purpose buckets."""
+    name = text("s3_bucket", value, "team-registry")
+    is_address = re.fullmatch(r"(\d+\.){3}\d+", name, re.ASCII)
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name, re.ASCII) or ".." in name or is_address:
+        remedy = "for example 'team-registry'"
+        raise InvalidInput("s3_bucket", "a bucket's name: 3 to 63 of a-z, 0-9, dots and dashes", name, remedy)
+    return name
+
+
+def s3_region(value: str) -> str:
+    """The name of a region, whose spelling is the server's affair."""
+    name = text("s3_region", value, "eu-west-3")
+    if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?", name, re.ASCII):
+        raise InvalidInput("s3_region", "a region in lower case", name, "for example 'eu-west-3'")
+    return name
+
+
+def s3_prefix(value: str) -> str:
+    """A folder in the bucket, without slashes at its ends."""
+    name = text("s3_prefix", value, "registries/team")
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", name, re.ASCII) or len(name) > 512 or ".." in name:
+        raise InvalidInput("s3_prefix", "a folder such as a/b", name, "for example 'registries/team'")
+    return name
 
 
 def size_advice(value: str) -> str:
     """What to say of a suffix of powers of ten, which is easily a forgotten `i`."""
-    if value[-1] not in SUFFIXES:
+    if value[-1] not in "kMGTPE":
         return ""
     meant = f"{value.replace('k', 'K')}i"
     return f"`storage_size` {value} counts in powers of ten (2G is 1.86Gi): write {meant} if you mean powers of two"

@@ -70,7 +70,9 @@ class Lab:
         settings["config"] |= {f"private-registry:{key}": value for key, value in changes.items()}
         self.config.write_text(yaml.safe_dump(settings))
         for key, value in (secret or {}).items():
-            self.pulumi("config", "set", "--secret", key, *STACK, "--config-file", str(self.config), stdin=value)
+            self.pulumi(
+                "config", "set", "--secret", "--path", key, *STACK, "--config-file", str(self.config), stdin=value
+            )
         try:
             yield
         finally:

@@ -24,7 +24,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"storage_path": "/srv/elsewhere"}, "`storage_path` must be '/var/lib/docker-registry/repository' as long as"),
     ({"storage_size": "4Gi"}, "`storage_size` must be '2Gi' as long as the images lie there"),
     ({"namespace": "renamed"}, "`namespace` must be 'docker-registry' as long as the stack lives"),
-    ({"password": "in plain text"}, "`password` must be set as a secret, got a plain value"),
+    ({"passwords": {"centos": "in plain text"}}, "`passwords` must be set as a secret, got a plain value"),
     ({"port": "five thousand"}, "port"),
 ]
 
@@ -45,11 +45,11 @@ def test_preview_refuses_it_in_one_clear_message(lab: Lab, edit: dict[str, Any],
 
 def test_a_password_of_73_bytes_is_refused_and_not_shown(lab: Lab) -> None:
     long = "s3cret-" + "x" * 66
-    with lab.configured(secret={"password": long}):
+    with lab.configured(secret={"passwords.centos": long}):
         refused = lab.preview(check=False)
     shown = refused.stdout + refused.stderr
     assert refused.returncode != 0
-    assert "`password` must be 1 to 72 bytes, got 73 bytes" in shown
+    assert "`passwords.centos` must be 1 to 72 bytes, got 73 bytes" in shown
     assert "s3cret" not in shown
     assert "Traceback" not in shown
 

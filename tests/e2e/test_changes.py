@@ -25,8 +25,20 @@ LEAF = {"registry-tls-leaf": "replace", "registry-tls-secret": "replace", **POD}
         ({"certificate_days": 300}, LEAF),
         ({"image": "registry:2.7"}, POD),
         ({"port": 5001}, {"registry-service": "replace"}),
-        ({"external_ips": []}, {"registry-tls-request": "replace", "registry-service": "update", **LEAF}),
-        ({"username": "jean"}, {"registry-auth-secret": "replace"}),
+        (
+            {"exposure": "cluster", "external_ips": []},
+            {
+                **{"registry-tls-request": "replace", "registry-alone-at-192.168.56.10": "delete", **LEAF},
+                **{"registry-service": "update", "registry-service-of-the-cluster": "delete"},
+            },
+        ),
+        (
+            {"users": ["centos", "jean"]},
+            {
+                **{"registry-auth-jean-password": "create", "registry-auth-jean-salt": "create"},
+                **{"registry-auth-secret": "replace"},
+            },
+        ),
         ({"node_label": "registry=here"}, {"registry-label": "update", **POD}),
         ({"renew_before_days": 10}, {"registry-tls-leaf": "update"}),
     ],
@@ -41,8 +53,8 @@ def test_an_edit_changes_only_what_must_change(lab: Lab, edit: Mapping[str, Any]
 
 def test_a_password_of_your_own_changes_the_secret_and_not_the_pod(lab: Lab, outputs: dict[str, str]) -> None:
     started = lab.get("pod", NAMESPACE)["metadata"]["uid"]
-    with lab.configured(secret={"password": "correct horse battery"}):
-        assert lab.changes() == {"registry-auth-secret": "replace", "registry-auth-password": "delete"}
+    with lab.configured(secret={"passwords.centos": "correct horse battery"}):
+        assert lab.changes() == {"registry-auth-secret": "replace"}
         lab.up()
         accepted = "correct horse battery"
         eventually(120, "the kubelet hands the new users on", lambda: lab.log_in(accepted).returncode == 0)
@@ -107,7 +119,7 @@ def test_the_guide_to_the_letter_still_runs(lab: Lab, outputs: dict[str, str]) -
     lab.cluster.load_registry("2.7", build("registry-2.7") / "registry-2.7")
     lab.log_in(outputs["password"])
     digest = lab.push("kept/letter:1")
-    with lab.configured(secret={"password": "centos"}, image="registry:2.7", certificate_key="RSA-4096"):
+    with lab.configured(secret={"passwords.centos": "centos"}, image="registry:2.7", certificate_key="RSA-4096"):
         done = lab.up()
         assert "CVE-2026-41888" in done.stdout + done.stderr
         assert "easily guessed" in done.stdout + done.stderr

@@ -146,7 +146,7 @@ def test_7_the_registry_runs_with_the_projects_configuration(lab: Lab) -> None:
     assert ":5001 " not in listening, "no debug port"
     assert "level=debug" not in lab.kubectl("logs", "--namespace", NAMESPACE, NAMESPACE)
     config = secret(lab, "configuration-secret", "config.yml").decode()
-    assert "draintimeout: 20s" in config
+    assert '"draintimeout": "20s"' in config
     assert "secret: " in config
 
 

@@ -1,0 +1,58 @@
+"""What only one registry of a cluster may have: a folder on a node, a port on an external address.
+
+Kubernetes would let two stacks share either, and one would write into the other's images or answer in its place. A
+Lease named after the thing, which only one stack can create, makes the second `pulumi up` fail before it has made
+anything else. Registries of one program are told apart earlier, at preview. (Namespaces and node ports exist once.)
+"""
+
+import hashlib
+import re
+
+import pulumi
+from pulumi_kubernetes.coordination.v1 import Lease
+
+from .args import PrivateRegistryArgs
+from .metadata import Metadata
+from .validation.collisions import claim
+
+NAMESPACE = "default"
+"""Of the Leases: it exists in every cluster and outlives every registry."""
+
+READABLE = 40
+"""Characters of the thing in the Lease's name, before a digest that tells similar ones apart: 63 in all at most."""
+
+
+def hold(
+    name: str, given: PrivateRegistryArgs, metadata: Metadata, opts: pulumi.ResourceOptions
+) -> list[pulumi.Resource]:
+    """Claim everything that this registry must have to itself, with a Lease where Kubernetes does not see to it."""
+    claim("namespace", f"namespace {given['namespace']}", name)
+    if given["exposure"] == "node-port":
+        claim("node_port", f"node port {given['node_port']}", name)
+    leases: list[pulumi.Resource] = []
+    if given["storage"] in ("host-path", "local"):
+        folder = pulumi.Output.all(given["storage_path"], given["node"]).apply(lambda known: " on ".join(known))
+        taken = folder.apply(lambda known: claim("storage_path", known, name))
+        leases.append(_lease(f"{name}-alone-in-its-folder", taken, metadata, opts))
+    if given["exposure"] == "external-ips":
+        for address in given["external_ips"]:
+            thing = claim("external_ips", f"port {given['port']} of {address}", name)
+            leases.append(_lease(f"{name}-alone-at-{address}", pulumi.Output.from_input(thing), metadata, opts))
+    return leases
+
+
+def _lease(name: str, thing: pulumi.Output[str], metadata: Metadata, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+    holder = f"{pulumi.get_project()}/{pulumi.get_stack()}"
+    return Lease(
+        name,
+        metadata=metadata.of(thing.apply(lease_name), annotations={"private-registry/of": thing})
+        | {"namespace": NAMESPACE},
+        spec={"holder_identity": holder},
+        opts=opts,
+    )
+
+
+def lease_name(thing: str) -> str:
+    """A DNS label that says what it is about: `registry-` + readable + digest, at most 63 characters."""
+    readable = re.sub(r"[^a-z0-9]+", "-", thing.lower())[:READABLE].strip("-")
+    return f"registry-{readable}-{hashlib.sha256(thing.encode()).hexdigest()[:8]}"

@@ -1,0 +1,39 @@
+"""Metrics for Prometheus, on a Service of their own that nobody outside the cluster reaches."""
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from .args import PrivateRegistryArgs
+from .metadata import Metadata
+
+COMPONENT = {"app.kubernetes.io/component": "metrics"}
+"""What tells this Service from the registry's own, which the ServiceMonitor must not scrape."""
+
+
+def measure(
+    name: str, app: str, given: PrivateRegistryArgs, port: int, metadata: Metadata, opts: pulumi.ResourceOptions
+) -> None:
+    """A Service for `port` of the Pods, and a ServiceMonitor for it, each if asked for."""
+    if not given["metrics"]:
+        return
+    service = kubernetes.core.v1.Service(
+        name,
+        metadata=metadata.of(f"{app}-metrics", labels=COMPONENT, annotations={"pulumi.com/skipAwait": "true"}),
+        spec={
+            "selector": metadata.selector,
+            "ports": [{"name": "metrics", "port": port, "target_port": port}],
+        },
+        opts=opts,
+    )
+    if given["service_monitor"]:
+        kubernetes.apiextensions.CustomResource(
+            f"{name}-monitor",
+            api_version="monitoring.coreos.com/v1",
+            kind="ServiceMonitor",
+            metadata=metadata.of(app),
+            spec={
+                "selector": {"matchLabels": {**metadata.selector, **COMPONENT}},
+                "endpoints": [{"port": service.spec.ports[0].name, "path": "/metrics"}],
+            },
+            opts=opts,
+        )

@@ -1,0 +1,80 @@
+"""Who may talk to the registry, and whom it may talk to: nobody but its clients, and nobody but what it stores in.
+
+Kubernetes leaves it to the cluster's network plug-in to enforce this; one that does not ignores it.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi_kubernetes.networking.v1 import (
+    NetworkPolicyEgressRuleArgsDict,
+    NetworkPolicyIngressRuleArgsDict,
+    NetworkPolicyPeerArgsDict,
+)
+
+from .args import PrivateRegistryArgs
+from .metadata import Metadata
+
+DNS: NetworkPolicyEgressRuleArgsDict = {"ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]}
+
+ANY_POD: NetworkPolicyPeerArgsDict = {"namespace_selector": {}}
+
+
+def shield(
+    name: str,
+    app: str,
+    given: PrivateRegistryArgs,
+    ports: Mapping[str, int],
+    metadata: Metadata,
+    opts: pulumi.ResourceOptions,
+) -> None:
+    """Deny everything to and from the registry's Pods but their `ports`, and the servers that they depend on."""
+    listed = pulumi.Output.from_input(given["client_cidrs"])
+    clients = listed.apply(lambda known: _clients(known, ports["registry"], behind=given["exposure"] == "ingress"))
+    watchers: list[NetworkPolicyIngressRuleArgsDict] = (
+        [{"from_": [ANY_POD], "ports": [{"protocol": "TCP", "port": ports["metrics"]}]}] if given["metrics"] else []
+    )
+    upstream = pulumi.Output.all(*_upstreams(given)).apply(_egress)
+    kubernetes.networking.v1.NetworkPolicy(
+        name,
+        metadata=metadata.of(app),
+        spec={
+            "pod_selector": {"match_labels": metadata.selector},
+            "policy_types": ["Ingress", "Egress"],
+            "ingress": clients.apply(lambda rule: [rule, *watchers]),
+            "egress": upstream,
+        },
+        opts=opts,
+    )
+
+
+def _clients(cidrs: Sequence[str], port: int, *, behind: bool) -> Any:
+    """One rule. Behind an Ingress the controller's Pod is the client, and asks the real one's address itself."""
+    rule: dict[str, Any] = {"ports": [{"protocol": "TCP", "port": port}]}
+    if behind and cidrs:
+        rule["from_"] = [ANY_POD]
+    elif cidrs:
+        rule["from_"] = [{"ip_block": {"cidr": cidr}} for cidr in cidrs]
+    return rule
+
+
+def _upstreams(given: PrivateRegistryArgs) -> list[pulumi.Input[str]]:
+    """URLs of the servers that the registry itself is a client of."""
+    stores = [given.get("s3_endpoint") or "https://aws"] if given["storage"] == "s3" else []
+    return [*stores, *([given["mirror_of"]] if given["mode"] == "mirror" else [])]
+
+
+def _egress(urls: Sequence[str]) -> list[Any]:
+    """To any address, as a server's may change: its port, and the DNS that finds it."""
+    if not urls:
+        return []
+    ports = sorted({_port(url) for url in urls})
+    return [DNS, {"ports": [{"protocol": "TCP", "port": port} for port in ports]}]
+
+
+def _port(url: str) -> int:
+    given = re.search(r":([0-9]+)$", url)
+    return int(given[1]) if given else 443 if url.startswith("https") else 80

@@ -82,6 +82,7 @@ class TestPins:
             ("kube", "k8s.io/kubernetes"),
             ("registry", "github.com/distribution/distribution/v3"),
             ("registry-2.7", "github.com/docker/distribution"),
+            ("versitygw", "github.com/versity/versitygw"),
             ("pulumi", "github.com/pulumi/pulumi/pkg/v3"),
             ("pulumi", "github.com/pulumi/pulumi/sdk/v3"),
             ("pulumi-language-python", "github.com/pulumi/pulumi/sdk/v3"),

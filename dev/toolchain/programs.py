@@ -96,6 +96,13 @@ PROGRAMS = {
             stamps=("github.com/docker/distribution/version.Version=v2.7.1",),
         ),
         Program(
+            name="versitygw",
+            version="1.8.0",
+            module="s3",
+            package="github.com/versity/versitygw/cmd/versitygw",
+            stamps=("main.Version=v1.8.0",),
+        ),
+        Program(
             name="pulumi",
             version=PULUMI,
             module="pulumi",

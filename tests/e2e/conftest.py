@@ -21,6 +21,7 @@ import yaml
 from dev.cluster import Cluster
 from dev.toolchain.engine import provide
 from dev.workplace import PROJECT, STATE, Workplace, workplace
+from tests.e2e.s3 import S3, serve
 
 NAME = "e2e"
 UP = (sys.executable, "-m", "dev", "up", "--cluster", NAME, "--isolated")
@@ -169,6 +170,13 @@ def lab(first_up: subprocess.CompletedProcess[str]) -> Lab:
     config = STATE / NAME / "Pulumi.dev.yaml"
     config.write_text((PROJECT / "Pulumi.dev.yaml").read_text())
     return Lab(cluster, workplace(NAME, provide(), cluster), config)
+
+
+@pytest.fixture(scope="session")
+def s3(lab: Lab) -> Iterator[S3]:
+    """An S3 server that the lab's Pods reach, up until the session ends."""
+    with serve(lab.cluster) as server:
+        yield server
 
 
 @pytest.fixture

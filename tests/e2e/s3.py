@@ -1,0 +1,90 @@
+"""An S3 server outside the cluster, as a registry finds one in a data centre: on the laptop, behind a CA of its own.
+
+It stays up when a node goes down, which is why it is on neither. It is a daemon of the laptop: it is ended by its
+record, and with the lab at the latest.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dev.cluster import Cluster, process
+from dev.cluster.authority import SERVER, Authority, write_private
+from dev.cluster.plan import LAPTOP, NODES
+from dev.cluster.process import Daemon
+from dev.toolchain.build import build
+
+NAME = "versitygw"
+PORT = 7070
+HOME = "/var/lib/s3"
+BUCKET = "images"
+WITH_KEYS = 'set -a; . "$1"; shift; exec "$@"'
+"""They come from a file that only root reads: on a command line everybody would."""
+
+
+@dataclass(frozen=True)
+class S3:
+    """What a client has to know of the server, and where what it stores lies."""
+
+    ca_pem: str
+    folder: Path
+    """The bucket, on this machine: a file an object."""
+
+    endpoint: str = f"https://{LAPTOP.address}:{PORT}"
+    bucket: str = BUCKET
+    region: str = "us-east-1"
+    access_key: str = field(default_factory=lambda: secrets.token_hex(10))
+    secret_key: str = field(default_factory=lambda: secrets.token_hex(20), repr=False)
+
+
+@contextmanager
+def serve(cluster: Cluster) -> Iterator[S3]:
+    """A server with one empty bucket, in reach of the hosts and of every Pod; what it stores goes with it."""
+    home = cluster.path(LAPTOP.name, HOME)
+    home.mkdir()
+    s3 = _prepare(home)
+    _lead_back_to_pods(cluster)
+    server = Daemon(LAPTOP, NAME, _command(s3))
+    process.start(cluster.plan, server, {"PATH": os.environ["PATH"]})
+    try:
+        process.wait(cluster.plan, server, lambda: _answers(cluster, s3))
+        yield s3
+    finally:
+        process.stop(cluster.plan, LAPTOP, NAME)
+        shutil.rmtree(home)
+
+
+def _prepare(home: Path) -> S3:
+    """Write what the server reads: certificate, keys, and a folder that is the bucket."""
+    authority = Authority.create("s3-ca")
+    authority.sign("server", "s3", (SERVER,), (LAPTOP.address,)).write(home)
+    ca = authority.pair.certificate_pem
+    (home / "ca.crt").write_bytes(ca)
+    s3 = S3(ca.decode(), home / "buckets" / BUCKET)
+    write_private(home / "keys", f"ROOT_ACCESS_KEY={s3.access_key}\nROOT_SECRET_KEY={s3.secret_key}\n".encode())
+    s3.folder.mkdir(parents=True)
+    return s3
+
+
+def _command(s3: S3) -> tuple[str, ...]:
+    return (
+        *("sh", "-c", WITH_KEYS, "sh", f"{HOME}/keys"),
+        *(str(build(NAME) / NAME), "--port", f"{LAPTOP.address}:{PORT}", "--region", s3.region),
+        *("--cert", f"{HOME}/server.crt", "--key", f"{HOME}/server.key"),
+        *("posix", f"{HOME}/buckets"),
+    )
+
+
+def _lead_back_to_pods(cluster: Cluster) -> None:
+    """Packets of Pods leave a node with the Pod's own address, to which the laptop by itself has no route."""
+    for node in NODES:
+        cluster.run(LAPTOP.name, ["ip", "route", "replace", node.pods, "via", node.address], check=True)
+
+
+def _answers(cluster: Cluster, s3: S3) -> bool:
+    ask = ("curl", "--silent", "--max-time", "5", "--cacert", f"{HOME}/ca.crt", s3.endpoint)
+    return cluster.run(LAPTOP.name, ask, capture_output=True, check=False).returncode == 0

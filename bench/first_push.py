@@ -21,10 +21,6 @@ class Times:
     beside: dict[str, list[float]] = field(default_factory=dict)
     """What `pulumi up` and `pulumi preview` take when there is nothing to change, and what the engine takes alone."""
 
-    def ratios(self, way: str, other: str) -> list[float]:
-        """`way` as a part of `other`, run by run."""
-        return [mine / its for mine, its in zip(self.pushed[way], self.pushed[other], strict=True)]
-
 
 def measure(lab: Lab, runs: int) -> Times:
     """`runs` rounds, after one that counts for nothing and fills the caches for every way alike."""

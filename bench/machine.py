@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+from importlib.metadata import version
 
 import psutil
 
@@ -10,18 +11,26 @@ from bench.lab import Lab
 from dev.toolchain.programs import PROGRAMS
 
 
-def describe(lab: Lab) -> str:
-    """Cores, memory and the versions that matter, in one sentence."""
+def here() -> str:
+    """Cores, memory and the versions that matter to a Python program, in one sentence."""
     memory = round(psutil.virtual_memory().total / 2**30)
-    kubectl = json.loads(lab.run(lab.place.env["KUBECTL"], "version", "--client", "--output", "json"))
     versions = (
         platform.freedesktop_os_release()["PRETTY_NAME"],
         f"Linux {platform.release().partition('-')[0]}",
         f"Python {platform.python_version()}",
-        f"Pulumi {lab.run('pulumi', 'version').strip().lstrip('v')}",
+        f"Pulumi {version('pulumi')}",
+    )
+    return f"{os.cpu_count()} cores, {memory} GiB, {', '.join(versions)}"
+
+
+def describe(lab: Lab) -> str:
+    """The same, with what the lab runs."""
+    kubectl = json.loads(lab.run(lab.place.env["KUBECTL"], "version", "--client", "--output", "json"))
+    versions = (
+        f"engine {lab.run('pulumi', 'version').strip().lstrip('v')}",
         f"Kubernetes {PROGRAMS['kube'].version}",
         f"kubectl {kubectl['clientVersion']['gitVersion'].lstrip('v')}",
         " ".join(lab.run("openssl", "version").split()[:2]),
         f"Docker {lab.run('docker', 'version', '--format', '{{.Server.Version}}').strip()}",
     )
-    return f"{os.cpu_count()} cores, {memory} GiB, {', '.join(versions)}"
+    return f"{here()}, {', '.join(versions)}"

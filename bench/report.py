@@ -1,8 +1,6 @@
 """The times as a table, with the goals and whether they are met."""
 
-from collections.abc import Sequence
-from statistics import median
-
+from bench.figures import ratios, rows, seconds, spread, verdict
 from bench.first_push import Times
 from bench.ways import GUIDE, UP, WAIT
 
@@ -32,26 +30,19 @@ Measured on {machine}.
 
 def table(times: Times, machine: str) -> str:
     """Markdown."""
-    ways = "\n".join(_row(times, way) for way in times.pushed)
-    beside = "\n".join(f"| {title} | {seconds(values)} |" for title, values in times.beside.items())
+    ways = rows(*(_row(times, way) for way in times.pushed))
+    beside = rows(*((title, seconds(values)) for title, values in times.beside.items()))
     return TABLE.format(ways=ways, beside=beside, runs=len(times.pushed[UP.title]), machine=machine)
 
 
-def seconds(values: Sequence[float]) -> str:
-    """Median and range."""
-    return f"{median(values):.1f} s ({min(values):.1f} to {max(values):.1f})"
-
-
-def _row(times: Times, way: str) -> str:
+def _row(times: Times, way: str) -> tuple[str, ...]:
     pairs = zip(times.pushed[way], times.deployed[way], strict=True)
     pushes = [pushed - deployed for pushed, deployed in pairs]
-    cells = [way, seconds(times.pushed[way]), seconds(pushes), *_compared(times, way)]
-    return f"| {' | '.join(cells)} |"
+    return way, seconds(times.pushed[way]), seconds(pushes), *_compared(times, way)
 
 
 def _compared(times: Times, way: str) -> tuple[str, str]:
     if way not in GOALS:
         return "", ""
-    ratios = times.ratios(UP.title, way)
-    verdict = "met" if median(ratios) <= GOALS[way] else "not met"
-    return f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})", f"≤ {GOALS[way]}: {verdict}"
+    parts = ratios(times.pushed[UP.title], times.pushed[way])
+    return spread(parts), verdict(parts, GOALS[way])

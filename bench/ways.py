@@ -1,7 +1,8 @@
 """The three ways from a ready cluster to a registry that the laptop can log in to, and back."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -79,11 +80,14 @@ class Variant(PulumiUp):
     """`pulumi up` of another program, in a project that says what the root's says."""
 
     program: Path = HERE / "nothing.py"
+    settings: Mapping[str, int] = field(default_factory=dict)
+    """Config of this project alone."""
 
     def prepare(self, lab: Lab) -> None:
         self.folder.mkdir()
         project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())
         project["runtime"]["options"]["virtualenv"] = str(PROJECT / project["runtime"]["options"]["virtualenv"])
+        project["config"] |= {key: {"type": "integer", "default": value} for key, value in self.settings.items()}
         (self.folder / "Pulumi.yaml").write_text(yaml.safe_dump(project))
         (self.folder / "__main__.py").symlink_to(self.program)
         super().prepare(lab)

@@ -16,7 +16,7 @@ PAGE = """\
 |---|---|---|---|
 {rows}
 
-Each of the ten adds {each}, {part} of what the first one adds to the program that makes nothing.
+Each of the nine more adds {each}, {part} of what the first one adds to the program that makes nothing.
 
 Median and range of {rounds} rounds, the programs in turn on the same cluster after a round to warm up; ratios round by
 round. The stacks are empty, so every resource is to be created; the registries share a node and nothing else.

@@ -33,10 +33,11 @@ Longest chains, each resource of which needs the answer to the one before, {leng
 
 {chains}
 
-Median and range of {rounds} rounds of three fresh processes. The engine makes nothing; it answers a component at once,
-as Pulumi does, unless said otherwise, and any other resource after its latency, as many at a time as are asked for. In
-series: one at a time. "Of the series" is round by round. Nothing is subtracted: before the run that counts, each process makes a registry without latency,
-so that the modules are loaded, and the latency is long beside what is left of the program's own time.
+Median and range of {rounds} rounds of three fresh processes; "of the series" is round by round. The engine makes
+nothing; it answers a component at once, as Pulumi does, unless said otherwise, and any other resource after its
+latency, as many at a time as are asked for. In series: one at a time. Nothing is subtracted: before the run that
+counts, each process makes a registry without latency, so that the modules are loaded, and the latency is long beside
+what is left of the program's own time.
 
 Measured on {machine}.
 """

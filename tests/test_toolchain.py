@@ -86,6 +86,7 @@ class TestPins:
             ("pulumi", "github.com/pulumi/pulumi/pkg/v3"),
             ("pulumi", "github.com/pulumi/pulumi/sdk/v3"),
             ("pulumi-language-python", "github.com/pulumi/pulumi/sdk/v3"),
+            ("pulumi-language-yaml", "github.com/pulumi/pulumi-yaml"),
         ],
     )
     def test_the_table_and_go_mod_name_the_same_version(self, program: str, requirement: str) -> None:

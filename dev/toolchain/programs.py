@@ -17,6 +17,8 @@ KUBERNETES = "1.36.3"
 PULUMI = "3.259.0"
 LANGUAGE_PYTHON = "3.201.0"
 """The newest language host that is published as a Go module; it serves newer engines."""
+LANGUAGE_YAML = "1.38.0"
+"""Wanted by the e2e tier alone, which consumes the component from a program in YAML: no `make up` builds it."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,13 @@ PROGRAMS = {
             stamps=(f"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{LANGUAGE_PYTHON}",),
             tags="osusergo,grpcnotrace",
             scripts=("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python"),
+        ),
+        Program(
+            name="pulumi-language-yaml",
+            version=LANGUAGE_YAML,
+            module="language-yaml",
+            package="github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml",
+            stamps=(f"github.com/pulumi/pulumi-yaml/pkg/version.Version=v{LANGUAGE_YAML}",),
         ),
         Program(
             name="pulumi-resource-random",

@@ -1,6 +1,6 @@
 # The verbs, for people and for CI alike. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up down status wipe test lint types unit e2e bench clean
+.PHONY: help up down status wipe test lint types unit e2e bench schema clean
 
 PYTHON ?= python3
 BIN := venv/bin
@@ -39,8 +39,11 @@ e2e: venv ## On an embedded cluster of its own: real engine, real Kubernetes, re
 bench: venv ## Measure the ratios of the README; writes bench/results
 	@$(BIN)/python -m bench
 
+schema: venv ## Write what other languages see of the component; a test compares it
+	@$(BIN)/python -m tests.golden
+
 clean: ## Delete the virtual environment and the caches of the tools
-	rm -rf venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf venv registry/.venv examples/*/venv examples/*/sdks .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # Stamped when whole, so that an interrupted installation is made anew.
 venv: venv/.installed

@@ -1,14 +1,22 @@
 """The public surface: what other programs, and other languages, may rely on."""
 
 import re
+import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import grpc  # type: ignore[import-untyped]
 from pulumi.provider.experimental.analyzer import Analyzer
+from pulumi.runtime.proto import GetSchemaRequest, ResourceProviderStub
 
 import registry
 from registry import PrivateRegistry, PrivateRegistryArgs
 from registry.settings import DEFAULTS, RULES
 from registry.validation.contradictions import BELONGS, NEEDS
+from tests import golden
 
 
 def test_the_package_exports_the_component_and_its_arguments() -> None:
@@ -50,6 +58,45 @@ def test_every_choice_of_another_key_is_one_that_its_rule_knows() -> None:
     for choice in choices:
         for value in choice.values:
             RULES[choice.key](value)
+
+
+def test_the_schema_is_the_one_that_is_written_down() -> None:
+    was, now = properties(json.loads(golden.SCHEMA.read_text())), properties(golden.current())
+    removed = sorted(was.keys() - now.keys())
+    assert not removed, f"programs that name them break: {removed}. If they may: make schema"
+    changed = sorted(path for path in now if now[path] != was.get(path))
+    assert not changed, f"new or changed: {changed}. Take them in: make schema"
+    assert golden.current() == json.loads(golden.SCHEMA.read_text()), "make schema"
+
+
+def test_the_schema_offers_one_resource_of_which_everything_is_described() -> None:
+    schema = golden.current()
+    assert list(schema["resources"]) == ["private-registry:index:PrivateRegistry"]
+    assert not [path for path, each in properties(schema).items() if not each.get("description")]
+
+
+def test_the_folder_is_a_plugin_under_any_name(tmp_path: Path) -> None:
+    """As the engine runs it from its cache; `python FOLDER ENGINE` is what the language host types."""
+    cached = Path(shutil.copytree(registry.__path__[0], tmp_path / "v1", ignore=shutil.ignore_patterns(".venv")))
+    command = [sys.executable, str(cached), "127.0.0.1:1"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as plugin:
+        try:
+            assert plugin.stdout
+            with grpc.insecure_channel(f"127.0.0.1:{plugin.stdout.readline().strip()}") as channel:
+                answered = ResourceProviderStub(channel).GetSchema(GetSchemaRequest(), timeout=10)
+        finally:
+            plugin.kill()
+    assert json.loads(answered.schema) == golden.current()
+
+
+def properties(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Every property of the schema, by a path that names where it is."""
+    return {
+        f"{name}.{side}.{key}": each
+        for name, kind in {**schema["resources"], **schema.get("types", {})}.items()
+        for side in ("inputProperties", "properties")
+        for key, each in kind.get(side, {}).items()
+    }
 
 
 def test_parts_never_import_each_other() -> None:

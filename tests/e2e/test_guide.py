@@ -147,7 +147,7 @@ def test_7_the_registry_runs_with_the_projects_configuration(lab: Lab) -> None:
     assert "level=debug" not in lab.kubectl("logs", "--namespace", NAMESPACE, NAMESPACE)
     config = secret(lab, "configuration-secret", "config.yml").decode()
     assert '"draintimeout": "20s"' in config
-    assert "secret: " in config
+    assert "\"secret\": " in config
 
 
 def test_8_the_service_answers_outside_the_cluster(lab: Lab, ca: str) -> None:

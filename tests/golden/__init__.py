@@ -1,0 +1,21 @@
+"""The component's schema, written down: whatever changes it changes programs that are not in this repository."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pulumi.provider.experimental.component import ComponentProvider
+
+from registry import PrivateRegistry
+
+SCHEMA = Path(__file__).with_name("schema.json")
+
+
+def current() -> dict[str, Any]:
+    """The schema that the plugin answers, made without an engine."""
+    return dict(json.loads(ComponentProvider([PrivateRegistry], "private-registry").schema or "{}"))
+
+
+def written(schema: dict[str, Any]) -> str:
+    """In the order of the code, so that a review reads it beside `registry/args.py`."""
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

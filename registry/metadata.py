@@ -36,5 +36,5 @@ class Metadata(NamedTuple):
         return metadata
 
     def id_of(self, name: pulumi.Input[str]) -> pulumi.Output[str]:
-        """What the provider looks an object of this namespace up by."""
-        return pulumi.Output.concat(self.namespace, "/", name)
+        """What the provider looks an object of this namespace up by. It cannot by a secret, and a name is none."""
+        return pulumi.Output.unsecret(pulumi.Output.concat(self.namespace, "/", name))

@@ -13,11 +13,12 @@ def find_node(name: str, given: PrivateRegistryArgs, opts: pulumi.ResourceOption
     """The live node, where images are pinned to it or its version matters: without it `pulumi preview` fails.
 
     The engine then says "Node (NAME): resource 'x' does not exist" and ends the program; of that message only the
-    resource's NAME is ours, so the name tells the remedy.
+    resource's NAME is ours, so the name tells the remedy. A secret cannot be looked up, and the name of a node is none.
     """
     if not pins(given) and given["exposure"] != "external-ips":
         return None
-    return kubernetes.core.v1.Node.get(f"{name}-from-kubectl-get-nodes", given["node"], opts=opts)
+    known_as = pulumi.Output.unsecret(pulumi.Output.from_input(given["node"]))
+    return kubernetes.core.v1.Node.get(f"{name}-from-kubectl-get-nodes", known_as, opts=opts)
 
 
 def label_node(

@@ -4,16 +4,15 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pulumi.provider.experimental.component import ComponentProvider
-
 from registry import PrivateRegistry
+from registry.__main__ import NAME, Plugin
 
 SCHEMA = Path(__file__).with_name("schema.json")
 
 
 def current() -> dict[str, Any]:
     """The schema that the plugin answers, made without an engine."""
-    return dict(json.loads(ComponentProvider([PrivateRegistry], "private-registry").schema or "{}"))
+    return dict(json.loads(Plugin([PrivateRegistry], NAME).schema or "{}"))
 
 
 def written(schema: dict[str, Any]) -> str:

@@ -1,0 +1,161 @@
+"""A value means the same however it comes: plain, as an Output, as a secret, or from a program in another language.
+
+On its way to the plugin a value is JSON at heart: numbers arrive as floats, names in camelCase, a secret and what is
+an Output arrive as objects that say so. A new argument is a line in EXAMPLES.
+"""
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any, NamedTuple, cast
+
+import pulumi
+import pytest
+from google.protobuf.struct_pb2 import Struct  # type: ignore[import-untyped]
+from pulumi.errors import InputPropertiesError
+from pulumi.runtime import rpc
+
+from registry import PrivateRegistry, PrivateRegistryArgs
+from registry.__main__ import NAME, Plugin
+from registry.args import DEFAULTS
+from tests import golden
+from tests.conftest import Engine, RecordingMonitor
+
+EXAMPLES: dict[str, Any] = {
+    "hostname": "registry.example.com",
+    "port": 5001,
+    "external_ips": ["192.168.56.11", "192.168.56.12"],
+    "namespace": "team-registry",
+    "certificate_subject": {"country": "FR", "organizational_unit": "R&D"},
+    "certificate_key": "RSA-3072",
+    "certificate_days": 90,
+    "renew_before_days": 10,
+    "username": "jean",
+    "password": "correct horse battery",
+    "node": "k8s-worker",
+    "node_label": "registry=here",
+    "storage_path": "/srv/registry",
+    "storage_size": "9Gi",
+    "image": "registry:3.1.1",
+    "run_as_user": 65532,
+}
+"""A value of every argument that is accepted and not its default."""
+
+BESIDE: dict[str, dict[str, Any]] = {}
+"""What an argument needs beside it to be accepted, given plain."""
+
+PLUGIN = Plugin([PrivateRegistry], NAME)
+TOKEN, SCHEMA = next(iter(golden.current()["resources"].items()))
+DEFINITION = PLUGIN.analyzer.analyze_component(PrivateRegistry)
+WIRE_NAMES = {python: wire for wire, python in DEFINITION.inputs_mapping.items()}
+MAY_BE_OUTPUTS = [key for key, wire in WIRE_NAMES.items() if not SCHEMA["inputProperties"][wire].get("plain")]
+"""The others shape the graph, so they are fixed before it is made, as the schema tells every language."""
+
+Given = dict[str, Any]
+
+
+class Graph(NamedTuple):
+    """What a program registers, in an order of its own with secrets opened, and what its component puts out."""
+
+    resources: list[tuple[str, str, Any]]
+    outputs: dict[str, Any]
+
+
+def wired(value: Any) -> Any:
+    return value
+
+
+def wired_output(value: Any) -> Any:
+    return {rpc._special_sig_key: rpc._special_output_value_sig, "value": value, "dependencies": ["urn:of:another"]}
+
+
+def wired_secret(value: Any) -> Any:
+    return {rpc._special_sig_key: rpc._special_secret_sig, "value": value}
+
+
+def test_the_table_has_every_argument_and_no_default() -> None:
+    assert set(EXAMPLES) == set(PrivateRegistryArgs.__annotations__) == set(WIRE_NAMES)
+    assert not [key for key, value in EXAMPLES.items() if value == DEFAULTS.get(key)]
+
+
+@pytest.mark.parametrize("key", EXAMPLES)
+def test_an_argument_changes_the_graph(key: str) -> None:
+    assert plain(key) != graph(partial(in_process, BESIDE.get(key, {})))
+
+
+@pytest.mark.parametrize("wrap", [pulumi.Output.from_input, pulumi.Output.secret], ids=["output", "secret"])
+@pytest.mark.parametrize("key", MAY_BE_OUTPUTS)
+def test_an_output_makes_the_same_graph_as_its_value(key: str, wrap: Callable[[Any], Any]) -> None:
+    # Wrapped within the run, to whose event loop an Output belongs.
+    assert graph(lambda: in_process(given(key, wrap))) == plain(key)
+
+
+@pytest.mark.parametrize("key", EXAMPLES)
+def test_a_value_of_another_language_makes_the_same_graph(key: str) -> None:
+    assert graph(lambda: as_plugin(given(key, wired))) == plain(key)
+
+
+@pytest.mark.parametrize("wrap", [wired_output, wired_secret])
+@pytest.mark.parametrize("key", MAY_BE_OUTPUTS)
+def test_an_output_of_another_language_makes_the_same_graph(key: str, wrap: Callable[[Any], Any]) -> None:
+    assert graph(lambda: as_plugin(given(key, wrap))) == plain(key)
+
+
+def test_every_output_crosses_back() -> None:
+    assert graph(lambda: as_plugin({})).outputs.keys() == SCHEMA["properties"].keys()
+
+
+def test_what_is_refused_is_told_to_another_language_in_the_message_alone() -> None:
+    with pytest.raises(InputPropertiesError) as refusal:
+        graph(lambda: as_plugin({"port": 70000}))
+    assert refusal.value.message.startswith("`port` must be ")
+    assert "\n" not in refusal.value.message
+    assert refusal.value.errors == []
+
+
+def given(key: str, wrap: Callable[[Any], Any]) -> Given:
+    return {**BESIDE.get(key, {}), key: wrap(EXAMPLES[key])}
+
+
+@cache
+def plain(key: str) -> Graph:
+    return graph(lambda: in_process(given(key, wired)))
+
+
+def in_process(args: Given) -> Given:
+    component = PrivateRegistry("registry", cast(PrivateRegistryArgs, args))
+    return {wire: getattr(component, python) for wire, python in DEFINITION.outputs_mapping.items()}
+
+
+def as_plugin(args: Given) -> Given:
+    """What the SDK's plugin server makes of a request; the state that it answers."""
+    wire = Struct()
+    wire.update({WIRE_NAMES[key]: value for key, value in args.items()})
+    inputs = {key: taken(value) for key, value in rpc.deserialize_properties(wire, keep_unknowns=True).items()}
+    return dict(PLUGIN.construct("registry", TOKEN, inputs).state)
+
+
+def taken(value: Any) -> Any:
+    """As the server does it with a secret input, in `_select_value`."""
+    return pulumi.Output.secret(rpc.unwrap_rpc_secret(value)) if rpc.is_rpc_secret(value) else value
+
+
+def graph(program: Callable[[], Given]) -> Graph:
+    engine = Engine()
+    pulumi.runtime.set_mocks(engine, project="private-registry", stack="test", monitor=RecordingMonitor(engine))
+    outputs: Given = {}
+
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    def main() -> Any:
+        return pulumi.Output.all(**program()).apply(outputs.update)
+
+    main()
+    resources = [(each.type, each.name, opened(each.inputs)) for each in engine.registered]
+    return Graph(sorted(resources, key=lambda each: each[:2]), outputs)
+
+
+def opened(value: Any) -> Any:
+    if isinstance(value, dict):
+        return (
+            opened(value["value"]) if rpc.is_rpc_secret(value) else {key: opened(each) for key, each in value.items()}
+        )
+    return [opened(each) for each in value] if isinstance(value, list) else value

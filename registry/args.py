@@ -53,7 +53,7 @@ class PrivateRegistryArgs(TypedDict):
     renew_before_days: NotRequired[int]
     """Days before the end in which the next `pulumi up` renews the certificate. Default 30."""
     ca_days: NotRequired[int]
-    """Lifetime of the generated CA in days, 398 to 7300. Default 3650."""
+    """Lifetime of the generated CA in days, 794 to 7300. Default 3650."""
     ca_certificate: NotRequired[pulumi.Input[str]]
     """A CA of your own that signs instead, PEM, followed by those above it if any. Default: one is generated."""
     ca_key: NotRequired[pulumi.Input[str]]

@@ -15,7 +15,7 @@ import pulumi_tls as tls
 from .args import PrivateRegistryArgs
 from .metadata import Metadata
 from .validation import Described, InvalidInput
-from .validation.certificates import KEYS
+from .validation.certificates import KEYS, LONGEST_DAYS
 
 SECRET_NAME = "cert-secret"
 
@@ -128,7 +128,7 @@ def _authority(name: str, given: PrivateRegistryArgs, hosts: Hosts, opts: pulumi
         set_subject_key_id=True,
         allowed_uses=["cert_signing", "crl_signing"],
         validity_period_hours=given["ca_days"] * DAY,
-        early_renewal_hours=given["certificate_days"] * DAY,  # a leaf never outlives its CA
+        early_renewal_hours=LONGEST_DAYS * DAY,  # a leaf never outlives its CA
         opts=opts,
     )
     return Authority(ca.cert_pem, key.private_key_pem)

@@ -33,11 +33,14 @@ def hold(
     if given["storage"] in ("host-path", "local"):
         folder = pulumi.Output.all(given["storage_path"], given["node"]).apply(lambda known: " on ".join(known))
         taken = folder.apply(lambda known: claim("storage_path", known, name))
-        leases.append(_lease(f"{name}-alone-in-its-folder", taken, metadata, opts))
+        # The volume stays where the images are, whatever the config says now, and so does the Lease.
+        kept = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["metadata"]))
+        leases.append(_lease(f"{name}-alone-in-its-folder", taken, metadata, kept))
     if given["exposure"] == "external-ips":
         for address in given["external_ips"]:
             thing = claim("external_ips", f"port {given['port']} of {address}", name)
-            leases.append(_lease(f"{name}-alone-at-{address}", pulumi.Output.from_input(thing), metadata, opts))
+            alone = f"{name}-alone-at-{address}-{given['port']}".replace(":", "-")
+            leases.append(_lease(alone, pulumi.Output.from_input(thing), metadata, opts))
     return leases
 
 

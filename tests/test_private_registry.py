@@ -65,7 +65,7 @@ class TestTheGuide:
         leaf, authority = engine.one("LocallySignedCert").inputs, engine.one("SelfSignedCert").inputs
         assert leaf["validityPeriodHours"] == 356 * 24
         assert leaf["earlyRenewalHours"] == 30 * 24
-        assert authority["earlyRenewalHours"] >= leaf["validityPeriodHours"]
+        assert authority["earlyRenewalHours"] > leaf["validityPeriodHours"]
         assert authority["isCaCertificate"] is True
 
     def test_an_elliptic_key_does_not_claim_to_encipher(self, engine: Engine) -> None:

@@ -67,9 +67,9 @@ def certificate_days(value: int) -> int:
 
 
 def ca_days(value: int) -> int:
-    """Lifetime of the generated CA: longer than any leaf's, and short enough for every client's clock."""
+    """Lifetime of the generated CA. It is renewed when less than the longest leaf's is left: two of those at least."""
     remedy = "3650 is ten years: replacing the CA means visiting every client"
-    return whole_number("ca_days", value, LONGEST_DAYS + 1, 7300, "a whole number of days", remedy)
+    return whole_number("ca_days", value, 2 * LONGEST_DAYS, 7300, "a whole number of days", remedy)
 
 
 def renew_before_days(value: int) -> int:

@@ -24,11 +24,17 @@ LEAF = {"registry-tls-leaf": "replace", "registry-tls-secret": "replace", **POD}
     [
         ({"certificate_days": 300}, LEAF),
         ({"image": "registry:2.7"}, POD),
-        ({"port": 5001}, {"registry-service": "replace"}),
+        (
+            {"port": 5001},
+            {
+                **{"registry-service": "replace"},
+                **{"registry-alone-at-192.168.56.10-5000": "delete", "registry-alone-at-192.168.56.10-5001": "create"},
+            },
+        ),
         (
             {"exposure": "cluster", "external_ips": []},
             {
-                **{"registry-tls-request": "replace", "registry-alone-at-192.168.56.10": "delete", **LEAF},
+                **{"registry-tls-request": "replace", "registry-alone-at-192.168.56.10-5000": "delete", **LEAF},
                 **{"registry-service": "update", "registry-service-of-the-cluster": "delete"},
             },
         ),

@@ -41,7 +41,7 @@ class Answered:
     done: float
 
 
-@dataclass
+@dataclass(eq=False)
 class FakeEngine(mocks.MockMonitor):
     """Answers after `latency` seconds; components at once, as nobody but the real engine is asked for them."""
 

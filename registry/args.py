@@ -5,6 +5,7 @@ default, also a key of Pulumi.yaml. What is `pulumi.Input` may come from another
 has to be known before deployment (docs/adr/0009-inputs.md).
 """
 
+from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
 import pulumi
@@ -64,7 +65,7 @@ class PrivateRegistryArgs(TypedDict):
     # Users
     users: NotRequired[list[str]]
     """Who may push and pull; the first is the one that the outputs tell. Default centos."""
-    passwords: NotRequired[pulumi.Input[dict[str, str]]]
+    passwords: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Chosen passwords by user, secret, 72 bytes each at most. Default: 32 generated letters and digits each."""
     users_secret: NotRequired[pulumi.Input[str]]
     """Name of an existing Secret with htpasswd lines (bcrypt) in registry.password, instead of users. Default none."""

@@ -4,6 +4,7 @@ A CA and a leaf rather than one self-signed certificate: clients trust the CA on
 without any client noticing (docs/adr/0002-ca-and-leaf.md). A generated CA's key never leaves the Pulumi state.
 """
 
+from base64 import b64decode
 from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -47,6 +48,7 @@ class Certificate(pulumi.ComponentResource):
         self,
         name: str,
         given: PrivateRegistryArgs,
+        host: pulumi.Output[str],
         hosts: Hosts,
         metadata: Metadata,
         opts: pulumi.ResourceOptions | None = None,
@@ -54,7 +56,7 @@ class Certificate(pulumi.ComponentResource):
         super().__init__("private-registry:index:Certificate", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         if given.get("tls_secret") is not None:
-            self.ca_pem, self.leaf_pem, self.secret_name = _existing(name, given, hosts, metadata, child)
+            self.ca_pem, self.leaf_pem, self.secret_name = _existing(name, given, host, metadata, child)
         else:
             self.ca_pem, self.leaf_pem, self.secret_name = _made(name, given, hosts, metadata, child)
         self.register_outputs({"ca_pem": self.ca_pem, "leaf_pem": self.leaf_pem, "secret_name": self.secret_name})
@@ -84,31 +86,26 @@ def _made(
 
 
 def _existing(
-    name: str, given: PrivateRegistryArgs, hosts: Hosts, metadata: Metadata, opts: pulumi.ResourceOptions
+    name: str, given: PrivateRegistryArgs, host: pulumi.Output[str], metadata: Metadata, opts: pulumi.ResourceOptions
 ) -> Served:
-    """The Secret of somebody else, if it holds what clients of these hosts accept."""
+    """The Secret of somebody else, if it holds what clients that type `host` accept."""
     found = kubernetes.core.v1.Secret.get(
-        f"{name}-from-kubectl-get-secrets",
-        metadata.id_of(given["tls_secret"]),
-        opts=opts,
+        f"{name}-from-kubectl-get-secrets", metadata.id_of(given["tls_secret"]), opts=opts
     )
-    chain = pulumi.Output.all(found.data, hosts).apply(lambda known: _chain(*known))
-    parts = pulumi.Output.unsecret(chain)
-    secret_name = pulumi.Output.all(parts, given["tls_secret"]).apply(lambda known: str(known[1]))
-    return parts.apply(lambda known: known[0]), parts.apply(lambda known: known[1]), secret_name
+    known = pulumi.Output.unsecret(pulumi.Output.all(found.data, host).apply(lambda both: _chain(*both)))
+    secret_name = pulumi.Output.all(known, given["tls_secret"]).apply(lambda both: str(both[1]))
+    return known.apply(lambda pair: pair[0]), known.apply(lambda pair: pair[1]), secret_name
 
 
-def _chain(data: dict[str, str], hosts: Sequence[str]) -> tuple[str, str]:
+def _chain(data: dict[str, str], host: str) -> tuple[str, str]:
     """What clients trust, and the leaf: `ca.crt` of the Secret, or else the end of its chain."""
-    from base64 import b64decode
-
-    from .validation.pem import as_pem, bundle, served
+    from .validation.pem import as_pem, bundle, served  # imported where it is needed: it takes as long as all the rest
 
     missing = [key for key in ("tls.crt", "tls.key") if key not in data]
     if missing:
         got = Described(f"one without {' and '.join(missing)}")
         raise InvalidInput("tls_secret", "a kubernetes.io/tls Secret", got, "make it with `kubectl create secret tls`")
-    leaf, *above = served(b64decode(data["tls.crt"]).decode(), b64decode(data["tls.key"]).decode(), hosts)
+    leaf, *above = served(b64decode(data["tls.crt"]).decode(), b64decode(data["tls.key"]).decode(), [host])
     ca = bundle("tls_secret", b64decode(data["ca.crt"]).decode()) if "ca.crt" in data else above or [leaf]
     return as_pem(ca), as_pem([leaf])
 

@@ -1,5 +1,6 @@
 """From a stack's config to the component's inputs: every key of `PrivateRegistryArgs`, by its own type."""
 
+from collections.abc import Mapping
 from typing import Any, cast, get_args, get_origin
 
 import pulumi
@@ -9,7 +10,7 @@ from .args import PrivateRegistryArgs
 from .settings import SECRET
 from .validation import Described, InvalidInput, known_keys
 
-OBJECTS = (list, dict)
+OBJECTS = (list, dict, Mapping)
 
 
 def args_from(config: pulumi.Config) -> PrivateRegistryArgs:

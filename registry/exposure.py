@@ -40,8 +40,10 @@ ALLOWED_FROM = "nginx.ingress.kubernetes.io/whitelist-source-range"
 
 
 class Address(NamedTuple):
-    """How clients reach it. `hosts` are all names and addresses for the certificate, the common name first."""
+    """How clients reach it: `host` is what they type before the port, `endpoint` both. `hosts` are all names and
+    addresses that a certificate made for it has, the common name first."""
 
+    host: pulumi.Output[str]
     endpoint: pulumi.Output[str]
     hosts: pulumi.Output[list[str]]
 
@@ -54,9 +56,9 @@ def address(app: str, given: PrivateRegistryArgs) -> Address:
     hosts = pulumi.Output.all(names, given["certificate_names"]).apply(
         lambda known: list(dict.fromkeys(host for host in [*known[0], *known[1]] if host))
     )
-    typed = f"{service}.svc" if given["exposure"] == "cluster" else given["hostname"]
+    host = pulumi.Output.from_input(f"{service}.svc" if given["exposure"] == "cluster" else given["hostname"])
     port = {"node-port": given.get("node_port"), "ingress": HTTPS}.get(given["exposure"], given["port"])
-    return Address(pulumi.Output.concat(typed, ":", str(port)), hosts)
+    return Address(host, pulumi.Output.concat(host, ":", str(port)), hosts)
 
 
 def expose(

@@ -54,7 +54,7 @@ class PrivateRegistry(pulumi.ComponentResource):
             f"{name}-namespace", given, metadata, pulumi.ResourceOptions(parent=self, depends_on=first)
         )
         metadata = metadata._replace(namespace=home.name)
-        certificate = Certificate(f"{name}-tls", given, reached.hosts, metadata, child)
+        certificate = Certificate(f"{name}-tls", given, reached.host, reached.hosts, metadata, child)
         users = Auth(f"{name}-auth", given, metadata, child)
         images = Storage(f"{name}-data", given, metadata, home.own, child)
         needs = Needs(

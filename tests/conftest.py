@@ -2,6 +2,7 @@
 
 import json
 import logging
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -134,3 +135,8 @@ def configuration(engine: Engine) -> dict[str, Any]:
     """The registry's own configuration file."""
     files = unwrap(engine.named("registry-workload-configuration").inputs["stringData"])
     return dict(json.loads(files["config.yml"]))
+
+
+def encoded(text: str) -> str:
+    """As the API tells the data of a Secret."""
+    return b64encode(text.encode()).decode()

@@ -1,7 +1,7 @@
 """The public surface: what other programs, and other languages, may rely on."""
 
-import re
 import json
+import re
 import shutil
 import subprocess
 import sys

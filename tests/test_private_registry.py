@@ -34,16 +34,9 @@ class TestTheGuide:
         kinds = [each.type.rpartition(":")[2] for each in engine.registered if not each.type.startswith("private")]
         assert sorted(kinds) == [
             *["CertRequest", "Lease", "Lease", "LocallySignedCert", "Namespace", "NetworkPolicy", "NodePatch"],
-            *[
-                "PersistentVolume",
-                "PersistentVolumeClaim",
-                "Pod",
-                "PrivateKey",
-                "PrivateKey",
-                "RandomPassword",
-                "RandomPassword",
-            ],
-            *["RandomString", "Secret", "Secret", "Secret", "SelfSignedCert", "Service"],
+            *["PersistentVolume", "PersistentVolumeClaim", "Pod", "PrivateKey", "PrivateKey"],
+            *["RandomPassword", "RandomPassword", "RandomString", "RandomString"],
+            *["Secret", "Secret", "Secret", "SelfSignedCert", "Service"],
         ]
 
     def test_the_certificate_covers_every_way_in(self, engine: Engine) -> None:
@@ -219,16 +212,20 @@ def test_two_registries_in_one_program_share_no_name(deploy: Deploy, engine: Eng
 )
 def test_what_would_replace_the_volume_is_refused(deploy: Deploy, engine: Engine, key: str, moved: str) -> None:
     in_place = {"storage_path": "/srv/here", "storage_size": "2Gi", "node": "k8s-master"}
-    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [in_place["node"]]}]}
-    spec = {
-        "hostPath": {"path": in_place["storage_path"]},
-        "capacity": {"storage": in_place["storage_size"]},
-        "nodeAffinity": {"required": {"nodeSelectorTerms": [term]}},
-    }
-    engine.live["registry-data-volume"] = {"spec": spec}
+    engine.live["registry-data-place"] = {"keepers": {"storage": "host-path", **in_place}}
     args: Any = in_place | {key: moved}
     with pytest.raises(InvalidInput, match=f"`{key}` must be '{in_place[key]}' as long as the images lie there"):
         deploy(lambda: PrivateRegistry("registry", args))
+
+
+@pytest.mark.parametrize("moved", [{"storage": "s3", "s3_bucket": "images"}, {"storage": "local"}])
+def test_another_kind_of_storage_is_refused_as_long_as_images_lie_in_the_first(
+    deploy: Deploy, engine: Engine, moved: Any
+) -> None:
+    engine.live["registry-data-place"] = {"keepers": {"storage": "host-path"}}
+    with pytest.raises(InvalidInput, match="`storage` must be 'host-path' as long as the images lie there"):
+        deploy(lambda: PrivateRegistry("registry", moved))
+    assert not [each for each in engine.registered if each.type.endswith("Pod")], "nothing runs on an empty store"
 
 
 def test_a_renamed_namespace_is_refused(deploy: Deploy, engine: Engine) -> None:

@@ -5,7 +5,7 @@ change of config would have to replace is refused instead.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import pulumi
 from pulumi_kubernetes.core.v1 import Namespace
@@ -13,6 +13,9 @@ from pulumi_kubernetes.core.v1 import Namespace
 from ..args import PrivateRegistryArgs
 from ..metadata import Metadata
 from . import claims, folder, s3
+from .place import settled_place
+
+T = TypeVar("T")
 
 MOUNTED = "/var/lib/registry"
 """Where the workload mounts the claim."""
@@ -47,9 +50,16 @@ class Storage(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("private-registry:index:Storage", name, {}, opts)
+        in_place = settled_place(f"{name}-place", given, self)
         self.claim_name, self.driver = None, pulumi.Output.from_input(FILESYSTEM)
         if given["storage"] == "s3":
-            self.driver = s3.driver(name, given, metadata, self)
+            self.driver = _once(in_place, s3.driver(name, given, metadata, self))
         else:
-            self.claim_name = CLAIMS[given["storage"]](name, given, metadata, own_namespace, self)
+            claim = CLAIMS[given["storage"]](name, given, metadata, own_namespace, self)
+            self.claim_name = _once(in_place, claim)
         self.register_outputs({"claim_name": self.claim_name})
+
+
+def _once(in_place: pulumi.Output[bool], known: pulumi.Output[T]) -> pulumi.Output[T]:
+    """What the workload waits for, held back from a config that says that the images lie elsewhere."""
+    return pulumi.Output.all(in_place, known).apply(lambda both: both[1])

@@ -6,7 +6,7 @@ from pulumi_kubernetes.core.v1 import Namespace, PersistentVolumeClaim
 from ..args import PrivateRegistryArgs
 from ..metadata import Metadata
 from ..validation.contradictions import refuse_unshared_claim
-from .folder import CLAIM, unchanged
+from .folder import CLAIM, NOT_AWAITED
 
 
 def find_claim(
@@ -36,7 +36,7 @@ def claim_from_class(
     """
     claim = PersistentVolumeClaim(
         f"{name}-claim",
-        metadata=metadata.of(CLAIM, annotations={"pulumi.com/skipAwait": "true"}),
+        metadata=metadata.of(CLAIM, annotations=NOT_AWAITED),
         spec={
             "access_modes": [given["storage_access"]],
             "storage_class_name": given["storage_class"],
@@ -48,9 +48,4 @@ def claim_from_class(
             ignore_changes=["spec.accessModes", "spec.storageClassName"],
         ),
     )
-    kept = pulumi.Output.all(
-        claim.metadata.name,
-        unchanged("storage_class", claim.spec.storage_class_name, given["storage_class"]),
-        unchanged("storage_access", claim.spec.access_modes[0], given["storage_access"]),
-    )
-    return kept.apply(lambda known: str(known[0]))
+    return claim.metadata.name.apply(str)

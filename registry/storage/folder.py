@@ -1,7 +1,6 @@
 """A folder on the node, as a volume and the claim that the Pod mounts.
 
-The volume is retained, its folder is never emptied, and the next `pulumi up` finds the images again. What a change of
-config would have to replace is refused instead.
+The volume is retained, its folder is never emptied, and the next `pulumi up` finds the images again.
 
 The order is what makes it bind within a second and heal by itself (docs/adr/0006-volume-and-claim.md): the claim comes
 first, in no storage class and selecting a label that only this volume has; the volume names the claim and its uid, so
@@ -14,17 +13,15 @@ import pulumi
 from pulumi_kubernetes.core.v1 import (
     Namespace,
     NodeSelectorRequirementArgsDict,
+    ObjectReferenceArgsDict,
     PersistentVolume,
     PersistentVolumeClaim,
     PersistentVolumeSpecArgsDict,
 )
-from pulumi_kubernetes.core.v1.outputs import PersistentVolumeSpec
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 
 from ..args import PrivateRegistryArgs
 from ..metadata import Metadata
-from ..validation import Described, InvalidInput
-from ..validation.quantities import amount
 
 CLAIM = "repository"
 
@@ -39,34 +36,70 @@ LABEL = "private-registry/namespace"
 BOUND = {"pulumi.com/waitFor": "jsonpath={.status.phase}=Bound"}
 """Awaited of the volume, not of the claim, whose binding needs it. The provider's own wait polls every half second."""
 
-MOVE = "set it back; to move the images: `pulumi destroy` (it keeps them), move the folder, set the key, `pulumi up`"
-
-
 NOT_AWAITED = {"pulumi.com/skipAwait": "true"}
 
 
 def claim_folder(
     name: str, given: PrivateRegistryArgs, metadata: Metadata, own_namespace: Namespace | None, parent: pulumi.Resource
 ) -> pulumi.Output[str]:
-    """Volume and claim. The name is known once the volume is there too, so that a Pod that mounts it starts at once."""
-    claim = _claim(f"{name}-claim", given, metadata, parent)
-    volume = _volume(f"{name}-volume", given, _of_volume(metadata, own_namespace), own_namespace, claim, parent)
-    kept = pulumi.Output.all(claim.metadata.name, volume.id, _kept(volume, given))
-    return kept.apply(lambda known: str(known[0]))
+    """Volume and claim. The name is known once both are there and bound, so a Pod that mounts it starts at once."""
+    make = _healing_pair if own_namespace is not None else _pair
+    claim, volume = make(name, given, metadata, own_namespace, parent)
+    return pulumi.Output.all(claim.metadata.name, claim.id, volume.id).apply(lambda known: str(known[0]))
 
 
-def _claim(name: str, given: PrivateRegistryArgs, metadata: Metadata, parent: pulumi.Resource) -> PersistentVolumeClaim:
-    """The claim, which the volume binds, as it names its uid."""
+Pair = tuple[PersistentVolumeClaim, PersistentVolume]
+
+
+def _healing_pair(
+    name: str, given: PrivateRegistryArgs, metadata: Metadata, own_namespace: Namespace | None, parent: pulumi.Resource
+) -> Pair:
+    """The claim first, then the volume for its uid: whichever of claim and namespace is lost comes back bound.
+
+    `deleted_with` the namespace: deleted on its own, the volume would wait for ever for a claim that is still bound.
+    """
+    assert own_namespace is not None
+    claim = _claim(f"{name}-claim", given, metadata, NOT_AWAITED, pulumi.ResourceOptions(parent=parent))
+    owner = own_namespace.metadata
+    of_volume = metadata.of(labels=_only_this(metadata), annotations=BOUND, cluster_scoped=True)
+    of_volume["owner_references"] = [{"api_version": "v1", "kind": "Namespace", "name": owner.name, "uid": owner.uid}]
+    reference = _reference(claim.metadata.namespace) | {"uid": claim.metadata.uid}
+    opts = pulumi.ResourceOptions(parent=parent, deleted_with=own_namespace)
+    return claim, _volume(f"{name}-volume", given, of_volume, reference, opts)
+
+
+def _pair(
+    name: str, given: PrivateRegistryArgs, metadata: Metadata, _: Namespace | None, parent: pulumi.Resource
+) -> Pair:
+    """In a namespace that stays, the volume first: the claim goes before it, and nothing is left."""
+    of_volume = metadata.of(labels=_only_this(metadata), cluster_scoped=True)
+    opts = pulumi.ResourceOptions(parent=parent)
+    volume = _volume(f"{name}-volume", given, of_volume, _reference(metadata.namespace), opts)
+    after = pulumi.ResourceOptions(parent=parent, depends_on=[volume])
+    return _claim(f"{name}-claim", given, metadata, BOUND, after), volume
+
+
+def _reference(namespace: pulumi.Input[str]) -> ObjectReferenceArgsDict:
+    return {"api_version": "v1", "kind": "PersistentVolumeClaim", "namespace": namespace, "name": CLAIM}
+
+
+def _claim(
+    name: str,
+    given: PrivateRegistryArgs,
+    metadata: Metadata,
+    annotations: Mapping[str, str],
+    opts: pulumi.ResourceOptions,
+) -> PersistentVolumeClaim:
     return PersistentVolumeClaim(
         name,
-        metadata=metadata.of(CLAIM, annotations=NOT_AWAITED),
+        metadata=metadata.of(CLAIM, annotations=annotations),
         spec={
             "access_modes": ACCESS_MODES,
             "storage_class_name": NO_CLASS,
             "selector": {"match_labels": _only_this(metadata)},
             "resources": {"requests": {"storage": given["storage_size"]}},
         },
-        opts=pulumi.ResourceOptions(parent=parent, ignore_changes=["spec"]),
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["spec"])),
     )
 
 
@@ -74,42 +107,29 @@ def _volume(
     name: str,
     given: PrivateRegistryArgs,
     metadata: ObjectMetaArgsDict,
-    own_namespace: Namespace | None,
-    claim: PersistentVolumeClaim,
-    parent: pulumi.Resource,
+    claim: ObjectReferenceArgsDict,
+    opts: pulumi.ResourceOptions,
 ) -> PersistentVolume:
-    """Tied to the node by affinity: on another node the Pod would start on an empty folder.
-
-    `deleted_with` the namespace: deleted on its own, it would wait for ever for a claim that is still bound.
-    """
+    """Tied to the node by affinity: on another node the Pod would start on an empty folder."""
     on_node: NodeSelectorRequirementArgsDict = {
         "key": "kubernetes.io/hostname",
         "operator": "In",
         "values": [given["node"]],
     }
+    where = ["spec.capacity", "spec.hostPath", "spec.local", "spec.nodeAffinity"]
     return PersistentVolume(
         name,
         metadata=metadata,
         spec={
             "access_modes": ACCESS_MODES,
             "capacity": {"storage": given["storage_size"]},
-            "claim_ref": {
-                "api_version": "v1",
-                "kind": "PersistentVolumeClaim",
-                "namespace": claim.metadata.namespace,
-                "name": claim.metadata.name,
-                "uid": claim.metadata.uid,
-            },
+            "claim_ref": claim,
             **_source(given),
             "node_affinity": {"required": {"node_selector_terms": [{"match_expressions": [on_node]}]}},
             "persistent_volume_reclaim_policy": "Retain",
             "storage_class_name": NO_CLASS,
         },
-        opts=pulumi.ResourceOptions(
-            parent=parent,
-            deleted_with=own_namespace,
-            ignore_changes=["spec.capacity", "spec.hostPath", "spec.local", "spec.nodeAffinity"],
-        ),
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=where)),
     )
 
 
@@ -122,46 +142,3 @@ def _source(given: PrivateRegistryArgs) -> PersistentVolumeSpecArgsDict:
 
 def _only_this(metadata: Metadata) -> Mapping[str, pulumi.Input[str]]:
     return {LABEL: pulumi.Output.from_input(metadata.namespace).apply(str)}
-
-
-def _of_volume(metadata: Metadata, own_namespace: Namespace | None) -> ObjectMetaArgsDict:
-    """Nobody waits for the volume in a namespace that stays: told to go, it goes when its claim does, which is next."""
-    annotations = NOT_AWAITED if own_namespace is None else BOUND
-    of = metadata.of(labels=_only_this(metadata), annotations=annotations, cluster_scoped=True)
-    if own_namespace is not None:
-        owner = own_namespace.metadata
-        of["owner_references"] = [{"api_version": "v1", "kind": "Namespace", "name": owner.name, "uid": owner.uid}]
-    return of
-
-
-def _kept(volume: PersistentVolume, given: PrivateRegistryArgs) -> pulumi.Output[bool]:
-    """Refuse what the volume cannot follow: it stays where the images lie, whatever the config says now."""
-    terms = volume.spec.node_affinity.required.node_selector_terms
-    lies = volume.spec.apply(_path)
-    return pulumi.Output.all(
-        unchanged("storage_path", lies, given["storage_path"]),
-        unchanged("storage_size", volume.spec.capacity["storage"], given["storage_size"]),
-        unchanged("node", terms[0].match_expressions[0].values[0], given["node"]),
-    ).apply(all)
-
-
-def _path(spec: PersistentVolumeSpec) -> str:
-    source = spec.host_path or spec.local
-    return str(source.path if source else None)
-
-
-def unchanged(key: str, lies: pulumi.Output[str], asked: pulumi.Input[str]) -> pulumi.Output[bool]:
-    """Refuse that the images shall lie elsewhere than they do."""
-
-    def compare(both: list[str]) -> bool:
-        if both[0] != both[1] and not (key == "storage_size" and _same_size(*both)):
-            got = Described(f"{both[1]!r}, which would need another volume")
-            raise InvalidInput(key, f"{both[0]!r} as long as the images lie there", got, MOVE)
-        return True
-
-    return pulumi.Output.all(lies, asked).apply(compare)
-
-
-def _same_size(lies: str, asked: str) -> bool:
-    """1.5Ti and 1536Gi are one, and the API server writes the latter."""
-    return amount("storage_size", lies, "2Gi") == amount("storage_size", asked, "2Gi")

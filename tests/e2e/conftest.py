@@ -3,12 +3,14 @@
 Its registry is brought up once by the command that a person types, and every test finds it up and leaves it up.
 """
 
+import hashlib
 import json
 import re
 import shutil
 import subprocess
 import sys
 import time
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +25,8 @@ from dev.toolchain.engine import provide
 from dev.workplace import PROJECT, STATE, Workplace, workplace
 from tests.e2e.s3 import S3, serve
 
-NAME = "e2e"
+NAME = f"e2e-{hashlib.sha256(str(PROJECT).encode()).hexdigest()[:4]}"
+"""Of the checkout: two of them may be tested side by side."""
 UP = (sys.executable, "-m", "dev", "up", "--cluster", NAME, "--isolated")
 STACK = ("--stack", "dev")
 ADDRESS = "192.168.56.10"
@@ -127,13 +130,80 @@ class Project:
     lab: Lab
     folder: Path
 
+    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        return self.lab.pulumi("--cwd", str(self.folder), *arguments, "--stack", self.folder.name, check=check)
+
     def pulumi(self, *arguments: str) -> str:
-        return self.lab.pulumi("--cwd", str(self.folder), *arguments, "--stack", self.folder.name).stdout
+        return self.run(*arguments).stdout
 
     def up(self, *arguments: str) -> dict[str, Any]:
         """Deploy; the outputs, with secrets opened."""
         self.pulumi("up", "--yes", "--skip-preview", *arguments)
         return dict(json.loads(self.pulumi("stack", "output", "--json", "--show-secrets")))
+
+    def configure(self, secret: Mapping[str, Any] | None = None, **settings: Any) -> None:
+        """Set the stack's config to just this."""
+        file = self.folder / f"Pulumi.{self.folder.name}.yaml"
+        kept = {key: value for key, value in yaml.safe_load(file.read_text()).items() if key != "config"}
+        config = {f"{self.folder.name}:{key}": value for key, value in settings.items()}
+        file.write_text(yaml.safe_dump(kept | {"config": config}))
+        for key, value in (secret or {}).items():
+            done = self.lab.pulumi(
+                *["--cwd", str(self.folder), "config", "set", "--secret", "--path", key],
+                *["--stack", self.folder.name],
+                stdin=value,
+            )
+            assert done.returncode == 0
+
+    def refused(self, command: str = "preview") -> str:
+        """What a preview, or an update, says as it refuses."""
+        done = self.run(command, *(("--yes", "--skip-preview") if command == "up" else ()), check=False)
+        said = done.stdout + done.stderr
+        assert done.returncode != 0, said
+        assert "Traceback" not in said
+        return said
+
+
+@dataclass(frozen=True)
+class Registry:
+    """What a program of one registry put out, and a client on the laptop that talks to it."""
+
+    project: Project
+    outputs: dict[str, Any]
+    at: str
+    """Address and port by which the laptop reaches it."""
+
+    def curl(self, path: str, *arguments: str, user: str | None = None) -> subprocess.CompletedProcess[str]:
+        """A request by the name that clients type; as the first user, or as `user:password`, or as nobody for ``."""
+        ca = self.project.folder / "ca.pem"
+        ca.write_text(self.outputs["ca_pem"])
+        login = f"{self.outputs['username']}:{self.outputs['password']}" if user is None else user
+        endpoint = self.outputs["endpoint"]
+        return self.project.lab.place.run(
+            *["curl", "--silent", "--show-error", "--max-time", "30", "--cacert", str(ca)],
+            *(["--user", login] if login else []),
+            *["--connect-to", f"{endpoint}:{self.at}", *arguments, f"https://{endpoint}{path}"],
+            check=False,
+        )
+
+    def status(self, path: str, *arguments: str, user: str | None = None) -> int:
+        """The status of the answer; 0 without one."""
+        quiet = ("--output", "/dev/null", "--write-out", "%{http_code}")
+        return int(self.curl(path, *quiet, *arguments, user=user).stdout or 0)
+
+    def push(self, repository: str, content: str = "a layer") -> str:
+        """Push a blob in one request; its digest."""
+        digest = f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
+        begun = self.curl(f"/v2/{repository}/blobs/uploads/", "--request", "POST", "--head")
+        location = re.search(r"^location: (\S+)", begun.stdout, re.MULTILINE | re.IGNORECASE)
+        assert location, begun.stdout + begun.stderr
+        path = location[1].removeprefix(f"https://{self.outputs['endpoint']}")
+        put = ("--request", "PUT", "--data-binary", content, "--header", "Content-Type: application/octet-stream")
+        assert self.status(f"{path}&digest={digest}", *put) == 201
+        return digest
+
+    def has(self, repository: str, digest: str) -> bool:
+        return self.status(f"/v2/{repository}/blobs/{digest}") == 200
 
 
 def marked(what: str, language: str) -> str:
@@ -141,6 +211,12 @@ def marked(what: str, language: str) -> str:
     readme = (PROJECT / "README.md").read_text()
     (block,) = re.findall(rf"<!-- a test runs {what} -->\n```{language}\n(.*?)```", readme, re.DOTALL)
     return str(block)
+
+
+def of_secret(lab: Lab, namespace: str, name: str) -> dict[str, str]:
+    """What a Secret holds, as text."""
+    data = lab.get("secret", name, namespace)["data"]
+    return {key: b64decode(value).decode() for key, value in data.items()}
 
 
 def eventually(seconds: float, what: str, condition: Any) -> None:
@@ -199,6 +275,25 @@ def project(lab: Lab) -> Iterator[Callable[[str, str], Project]]:
     yield make
     for each in made:
         each.pulumi("destroy", "--yes", "--skip-preview")
+
+
+@pytest.fixture
+def registry(project: Callable[[str, str], Project]) -> Callable[..., Registry]:
+    """The repository's own program in a stack of its own: its config goes in, a running registry comes out."""
+    made: dict[str, Project] = {}
+
+    def run(name: str, secret: Mapping[str, Any] | None = None, **settings: Any) -> Registry:
+        if name not in made:
+            made[name] = project(name, (PROJECT / "__main__.py").read_text())
+            declared = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
+            file = made[name].folder / "Pulumi.yaml"
+            file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"config": declared}))
+        made[name].configure(secret, **settings)
+        outputs = made[name].up()
+        port = outputs["endpoint"].rpartition(":")[2]
+        return Registry(made[name], outputs, f"{ADDRESS}:{port}")
+
+    return run
 
 
 @pytest.fixture

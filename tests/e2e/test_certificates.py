@@ -1,0 +1,96 @@
+"""Certificates of every origin, verified by the clients that are strictest."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from tests import pem
+from tests.e2e.conftest import Lab, Registry, of_secret
+
+pytestmark = pytest.mark.e2e
+
+WHERE: dict[str, Any] = {
+    **{"hostname": "registry.example.com", "namespace": "certified", "storage_path": "/var/lib/certified"},
+    **{"exposure": "node-port", "node_port": 30502},
+}
+
+
+def test_a_ca_of_ones_own_signs_and_its_chain_is_served(lab: Lab, registry: Callable[..., Registry]) -> None:
+    root = pem.authority("Example root")
+    issuing = pem.authority("Example issuing CA", signer=root)
+    served = registry(
+        "certified",
+        {"ca_key": issuing.key_pem},
+        ca_certificate=issuing.pem + root.pem,
+        certificate_names=["*.example.com", "192.168.56.10"],
+        certificate_key="RSA-2048",
+        **WHERE,
+    )
+    assert served.outputs["ca_pem"] == issuing.pem + root.pem
+    chain = x509.load_pem_x509_certificates(of_secret(lab, "certified", "cert-secret")["tls.crt"].encode())
+    assert chain[1:] == [issuing.certificate, root.certificate]
+    assert served.status("/v2/") == 200
+    for host in ("registry.example.com", "mirror.example.com", "192.168.56.10"):
+        verified(served, root.pem, host)
+
+
+@pytest.mark.parametrize("kind", ["P-256", "P-384", "RSA-2048", "RSA-3072", "RSA-4096"])
+def test_every_kind_of_key_is_accepted_by_strict_clients(registry: Callable[..., Registry], kind: str) -> None:
+    served = registry("certified", certificate_key=kind, **WHERE)
+    assert served.status("/v2/") == 200
+    verified(served, served.outputs["ca_pem"], "registry.example.com")
+
+
+def test_an_existing_tls_secret_is_served_and_a_wrong_one_is_refused(
+    lab: Lab, registry: Callable[..., Registry]
+) -> None:
+    lab.kubectl("create", "namespace", "certified")
+    try:
+        ca = pem.authority("Another CA")
+        right, wrong = pem.server("registry.example.com", signer=ca), pem.server("other.example.com", signer=ca)
+        for name, pair in (("right", right), ("wrong", wrong)):
+            for part, text in (("crt", pair.pem + ca.pem), ("key", pair.key_pem)):
+                lab.cluster.path("laptop", f"/tmp/{name}.{part}").write_text(text)
+            files = (f"--cert=/tmp/{name}.crt", f"--key=/tmp/{name}.key")
+            lab.kubectl("create", "secret", "tls", name, "--namespace", "certified", *files)
+        served = registry("certified", tls_secret="right", create_namespace=False, **WHERE)
+        assert served.outputs["ca_pem"] == ca.pem
+        assert served.status("/v2/") == 200
+        served.project.configure(tls_secret="wrong", create_namespace=False, **WHERE)
+        assert "got one without registry.example.com among its subject alternative names" in served.project.refused()
+        assert served.status("/v2/") == 200, "the running registry does not notice"
+        served.project.pulumi("destroy", "--yes", "--skip-preview")
+    finally:
+        lab.kubectl("delete", "namespace", "certified")
+
+
+STRICT = """
+import socket, ssl, sys
+host, port, ca = sys.argv[1:]
+context = ssl.create_default_context(cafile=ca)
+context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
+raw = socket.create_connection(("192.168.56.10", int(port)))
+with context.wrap_socket(raw, server_hostname=host) as tls:
+    print(tls.version())
+"""
+"""What Python does by default from 3.13 on."""
+
+
+def verified(served: Registry, anchor: str, host: str) -> None:
+    """By OpenSSL in strict mode and by Python's, each on the laptop and against the running registry."""
+    file = served.project.folder / "anchor.pem"
+    file.write_text(anchor)
+    port = served.at.rpartition(":")[2]
+    is_address = host[0].isdigit()
+    run = served.project.lab.place.run
+    shown = run(
+        *["openssl", "s_client", "-connect", served.at, "-CAfile", str(file), "-x509_strict", "-verify_return_error"],
+        *(["-verify_ip", host] if is_address else ["-servername", host, "-verify_hostname", host]),
+        stdin="",
+        check=False,
+    )
+    assert "Verify return code: 0 (ok)" in shown.stdout, shown.stdout + shown.stderr
+    assert run(sys.executable, "-c", STRICT, host, port, str(file)).stdout.startswith("TLSv1.")

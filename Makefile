@@ -39,7 +39,7 @@ e2e: venv ## On an embedded cluster of its own: real engine, real Kubernetes, re
 bench: venv ## Measure the ratios of the README; writes bench/results
 	@$(BIN)/python -m bench
 
-schema: venv ## Write what other languages see of the component; a test compares it
+schema: venv ## Write what other languages see of the component, and docs/configuration.md; tests compare
 	@$(BIN)/python -m tests.golden
 
 clean: ## Delete the virtual environment and the caches of the tools

@@ -1,8 +1,8 @@
-"""What may be set: every input of the component with its shape, its default and what it does.
+"""What may be set: every input of the component, with its shape, its default and what it does.
 
-A new input is a line here, its rule and its default in `settings.py`, and one use in the part that it concerns; with a
-default, also a key of Pulumi.yaml. What is `pulumi.Input` may come from another resource; the rest shapes the graph and
-has to be known before deployment (docs/adr/0009-inputs.md).
+A new input is a line here, a rule and perhaps a default in `settings.py`, and a use in the part that it concerns; if it
+has a default, also a key of Pulumi.yaml. A `pulumi.Input` may come from another resource; the rest shapes the graph and
+has to be known before deployment (docs/adr/0009-inputs.md). The comments are the headings of docs/configuration.md.
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ import pulumi
 class PrivateRegistryArgs(TypedDict):
     # How clients reach it
     hostname: NotRequired[pulumi.Input[str]]
-    """The name that clients type before the port; the certificate's common name. Default docker-registry."""
+    """The name that clients outside the cluster type; the certificate's common name. Default docker-registry."""
     port: NotRequired[int]
-    """TCP port of the Service, which clients type after the hostname, 1 to 65535. Default 5000."""
+    """TCP port of the Service, 1 to 65535; with node-port and ingress, clients outside type another. Default 5000."""
     exposure: NotRequired[str]
-    """Way in: cluster, external-ips, node-port, load-balancer or ingress. Default cluster."""
+    """The way in: cluster, external-ips, node-port, load-balancer or ingress. Default cluster."""
     external_ips: NotRequired[list[str]]
     """With external-ips: addresses of nodes on which the Service answers; each becomes a SAN. Default none."""
     node_port: NotRequired[int]
@@ -30,13 +30,13 @@ class PrivateRegistryArgs(TypedDict):
     ingress_class: NotRequired[pulumi.Input[str]]
     """With ingress: the IngressClass of a controller that reads ingress-nginx annotations. No default."""
     client_cidrs: NotRequired[pulumi.Input[list[str]]]
-    """Networks that may connect; only nodes that run the registry answer then. Default every network."""
+    """Networks that may connect; from outside, only nodes that run the registry answer then. Default every network."""
 
     # Where its objects live
     namespace: NotRequired[str]
-    """Namespace of the registry's own, created and deleted with it. Default docker-registry."""
+    """Namespace of its objects, which is theirs alone unless create_namespace is false. Default docker-registry."""
     create_namespace: NotRequired[bool]
-    """False if the namespace is there already and stays: whoever made it answers for its labels. Default true."""
+    """Whether to make the namespace; one that is there stays, and its labels are its maker's affair. Default true."""
     labels: NotRequired[dict[str, str]]
     """Labels for every object, beside the component's own. Default none."""
     annotations: NotRequired[dict[str, str]]
@@ -64,15 +64,15 @@ class PrivateRegistryArgs(TypedDict):
 
     # Users
     users: NotRequired[list[str]]
-    """Who may push and pull; the first is the one that the outputs tell. Default centos."""
+    """Who may push and pull; the outputs username and password are the first one's. Default centos."""
     passwords: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Chosen passwords by user, secret, 72 bytes each at most. Default: 32 generated letters and digits each."""
     users_secret: NotRequired[pulumi.Input[str]]
-    """Name of an existing Secret with htpasswd lines (bcrypt) in registry.password, instead of users. Default none."""
+    """Name of an existing Secret with bcrypt htpasswd lines in registry.password, instead of users. Default none."""
 
     # Images
     storage: NotRequired[str]
-    """Where images lie: host-path, local, claim, class or s3. Default host-path."""
+    """Where the images lie: host-path, local, claim, class or s3. Default host-path."""
     storage_path: NotRequired[pulumi.Input[str]]
     """With host-path and local: the node's folder, absolute. Default /var/lib/docker-registry/repository."""
     storage_size: NotRequired[pulumi.Input[str]]
@@ -92,7 +92,7 @@ class PrivateRegistryArgs(TypedDict):
     s3_prefix: NotRequired[pulumi.Input[str]]
     """With s3: folder in the bucket. Default its root."""
     s3_access_key: NotRequired[pulumi.Input[str]]
-    """With s3: the access key's id. Default: what the node's role or service account gives."""
+    """With s3: the access key's id. Default: the registry looks for one as AWS's tools do."""
     s3_secret_key: NotRequired[pulumi.Input[str]]
     """With s3: the access key's secret. No default."""
     s3_secret: NotRequired[pulumi.Input[str]]
@@ -102,15 +102,15 @@ class PrivateRegistryArgs(TypedDict):
 
     # Workload
     workload: NotRequired[str]
-    """pod, as in the guide, or deployment, which comes back after a drain or the loss of a node. Default pod."""
+    """What runs: pod, as in the guide, or deployment, which comes back after a drain or a node's loss. Default pod."""
     replicas: NotRequired[int]
     """With deployment: how many; more than one on shared storage only, s3 or ReadWriteMany. Default 1."""
     node: NotRequired[pulumi.Input[str]]
-    """With host-path and local: name of the node that holds the images. Default k8s-master."""
+    """With host-path, local and external-ips: the node that holds the images, or any one. Default k8s-master."""
     node_label: NotRequired[pulumi.Input[str]]
     """With host-path and local: label, key=value, put on that node and selected. Default run-docker-registry=true."""
     run_as_user: NotRequired[int]
-    """Numeric user of the process, whom a host-path must belong to. Default 0 for host-path, otherwise 65532."""
+    """Numeric user of the process, to whom a host-path must belong. Default 0 for host-path, otherwise 65532."""
     requests: NotRequired[pulumi.Input[dict[str, str]]]
     """What is set aside for each replica: cpu and memory, Kubernetes quantities. Default cpu 100m, memory 64Mi."""
     limits: NotRequired[pulumi.Input[dict[str, str]]]
@@ -120,21 +120,21 @@ class PrivateRegistryArgs(TypedDict):
     image: NotRequired[pulumi.Input[str]]
     """Image of the registry, with a version or a digest. Default registry:3.1.2."""
     image_pull_policy: NotRequired[str]
-    """Always, IfNotPresent or Never. Default IfNotPresent."""
+    """When the image is pulled: Always, IfNotPresent or Never. Default IfNotPresent."""
     image_pull_secret: NotRequired[pulumi.Input[str]]
-    """Name of an existing kubernetes.io/dockerconfigjson Secret for that image. Default none."""
+    """Name of an existing kubernetes.io/dockerconfigjson Secret to pull the image with. Default none."""
 
     # Operation
     mode: NotRequired[str]
-    """read-write, read-only (no pushes) or mirror (pulls through from another registry). Default read-write."""
+    """What it does: read-write, read-only (no pushes) or mirror (pulls through from another). Default read-write."""
     mirror_of: NotRequired[pulumi.Input[str]]
     """With mirror: URL of the registry whose images are kept, such as https://registry-1.docker.io. No default."""
     mirror_username: NotRequired[pulumi.Input[str]]
-    """With mirror: whom to log in there as. Default nobody."""
+    """With mirror: the user to log in there as. Default nobody."""
     mirror_password: NotRequired[pulumi.Input[str]]
     """With mirror: that user's password or token, a secret. No default."""
     allow_delete: NotRequired[bool]
-    """Whether users may delete tags and images. Default false."""
+    """With read-write: whether users may delete tags and images. Default false."""
     upload_hours: NotRequired[int]
     """Age in hours at which an unfinished upload is removed, 1 to 8760. Default 24."""
     metrics: NotRequired[bool]
@@ -142,6 +142,6 @@ class PrivateRegistryArgs(TypedDict):
     service_monitor: NotRequired[bool]
     """With metrics: whether a ServiceMonitor tells the Prometheus operator, whose CRD must be there. Default false."""
     log_level: NotRequired[str]
-    """error, warn, info or debug. Default info."""
+    """How much is logged: error, warn, info or debug. Default info."""
     log_format: NotRequired[str]
-    """text, json or logstash. Default text."""
+    """How it is logged: text, json or logstash. Default text."""

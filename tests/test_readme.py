@@ -6,28 +6,36 @@ from typing import Any
 
 import yaml
 
-from registry.settings import DEFAULTS
+from registry.settings import DEFAULTS, RULES
+from tests.golden import reference
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
+ARGUMENTS = (ROOT / "registry/args.py").read_text()
 CONFIG: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
 
 
-def table() -> str:
-    """The configuration table of the README, as Pulumi.yaml would have it."""
-    rows = [
-        f"| `{key}` | {each['type']} | `{each['default'] or 'none'}` | {each['description']} |".replace(
-            "`none`", "none"
-        )
-        if each["default"] in ([], {})
-        else f"| `{key}` | {each['type']} | `{each['default']}` | {each['description']} |"
-        for key, each in CONFIG.items()
-    ]
-    return "\n".join(["| key | type | default | what it is |", "|---|---|---|---|", *rows])
+def test_the_configuration_reference_is_the_components() -> None:
+    assert reference.PAGE.read_text() == reference.page(), "make schema"
 
 
-def test_the_configuration_table_is_pulumi_yamls() -> None:
-    assert table() in README, f"paste this:\n{table()}"
+def test_the_command_line_describes_a_key_as_the_component_does() -> None:
+    for key, each in CONFIG.items():
+        assert f'"""{each["description"]}. Default' in ARGUMENTS, key
+
+
+def test_every_link_of_a_page_leads_somewhere() -> None:
+    for source in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", source.read_text()):
+            assert (source.parent / target).exists(), f"{source.name} links to {target}"
+
+
+def test_every_key_of_a_page_is_an_input() -> None:
+    """In running text, a key beside a value: `exposure: ingress`, or in a command."""
+    for source in [ROOT / "README.md", ROOT / "docs/choosing.md"]:
+        text = source.read_text()
+        keys = re.findall(r"`([a-z0-9_]+): ", text) + re.findall(r"config set (?:--\S+ )*'?([a-z0-9_]+)", text)
+        assert set(keys) <= set(RULES), source.name
 
 
 def test_the_program_and_the_component_have_the_same_defaults() -> None:
@@ -50,6 +58,6 @@ def test_every_room_of_the_readme_is_there_and_the_other_way_round() -> None:
 
 def test_every_decision_that_is_named_is_written_down() -> None:
     written = {path.stem for path in (ROOT / "docs/adr").glob("*.md")}
-    for source in [*(ROOT / "registry").glob("*.py"), *(ROOT / "registry/validation").glob("*.py")]:
+    for source in (ROOT / "registry").rglob("*.py"):
         for named in re.findall(r"docs/adr/([\w-]+)", source.read_text()):
             assert any(each.startswith(named) for each in written), f"{source.name} names {named}"

@@ -41,7 +41,7 @@ class Answered:
     done: float
 
 
-@dataclass(eq=False)
+@dataclass(eq=False)  # hashable, as the real monitor is
 class FakeEngine(mocks.MockMonitor):
     """Answers after `latency` seconds; components at once, as nobody but the real engine is asked for them."""
 

@@ -33,7 +33,7 @@ class Plugin(ComponentProvider):
             return super().construct(name, resource_type, inputs, options)
         except ComponentInitError as failed:
             if isinstance(failed.inner, pulumi.RunError):
-                # The one error of which the SDK sends neither its class nor a stack trace; without a list it fails.
+                # The one error of which the SDK sends neither its class nor a stack trace; it fails without a list.
                 raise InputPropertiesError(str(failed.inner), []) from failed.inner
             raise
 

@@ -1,4 +1,4 @@
-"""A stable address in front of the registry: a Service of the kind that the cluster can offer, or an Ingress.
+"""A stable address in front of the registry: a Service of the kind that is asked for, and an Ingress if that is.
 
 What the endpoint, the certificate and the registry say of themselves follows from it (docs/adr/0011-exposure.md).
 """
@@ -49,7 +49,7 @@ class Address(NamedTuple):
 
 
 def address(app: str, given: PrivateRegistryArgs) -> Address:
-    """What clients type, and what else may be typed inside the cluster."""
+    """What clients type, and every name and address that may be typed instead."""
     service = f"{app}.{given['namespace']}"
     inside = [service, f"{service}.svc", f"{service}.svc.cluster.local"]
     names = [given["hostname"], *inside, *given["external_ips"], given.get("load_balancer_address")]

@@ -13,7 +13,7 @@ ENFORCE = "pod-security.kubernetes.io/enforce"
 
 
 class Home(NamedTuple):
-    """The namespace's name once it is known to be the one asked for; the object, if the registry owns it."""
+    """The name, once it is known to be the one asked for; the object, if it is the registry's own."""
 
     name: pulumi.Output[str]
     own: kubernetes.core.v1.Namespace | None

@@ -1,4 +1,5 @@
-"""Who may talk to the registry, and whom it may talk to: nobody but its clients, and nobody but what it stores in.
+"""Who may talk to the registry, and whom it may talk to: its clients, and the servers that it
+stores in or mirrors; nobody else.
 
 Kubernetes leaves it to the cluster's network plug-in to enforce this; one that does not ignores it.
 """

@@ -1,7 +1,8 @@
 """A private Docker registry on Kubernetes: the table of contents.
 
-`PrivateRegistry` checks its inputs and hands outputs from part to part; each part is a module of its own. What it does
-deliberately not do: create a provider (the caller's flows in), touch a namespace that is not its own, or delete images.
+`PrivateRegistry` checks its inputs and hands outputs from part to part; each part is a module of its own. What it
+deliberately does not do: create a provider (the caller's flows in), change a namespace that is not its own, or delete
+images.
 """
 
 import pulumi
@@ -21,7 +22,7 @@ from .storage import Storage
 from .workload import METRICS_PORT, PORT, Needs, Workload
 
 APP = "docker-registry"
-"""Name of the workload and of the Service, each alone of its kind in the registry's namespace."""
+"""Name of the workload, the Service and the policy. It is fixed, so a namespace has room for one registry."""
 
 
 class PrivateRegistry(pulumi.ComponentResource):
@@ -32,13 +33,13 @@ class PrivateRegistry(pulumi.ComponentResource):
     ca_pem: pulumi.Output[str]
     """Every CA that clients must trust, PEM: a whole file for certs.d."""
     username: pulumi.Output[str]
-    """The first user, who may push and pull; empty with `users_secret`."""
+    """The first of `users`; empty with `users_secret`."""
     password: pulumi.Output[str]
-    """That user's password; secret."""
+    """The first user's password; secret, and empty with `users_secret`."""
     passwords: pulumi.Output[dict[str, str]]
-    """The passwords of all users, by name; secret."""
+    """The passwords of all users, by name; secret, and empty with `users_secret`."""
     namespace: pulumi.Output[str]
-    """Where the objects are."""
+    """The namespace of its objects."""
 
     def __init__(self, name: str, args: PrivateRegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("private-registry:index:PrivateRegistry", name, {}, opts)

@@ -1,4 +1,4 @@
-"""From inputs to settings: the defaults, a rule for every input, what contradicts what, and what is unwise."""
+"""From inputs to settings: the defaults, a rule for every input, rules for several at once, and advice."""
 
 from collections.abc import Callable
 from functools import partial
@@ -62,7 +62,7 @@ DEFAULTS = PrivateRegistryArgs(
     log_level="info",
     log_format="text",
 )
-"""The guide's values. Pulumi.yaml repeats them for the command line, and a test compares the two."""
+"""What counts where nothing is given. Pulumi.yaml repeats it for the command line, and a test compares the two."""
 
 RULES: dict[str, Callable[[Any], Any]] = {
     "hostname": names.hostname,
@@ -126,7 +126,7 @@ RULES: dict[str, Callable[[Any], Any]] = {
     "log_level": workloads.log_level,
     "log_format": workloads.log_format,
 }
-"""By the key: each takes a value and returns it, or refuses it with the remedy."""
+"""By key: each takes a value and returns it, or refuses it and tells the remedy."""
 
 SECRET = ("ca_key", "passwords", "s3_secret_key", "mirror_password")
 """What the state and every output keep encrypted, whoever gave it in plain text."""
@@ -138,7 +138,7 @@ TOGETHER: dict[Callable[..., None], tuple[str, ...]] = {
     quantities.within_limits: ("requests", "limits"),
     network.one_family: ("load_balancer_address", "client_cidrs"),
 }
-"""Rules for values of several keys, known now or later. The first key is the one that waits for what the rule says."""
+"""Rules for the values of several keys, known now or later. The first key's value is held back until its rule holds."""
 
 ADVICE: dict[Callable[..., str], tuple[str, ...]] = {
     images.image_advice: ("image",),

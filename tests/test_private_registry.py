@@ -162,7 +162,7 @@ class TestTheGuide:
 
 
 def test_a_chosen_password_is_hashed_at_a_cost_that_slows_guessing_down(deploy: Deploy, engine: Engine) -> None:
-    deploy(lambda: PrivateRegistry("registry", {"passwords": {"centos": pulumi.Output.secret("correct horse")}}))
+    deploy(lambda: PrivateRegistry("registry", {"passwords": pulumi.Output.secret({"centos": "correct horse"})}))
     line = unwrap(engine.named("registry-auth-secret").inputs["stringData"])["registry.password"]
     assert "$2b$10$" in line
     assert bcrypt.checkpw(b"correct horse", line.strip().split(":")[1].encode())

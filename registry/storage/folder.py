@@ -4,7 +4,7 @@ The volume is retained, its folder is never emptied, and the next `pulumi up` fi
 
 The order is what makes it bind within a second and heal by itself (docs/adr/0006-volume-and-claim.md): the claim comes
 first, in no storage class and selecting a label that only this volume has; the volume names the claim and its uid, so
-it is bound at once and to nobody else; and it is owned by the namespace, so that both go when the namespace goes.
+it is bound at once and to nobody else; and a namespace of the registry's own owns it, so that both go together.
 """
 
 from collections.abc import Mapping
@@ -37,6 +37,7 @@ BOUND = {"pulumi.com/waitFor": "jsonpath={.status.phase}=Bound"}
 """Awaited of the volume, not of the claim, whose binding needs it. The provider's own wait polls every half second."""
 
 NOT_AWAITED = {"pulumi.com/skipAwait": "true"}
+"""Of the claim, which nothing binds before the volume is there."""
 
 
 def claim_folder(

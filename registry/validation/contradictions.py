@@ -82,10 +82,10 @@ INSTEAD: dict[str, tuple[str, ...]] = {
     "users_secret": ("users", "passwords"),
     "s3_secret": ("s3_access_key", "s3_secret_key"),
 }
-"""What already brings something with it, and the keys that would say otherwise."""
+"""What brings its own, and the keys that would say otherwise."""
 
 EXISTING = ("tls_secret", "users_secret", "s3_secret", "storage_claim", "image_pull_secret")
-"""Names of objects that are there before the registry, and hence their namespace."""
+"""Names of objects that are there before the registry, and so is the namespace that they are in."""
 
 
 def refuse_idle(given: Given, defaults: Given) -> None:

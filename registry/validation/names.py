@@ -38,7 +38,7 @@ def hostname(value: str) -> str:
 
 
 def namespace(value: str) -> str:
-    """A namespace of the registry's own: it is created, and deleted again by `pulumi destroy`."""
+    """A namespace for the registry, and none that the cluster itself needs."""
     name = text("namespace", value, "docker-registry")
     if not LABEL.fullmatch(name):
         raise InvalidInput("namespace", "a DNS label of at most 63 characters", name, "for example 'docker-registry'")

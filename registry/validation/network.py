@@ -14,8 +14,7 @@ SERVER = re.compile(r"https?://([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(:
 EXPOSURES = ("cluster", "external-ips", "node-port", "load-balancer", "ingress")
 
 DEPRECATED, OFF = (1, 36), (1, 40)
-"""Versions of Kubernetes that warn of Service.spec.externalIPs, and that leave it off
-at the earliest."""
+"""Versions of Kubernetes: the first that warns of Service.spec.externalIPs, and the earliest that may switch it off."""
 
 
 def port(value: int) -> int:

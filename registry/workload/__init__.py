@@ -30,7 +30,7 @@ READ_ONCE = "private-registry/read-once"
 
 
 class Needs(NamedTuple):
-    """What other parts made for the workload: Secrets and claim by name, and what the configuration says.
+    """What other parts made for the workload: Secrets and claim by name, a node's label, parts of the configuration.
 
     `read_once` is what the registry reads at its start only, beside that. `after` has to be there before, though its
     changes alone do not concern the workload.

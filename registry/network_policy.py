@@ -1,5 +1,4 @@
-"""Who may talk to the registry, and whom it may talk to: its clients, and the servers that it
-stores in or mirrors; nobody else.
+"""Who may talk to the registry, and whom it may talk to: its clients; the servers that it stores in or mirrors.
 
 Kubernetes leaves it to the cluster's network plug-in to enforce this; one that does not ignores it.
 """

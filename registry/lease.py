@@ -3,6 +3,9 @@
 Kubernetes would let two stacks share either, and one would write into the other's images or answer in its place. A
 Lease named after the thing, which only one stack can create, makes the second `pulumi up` fail before it has made
 anything else. Registries of one program are told apart earlier, at preview. (Namespaces and node ports exist once.)
+
+The engine then says "Lease (NAME): leases LEASE already exists", and what to do about it in general. Only the two names
+are ours, so the first leads to who has it, and the second says what is taken.
 """
 
 import hashlib
@@ -18,7 +21,10 @@ from .validation.collisions import claim
 NAMESPACE = "default"
 """Of the Leases: it exists in every cluster and outlives every registry."""
 
-READABLE = 40
+HOLDERS = "holder-by-kubectl-get-leases"
+"""In the resource's name: that command prints whose stack each Lease is."""
+
+READABLE = 48
 """Characters of the thing in the Lease's name, before a digest that tells similar ones apart: 63 in all at most."""
 
 
@@ -35,11 +41,11 @@ def hold(
         taken = folder.apply(lambda known: claim("storage_path", known, name))
         # The volume stays where the images are, whatever the config says now, and so does the Lease.
         kept = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["metadata"]))
-        leases.append(_lease(f"{name}-alone-in-its-folder", taken, metadata, kept))
+        leases.append(_lease(f"{name}-alone-in-its-folder-{HOLDERS}", taken, metadata, kept))
     if given["exposure"] == "external-ips":
         for address in given["external_ips"]:
             thing = claim("external_ips", f"port {given['port']} of {address}", name)
-            alone = f"{name}-alone-at-{address}-{given['port']}".replace(":", "-")
+            alone = f"{name}-alone-at-{address}-{given['port']}-{HOLDERS}".replace(":", "-")
             leases.append(_lease(alone, pulumi.Output.from_input(thing), metadata, opts))
     return leases
 
@@ -56,6 +62,6 @@ def _lease(name: str, thing: pulumi.Output[str], metadata: Metadata, opts: pulum
 
 
 def lease_name(thing: str) -> str:
-    """A DNS label that says what it is about: `registry-` + readable + digest, at most 63 characters."""
-    readable = re.sub(r"[^a-z0-9]+", "-", thing.lower())[:READABLE].strip("-")
-    return f"registry-{readable}-{hashlib.sha256(thing.encode()).hexdigest()[:8]}"
+    """A DNS label that says what it is about: `taken-` + readable + digest, at most 63 characters."""
+    readable = re.sub(r"[^a-z0-9]+", "-", thing.lower()).strip("-")[:READABLE].rstrip("-")
+    return f"taken-{readable}-{hashlib.sha256(thing.encode()).hexdigest()[:8]}"

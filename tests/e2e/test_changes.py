@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from dev.toolchain.build import build
+from registry.lease import HOLDERS
 from tests.e2e.conftest import NAMESPACE, STACK, Lab, eventually
 
 pytestmark = pytest.mark.e2e
@@ -28,13 +29,20 @@ LEAF = {"registry-tls-leaf": "replace", "registry-tls-secret": "replace", **POD}
             {"port": 5001},
             {
                 **{"registry-service": "replace"},
-                **{"registry-alone-at-192.168.56.10-5000": "delete", "registry-alone-at-192.168.56.10-5001": "create"},
+                **{
+                    f"registry-alone-at-192.168.56.10-5000-{HOLDERS}": "delete",
+                    f"registry-alone-at-192.168.56.10-5001-{HOLDERS}": "create",
+                },
             },
         ),
         (
             {"exposure": "cluster", "external_ips": []},
             {
-                **{"registry-tls-request": "replace", "registry-alone-at-192.168.56.10-5000": "delete", **LEAF},
+                **{
+                    "registry-tls-request": "replace",
+                    f"registry-alone-at-192.168.56.10-5000-{HOLDERS}": "delete",
+                    **LEAF,
+                },
                 **{"registry-service": "update", "registry-service-of-the-cluster": "delete"},
             },
         ),

@@ -1,0 +1,34 @@
+"""The ways in: what is refused because of the cluster that answers, and who has what to itself."""
+
+import pytest
+
+from registry import PrivateRegistry, PrivateRegistryArgs
+from registry.lease import lease_name
+from registry.validation import InvalidInput
+from tests.conftest import Deploy, Engine
+
+EXTERNAL = PrivateRegistryArgs(exposure="external-ips", external_ips=["192.168.56.10"])
+
+
+def test_the_api_servers_own_port_is_refused(deploy: Deploy) -> None:
+    with pytest.raises(InvalidInput, match="`port` must be free on the nodes, got 6443, the API server's"):
+        deploy(lambda: PrivateRegistry("registry", {**EXTERNAL, "port": 6443}))
+
+
+def test_what_is_taken_and_how_to_see_by_whom_is_in_the_names(deploy: Deploy, engine: Engine) -> None:
+    """A second stack's user sees those two alone, in an error of the engine's."""
+    deploy(lambda: PrivateRegistry("registry", EXTERNAL))
+    taken = {each.name: each.inputs["metadata"]["name"] for each in engine.registered if each.type.endswith(":Lease")}
+    assert [(name, lease.rpartition("-")[0]) for name, lease in sorted(taken.items())] == [
+        ("registry-alone-at-192.168.56.10-5000-holder-by-kubectl-get-leases", "taken-port-5000-of-192-168-56-10"),
+        (
+            "registry-alone-in-its-folder-holder-by-kubectl-get-leases",
+            "taken-var-lib-docker-registry-repository-on-k8s-master",
+        ),
+    ]
+
+
+def test_the_name_of_a_lease_is_a_dns_label_whatever_it_is_about() -> None:
+    long = lease_name("/srv/" + "x" * 300 + " on k8s-master")
+    assert len(long) == 63
+    assert lease_name("/srv/a.b on n") != lease_name("/srv/a-b on n"), "a digest tells them apart"

@@ -83,6 +83,7 @@ class TestPins:
             ("registry", "github.com/distribution/distribution/v3"),
             ("registry-2.7", "github.com/docker/distribution"),
             ("versitygw", "github.com/versity/versitygw"),
+            ("traefik", "github.com/traefik/traefik/v3"),
             ("pulumi", "github.com/pulumi/pulumi/pkg/v3"),
             ("pulumi", "github.com/pulumi/pulumi/sdk/v3"),
             ("pulumi-language-python", "github.com/pulumi/pulumi/sdk/v3"),

@@ -9,6 +9,7 @@ import inspect
 import json
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ def digest(program: Program, release: str) -> str:
         release,
         [[str(file.relative_to(program.sources)), hashlib.sha256(file.read_bytes()).hexdigest()] for file in files],
         [program.name, program.packages, program.arguments, program.ldflags, program.also, program.scripts],
-        inspect.getsource(prepare) if program.prepare else "",
+        inspect.getsource(sys.modules[program.prepare.__module__]) if program.prepare else "",
     ]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
 

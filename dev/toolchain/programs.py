@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.toolchain import prepare
+from dev.toolchain import complete, prepare
 from dev.toolchain.golang import Go
 
 MODULES = Path(__file__).with_name("modules")
@@ -103,6 +103,14 @@ PROGRAMS = {
             module="s3",
             package="github.com/versity/versitygw/cmd/versitygw",
             stamps=("main.Version=v1.8.0",),
+        ),
+        Program(
+            name="traefik",
+            version="3.7.13",
+            module="traefik",
+            package="github.com/traefik/traefik/v3/cmd/traefik",
+            stamps=("github.com/traefik/traefik/v3/pkg/version.Version=v3.7.13",),
+            prepare=complete.traefik,
         ),
         Program(
             name="pulumi",

@@ -10,6 +10,24 @@ COMPONENT = {"app.kubernetes.io/component": "metrics"}
 """What tells this Service from the registry's own, which the ServiceMonitor must not scrape."""
 
 
+SERVED = "v1.monitoring.coreos.com"
+"""The APIService that every cluster has in which the operator's CRDs are. A CRD itself would fill the state."""
+
+
+def find_operator(
+    name: str, given: PrivateRegistryArgs, opts: pulumi.ResourceOptions
+) -> kubernetes.apiregistration.v1.APIService | None:
+    """What a ServiceMonitor needs, where one is wanted: without it `pulumi preview` fails.
+
+    The engine then says "APIService (NAME): resource 'v1.monitoring.coreos.com' does not exist"; the provider by itself
+    would ask for a minute, with all else made. Only the resource's NAME is ours, so the name tells the remedy.
+    """
+    if not given["service_monitor"]:
+        return None
+    needed = f"{name}-needs-the-crds-of-the-prometheus-operator"
+    return kubernetes.apiregistration.v1.APIService.get(needed, SERVED, opts=opts)
+
+
 def measure(
     name: str, app: str, given: PrivateRegistryArgs, port: int, metadata: Metadata, opts: pulumi.ResourceOptions
 ) -> None:

@@ -13,7 +13,7 @@ from .certificate import Certificate
 from .exposure import address, expose
 from .lease import hold
 from .metadata import Metadata
-from .monitoring import measure
+from .monitoring import find_operator, measure
 from .namespace import provide_namespace
 from .network_policy import shield
 from .node import find_node, label_node
@@ -50,7 +50,8 @@ class PrivateRegistry(pulumi.ComponentResource):
         reached = address(APP, given)
 
         node = find_node(f"{name}-node", given, child)
-        first = [*hold(name, given, metadata, child), *([node] if node else [])]
+        operator = find_operator(f"{name}-metrics", given, child)
+        first = [*hold(name, given, metadata, child), *(found for found in (node, operator) if found)]
         home = provide_namespace(
             f"{name}-namespace", given, metadata, pulumi.ResourceOptions(parent=self, depends_on=first)
         )

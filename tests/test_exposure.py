@@ -32,3 +32,10 @@ def test_the_name_of_a_lease_is_a_dns_label_whatever_it_is_about() -> None:
     long = lease_name("/srv/" + "x" * 300 + " on k8s-master")
     assert len(long) == 63
     assert lease_name("/srv/a.b on n") != lease_name("/srv/a-b on n"), "a digest tells them apart"
+
+
+def test_a_service_monitor_waits_for_nothing_that_is_not_there(deploy: Deploy, engine: Engine) -> None:
+    """The provider asks a minute for an unknown kind, with everything else made; a read fails at preview."""
+    deploy(lambda: PrivateRegistry("registry", {"metrics": True, "service_monitor": True}))
+    before = engine.one("Namespace").request.dependencies
+    assert any(urn.endswith("::registry-metrics-needs-the-crds-of-the-prometheus-operator") for urn in before)

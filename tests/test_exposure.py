@@ -1,11 +1,13 @@
 """The ways in: what is refused because of the cluster that answers, and who has what to itself."""
 
+from typing import Any
+
 import pytest
 
 from registry import PrivateRegistry, PrivateRegistryArgs
 from registry.lease import lease_name
 from registry.validation import InvalidInput
-from tests.conftest import Deploy, Engine
+from tests.conftest import Deploy, Engine, Registered, unwrap
 
 EXTERNAL = PrivateRegistryArgs(exposure="external-ips", external_ips=["192.168.56.10"])
 
@@ -39,3 +41,52 @@ def test_a_service_monitor_waits_for_nothing_that_is_not_there(deploy: Deploy, e
     deploy(lambda: PrivateRegistry("registry", {"metrics": True, "service_monitor": True}))
     before = engine.one("Namespace").request.dependencies
     assert any(urn.endswith("::registry-metrics-needs-the-crds-of-the-prometheus-operator") for urn in before)
+
+
+EVERYTHING: list[PrivateRegistryArgs] = [
+    {**EXTERNAL, "metrics": True, "service_monitor": True, "storage": "local"},
+    {"exposure": "ingress", "ingress_class": "nginx", "client_cidrs": ["10.0.0.0/8"]},
+    {"exposure": "load-balancer", "storage": "class", "storage_class": "fast", "workload": "deployment"},
+    {"storage": "s3", "s3_bucket": "images", "workload": "deployment", "replicas": 2},
+]
+"""Between them, every object that there can be."""
+
+
+@pytest.mark.parametrize("args", EVERYTHING)
+def test_every_object_bears_the_labels_and_annotations(
+    deploy: Deploy, engine: Engine, args: PrivateRegistryArgs
+) -> None:
+    label, note = {"example.com/team": "red"}, {"example.com/ticket": "42"}
+    deploy(lambda: PrivateRegistry("registry", {**args, "labels": label, "annotations": note}))
+    metadata = {each.name: unwrap(each.inputs["metadata"]) for each in objects(engine)}
+    assert len(metadata) >= 8
+    for name, of in metadata.items():
+        assert label.items() <= of["labels"].items(), name
+        assert note.items() <= of["annotations"].items(), name
+        assert of["labels"]["app.kubernetes.io/instance"] == "registry", name
+    for each in engine.registered:
+        if each.type.endswith(":Deployment"):
+            assert label.items() <= each.inputs["spec"]["template"]["metadata"]["labels"].items()
+            assert note.items() <= each.inputs["spec"]["template"]["metadata"]["annotations"].items()
+
+
+@pytest.mark.parametrize("workload", ["pod", "deployment"])
+def test_what_the_workload_may_use_and_how_important_it_is_reaches_its_pods(
+    deploy: Deploy, engine: Engine, workload: str
+) -> None:
+    sizes = {"requests": {"cpu": "200m", "memory": "128Mi"}, "limits": {"cpu": "2", "memory": "1Gi"}}
+    args: Any = {**sizes, "workload": workload, "priority_class": "important"}
+    deploy(lambda: PrivateRegistry("registry", args))
+    runs = next(each for each in engine.registered if each.type.rpartition(":")[2].lower() == workload)
+    spec = unwrap(runs.inputs["spec"] if workload == "pod" else runs.inputs["spec"]["template"]["spec"])
+    assert spec["priorityClassName"] == "important"
+    assert spec["containers"][0]["resources"] == sizes
+
+
+def objects(engine: Engine) -> list[Registered]:
+    """Of Kubernetes, but for the label that is put on a node, which is not the registry's."""
+    return [
+        each
+        for each in engine.registered
+        if each.type.startswith("kubernetes:") and "metadata" in each.inputs and not each.type.endswith("Patch")
+    ]

@@ -19,6 +19,7 @@ from .network_policy import shield
 from .node import find_node, label_node
 from .settings import settled
 from .storage import Storage
+from .validation.names import component
 from .workload import METRICS_PORT, PORT, Needs, Workload
 
 APP = "docker-registry"
@@ -42,7 +43,7 @@ class PrivateRegistry(pulumi.ComponentResource):
     """The namespace of its objects."""
 
     def __init__(self, name: str, args: PrivateRegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("private-registry:index:PrivateRegistry", name, {}, opts)
+        super().__init__("private-registry:index:PrivateRegistry", component(name), {}, opts)
         given = settled(args)
         child = pulumi.ResourceOptions(parent=self)
         selector = {"app.kubernetes.io/name": APP, "app.kubernetes.io/instance": name}

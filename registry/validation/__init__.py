@@ -12,6 +12,9 @@ import pulumi
 
 T = TypeVar("T")
 
+LONGEST_LIST = 100
+"""Entries: as names of a certificate they stay below the 100 KiB that OpenSSL reads of a chain."""
+
 
 class InvalidInput(pulumi.RunError):
     """A refused input: the key, the rule, what was given (never a secret) and the remedy.
@@ -21,9 +24,13 @@ class InvalidInput(pulumi.RunError):
     """
 
     def __init__(self, key: str, must: str, got: object, remedy: str) -> None:
+        named = key if key.isprintable() else repr(key)[1:-1]
         shown = str(got) if isinstance(got, Described) else repr(got)
-        shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-        super().__init__(f"`{key}` must be {must}, got {shown}: {remedy}")
+        super().__init__(f"`{_short(named)}` must be {must}, got {_short(shown)}: {remedy}")
+
+
+def _short(shown: str) -> str:
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
 class Described(str):
@@ -84,9 +91,11 @@ def flag(key: str, value: object) -> bool:
 
 
 def words(key: str, value: object, example: list[str]) -> list[str]:
-    """A list of texts, each once."""
+    """A list of texts, each once, and not so many that no object holds them."""
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise InvalidInput(key, "a list of texts", value, f"for example {example!r}")
+    if len(value) > LONGEST_LIST:
+        raise InvalidInput(key, f"at most {LONGEST_LIST} entries", Described(str(len(value))), "summarize them")
     if len({each.lower() for each in value}) < len(value):
         raise InvalidInput(key, "a list without repetition", value, "name each one once")
     return value

@@ -11,14 +11,26 @@ LONGEST_PASSWORD = 72
 
 SET = "pulumi config set --secret --path passwords.{user}"
 
-BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}", re.ASCII)
-"""A bcrypt hash of cost 4 to 31. `$2x$` marks hashes of a broken implementation."""
+BCRYPT = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}", re.ASCII)
+"""A bcrypt hash. `$2x$` marks hashes of a broken implementation."""
+
+MOST_USERS = 100
+"""Each is two resources of the stack."""
+
+CHEAPEST, DEAREST = 5, 10
+"""Costs: below, a stolen hash is soon guessed; above, a core serves five requests a second and no more."""
+
+COMMON = ("password", "passw0rd", "12345678", "123456789", "1234567890", "qwertyuiop", "changeme", "iloveyou")
+"""Of eight characters and more, from every published list of the most used ones."""
 
 
 def users(value: list[str]) -> list[str]:
     """At least one name as an htpasswd line and HTTP basic authentication can carry it (RFC 7617: no colon)."""
     if not isinstance(value, list) or not value:
         raise InvalidInput("users", "a list with a name or more", value, "for example ['centos']")
+    if len(value) > MOST_USERS:
+        got = Described(str(len(value)))
+        raise InvalidInput("users", f"at most {MOST_USERS} users", got, "keep more in a Secret, and set `users_secret`")
     for name in value:
         _user(name)
     if len(set(value)) < len(value):
@@ -82,7 +94,16 @@ def htpasswd(content: str) -> str:
         if not name or not BCRYPT.fullmatch(hashed):
             got = Described(f"another kind in line {number}")
             raise InvalidInput("users_secret", "a Secret with `user:bcrypt` lines ($2a$, $2b$, $2y$)", got, remedy)
+        _affordable(number, hashed)
     return content
+
+
+def _affordable(number: int, hashed: str) -> None:
+    cost = int(hashed.split("$")[2])
+    if not CHEAPEST <= cost <= DEAREST:
+        got = Described(f"cost {cost} in line {number}")
+        remedy = "make the line anew with `htpasswd -nbBC 10 USER PASSWORD`"
+        raise InvalidInput("users_secret", f"a Secret with hashes of cost {CHEAPEST} to {DEAREST}", got, remedy)
 
 
 def foreign(key: str, value: str) -> str:
@@ -97,12 +118,14 @@ def foreign(key: str, value: str) -> str:
 
 
 def password_advice(passwords: Mapping[str, str] | None) -> str:
-    """What to say of a password that a guess or two finds: below NIST SP 800-63B's 8 characters, or the user's name."""
-    weak = [user for user, value in (passwords or {}).items() if len(value) < 8 or value.lower() == user.lower()]
+    """What to say of a password that a guess or two finds: too short (NIST SP 800-63B), common, or the user's name."""
+    weak = [
+        user for user, value in (passwords or {}).items() if len(value) < 8 or value.lower() in (user.lower(), *COMMON)
+    ]
     if not weak:
         return ""
     return (
-        f"the password of {', '.join(weak)} is easily guessed (shorter than 8 characters, or the user's name): whoever"
-        " reaches the port may push images that your nodes will run; choose a longer one, or leave it out and one is"
-        " generated"
+        f"the password of {', '.join(weak)} is easily guessed (shorter than 8 characters, common, or the user's name):"
+        " whoever reaches the port may push images that your nodes will run; choose a longer one, or leave it out and"
+        " one is generated"
     )

@@ -5,12 +5,16 @@ import re
 from . import InvalidInput, one_of, text
 
 REFERENCE = re.compile(
-    r"(?P<repository>(?:[a-zA-Z0-9][a-zA-Z0-9.-]*(?::[0-9]+)?/)?[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+    r"(?P<repository>(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*"
+    r"(?::[0-9]+)?/)?[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
     r"(?:/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*)"
     r"(?::(?P<tag>[\w][\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?",
     re.ASCII,
 )
 """repository[:tag][@digest] by the grammar of the distribution project (reference/regexp.go)."""
+
+LONGEST_REPOSITORY = 255
+"""Characters (reference.RepositoryNameTotalLengthMax)."""
 
 ADVISORIES = (
     ((3, 1, 0), "CVE-2026-35172, CVE-2026-33540"),
@@ -27,7 +31,7 @@ def image(value: str) -> str:
     remedy = f"name the version, for example {NEWEST!r}"
     given = text("image", value, NEWEST)
     match = REFERENCE.fullmatch(given)
-    if not match:
+    if not match or len(match["repository"]) > LONGEST_REPOSITORY:
         raise InvalidInput("image", "an image reference in lower case", given, remedy)
     if match["digest"] is None and match["tag"] in (None, "latest"):
         raise InvalidInput("image", "pinned to a version or a digest", given, remedy)

@@ -4,12 +4,13 @@ import re
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from . import Described, InvalidInput, one_of, text, whole_number, words
+from .names import dns_name
 
 RESERVED = ip_network("240.0.0.0/4")
 """Class E and the broadcast address, RFC 1112: no host answers there."""
 
-SERVER = re.compile(r"https?://([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:]+\])(:(?P<port>[0-9]{1,5}))?/?", re.ASCII)
-"""The URL of a server by name or address."""
+SERVER = re.compile(r"https?://(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?/?", re.ASCII)
+"""The URL of a server by name or address, whose own spelling is another question."""
 
 EXPOSURES = ("cluster", "external-ips", "node-port", "load-balancer", "ingress")
 
@@ -62,7 +63,7 @@ def client_cidrs(value: list[str]) -> list[str]:
             network = ip_network(given if slash and length.isdigit() and "%" not in address else "")
         except ValueError as error:
             raise InvalidInput("client_cidrs", "networks in CIDR notation, host bits zero", given, remedy) from error
-        if str(network) != given.lower() or getattr(network.network_address, "ipv4_mapped", None):
+        if str(network) != given or getattr(network.network_address, "ipv4_mapped", None):
             raise InvalidInput("client_cidrs", "networks in their usual form", given, f"write {str(network)!r}")
     return value
 
@@ -92,9 +93,17 @@ def _server(key: str, value: str, example: str) -> str:
     if "@" in given:
         remedy = "credentials have keys of their own, so that they stay secret"
         raise InvalidInput(key, "a URL without credentials", Described("one with some"), remedy)
-    if not match or not 0 < int(match["port"] or 443) <= 65535:
+    if not match or not _is_host(match["host"]) or not 0 < int(match["port"] or 443) <= 65535:
         raise InvalidInput(key, "the http or https URL of a server, without a path", given, f"for example {example!r}")
     return given.rstrip("/")
+
+
+def _is_host(host: str) -> bool:
+    """A name, an IPv4 address, or an IPv6 address in brackets."""
+    try:
+        return ip_address(host.strip("[]")).version == (6 if host.startswith("[") else 4)
+    except ValueError:
+        return dns_name(host) and not host.rsplit(".", 1)[-1].isdigit()
 
 
 def external_ips_by_version(kubelet: str) -> str:
@@ -143,4 +152,7 @@ def _reachable(key: str, given: str) -> IPv4Address | IPv6Address:
     )
     if unreachable:
         raise InvalidInput(key, "addresses that other hosts can reach", given, remedy)
+    if str(address) != given:
+        # The API server warns of it, and compares addresses as text.
+        raise InvalidInput(key, "addresses in their usual form", given, f"write {str(address)!r}")
     return address

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -14,6 +15,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from . import Described, InvalidInput
 from .certificates import LONGEST_DAYS
 
+Value = TypeVar("Value", bound=x509.ExtensionType)
+
+HASHES = ("sha256", "sha384", "sha512")
+
+LONGEST = 512 * 1024
+"""Characters of a PEM file: a Secret holds twice as much, and all public CAs are half of it."""
+
 CURVES = ("secp256r1", "secp384r1")
 
 MAKE_CA = "make one with `openssl req -x509`, whose defaults for a CA are right"
@@ -22,7 +30,7 @@ MAKE_CA = "make one with `openssl req -x509`, whose defaults for a CA are right"
 def bundle(key: str, value: str) -> list[x509.Certificate]:
     """Every certificate of a PEM file, of which there is one at least."""
     remedy = f"paste the whole file with its BEGIN and END lines: `pulumi config set {key} < ca.pem`"
-    if not isinstance(value, str) or "PRIVATE KEY" in value:
+    if not isinstance(value, str) or "PRIVATE KEY" in value or len(value) > LONGEST:
         raise InvalidInput(key, "certificates in PEM", Described("something else"), remedy)
     try:
         found = x509.load_pem_x509_certificates(value.encode())
@@ -42,7 +50,7 @@ def certificate_authority(value: str) -> str:
     """A CA that can sign, then those above it; their PEM without what else the file says."""
     signer, *above = bundle("ca_certificate", value)
     _signs("ca_certificate", signer)
-    _chained("ca_certificate", signer, above)
+    _chained("ca_certificate", signer, above, authorities_below=1)
     return as_pem([signer, *above])
 
 
@@ -68,13 +76,15 @@ def served(chain: str, key: str, hosts: Sequence[str]) -> list[x509.Certificate]
         got = Described(f"one without {', '.join(missing)} among its subject alternative names")
         remedy = "have it issued for that name too, or set `hostname` to one that it has"
         raise InvalidInput("tls_secret", "a certificate for the name that clients type", got, remedy)
-    _chained("tls_secret", leaf, above)
+    _chained("tls_secret", leaf, above, authorities_below=0)
     return [leaf, *above]
 
 
 def private_key(key: str, value: str) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
     """An unencrypted private key in PEM, of a kind that every client takes. No message holds any of it."""
     remedy = "for example the file of `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`"
+    if not isinstance(value, str):
+        raise InvalidInput(key, "a private key in PEM", Described(f"a value of type {type(value).__name__}"), remedy)
     if "ENCRYPTED" in value:
         decrypt = "decrypt it with `openssl pkey`; the stack's file encrypts it again"
         raise InvalidInput(key, "an unencrypted key", Described("an encrypted one"), decrypt)
@@ -96,18 +106,21 @@ def _accepted(key: str, public: PublicKeyTypes) -> None:
 
 
 def _signs(key: str, ca: x509.Certificate) -> None:
-    """A CA as Go, OpenSSL and Python's strict mode want it (RFC 5280, 4.2.1.3 and 4.2.1.9)."""
+    """A CA as Go, OpenSSL and Python's strict mode want it (RFC 5280, 4.1.2.6, 4.2.1.3 and 4.2.1.9)."""
     _accepted(key, ca.public_key())
     _current(key, ca)
-    try:
-        is_ca = ca.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-        may_sign = ca.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
-        ca.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
-    except x509.ExtensionNotFound:
-        is_ca = may_sign = False
-    if not (is_ca and may_sign):
-        must = "a CA: basicConstraints CA:TRUE, keyUsage keyCertSign and a subject key identifier"
+    _understood(key, ca)
+    basic, usage = _extension(ca, x509.BasicConstraints), _extension(ca, x509.KeyUsage)
+    is_ca = basic is not None and basic.critical and basic.value.ca
+    may_sign = usage is not None and usage.value.key_cert_sign
+    if not (is_ca and may_sign and _extension(ca, x509.SubjectKeyIdentifier) and list(ca.subject)):
+        must = "a CA: a subject, critical basicConstraints CA:TRUE, keyUsage keyCertSign and a subject key identifier"
         raise InvalidInput(key, must, Described("a certificate without"), MAKE_CA)
+    if (uses := _extension(ca, x509.ExtendedKeyUsage)) and ExtendedKeyUsageOID.SERVER_AUTH not in uses.value:
+        raise InvalidInput(key, "a CA of servers", Described("one for other uses"), "take one that allows serverAuth")
+    if _extension(ca, x509.NameConstraints):
+        # They would have to name every host of the certificate, those inside the cluster among them.
+        raise InvalidInput(key, "a CA without name constraints", Described("one with some"), MAKE_CA)
 
 
 def _outlasts(ca: x509.Certificate, days: int) -> None:
@@ -131,17 +144,20 @@ def _serves(leaf: x509.Certificate) -> None:
         got = Described(f"{lasts.days} days")
         remedy = "have it issued for less: browsers and macOS refuse longer ones"
         raise InvalidInput("tls_secret", f"a certificate of at most {LONGEST_DAYS} days", got, remedy)
-    try:
-        usage = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return
-    if ExtendedKeyUsageOID.SERVER_AUTH not in usage and ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE not in usage:
-        got = Described("one for other uses")
-        raise InvalidInput("tls_secret", "a server's certificate", got, "have it issued with serverAuth")
+    _understood("tls_secret", leaf)
+    uses, usage = _extension(leaf, x509.ExtendedKeyUsage), _extension(leaf, x509.KeyUsage)
+    for_others = uses is not None and ExtendedKeyUsageOID.SERVER_AUTH not in uses.value
+    if for_others or (usage is not None and not usage.value.digital_signature):
+        remedy = "have it issued with serverAuth and digitalSignature"
+        raise InvalidInput("tls_secret", "a server's certificate", Described("one for other uses"), remedy)
+    names = _extension(leaf, x509.SubjectAlternativeName)
+    if not list(leaf.subject) and names is not None and not names.critical:
+        remedy = "have it issued with a common name (RFC 5280, 4.2.1.6)"
+        raise InvalidInput("tls_secret", "a certificate with a subject", Described("one without"), remedy)
 
 
-def _chained(key: str, first: x509.Certificate, above: Sequence[x509.Certificate]) -> None:
-    """Each certificate is signed by the next one."""
+def _chained(key: str, first: x509.Certificate, above: Sequence[x509.Certificate], authorities_below: int) -> None:
+    """Each certificate is signed by the next one, which is a CA that may have so many others below it."""
     for lower, upper in zip([first, *above], above, strict=False):
         try:
             lower.verify_directly_issued_by(upper)
@@ -149,6 +165,41 @@ def _chained(key: str, first: x509.Certificate, above: Sequence[x509.Certificate
             got = Described("one in another order or of another issuer")
             remedy = "the first certificate, then the one that signed it, and so on"
             raise InvalidInput(key, "a chain", got, remedy) from None
+    for depth, (lower, upper) in enumerate(zip([first, *above], above, strict=False), authorities_below):
+        _signs(key, upper)
+        _identified(key, lower, upper)
+        longest = upper.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length
+        if longest is not None and longest < depth:
+            got = Described(f"one whose CA allows {longest} below it")
+            raise InvalidInput(key, "a chain no longer than its CAs allow", got, "take a CA with a longer pathlen")
+
+
+def _identified(key: str, lower: x509.Certificate, upper: x509.Certificate) -> None:
+    """Signed with a hash that no client refuses, and naming the key that signed it, as Python's strict mode wants."""
+    hashed = lower.signature_hash_algorithm
+    if hashed is None or hashed.name not in HASHES:
+        got = Described(hashed.name if hashed else "another hash")
+        raise InvalidInput(key, "signed with SHA-256, SHA-384 or SHA-512", got, "renew it")
+    named = _extension(lower, x509.AuthorityKeyIdentifier)
+    signer = upper.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
+    if named is None or named.value.key_identifier not in (None, signer):
+        remedy = "have it issued with the authority key identifier of its CA (RFC 5280, 4.2.1.1)"
+        raise InvalidInput(key, "a chain whose certificates name their issuer's key", Described("another"), remedy)
+
+
+def _understood(key: str, certificate: x509.Certificate) -> None:
+    """Nothing critical that clients do not know: they refuse what they cannot honour."""
+    for extension in certificate.extensions:
+        if extension.critical and isinstance(extension.value, x509.UnrecognizedExtension):
+            got = Described(f"one with {extension.oid.dotted_string}")
+            raise InvalidInput(key, "a certificate that every client understands", got, "have it issued without that")
+
+
+def _extension(certificate: x509.Certificate, kind: type[Value]) -> x509.Extension[Value] | None:
+    try:
+        return certificate.extensions.get_extension_for_class(kind)
+    except x509.ExtensionNotFound:
+        return None
 
 
 def _covers(leaf: x509.Certificate, host: str) -> bool:
@@ -159,7 +210,8 @@ def _covers(leaf: x509.Certificate, host: str) -> bool:
         return False
     if re.fullmatch(r"[0-9.]+|.*:.*", host):
         return ip_address(host) in names.get_values_for_type(x509.IPAddress)
-    covering = (host.lower(), "*." + host.lower().partition(".")[2])
+    domain = host.lower().partition(".")[2]
+    covering = (host.lower(), *([f"*.{domain}"] if "." in domain else []))  # OpenSSL takes no *.com
     return any(name.lower() in covering for name in names.get_values_for_type(x509.DNSName))
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import NamedTuple
 
 from . import Described, InvalidInput, known_keys, text
@@ -10,6 +10,10 @@ from . import Described, InvalidInput, known_keys, text
 SUFFIXES = {"m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 BINARY_SUFFIXES = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 """Powers of ten and of two of a Kubernetes quantity (apimachinery, pkg/api/resource)."""
+
+
+EXACT = Context(prec=80)
+"""More digits than any amount has: by default the 29th is rounded away, and a fraction of a byte with it."""
 
 
 class Range(NamedTuple):
@@ -37,8 +41,8 @@ def amount(key: str, value: str, example: str, *, milli: bool = False) -> Decima
     if not match or match[2] not in SUFFIXES | BINARY_SUFFIXES or (match[2] == "m" and not milli):
         raise InvalidInput(key, "a Kubernetes quantity", given, remedy)
     if match[2] in BINARY_SUFFIXES:
-        return Decimal(match[1]) * Decimal(2) ** BINARY_SUFFIXES[match[2]]
-    return Decimal(match[1]).scaleb(SUFFIXES[match[2]])
+        return EXACT.multiply(Decimal(match[1]), Decimal(2 ** BINARY_SUFFIXES[match[2]]))
+    return EXACT.scaleb(Decimal(match[1]), SUFFIXES[match[2]])
 
 
 def resources(key: str, value: Mapping[str, str]) -> Mapping[str, str]:

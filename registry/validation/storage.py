@@ -10,6 +10,9 @@ KINDS = ("host-path", "local", "claim", "class", "s3")
 
 ACCESS_MODES = ("ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany")
 
+LONGEST_PATH, LONGEST_NAME = 4095, 255
+"""Bytes that Linux takes of a path and of each name in it (limits.h, PATH_MAX with its NUL and NAME_MAX)."""
+
 SMALLEST = 2**20
 """Bytes below which no image fits: a `2` or `2m` is a forgotten or mistaken suffix."""
 
@@ -76,11 +79,13 @@ def storage_path(value: str) -> str:
     """The folder on the node that holds the images: absolute, normal, and nobody else's."""
     remedy = "give the registry a folder of its own, for example '/var/lib/docker-registry/repository'"
     given = text("storage_path", value, "/var/lib/docker-registry/repository")
-    if not given.isprintable() or ":" in given or len(given) > 4096:
+    if not given.isprintable() or ":" in given:
         raise InvalidInput("storage_path", "a path without control characters and ':'", given, remedy)
-    if not given.startswith("/") or str(PurePosixPath(given)) != given or given.startswith("//") or ".." in given:
-        raise InvalidInput("storage_path", "absolute, without '..', '//' or a trailing '/'", given, remedy)
+    if len(given.encode()) > LONGEST_PATH or any(len(part.encode()) > LONGEST_NAME for part in given.split("/")):
+        raise InvalidInput("storage_path", f"folders of at most {LONGEST_NAME} bytes each", given, remedy)
     parts = given.split("/")[1:]
+    if not given.startswith("/") or str(PurePosixPath(given)) != given or given.startswith("//") or ".." in parts:
+        raise InvalidInput("storage_path", "absolute, without '..', '//' or a trailing '/'", given, remedy)
     if "tmp" in parts:
         raise InvalidInput("storage_path", "on lasting storage", given, f"what lies in tmp is cleared; {remedy}")
     is_system = parts[0] in SYSTEM or len(parts) < 2 or given == "/var/lib"

@@ -130,7 +130,7 @@ def of_the_clusters_family(key: str, addresses: list[str], cluster_ip: str) -> l
 
 def beside_the_api_server(port: int, api_port: float | str) -> None:
     """Refuse the API server's own port, 6443.0 as the engine tells it: its node would give its connections away."""
-    if port == api_port:
+    if api_port in (port, str(port)):
         remedy = "take another one, for example 5000: the nodes could not reach their API server any more"
         raise InvalidInput("port", "free on the nodes", Described(f"{port}, the API server's"), remedy)
 

@@ -130,11 +130,14 @@ class Project:
     lab: Lab
     folder: Path
 
-    def run(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.lab.pulumi("--cwd", str(self.folder), *arguments, "--stack", self.folder.name, check=check)
+    def run(
+        self, *arguments: str, stdin: str | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        of_it = ("--cwd", str(self.folder), *arguments, "--stack", self.folder.name)
+        return self.lab.pulumi(*of_it, stdin=stdin, check=check)
 
-    def pulumi(self, *arguments: str) -> str:
-        return self.run(*arguments).stdout
+    def pulumi(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
+        return self.run(*arguments, stdin=stdin, check=check).stdout
 
     def up(self, *arguments: str) -> dict[str, Any]:
         """Deploy; the outputs, with secrets opened."""
@@ -148,12 +151,7 @@ class Project:
         config = {f"{self.folder.name}:{key}": value for key, value in settings.items()}
         file.write_text(yaml.safe_dump(kept | {"config": config}))
         for key, value in (secret or {}).items():
-            done = self.lab.pulumi(
-                *["--cwd", str(self.folder), "config", "set", "--secret", "--path", key],
-                *["--stack", self.folder.name],
-                stdin=value,
-            )
-            assert done.returncode == 0
+            self.pulumi("config", "set", "--secret", "--path", key, stdin=value)
 
     def refused(self, command: str = "preview") -> str:
         """What a preview, or an update, says as it refuses."""
@@ -206,6 +204,23 @@ class Registry:
         return self.status(f"/v2/{repository}/blobs/{digest}") == 200
 
 
+def lay_out(name: str, program: str | None) -> Path:
+    """A folder in the lab with the program, or else the example, that runs in the environment of the tests."""
+    folder = STATE / NAME / name
+    shutil.rmtree(folder, ignore_errors=True)
+    described: dict[str, Any] = {"name": name}
+    if program is None:
+        shutil.copytree(PROJECT / "examples" / name, folder, ignore=shutil.ignore_patterns("registry", "Pulumi.*.yaml"))
+        described = yaml.safe_load((folder / "Pulumi.yaml").read_text())
+    else:
+        folder.mkdir()
+        (folder / "__main__.py").write_text(program)
+    described["runtime"] = {"name": "python", "options": {"toolchain": "pip", "virtualenv": str(PROJECT / "venv")}}
+    (folder / "Pulumi.yaml").write_text(yaml.safe_dump(described))
+    (folder / "registry").symlink_to(PROJECT / "registry")
+    return folder
+
+
 def marked(what: str, language: str) -> str:
     """The one block of the README that a comment marks as run by a test."""
     readme = (PROJECT / "README.md").read_text()
@@ -256,19 +271,12 @@ def s3(lab: Lab) -> Iterator[S3]:
 
 
 @pytest.fixture
-def project(lab: Lab) -> Iterator[Callable[[str, str], Project]]:
-    """Makes a project of a name and a program; destroyed when the test ends."""
+def project(lab: Lab) -> Iterator[Callable[..., Project]]:
+    """Makes a project of a name and a program, or of the example of that name; destroyed when the test ends."""
     made: list[Project] = []
 
-    def make(name: str, program: str) -> Project:
-        folder = STATE / NAME / name
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        (folder / "__main__.py").write_text(program)
-        runtime = {"name": "python", "options": {"toolchain": "pip", "virtualenv": str(PROJECT / "venv")}}
-        (folder / "Pulumi.yaml").write_text(yaml.safe_dump({"name": name, "runtime": runtime}))
-        (folder / "registry").symlink_to(PROJECT / "registry")
-        made.append(Project(lab, folder))
+    def make(name: str, program: str | None = None) -> Project:
+        made.append(Project(lab, lay_out(name, program)))
         made[-1].pulumi("stack", "select", "--create")
         return made[-1]
 

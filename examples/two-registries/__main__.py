@@ -1,0 +1,27 @@
+"""Two teams, a registry each: other namespaces, ports, folders, kinds of keys, users, and users of the process.
+
+What only one of them can have, a namespace, a folder on a node, a port of an address, is told apart at preview.
+"""
+
+import pulumi
+
+from registry import PrivateRegistry
+
+config = pulumi.Config()
+
+for team, port in (("red", 5001), ("blue", 5002)):
+    registry = PrivateRegistry(
+        team,
+        {
+            "hostname": f"{team}.registry.example.com",
+            "namespace": f"{team}-registry",
+            "port": port,
+            "exposure": "external-ips",
+            "external_ips": [config.require("address")],
+            "certificate_key": "RSA-2048" if team == "red" else "P-384",
+            "users": [team],
+            "storage_path": f"/var/lib/{team}-registry",
+            "run_as_user": 0 if team == "red" else 65532,
+        },
+    )
+    pulumi.export(team, {"endpoint": registry.endpoint, "ca_pem": registry.ca_pem, "password": registry.password})

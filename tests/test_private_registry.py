@@ -206,6 +206,15 @@ def test_two_registries_in_one_program_share_no_name(deploy: Deploy, engine: Eng
     assert len(objects) == len(set(objects))
 
 
+def test_replicas_come_to_different_nodes_after_every_change(deploy: Deploy, engine: Engine) -> None:
+    args: Any = {"workload": "deployment", "replicas": 2, "storage": "s3", "s3_bucket": "images"}
+    deploy(lambda: PrivateRegistry("registry", args))
+    spec = unwrap(engine.one("Deployment").inputs["spec"])
+    (spread,) = spec["template"]["spec"]["topologySpreadConstraints"]
+    assert spread["topologyKey"] == "kubernetes.io/hostname"
+    assert spread["matchLabelKeys"] == ["pod-template-hash"], "the old ones do not count, which are about to go"
+
+
 @pytest.mark.parametrize(
     ("key", "moved"),
     [("storage_path", "/srv/elsewhere"), ("storage_size", "4Gi"), ("node", "k8s-worker")],

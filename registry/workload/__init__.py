@@ -116,6 +116,8 @@ def _deployment(
             "topology_key": "kubernetes.io/hostname",
             "when_unsatisfiable": "ScheduleAnyway",
             "label_selector": here,
+            # Each generation for itself: spread against those that go, the new ones might all come to one node.
+            "match_label_keys": ["pod-template-hash"],
         }
     ]
     kubernetes.apps.v1.Deployment(

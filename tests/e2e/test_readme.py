@@ -23,7 +23,7 @@ def test_the_commands_of_use_it_work_in_the_shell_of_dev_env(lab: Lab) -> None:
     assert '"busybox"' in done.stdout, "the catalog"
 
 
-def test_the_program_that_embeds_the_component_deploys(lab: Lab, project: Callable[[str, str], Project]) -> None:
+def test_the_program_that_embeds_the_component_deploys(lab: Lab, project: Callable[..., Project]) -> None:
     outputs = project("team", marked("this program", "python")).up()
     assert outputs["endpoint"] == "registry.example.com:5001"
     assert outputs["ca_pem"].startswith("-----BEGIN CERTIFICATE-----")

@@ -1,0 +1,16 @@
+"""The platform team's stack: a workspace for a team, on a cluster that is named, guarded by `protect`."""
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from workspace import Workspace
+
+config = pulumi.Config()
+
+cluster = kubernetes.Provider("cluster", context=config.get("context") or None)
+workspace = Workspace(
+    "payments",
+    config.require("curl_image"),
+    pulumi.ResourceOptions(provider=cluster, protect=config.require_bool("protect")),
+)
+pulumi.export("endpoint", workspace.endpoint)
+pulumi.export("apps", workspace.apps)

@@ -1,0 +1,116 @@
+"""What a team gets: a registry of its own, and a namespace whose Pods can log in to it.
+
+The registry is one resource among others here. Its inputs come from others, its outputs go to others, and it takes
+provider and `protect` from its parent.
+"""
+
+import json
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+import pulumi_random as random
+
+from registry import PrivateRegistry
+
+MOUNTED = "/etc/registry"
+
+
+class Workspace(pulumi.ComponentResource):
+    """A registry, and a namespace with a Secret of its users and one to pull with."""
+
+    endpoint: pulumi.Output[str]
+    apps: pulumi.Output[str]
+    """The namespace for the team's apps."""
+
+    def __init__(self, name: str, curl_image: str, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("platform:index:Workspace", name, {}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        pet = random.RandomPet(f"{name}-pet", opts=child)
+        password = random.RandomPassword(f"{name}-password", length=24, special=False, opts=child)
+        registry = PrivateRegistry(
+            f"{name}-registry",
+            {
+                "hostname": pulumi.Output.concat(pet.id, ".registry.example.com"),
+                "namespace": f"{name}-registry",
+                "storage_path": f"/var/lib/{name}-registry",
+                "users": [name],
+                "passwords": {name: password.result},
+            },
+            child,
+        )
+        apps = kubernetes.core.v1.Namespace(f"{name}-apps", metadata={"name": f"{name}-apps"}, opts=child)
+        self.endpoint, self.apps = registry.endpoint, apps.metadata.name
+        pull_secret(f"{name}-pull", self.apps, registry, child)
+        files = client_files(f"{name}-client", self.apps, registry, child)
+        log_in(
+            f"{name}-login",
+            curl_image,
+            self.endpoint,
+            files,
+            pulumi.ResourceOptions(parent=self, depends_on=[registry]),
+        )
+        self.register_outputs({"endpoint": self.endpoint, "apps": self.apps})
+
+
+def pull_secret(
+    name: str, namespace: pulumi.Output[str], registry: PrivateRegistry, opts: pulumi.ResourceOptions
+) -> kubernetes.core.v1.Secret:
+    """For `imagePullSecrets`, once the nodes trust the registry's CA."""
+    login = pulumi.Output.all(registry.endpoint, registry.username, registry.password).apply(
+        lambda known: json.dumps({"auths": {known[0]: {"username": known[1], "password": known[2]}}})
+    )
+    return kubernetes.core.v1.Secret(
+        name,
+        metadata={"name": "registry-pull", "namespace": namespace},
+        type="kubernetes.io/dockerconfigjson",
+        string_data={".dockerconfigjson": login},
+        opts=opts,
+    )
+
+
+def client_files(
+    name: str, namespace: pulumi.Output[str], registry: PrivateRegistry, opts: pulumi.ResourceOptions
+) -> kubernetes.core.v1.Secret:
+    """What a client inside a Pod mounts: whom to trust, and whom to log in as."""
+    host = registry.endpoint.apply(lambda known: known.partition(":")[0])
+    netrc = pulumi.Output.concat("machine ", host, " login ", registry.username, " password ", registry.password, "\n")
+    return kubernetes.core.v1.Secret(
+        name,
+        metadata={"name": "registry-client", "namespace": namespace},
+        string_data={"ca.pem": registry.ca_pem, "netrc": netrc},
+        opts=opts,
+    )
+
+
+def log_in(
+    name: str,
+    image: str,
+    endpoint: pulumi.Output[str],
+    files: kubernetes.core.v1.Secret,
+    opts: pulumi.ResourceOptions,
+) -> kubernetes.batch.v1.Job:
+    """`pulumi up` waits for it: it ends well when a Pod of the team's has been answered with 200."""
+    curl = ["curl", "--fail", "--silent", "--show-error", "--max-time", "10"]
+    known = ["--cacert", f"{MOUNTED}/ca.pem", "--netrc-file", f"{MOUNTED}/netrc"]
+    url = pulumi.Output.concat("https://", endpoint, "/v2/_catalog")
+    container = {
+        "name": "curl",
+        "image": image,
+        "command": [*curl, *known, "--write-out", "%{http_code}", url],
+        "volume_mounts": [{"name": "client", "mount_path": MOUNTED, "read_only": True}],
+    }
+    return kubernetes.batch.v1.Job(
+        name,
+        metadata={"name": "registry-login", "namespace": files.metadata.namespace},
+        spec={
+            "backoff_limit": 3,
+            "template": {
+                "spec": {
+                    "restart_policy": "Never",
+                    "containers": [container],
+                    "volumes": [{"name": "client", "secret": {"secret_name": files.metadata.name}}],
+                }
+            },
+        },
+        opts=opts,
+    )

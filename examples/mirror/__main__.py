@@ -1,0 +1,35 @@
+"""A registry, and a mirror of it that keeps what was pulled through it.
+
+What the mirror has to know of its upstream, its name inside the cluster, a user and the CA, are outputs of the latter.
+"""
+
+import pulumi
+
+from registry import PrivateRegistry
+
+config = pulumi.Config()
+
+upstream = PrivateRegistry(
+    "upstream",
+    {"namespace": "upstream-registry", "storage_path": "/var/lib/upstream-registry", "users": ["mirror", "ci"]},
+)
+mirror = PrivateRegistry(
+    "mirror",
+    {
+        "hostname": config.require("hostname"),
+        "exposure": "node-port",
+        "node_port": 30501,
+        "namespace": "mirror-registry",
+        "storage_path": "/var/lib/mirror-registry",
+        "mode": "mirror",
+        "mirror_of": pulumi.Output.concat("https://", upstream.endpoint),
+        "mirror_username": upstream.username,
+        "mirror_password": upstream.password,
+        "upstream_ca": upstream.ca_pem,
+    },
+    # A mirror asks its upstream how to log in when it starts, and ends if there is no answer.
+    pulumi.ResourceOptions(depends_on=[upstream]),
+)
+for name, registry in {"upstream": upstream, "mirror": mirror}.items():
+    known = ("endpoint", "ca_pem", "passwords", "namespace")
+    pulumi.export(name, {each: getattr(registry, each) for each in known})

@@ -1,0 +1,31 @@
+"""Two replicas behind one port of every node, their images in a bucket of an S3 server with a CA of its own.
+
+Nothing is pinned to a node: either may go, and pushes and pulls go on at the other.
+"""
+
+import pulumi
+
+from registry import PrivateRegistry
+
+config = pulumi.Config()
+
+registry = PrivateRegistry(
+    "registry",
+    {
+        "hostname": config.require("hostname"),
+        "exposure": "node-port",
+        "node_port": 30500,
+        "namespace": "s3-registry",
+        "workload": "deployment",
+        "replicas": 2,
+        "storage": "s3",
+        "s3_bucket": config.require("s3_bucket"),
+        "s3_endpoint": config.require("s3_endpoint"),
+        "s3_access_key": config.require_secret("s3_access_key"),
+        "s3_secret_key": config.require_secret("s3_secret_key"),
+        "upstream_ca": config.require("upstream_ca"),
+        "log_level": config.require("log_level"),
+    },
+)
+for output in ("endpoint", "ca_pem", "username", "password", "namespace"):
+    pulumi.export(output, getattr(registry, output))

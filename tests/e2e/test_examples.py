@@ -24,8 +24,9 @@ Make = Callable[..., Project]
 CURL = "curlimages/curl:8.16.0"
 
 
-LAYERS, SIZE = 5, 16 << 20
-"""Of an image that takes some seconds to push."""
+LAYERS = 5
+SLOW, QUICK = 16 << 20, 16 << 10
+"""Bytes of a layer of an image whose push takes seconds, and of one that takes none."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,12 @@ class Client:
         return pulled.stdout.partition("Digest: ")[2].split()[0]
 
 
-def layered(lab: Lab) -> str:
+def layered(lab: Lab, size: int) -> str:
     """An image of several layers that do not compress, in the laptop's engine."""
     context = STATE / NAME / "layers"
     context.mkdir(exist_ok=True)
     for layer in range(LAYERS):
-        (context / str(layer)).write_bytes(os.urandom(SIZE))
+        (context / str(layer)).write_bytes(os.urandom(size))
     steps = ["FROM busybox:1.35", *(f"COPY {layer} /{layer}" for layer in range(LAYERS))]
     (context / "Dockerfile").write_text("\n".join(steps))
     built = lab.docker("build", "--tag", "layers:1", str(context))
@@ -142,16 +143,18 @@ def test_two_replicas_share_a_bucket_and_either_may_go(lab: Lab, project: Make, 
     client = outside(lab, outputs)
     client.log_in(outputs["username"], outputs["password"])
     digest = pushed_in_spite_of_a_lost_replica(client, s3)
-    assert client.pull("scaled/layers:1") == digest
+    assert client.pull("scaled/slow:1") == digest
     assert [*s3.folder.glob(f"docker/registry/v2/blobs/sha256/*/{digest.removeprefix('sha256:')}/data")]
+    quick = digest_of(client.push(layered(lab, QUICK), "scaled/quick:1"))
+    forget(lab, "layers:1")
     before = replicas(lab)
     scaled.configure(log_level="warn")
     with ThreadPoolExecutor() as pool:
         rolled = pool.submit(scaled.up)
-        pulls = pulls_during(rolled, client, "scaled/layers:1")
+        pulls = pulls_during(rolled, client, "scaled/quick:1")
     rolled.result()
     print(f"{len(pulls)} pulls while the replicas were replaced")
-    assert set(pulls) == {digest}
+    assert set(pulls) == {quick}
     assert not set(before) & set(replicas(lab)), "both are new"
     assert set(replicas(lab).values()) == {"k8s-master", "k8s-worker"}, "and on two nodes again"
     scaled.up("--expect-no-changes")
@@ -166,16 +169,17 @@ def replicas(lab: Lab) -> dict[str, str]:
 
 def pushed_in_spite_of_a_lost_replica(client: Client, s3: S3) -> str:
     """The digest. The engine tries again by itself; a push that ends in an error may be typed once more."""
-    local = layered(client.lab)
+    local = layered(client.lab, SLOW)
     with ThreadPoolExecutor() as pool:
-        push = pool.submit(client.push, local, "scaled/layers:1")
+        push = pool.submit(client.push, local, "scaled/slow:1")
         eventually(30, "the push has begun", lambda: any(s3.folder.rglob("_uploads/*/startedat")))
         lose_a_replica(client.lab)
         assert not push.done(), "it was lost during the push"
     done = push.result()
-    print(f"push: exit code {done.returncode}, {done.stdout.count('Retrying in')} retries, {done.stderr}")
+    again = {line.partition(":")[0] for line in done.stdout.splitlines() if "Retrying in" in line}
+    print(f"push: exit code {done.returncode}, {len(again)} layers tried again, {done.stderr}")
     if done.returncode != 0:
-        done = client.push(local, "scaled/layers:1")
+        done = client.push(local, "scaled/slow:1")
     forget(client.lab, local)
     return digest_of(done)
 
@@ -204,7 +208,7 @@ def test_a_mirror_serves_what_it_has_seen_when_its_upstream_is_gone(lab: Lab, pr
     upstream, mirror = inside(lab, outputs["upstream"]), outside(lab, outputs["mirror"])
     upstream.log_in("ci", outputs["upstream"]["passwords"]["ci"])
     mirror.log_in("centos", outputs["mirror"]["passwords"]["centos"])
-    digest = digest_of(upstream.push(layered(lab), "team/app:1"))
+    digest = digest_of(upstream.push(layered(lab, QUICK), "team/app:1"))
     refused = mirror.push("layers:1", "team/app:2")
     assert refused.returncode != 0
     assert "unsupported" in refused.stderr
@@ -214,7 +218,7 @@ def test_a_mirror_serves_what_it_has_seen_when_its_upstream_is_gone(lab: Lab, pr
     assert upstream.lab.docker("pull", f"{upstream.endpoint}/team/app:1").returncode != 0, "it is gone"
     assert mirror.pull("team/app:1") == digest
     both.up("--refresh")
-    anew = digest_of(upstream.push(layered(lab), "team/app:1"))
+    anew = digest_of(upstream.push(layered(lab, QUICK), "team/app:1"))
     forget(lab, "layers:1")
     assert mirror.pull("team/app:1") == anew, "a tag that moved is noticed"
     both.up("--expect-no-changes")

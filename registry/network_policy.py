@@ -22,6 +22,9 @@ DNS: NetworkPolicyEgressRuleArgsDict = {"ports": [{"protocol": protocol, "port":
 
 ANY_POD: NetworkPolicyPeerArgsDict = {"namespace_selector": {}}
 
+SERVICE = re.compile(r"://[^.:/]+\.(?P<namespace>[^.:/]+)\.svc(\.cluster\.local)?(:[0-9]+)?$")
+"""The URL of a server inside the cluster."""
+
 
 def shield(
     name: str,
@@ -72,7 +75,16 @@ def _egress(urls: Sequence[str]) -> list[Any]:
     if not urls:
         return []
     ports = sorted({_port(url) for url in urls})
-    return [DNS, {"ports": [{"protocol": "TCP", "port": port} for port in ports]}]
+    return [DNS, {"ports": [{"protocol": "TCP", "port": port} for port in ports]}, *_behind_services(urls)]
+
+
+def _behind_services(urls: Sequence[str]) -> list[NetworkPolicyEgressRuleArgsDict]:
+    """Network plug-ins see the port of the Pod, which the URL of a Service need not tell: any, in its namespace."""
+    found = [match["namespace"] for url in urls if (match := SERVICE.search(url))]
+    return [
+        {"to": [{"namespace_selector": {"match_labels": {"kubernetes.io/metadata.name": namespace}}}]}
+        for namespace in dict.fromkeys(found)
+    ]
 
 
 def _port(url: str) -> int:

@@ -206,6 +206,24 @@ def test_two_registries_in_one_program_share_no_name(deploy: Deploy, engine: Eng
     assert len(objects) == len(set(objects))
 
 
+@pytest.mark.parametrize(
+    ("upstream", "port", "namespace"),
+    [
+        ("https://docker-registry.upstream.svc:5010", 5010, "upstream"),
+        ("http://minio.store.svc.cluster.local", 80, "store"),
+        ("https://registry.svc.example.com", 443, None),
+    ],
+)
+def test_a_server_inside_the_cluster_is_reached_whatever_the_port_of_its_pods(
+    deploy: Deploy, engine: Engine, upstream: str, port: int, namespace: str | None
+) -> None:
+    deploy(lambda: PrivateRegistry("registry", {"mode": "mirror", "mirror_of": upstream}))
+    _dns, by_port, *behind = engine.one("NetworkPolicy").inputs["spec"]["egress"]
+    assert by_port == {"ports": [{"protocol": "TCP", "port": port}]}
+    wanted = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}]
+    assert behind == ([{"to": wanted}] if namespace else [])
+
+
 def test_replicas_come_to_different_nodes_after_every_change(deploy: Deploy, engine: Engine) -> None:
     args: Any = {"workload": "deployment", "replicas": 2, "storage": "s3", "s3_bucket": "images"}
     deploy(lambda: PrivateRegistry("registry", args))

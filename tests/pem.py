@@ -58,6 +58,9 @@ def _signed(name: str, days: int, signer: Pair | None, key: Key | None, extensio
         .not_valid_after(now + timedelta(days=days))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
+    if signer:
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key())
+        builder = builder.add_extension(issuer, critical=False)
     for extension in extensions:
         builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
     return Pair(builder.sign(signer.key if signer else key, hashes.SHA256()), key)

@@ -130,9 +130,7 @@ class Project:
     lab: Lab
     folder: Path
 
-    def run(
-        self, *arguments: str, stdin: str | None = None, check: bool = True
-    ) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
         of_it = ("--cwd", str(self.folder), *arguments, "--stack", self.folder.name)
         return self.lab.pulumi(*of_it, stdin=stdin, check=check)
 

@@ -5,7 +5,6 @@ cost 10, and the registry hashes on every request (docs/adr/0003-bcrypt-cost.md)
 alone, so others come and go without touching it, and the registry reads the file again by itself.
 """
 
-from base64 import b64decode
 from collections.abc import Mapping
 
 import bcrypt
@@ -15,7 +14,8 @@ import pulumi_random as random
 
 from .args import PrivateRegistryArgs
 from .metadata import Metadata
-from .validation import Described, InvalidInput, credentials
+from .validation import credentials
+from .validation.secrets import opened
 
 SECRET_NAME = "auth-secret"
 HTPASSWD = "registry.password"
@@ -95,10 +95,7 @@ def _existing(
     return pulumi.Output.all(secret, checked).apply(lambda known: str(known[0]))
 
 
-def _bcrypt_only(data: Mapping[str, str]) -> bool:
-    if HTPASSWD not in data:
-        got = Described(f"one with {', '.join(sorted(data)) or 'nothing'}")
-        remedy = f"`kubectl create secret generic NAME --from-file={HTPASSWD}=FILE`"
-        raise InvalidInput("users_secret", f"a Secret with the key {HTPASSWD}", got, remedy)
-    credentials.htpasswd(b64decode(data[HTPASSWD]).decode())
+def _bcrypt_only(data: Mapping[str, str] | None) -> bool:
+    remedy = f"`kubectl create secret generic NAME --from-file={HTPASSWD}=FILE`"
+    credentials.htpasswd(opened("users_secret", data, [HTPASSWD], remedy)[HTPASSWD])
     return True

@@ -4,7 +4,6 @@ A CA and a leaf rather than one self-signed certificate: clients trust the CA on
 without any client noticing (docs/adr/0002-ca-and-leaf.md). A generated CA's key never leaves the Pulumi state.
 """
 
-from base64 import b64decode
 from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import NamedTuple
@@ -15,8 +14,8 @@ import pulumi_tls as tls
 
 from .args import PrivateRegistryArgs
 from .metadata import Metadata
-from .validation import Described, InvalidInput
 from .validation.certificates import KEYS, LONGEST_DAYS
+from .validation.secrets import opened
 
 SECRET_NAME = "cert-secret"
 
@@ -101,12 +100,9 @@ def _chain(data: dict[str, str], host: str) -> tuple[str, str]:
     """What clients trust, and the leaf: `ca.crt` of the Secret, or else the end of its chain."""
     from .validation.pem import as_pem, bundle, served  # imported where it is needed: it takes as long as all the rest
 
-    missing = [key for key in ("tls.crt", "tls.key") if key not in data]
-    if missing:
-        got = Described(f"one without {' and '.join(missing)}")
-        raise InvalidInput("tls_secret", "a kubernetes.io/tls Secret", got, "make it with `kubectl create secret tls`")
-    leaf, *above = served(b64decode(data["tls.crt"]).decode(), b64decode(data["tls.key"]).decode(), [host])
-    ca = bundle("tls_secret", b64decode(data["ca.crt"]).decode()) if "ca.crt" in data else above or [leaf]
+    texts = opened("tls_secret", data, ("tls.crt", "tls.key"), "make it with `kubectl create secret tls`")
+    leaf, *above = served(texts["tls.crt"], texts["tls.key"], [host])
+    ca = bundle("tls_secret", texts["ca.crt"]) if "ca.crt" in texts else above or [leaf]
     return as_pem(ca), as_pem([leaf])
 
 

@@ -36,6 +36,9 @@ UNLIMITED = {
 }
 """Layers are larger than any limit, pass through instead of lying on the controller's disk first, and take minutes."""
 
+REPLACING = ["spec.ports", "spec.type", "spec.loadBalancerClass"]
+"""Of the Service. Server-side apply would keep an old port beside the new one; the class is immutable."""
+
 ALLOWED_FROM = "nginx.ingress.kubernetes.io/whitelist-source-range"
 
 
@@ -84,7 +87,10 @@ def expose(
         },
         # Another port replaces it: server-side apply would keep the old one too.
         opts=pulumi.ResourceOptions.merge(
-            opts, pulumi.ResourceOptions(replace_on_changes=["spec.ports", "spec.type"], delete_before_replace=True)
+            opts,
+            pulumi.ResourceOptions(
+                replace_on_changes=["spec.ports", "spec.type", "spec.loadBalancerClass"], delete_before_replace=True
+            ),
         ),
     )
     if given["exposure"] == "ingress":

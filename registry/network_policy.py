@@ -20,6 +20,15 @@ from .metadata import Metadata
 
 DNS: NetworkPolicyEgressRuleArgsDict = {"ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]}
 
+ROLE: NetworkPolicyEgressRuleArgsDict = {
+    "to": [{"ip_block": {"cidr": "169.254.169.254/32"}}],
+    "ports": [{"protocol": "TCP", "port": 80}],
+}
+"""Where AWS tells a node the keys of its role."""
+
+TOKENS = "https://auth.docker.io"
+"""Of such a server a registry may send its clients for a token."""
+
 ANY_POD: NetworkPolicyPeerArgsDict = {"namespace_selector": {}}
 
 SERVICE = re.compile(r"://[^.:/]+\.(?P<namespace>[^.:/]+)\.svc(\.cluster\.local)?(:[0-9]+)?$")
@@ -40,7 +49,8 @@ def shield(
     watchers: list[NetworkPolicyIngressRuleArgsDict] = (
         [{"from_": [ANY_POD], "ports": [{"protocol": "TCP", "port": ports["metrics"]}]}] if given["metrics"] else []
     )
-    upstream = pulumi.Output.all(*_upstreams(given)).apply(_egress)
+    by_role = given["storage"] == "s3" and given.get("s3_access_key") is None and given.get("s3_secret") is None
+    upstream = pulumi.Output.all(*_upstreams(given)).apply(lambda urls: [*_egress(urls), *([ROLE] if by_role else [])])
     kubernetes.networking.v1.NetworkPolicy(
         name,
         metadata=metadata.of(app),
@@ -66,8 +76,12 @@ def _clients(cidrs: Sequence[str], port: int, *, behind: bool) -> Any:
 
 def _upstreams(given: PrivateRegistryArgs) -> list[pulumi.Input[str]]:
     """URLs of the servers that the registry itself is a client of."""
-    stores = [given.get("s3_endpoint") or "https://aws"] if given["storage"] == "s3" else []
-    return [*stores, *([given["mirror_of"]] if given["mode"] == "mirror" else [])]
+    urls: list[pulumi.Input[str]] = []
+    if given["storage"] == "s3":
+        urls.append(given.get("s3_endpoint") or "https://s3.amazonaws.com")
+    if given["mode"] == "mirror":
+        urls += [given["mirror_of"], TOKENS]
+    return urls
 
 
 def _egress(urls: Sequence[str]) -> list[Any]:

@@ -133,7 +133,7 @@ SECRET = ("ca_key", "passwords", "s3_secret_key", "mirror_password")
 
 TOGETHER: dict[Callable[..., None], tuple[str, ...]] = {
     contradictions.refuse_endless_renewal: ("renew_before_days", "certificate_days"),
-    certificates.of_one_authority: ("ca_certificate", "ca_key", "certificate_days"),
+    certificates.of_one_authority: ("ca_certificate", "ca_key"),
     credentials.of_the_users: ("passwords", "users"),
     quantities.within_limits: ("requests", "limits"),
     network.one_family: ("load_balancer_address", "client_cidrs"),
@@ -144,6 +144,7 @@ ADVICE: dict[Callable[..., str], tuple[str, ...]] = {
     images.image_advice: ("image",),
     storage.size_advice: ("storage_size",),
     credentials.password_advice: ("passwords",),
+    certificates.ca_advice: ("ca_certificate", "certificate_days"),
 }
 """What to say of values that are taken but unwise, and the keys of those values."""
 

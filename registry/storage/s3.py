@@ -1,6 +1,5 @@
 """Images in an object store that speaks S3: nothing is mounted, and any number of replicas share it."""
 
-from base64 import b64decode
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +8,7 @@ import pulumi_kubernetes as kubernetes
 
 from ..args import PrivateRegistryArgs
 from ..metadata import Metadata
-from ..validation import Described, InvalidInput
+from ..validation.secrets import opened
 
 KEYS = {"access-key": "accesskey", "secret-key": "secretkey"}
 """Of an existing Secret, and what the registry's driver calls them."""
@@ -57,10 +56,7 @@ def _keys(
 _GIVEN = {"access-key": "s3_access_key", "secret-key": "s3_secret_key"}
 
 
-def _opened(data: Mapping[str, str]) -> Mapping[str, str]:
-    missing = [key for key in KEYS if key not in data]
-    if missing:
-        got = Described(f"one without {' and '.join(missing)}")
-        remedy = "`kubectl create secret generic NAME --from-literal=access-key=... --from-literal=secret-key=...`"
-        raise InvalidInput("s3_secret", "a Secret with access-key and secret-key", got, remedy)
-    return {KEYS[key]: b64decode(data[key]).decode() for key in KEYS}
+def _opened(data: Mapping[str, str] | None) -> Mapping[str, str]:
+    remedy = "`kubectl create secret generic NAME --from-literal=access-key=... --from-literal=secret-key=...`"
+    texts = opened("s3_secret", data, KEYS, remedy)
+    return {KEYS[key]: texts[key] for key in KEYS}

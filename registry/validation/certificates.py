@@ -101,8 +101,15 @@ def upstream_ca(value: str) -> str:
     return trusted(value)
 
 
-def of_one_authority(ca_certificate: str, ca_key: str, certificate_days: int) -> None:
-    """The CA's certificate and key belong together, and the CA outlasts the leaf that it signs."""
+def of_one_authority(ca_certificate: str, ca_key: str) -> None:
+    """The CA's certificate and key belong together."""
     from .pem import authority
 
-    authority(ca_certificate, ca_key, certificate_days)
+    authority(ca_certificate, ca_key)
+
+
+def ca_advice(ca_certificate: str, certificate_days: int) -> str:
+    """What to say of a CA that its leaf would outlive."""
+    from .pem import outlived
+
+    return outlived(ca_certificate, certificate_days)

@@ -108,7 +108,8 @@ def refuse_missing(given: Given, defaults: Given) -> None:
     """Refuse a choice without the key that it needs."""
     for choice, key in NEEDS.items():
         if given[choice.key] in choice.values and given.get(key) in (None, [], ""):
-            raise InvalidInput(key, f"set when {choice}", Described("nothing"), f"`pulumi config set {key} ...`")
+            path = f"--path '{key}[0]'" if key == "external_ips" else key
+            raise InvalidInput(key, f"set when {choice}", Described("nothing"), f"`pulumi config set {path} ...`")
     for key, other in TOGETHER:
         if _set(key, given, defaults) and not _set(other, given, defaults):
             raise InvalidInput(other, f"set beside `{key}`", Described("nothing"), "give both, or neither")
@@ -126,6 +127,10 @@ def refuse_unshared_replicas(given: Given) -> None:
         got = Described(f"{given['replicas']} on {given['storage']} {given['storage_access']}")
         remedy = "use `storage` s3, or `storage` class with `storage_access` ReadWriteMany"
         raise InvalidInput("replicas", "1 where the storage is not shared", got, remedy)
+    if given["replicas"] > 1 and given["mode"] == "mirror":
+        got = Described(f"{given['replicas']} of a mirror")
+        remedy = "each would overwrite the list of what expires, which they keep in one place"
+        raise InvalidInput("replicas", "1 for a mirror", got, remedy)
 
 
 def refuse_unshared_claim(replicas: int, modes: list[str]) -> None:

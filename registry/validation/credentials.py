@@ -9,7 +9,8 @@ from . import Described, InvalidInput, text
 LONGEST_PASSWORD = 72
 """Bytes that bcrypt looks at; Go's bcrypt cuts the rest off, so a longer password would be weaker than it looks."""
 
-SET = "pulumi config set --secret --path passwords.{user}"
+SET = "pulumi config set --secret --path 'passwords[\"{user}\"]'"
+"""Quoted, as a name may have dots."""
 
 BCRYPT = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}", re.ASCII)
 """A bcrypt hash. `$2x$` marks hashes of a broken implementation."""

@@ -47,10 +47,10 @@ def image_pull_policy(value: str) -> str:
 def image_advice(value: str) -> str:
     """What to say of a version with known holes; what a tag leaves open (`3`, `stable`) is believed."""
     match = REFERENCE.fullmatch(value)
-    version = re.match(r"\d+(\.\d+)*", match["tag"] or "") if match else None
+    version = re.match(r"v?(\d+(\.\d+)*)", match["tag"] or "") if match else None
     if not version:
         return ""
-    numbers = tuple(int(number) for number in version[0].split("."))
+    numbers = tuple(int(number) for number in version[1].split("."))
     holes = [advisory for fixed, advisory in ADVISORIES if numbers < fixed[: len(numbers)]]
     if not holes:
         return ""

@@ -21,6 +21,12 @@ MOST_LABELS = 100
 OURS = ("private-registry/", "pulumi.com/")
 """Prefixes of what the component and the provider write themselves."""
 
+COMPONENTS_OWN = (
+    *("app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"),
+    *("pod-security.kubernetes.io/enforce", "kubernetes.io/metadata.name"),
+)
+"""Keys by which its objects are found, or that mean something for the namespace."""
+
 NOT_OURS = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
@@ -55,7 +61,7 @@ def namespace(value: str) -> str:
         raise InvalidInput("namespace", "a DNS label of at most 63 characters", name, "for example 'docker-registry'")
     if name in NOT_OURS:
         raise InvalidInput(
-            "namespace", "one of the registry's own", name, "it would be deleted with the stack; use 'docker-registry'"
+            "namespace", "one of the registry's own", name, "it belongs to the cluster; use 'docker-registry'"
         )
     return name
 
@@ -145,8 +151,8 @@ def _metadata(of: str, value: Mapping[str, str]) -> Mapping[str, str]:
         # The prefix of an annotation's key may be in capitals, the API server says.
         if not isinstance(key, str) or not _qualified(key.lower() if of == "annotations" else key):
             raise InvalidInput(of, "keyed by a name with an optional DNS prefix", key, "for example example.com/team")
-        if key.lower().startswith(OURS) or _kubernetes_own(key.lower()):
-            got = Described(f"{key}, which is the component's or Kubernetes' own")
+        if key.lower().startswith(OURS) or key in COMPONENTS_OWN:
+            got = Described(f"{key}, which the component sets itself")
             raise InvalidInput(of, "keys of your own", got, "choose a prefix of yours, for example example.com/team")
         if not isinstance(each, str):
             raise InvalidInput(f"{of}.{key}", "text", each, "put it in quotes, for example 'true'")

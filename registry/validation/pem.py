@@ -54,13 +54,20 @@ def certificate_authority(value: str) -> str:
     return as_pem([signer, *above])
 
 
-def authority(ca_certificate: str, ca_key: str, days: int) -> None:
-    """A CA and its key that can sign a leaf of `days` which every client then accepts."""
+def authority(ca_certificate: str, ca_key: str) -> None:
+    """A CA and the key that signs in its name."""
     signer, *_ = bundle("ca_certificate", ca_certificate)
     if private_key("ca_key", ca_key).public_key() != signer.public_key():
         got = Described("that of another certificate")
         raise InvalidInput("ca_key", "the private key of `ca_certificate`", got, "give the two that belong together")
-    _outlasts(signer, days)
+
+
+def outlived(ca_certificate: str, days: int) -> str:
+    """What to say of a CA that ends before a leaf of `days` made today: its clients would lose trust first."""
+    end = bundle("ca_certificate", ca_certificate)[0].not_valid_after_utc
+    if end >= datetime.now(UTC) + timedelta(days=days):
+        return ""
+    return f"`ca_certificate` ends on {end:%Y-%m-%d}, before its leaf would: renew it, or lower `certificate_days`"
 
 
 def served(chain: str, key: str, hosts: Sequence[str]) -> list[x509.Certificate]:
@@ -121,13 +128,6 @@ def _signs(key: str, ca: x509.Certificate) -> None:
     if _extension(ca, x509.NameConstraints):
         # They would have to name every host of the certificate, those inside the cluster among them.
         raise InvalidInput(key, "a CA without name constraints", Described("one with some"), MAKE_CA)
-
-
-def _outlasts(ca: x509.Certificate, days: int) -> None:
-    end = ca.not_valid_after_utc
-    if end < datetime.now(UTC) + timedelta(days=days):
-        got = Described(f"one that ends on {end:%Y-%m-%d}")
-        raise InvalidInput("ca_certificate", "valid longer than the leaf", got, "lower `certificate_days`, or renew it")
 
 
 def _current(key: str, certificate: x509.Certificate) -> None:

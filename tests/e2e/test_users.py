@@ -59,7 +59,7 @@ def test_an_existing_htpasswd_secret_is_served_and_one_of_another_kind_is_refuse
         served.project.configure(users_secret="sha", **where)
         assert "got another kind in line 1: make each line with `htpasswd -nbBC 10" in served.project.refused()
         served.project.configure(users_secret="other", **where)
-        assert "must be a Secret with the key registry.password, got one with htpasswd" in served.project.refused()
+        assert "must be a Secret with registry.password, got one without registry.password" in served.project.refused()
         served.project.pulumi("destroy", "--yes", "--skip-preview")
         assert "mine" in lab.kubectl("get", "secrets", "--namespace", "given", "--output", "name")
         assert "given" not in lab.kubectl("get", "pv"), "no object is left but those that were there"

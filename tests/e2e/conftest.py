@@ -281,6 +281,7 @@ def project(lab: Lab) -> Iterator[Callable[..., Project]]:
     yield make
     for each in made:
         each.pulumi("destroy", "--yes", "--skip-preview")
+        each.pulumi("stack", "rm", "--yes")
 
 
 @pytest.fixture

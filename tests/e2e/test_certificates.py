@@ -53,8 +53,8 @@ def test_an_existing_tls_secret_is_served_and_a_wrong_one_is_refused(
         right, wrong = pem.server("registry.example.com", signer=ca), pem.server("other.example.com", signer=ca)
         for name, pair in (("right", right), ("wrong", wrong)):
             for part, text in (("crt", pair.pem + ca.pem), ("key", pair.key_pem)):
-                lab.cluster.path("laptop", f"/tmp/{name}.{part}").write_text(text)
-            files = (f"--cert=/tmp/{name}.crt", f"--key=/tmp/{name}.key")
+                lab.cluster.path("laptop", f"/var/{name}.{part}").write_text(text)
+            files = (f"--cert=/var/{name}.crt", f"--key=/var/{name}.key")
             lab.kubectl("create", "secret", "tls", name, "--namespace", "certified", *files)
         served = registry("certified", tls_secret="right", create_namespace=False, **WHERE)
         assert served.outputs["ca_pem"] == ca.pem

@@ -43,7 +43,7 @@ LEAF = {"registry-tls-leaf": "replace", "registry-tls-secret": "replace", **POD}
                     f"registry-alone-at-192.168.56.10-5000-{HOLDERS}": "delete",
                     **LEAF,
                 },
-                **{"registry-service": "update", "registry-service-of-the-cluster": "delete"},
+                **{"registry-service": "update", "registry-service-of-the-cluster": "discard"},
             },
         ),
         (

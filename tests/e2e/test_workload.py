@@ -1,0 +1,140 @@
+"""A Deployment comes back from what a bare Pod does not survive, and hands over without a failed request."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from dev.cluster import process
+from dev.cluster.node import kubelet
+from dev.cluster.plan import NODES
+from tests.e2e.conftest import Lab, Registry, eventually
+from tests.e2e.s3 import S3
+
+pytestmark = pytest.mark.e2e
+
+ON_A_NODE: dict[str, Any] = {
+    **{"workload": "deployment", "namespace": "deployed", "storage_path": "/var/lib/deployed"},
+    **{"exposure": "node-port", "node_port": 30511},
+}
+REQUESTS = """
+for i in $(seq 100000); do
+    [ -e "$1" ] && exit
+    curl --silent --max-time 10 --cacert "$2" --user "$3" --connect-to "$4" \
+        --output /dev/null --write-out '%{http_code}\\n' "$5"
+done
+"""
+
+
+@contextmanager
+def under_load(served: Registry, path: str) -> Iterator[list[str]]:
+    """Four clients that ask for `path` one request after the other; every status that is not 200, at the end."""
+    failed: list[str] = []
+    over = served.project.folder / "over"
+    over.unlink(missing_ok=True)
+    endpoint = served.outputs["endpoint"]
+    arguments = [
+        *[str(over), str(served.project.folder / "ca.pem"), f"centos:{served.outputs['password']}"],
+        *[f"{endpoint}:{served.at}", f"https://{endpoint}{path}"],
+    ]
+    command = served.project.lab.place.command("sh", "-c", REQUESTS, "load", *arguments)
+    env = served.project.lab.place.env
+    clients = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    try:
+        yield failed
+    finally:
+        over.touch()
+        answers = [status for client in clients for status in client.communicate()[0].split()]
+        print(f"{len(answers)} requests")
+        assert len(answers) > 50
+        failed += [status for status in answers if status != "200"]
+
+
+def test_on_one_node_a_new_pod_is_ready_before_the_old_one_goes(lab: Lab, registry: Callable[..., Registry]) -> None:
+    served = registry("deployed", **ON_A_NODE)
+    digest = served.push("kept/layer")
+    with under_load(served, f"/v2/kept/layer/blobs/{digest}") as failed:
+        for level in ("debug", "warn", "info"):
+            registry("deployed", log_level=level, **ON_A_NODE)
+    assert failed == []
+    assert lab.get("deployment", "docker-registry", "deployed")["status"]["readyReplicas"] == 1
+    assert "poddisruptionbudget" not in lab.kubectl("get", "pdb", "--namespace", "deployed", "--output", "name")
+
+
+def test_an_evicted_replica_comes_back_with_its_images(lab: Lab, registry: Callable[..., Registry]) -> None:
+    served = registry("deployed", **ON_A_NODE)
+    digest = served.push("kept/evicted")
+    (before,) = pods(lab, "deployed")
+    eviction = {
+        **{"apiVersion": "policy/v1", "kind": "Eviction"},
+        "metadata": {"name": before["metadata"]["name"], "namespace": "deployed"},
+    }
+    path = f"/api/v1/namespaces/deployed/pods/{before['metadata']['name']}/eviction"
+    lab.place.run("kubectl", "create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
+    eventually(60, "another one serves", lambda: [each["uid"] for each in ready(lab, "deployed")] != [uid(before)])
+    eventually(30, "with the images", lambda: served.has("kept/evicted", digest))
+    served.project.up("--expect-no-changes")
+
+
+def test_two_replicas_survive_a_drain_and_the_loss_of_a_node(
+    lab: Lab, registry: Callable[..., Registry], s3: S3
+) -> None:
+    settings = {
+        **{"workload": "deployment", "replicas": 2, "namespace": "spread", "storage": "s3"},
+        **{"s3_bucket": s3.bucket, "s3_endpoint": s3.endpoint, "s3_prefix": "spread", "upstream_ca": s3.ca_pem},
+        **{"s3_access_key": s3.access_key, "exposure": "node-port", "node_port": 30512},
+    }
+    served = registry("spread", {"s3_secret_key": s3.secret_key}, **settings)
+    digest = served.push("kept/spread")
+    assert sorted(each["spec"]["nodeName"] for each in pods(lab, "spread")) == ["k8s-master", "k8s-worker"]
+    level = lab.get("namespace", "spread")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+    assert level == "restricted"
+    with under_load(served, f"/v2/kept/spread/blobs/{digest}") as failed:
+        lab.kubectl("drain", "k8s-worker", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s")
+        eventually(60, "both serve on the node that is left", lambda: nodes(lab, "spread") == ["k8s-master"] * 2)
+    assert failed == []
+    lab.kubectl("uncordon", "k8s-worker")
+    lab.kubectl("delete", "pod", "--namespace", "spread", pods(lab, "spread")[0]["metadata"]["name"])
+    eventually(60, "one on each", lambda: nodes(lab, "spread") == ["k8s-master", "k8s-worker"])
+    with without_kubelet(lab, "k8s-worker"):
+        eventually(180, "both serve without the node", lambda: nodes(lab, "spread") == ["k8s-master"] * 2)
+        assert served.has("kept/spread", digest)
+
+
+@contextmanager
+def without_kubelet(lab: Lab, name: str) -> Iterator[None]:
+    """A node that is lost to the cluster: nobody answers for its Pods."""
+    (host,) = [each for each in NODES if each.name == name]
+    process.stop(lab.cluster.plan, host, "kubelet")
+    try:
+        yield
+    finally:
+        lab.cluster.up()
+        eventually(60, "the node is back", lambda: is_ready(lab.get("node", name)))
+    assert kubelet(lab.cluster.plan, host).name == "kubelet"
+
+
+def pods(lab: Lab, namespace: str) -> list[dict[str, Any]]:
+    listed = json.loads(lab.kubectl("get", "pods", "--namespace", namespace, "--output", "json"))["items"]
+    return [each for each in listed if "deletionTimestamp" not in each["metadata"]]
+
+
+def ready(lab: Lab, namespace: str) -> list[dict[str, Any]]:
+    """What identifies the Pods that serve, and their nodes."""
+    return [{"uid": uid(each), "node": each["spec"]["nodeName"]} for each in pods(lab, namespace) if is_ready(each)]
+
+
+def nodes(lab: Lab, namespace: str) -> list[str]:
+    return sorted(each["node"] for each in ready(lab, namespace))
+
+
+def uid(each: dict[str, Any]) -> str:
+    return str(each["metadata"]["uid"])
+
+
+def is_ready(each: dict[str, Any]) -> bool:
+    conditions = each["status"].get("conditions", [])
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)

@@ -268,9 +268,9 @@ def s3(lab: Lab) -> Iterator[S3]:
         yield server
 
 
-@pytest.fixture
-def project(lab: Lab) -> Iterator[Callable[..., Project]]:
-    """Makes a project of a name and a program, or of the example of that name; destroyed when the test ends."""
+@contextmanager
+def projects(lab: Lab) -> Iterator[Callable[..., Project]]:
+    """Makes a project of a name and a program, or of the example of that name; destroyed when the block ends."""
     made: list[Project] = []
 
     def make(name: str, program: str | None = None) -> Project:
@@ -301,6 +301,13 @@ def registry(project: Callable[[str, str], Project]) -> Callable[..., Registry]:
         return Registry(made[name], outputs, f"{ADDRESS}:{port}")
 
     return run
+
+
+@pytest.fixture
+def project(lab: Lab) -> Iterator[Callable[..., Project]]:
+    """Makes projects; destroyed when the test ends."""
+    with projects(lab) as make:
+        yield make
 
 
 @pytest.fixture

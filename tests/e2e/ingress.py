@@ -1,0 +1,64 @@
+"""A real Ingress controller, on a node's own network, as a DaemonSet with hostNetwork would run it.
+
+It is Traefik with its provider for the annotations of ingress-nginx, whose defaults it takes over too: bodies of 1 MiB,
+buffered. It is a daemon of the worker: it is ended by its record, and with the lab at the latest.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dev.cluster import Cluster, process
+from dev.cluster.plan import WORKER
+from dev.cluster.process import Daemon
+from dev.toolchain.build import build
+
+NAME = "traefik"
+CLASS = "lab"
+ADDRESS = WORKER.address
+INGRESS_CLASS = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "IngressClass",
+    "metadata": {"name": CLASS},
+    "spec": {"controller": "k8s.io/ingress-nginx"},
+}
+
+
+@contextmanager
+def serve(cluster: Cluster) -> Iterator[str]:
+    """The controller at :443 of the worker, for as long as the block lasts; the name of its class."""
+    _kubectl(cluster, "apply")
+    controller = Daemon(WORKER, NAME, _command())
+    process.start(cluster.plan, controller, {"PATH": os.environ["PATH"], "KUBECONFIG": str(cluster.kubeconfig)})
+    try:
+        process.wait(cluster.plan, controller, lambda: _listens(cluster))
+        yield CLASS
+    finally:
+        process.stop(cluster.plan, WORKER, NAME)
+        _kubectl(cluster, "delete")
+
+
+def _command() -> tuple[str, ...]:
+    return (
+        str(build(NAME) / NAME),
+        f"--entrypoints.websecure.address={ADDRESS}:443",
+        "--entrypoints.websecure.http.tls=true",
+        "--providers.kubernetesingressnginx=true",
+        f"--providers.kubernetesingressnginx.publishstatusaddress={ADDRESS}",
+        "--providers.kubernetesingressnginx.httpsentrypoint=websecure",
+        "--global.checknewversion=false",
+        "--global.sendanonymoususage=false",
+    )
+
+
+def _listens(cluster: Cluster) -> bool:
+    ask = ("curl", "--silent", "--insecure", "--max-time", "5", f"https://{ADDRESS}")
+    return cluster.run(WORKER.name, ask, capture_output=True, check=False).returncode == 0
+
+
+def _kubectl(cluster: Cluster, verb: str) -> None:
+    cluster.run(
+        *(WORKER.name, ("kubectl", "--kubeconfig", cluster.kubeconfig, verb, "--filename", "-")),
+        input=json.dumps(INGRESS_CLASS), text=True, check=True, capture_output=True,
+    )  # fmt: skip

@@ -120,7 +120,8 @@ def _signs(key: str, ca: x509.Certificate) -> None:
     basic, usage = _extension(ca, x509.BasicConstraints), _extension(ca, x509.KeyUsage)
     is_ca = basic is not None and basic.critical and basic.value.ca
     may_sign = usage is not None and usage.value.key_cert_sign
-    if not (is_ca and may_sign and _extension(ca, x509.SubjectKeyIdentifier) and list(ca.subject)):
+    named = list(ca.subject) and list(ca.issuer)
+    if not (is_ca and may_sign and named and _extension(ca, x509.SubjectKeyIdentifier)):
         must = "a CA: a subject, critical basicConstraints CA:TRUE, keyUsage keyCertSign and a subject key identifier"
         raise InvalidInput(key, must, Described("a certificate without"), MAKE_CA)
     if (uses := _extension(ca, x509.ExtendedKeyUsage)) and ExtendedKeyUsageOID.SERVER_AUTH not in uses.value:
@@ -150,8 +151,9 @@ def _serves(leaf: x509.Certificate) -> None:
     if for_others or (usage is not None and not usage.value.digital_signature):
         remedy = "have it issued with serverAuth and digitalSignature"
         raise InvalidInput("tls_secret", "a server's certificate", Described("one for other uses"), remedy)
-    names = _extension(leaf, x509.SubjectAlternativeName)
-    if not list(leaf.subject) and names is not None and not names.critical:
+    names, basic = _extension(leaf, x509.SubjectAlternativeName), _extension(leaf, x509.BasicConstraints)
+    is_named_elsewhere = names is not None and names.critical and not (basic is not None and basic.value.ca)
+    if not list(leaf.issuer) or not (list(leaf.subject) or is_named_elsewhere):
         remedy = "have it issued with a common name (RFC 5280, 4.2.1.6)"
         raise InvalidInput("tls_secret", "a certificate with a subject", Described("one without"), remedy)
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
@@ -24,8 +25,8 @@ def short_rsa() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 1024)
 
 
-def ca(signer: Issued | None = None, key: Key | None = None, **changes: object) -> str:
-    return issue(replace(Wanted(), **changes), signer, key).pem  # type: ignore[arg-type]
+def ca(signer: Issued | None = None, key: Key | None = None, **changes: Any) -> str:
+    return issue(replace(Wanted(), **changes), signer, key).pem
 
 
 AUTHORITIES: list[tuple[str, Callable[[], str], str]] = [
@@ -57,7 +58,7 @@ AUTHORITIES: list[tuple[str, Callable[[], str], str]] = [
 ]
 
 
-def _below(root: Issued, **changes: object) -> str:
+def _below(root: Issued, **changes: Any) -> str:
     return ca(root, **{"name": "Issuing CA", **changes}) + root.pem
 
 
@@ -98,9 +99,11 @@ def test_the_ca_key_is_that_of_the_ca() -> None:
 
 
 def test_a_ca_that_its_leaf_would_outlive_is_taken_with_a_warning() -> None:
-    short = issue(Wanted(days=100))
+    short = issue(Wanted("Root", days=100))
     assert not pem.outlived(short.pem, 98)
     assert "before its leaf would: renew it, or lower `certificate_days`" in pem.outlived(short.pem, 356)
+    below = issue(Wanted(), short)
+    assert pem.outlived(below.pem + short.pem, 356)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +127,7 @@ SERVED: list[tuple[str, Wanted, str]] = [
     ("of any use", leaf(HOST, extended=(ANY,)), "a server's certificate, got one for other uses"),
     ("that may not sign", leaf(HOST, usage=("key_agreement",)), "a server's certificate, got one for other uses"),
     ("without a subject", leaf(HOST, name=""), "a certificate with a subject"),
+    ("of a CA that may not sign", leaf(HOST, ca=True), "a CA: a subject, critical basicConstraints"),
     ("with an unknown extension", leaf(HOST, unknown_critical=True), "that every client understands"),
     ("without its issuer's key", leaf(HOST, authority_key=""), "name their issuer's key"),
 ]

@@ -24,7 +24,9 @@ LONGEST = 512 * 1024
 
 CURVES = ("secp256r1", "secp384r1")
 
-MAKE_CA = "make one with `openssl req -x509`, whose defaults for a CA are right"
+MAKE_CA = (
+    "make one with `openssl req -x509 -addext keyUsage=critical,keyCertSign,cRLSign`, whose other defaults are right"
+)
 
 
 def bundle(key: str, value: str) -> list[x509.Certificate]:
@@ -64,7 +66,7 @@ def authority(ca_certificate: str, ca_key: str) -> None:
 
 def outlived(ca_certificate: str, days: int) -> str:
     """What to say of a CA that ends before a leaf of `days` made today: its clients would lose trust first."""
-    end = bundle("ca_certificate", ca_certificate)[0].not_valid_after_utc
+    end = min(each.not_valid_after_utc for each in bundle("ca_certificate", ca_certificate))
     if end >= datetime.now(UTC) + timedelta(days=days):
         return ""
     return f"`ca_certificate` ends on {end:%Y-%m-%d}, before its leaf would: renew it, or lower `certificate_days`"
@@ -152,7 +154,10 @@ def _serves(leaf: x509.Certificate) -> None:
         remedy = "have it issued with serverAuth and digitalSignature"
         raise InvalidInput("tls_secret", "a server's certificate", Described("one for other uses"), remedy)
     names, basic = _extension(leaf, x509.SubjectAlternativeName), _extension(leaf, x509.BasicConstraints)
-    is_named_elsewhere = names is not None and names.critical and not (basic is not None and basic.value.ca)
+    is_ca = basic is not None and basic.value.ca
+    if is_ca:  # as a self-signed one often is, and then strict clients hold it to what they ask of a CA
+        _signs("tls_secret", leaf)
+    is_named_elsewhere = names is not None and names.critical and not is_ca
     if not list(leaf.issuer) or not (list(leaf.subject) or is_named_elsewhere):
         remedy = "have it issued with a common name (RFC 5280, 4.2.1.6)"
         raise InvalidInput("tls_secret", "a certificate with a subject", Described("one without"), remedy)

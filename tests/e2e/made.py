@@ -1,0 +1,141 @@
+"""What the API server is asked about inputs: the objects that they end in, each with as few of them as it needs.
+
+The component itself makes the same, but for far fewer inputs in a second; a test compares the two on some of them.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from registry.exposure import TYPES, UNLIMITED
+from registry.settings import DEFAULTS
+from registry.validation.contradictions import BELONGS
+from tests.e2e.oracles import Object, resource
+
+Given = dict[str, Any]
+
+SECRETS = ("tls_secret", "users_secret", "s3_secret", "image_pull_secret")
+
+
+def objects(args: Given) -> list[Object]:
+    """Everything about which the API server has something to say. Numbers are whole in the component's own objects."""
+    given = {**DEFAULTS, **{key: int(each) if _is_whole(each) else each for key, each in args.items()}}
+    made = [_namespace(given), _bearer(given), _service(given), _pod(given), _node(given), *_named(given)]
+    if given["storage"] in ("host-path", "local"):
+        made += [_volume(given), _claim(given, "")]
+    if given["storage"] == "class":
+        made.append(_claim(given, given["storage_class"]))
+    if given["client_cidrs"]:
+        made.append(_policy(given))
+    if given["exposure"] == "ingress":
+        made.append(_ingress(given))
+    return made
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, float) and value.is_integer()
+
+
+def with_choice(key: str) -> Given:
+    """The choice of another key with which `key` means something."""
+    choices = BELONGS.get(key, ())
+    needs: dict[str, Given] = {"node-port": {"node_port": 30500}, "ingress": {"ingress_class": "nginx"}}
+    needs |= {"class": {"storage_class": "fast"}, "external-ips": {"external_ips": []}}
+    chosen = {each.key: each.values[0] for each in choices[:1]} or (
+        {"exposure": "ingress"} if key == "hostname" else {}
+    )
+    return {**chosen, **{k: v for value in chosen.values() for k, v in needs.get(str(value), {}).items()}}
+
+
+def _namespace(given: Given) -> Object:
+    return resource("v1", "Namespace", given["namespace"])
+
+
+def _bearer(given: Given) -> Object:
+    """Labels and annotations beside the most that the component adds of its own."""
+    labels = {**given["labels"], "private-registry/namespace": given["namespace"]}
+    return resource(
+        "v1", "ConfigMap", "c", metadata={"labels": labels, "annotations": {**given["annotations"], **UNLIMITED}}
+    )
+
+
+def _service(given: Given) -> Object:
+    port = {"name": "registry", "port": given["port"], "targetPort": 5000}
+    port |= {"nodePort": given["node_port"]} if given["exposure"] == "node-port" else {}
+    spec = {"type": TYPES.get(given["exposure"], "ClusterIP"), "ports": [port]}
+    if given["exposure"] == "external-ips":
+        spec["externalIPs"] = given["external_ips"]
+    if given["exposure"] == "load-balancer":
+        asked = {
+            "loadBalancerClass": given.get("load_balancer_class"),
+            "loadBalancerIP": given.get("load_balancer_address"),
+        }
+        spec |= {key: value for key, value in asked.items() if value is not None}
+    return resource("v1", "Service", "s", spec)
+
+
+def _pod(given: Given) -> Object:
+    user = given.get("run_as_user", 0)
+    container = {
+        "name": "registry",
+        "image": given["image"],
+        "imagePullPolicy": given["image_pull_policy"],
+        "resources": {"requests": given["requests"], "limits": given["limits"]},
+    }
+    spec = {"containers": [container], "securityContext": {"runAsUser": user, "runAsGroup": user, "fsGroup": user}}
+    return resource("v1", "Pod", "p", spec)
+
+
+def _node(given: Given) -> Object:
+    key, _, value = given["node_label"].partition("=")
+    return resource(
+        "v1", "Node", given["node"], metadata={"labels": {key: value, "kubernetes.io/hostname": given["node"]}}
+    )
+
+
+def _volume(given: Given) -> Object:
+    on_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [given["node"]]}
+    path = {"path": given["storage_path"]}
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "capacity": {"storage": given["storage_size"]},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [on_node]}]}},
+        **({"local": path} if given["storage"] == "local" else {"hostPath": {**path, "type": "DirectoryOrCreate"}}),
+    }
+    return resource("v1", "PersistentVolume", "v", spec)
+
+
+def _claim(given: Given, storage_class: str) -> Object:
+    access = given["storage_access"] if storage_class else "ReadWriteOnce"
+    asked = {"requests": {"storage": given["storage_size"]}}
+    spec = {"accessModes": [access], "storageClassName": storage_class, "resources": asked}
+    return resource("v1", "PersistentVolumeClaim", "c", spec)
+
+
+def _policy(given: Given) -> Object:
+    peers = [{"ipBlock": {"cidr": cidr}} for cidr in given["client_cidrs"]]
+    spec = {"podSelector": {}, "ingress": [{"from": peers}]}
+    return resource("networking.k8s.io/v1", "NetworkPolicy", "n", spec)
+
+
+def _ingress(given: Given) -> Object:
+    behind = {"service": {"name": "s", "port": {"name": "registry"}}}
+    path = {"path": "/", "pathType": "Prefix", "backend": behind}
+    host = given["hostname"]
+    spec = {
+        "ingressClassName": given["ingress_class"],
+        "tls": [{"hosts": [host], "secretName": "cert-secret"}],
+        "rules": [{"host": host, "http": {"paths": [path]}}],
+    }
+    return resource("networking.k8s.io/v1", "Ingress", "i", spec)
+
+
+def _named(given: Given) -> list[Object]:
+    """What has to exist under a name can exist under it."""
+    kinds: dict[str, Callable[[str], Object]] = {
+        **{key: lambda name: resource("v1", "Secret", name) for key in SECRETS},
+        "storage_claim": lambda name: _claim({**given, "storage_size": "1Gi"}, "") | {"metadata": {"name": name}},
+        "storage_class": lambda name: resource("storage.k8s.io/v1", "StorageClass", name, provisioner="example.com/x"),
+        "priority_class": lambda name: resource("scheduling.k8s.io/v1", "PriorityClass", name, value=1),
+        "ingress_class": lambda name: resource("networking.k8s.io/v1", "IngressClass", name, {"controller": "a.com/b"}),
+    }
+    return [make(given[key]) for key, make in kinds.items() if given.get(key) is not None]

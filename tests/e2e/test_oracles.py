@@ -1,0 +1,270 @@
+"""What is taken here is taken later: ten thousand inputs, judged by the rules and by those who judge in the end.
+
+A rule that lets something pass which the API server, Go or OpenSSL refuse is a mistake, and so is one that refuses what
+they all take, unless it stands in CAUTION with its reason.
+"""
+
+import asyncio
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from registry.settings import settled
+from registry.validation import InvalidInput
+from tests.conftest import Engine
+from tests.e2e.configs import JUDGED, Given, configs
+from tests.e2e.conftest import Lab
+from tests.e2e.made import objects, with_choice
+from tests.e2e.oracles import ApiServer, Shown, against_by_go, against_by_openssl, against_by_python, asked, build_go
+from tests.e2e.shown import Foreign, certificate_of, foreign_authorities, foreign_certificates
+
+pytestmark = pytest.mark.e2e
+
+CONFIGS, SERVED, AUTHORITIES = 8000, 1300, 700
+
+CHOICES = ("left out", "set when", "set beside", "false with", "a setting of", "known before", "of one of `users`")
+"""How rules begin of which nobody else knows: they are about what means nothing, which nobody refuses later."""
+
+CAUTION: dict[tuple[str, str], str] = {
+    # key, how the rule begins: why it is stricter than all who judge later
+    ("namespace", "one of the registry's own"): "`pulumi destroy` would delete it",
+    ("labels", "keys of your own"): "the component's own labels would be lost",
+    ("labels", "at most"): "a dry run does not store, and etcd has a limit",
+    ("annotations", "keys of your own"): "the provider's own annotations would be lost",
+    ("annotations", "valid Unicode"): "the API server puts another character in its place",
+    ("annotations", "at most"): "the component's own need room",
+    ("node_label", "a label of your own"): "the label goes with the stack, and Kubernetes needs it",
+    ("node_label", "key=value"): "without a value it is more likely forgotten than meant",
+    ("node_port", "a port from"): "a dry run allots no port, so it does not look at the range",
+    ("external_ips", "addresses that other hosts can reach"): "it takes 239.0.0.0/8 and class E, where no host answers",
+    ("external_ips", "addresses of one family"): "on a cluster of one family the others go nowhere",
+    ("external_ips", "at most"): "each is a SAN and a Lease",
+    ("external_ips", "distinct addresses"): "two Leases of one name",
+    (
+        "load_balancer_address",
+        "IP addresses in full",
+    ): "it takes any text, and load balancers ignore what is no address",
+    ("load_balancer_address", "addresses"): "as with external IPs",
+    ("client_cidrs", "a list without repetition"): "a slip",
+    ("client_cidrs", "at most"): "an Ingress has them in one annotation",
+    ("storage_path", "a folder of the registry's own"): "the node's own files lie there",
+    ("storage_path", "on lasting storage"): "what lies in tmp is cleared",
+    ("storage_path", "absolute"): "the kubelet refuses it, or reads it as another folder",
+    ("storage_path", "a path without"): "the container engine takes : for the end of the path",
+    ("storage_path", "folders of at most"): "the kernel refuses it",
+    ("storage_size", "a Kubernetes quantity"): "signs, exponents and 1. are spellings that nobody means",
+    ("storage_size", "whole bytes"): "less than 1Mi is a forgotten suffix",
+    ("storage_size", "text"): "a number without a suffix is a forgotten one",
+    ("requests", "a Kubernetes quantity"): "as with `storage_size`",
+    ("requests", "an amount"): "no registry runs with it",
+    ("requests", "text"): "as with `storage_size`",
+    ("limits", "a Kubernetes quantity"): "as with `storage_size`",
+    ("limits", "an amount"): "no registry runs with it",
+    ("limits", "text"): "as with `storage_size`",
+    ("image", "an image reference"): "the API server takes any text, and the kubelet says InvalidImageName later",
+    ("image", "pinned"): "`latest` is another registry tomorrow",
+    ("image_pull_policy", "one of"): "the API server takes none for its own default",
+    ("hostname", "a DNS name in lower case"): "the common name holds 64 characters (X.520)",
+    ("hostname", "a name, not an address"): "1.2.3 is an address to some clients and a name to others",
+    ("certificate_names", "DNS names"): "what clients do not match, or match in other letters only",
+    ("certificate_names", "addresses of four numbers"): "as with `hostname`",
+    ("certificate_names", "addresses as a certificate holds them"): "some clients compare 4 bytes with 16",
+    ("certificate_names", "a list"): "a slip",
+    ("certificate_names", "distinct addresses"): "a slip",
+    ("certificate_names", "at most"): "OpenSSL reads 100 KiB of a chain",
+    ("certificate_subject", "1 to"): "RFC 5280, appendix A.1, which these clients do not look at",
+    ("certificate_subject", "two capital letters"): "ISO 3166, as above",
+    ("certificate_days", "a whole number"): "browsers and Apple refuse longer ones, and days come in whole ones",
+    ("ca_days", "a whole number"): "a CA that a leaf outlives has to be renewed with it",
+    ("certificate_key", "one of"): "the component names the kinds; Docker and Apple do not take all others",
+    ("tls_secret", "ECDSA P-256"): "Apple's clients take no other, and browsers none but these",
+    ("ca_certificate", "ECDSA P-256"): "as above",
+    ("ca_key", "ECDSA P-256"): "as above",
+    ("ca_certificate", "valid longer than the leaf"): "it is, today",
+    ("ca_certificate", "a chain"): "these clients put it in order, others do not (RFC 5246, 7.4.2)",
+    ("tls_secret", "a chain"): "as above",
+    ("tls_secret", "a server's certificate"): "TLS 1.3 signs, and NSS and GnuTLS look whether it may",
+    ("tls_secret", "a certificate with a subject"): "of a self-signed one, by which people find it among their CAs",
+    ("ca_certificate", "a CA without name constraints"): "the hosts inside the cluster are seldom among the permitted",
+    ("tls_secret", "a CA without name constraints"): "as above",
+}
+"""What is refused though the API server, Go and OpenSSL would take it."""
+
+
+class Judged(NamedTuple):
+    """What was judged, and the key and the rule that refused it, if any did."""
+
+    given: Any
+    key: str = ""
+    rule: str = ""
+
+
+class Case(NamedTuple):
+    """Something judged, with what it would end in. No question at all: it has not even the shape of an object."""
+
+    judged: Judged
+    questions: tuple[str, ...] | None = ()
+    shown: Shown | None = None
+
+
+@pytest.fixture(scope="module")
+def api(lab: Lab) -> ApiServer:
+    return ApiServer(lab.cluster)
+
+
+@pytest.fixture(scope="module")
+def go(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_go(tmp_path_factory.mktemp("go"))
+
+
+@pytest.fixture
+def judge(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Given], Judged]]:
+    """What the rules say, those for values that are known later included; not what they advise."""
+    monkeypatch.setattr("pulumi.log.warn", lambda _: None)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+
+    def run(args: Given) -> Judged:
+        refusal: BaseException | None = None
+        try:
+            settled(cast(Any, args))
+        except InvalidInput as raised:
+            refusal = raised
+        while waiting := asyncio.all_tasks(loop):
+            ended = loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
+            refusal = refusal or next((each for each in ended if isinstance(each, BaseException)), None)
+        return Judged(args, *_told(refusal)) if refusal else Judged(args)
+
+    yield run
+    loop.close()
+    asyncio.set_event_loop(None)
+
+
+def _told(refusal: BaseException) -> tuple[str, str]:
+    """Key and rule. An error of another kind is the rule's own mistake."""
+    assert isinstance(refusal, InvalidInput), repr(refusal)
+    found = re.match(r"`([a-z0-9_]+)[^`]*` must be (.*?), got ", str(refusal), re.DOTALL)
+    return (found[1], found[2]) if found else ("", str(refusal))
+
+
+def collected(number: int, examples: st.SearchStrategy[Any], judge: Callable[[Any], Any]) -> list[Any]:
+    """So many examples, and what `judge` makes of each. Who judges in the end is asked afterwards, of all at once."""
+    found: list[Any] = []
+
+    @settings(
+        max_examples=number,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(examples)
+    def collect(example: Any) -> None:
+        found.append(judge(example))
+
+    collect()
+    return found
+
+
+def test_a_configuration_that_is_taken_is_taken_later_and_one_that_is_refused_would_not_be(
+    api: ApiServer, go: Path, judge: Callable[[Given], Judged], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cases = [_case(each) for each in collected(CONFIGS, configs(), judge)]
+    _compare(cases, api, go, tmp_path, capsys)
+
+
+def _case(judged: Judged) -> Case:
+    """All of a configuration that is taken; of another one, what the refused input would make of a right one."""
+    if not judged.key:
+        return Case(judged, tuple(map(asked, objects(judged.given))), certificate_of(judged.given))
+    if judged.key not in JUDGED or judged.rule.startswith(CHOICES):
+        return Case(judged)
+    several = judged.rule.startswith("at most `limits.")
+    alone = {
+        key: judged.given[key] for key in (("requests", "limits") if several else (judged.key,)) if key in judged.given
+    }
+    try:
+        args = {**with_choice(judged.key), **alone}
+        return Case(judged, tuple(map(asked, objects(args))), certificate_of(args))
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+        return Case(judged, None)
+
+
+def _compare(
+    cases: Sequence[Case], api: ApiServer | None, go: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fail with every case in which the two differ, and say what was compared."""
+    objects_asked = api.against(each for case in cases for each in case.questions or ()) if api else {}
+    certificates = _against_certificates(list(dict.fromkeys(each.shown for each in cases if each.shown)), go, folder)
+    taken_wrongly, refused_wrongly, later = [], [], 0
+    for judged, questions, shown in cases:
+        answers = [objects_asked[each] for each in questions or ()] + ([certificates[shown]] if shown else [])
+        against = "no shape" if questions is None else next(filter(None, answers), "")
+        later += bool(judged.key and against)
+        if against and not judged.key:
+            taken_wrongly.append(f"{judged.given}: {against}")
+        if judged.key and answers and not against and not _is_caution(judged):
+            refused_wrongly.append(f"{judged}")
+    with capsys.disabled():
+        _report([each.judged for each in cases], len(objects_asked), len(certificates), later)
+    assert not taken_wrongly, _some(taken_wrongly)
+    assert not refused_wrongly, _some(refused_wrongly)
+
+
+def _is_caution(judged: Judged) -> bool:
+    return any(judged.key == key and judged.rule.startswith(rule) for key, rule in CAUTION)
+
+
+def _some(wrong: Sequence[str]) -> str:
+    return "\n".join([f"{len(wrong)}:", *(each[:1000] for each in wrong[:20])])
+
+
+def _against_certificates(shown: Sequence[Shown], go: Path, folder: Path) -> dict[Shown, str]:
+    """Go's word on all, Python's on all, that of OpenSSL's own command on some."""
+    by_go = dict(zip(shown, against_by_go(go, shown), strict=True))
+    by_python = {each: against_by_python(each, folder) for each in shown}
+    by_openssl = {each: against_by_openssl(each, folder) for each in random.sample(list(shown), min(60, len(shown)))}
+    return {each: by_go[each] or by_python[each] or by_openssl.get(each, "") for each in shown}
+
+
+def _report(judged: Sequence[Judged], asked_of_api: int, certificates: int, later: int) -> None:
+    refused = Counter(f"{each.key}: {each.rule}"[:70] for each in judged if each.key)
+    taken = len(judged) - refused.total()
+    print(f"\n{len(judged)} examples, {taken} taken, {refused.total()} refused by {len(refused)} rules,")
+    print(
+        f"{later} of them by the API server, Go or OpenSSL too; {asked_of_api} objects and {certificates} certificates"
+    )
+    for rule, number in refused.most_common():
+        print(f"{number:6} {rule}")
+
+
+def test_a_certificate_of_somebody_else_is_taken_if_every_client_takes_it(
+    go: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cases = collected(SERVED, foreign_certificates(), _foreign("tls_secret"))
+    _compare(cases, None, go, tmp_path, capsys)
+
+
+def test_an_authority_of_somebody_else_is_taken_if_every_client_takes_what_it_signs(
+    go: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cases = collected(AUTHORITIES, foreign_authorities(), _foreign("ca_certificate"))
+    _compare(cases, None, go, tmp_path, capsys)
+
+
+def _foreign(key: str) -> Callable[[Foreign], Case]:
+    def judge(found: Foreign) -> Case:
+        try:
+            found.rule()
+        except InvalidInput as refusal:
+            return Case(Judged(found.what, *_told(refusal)), (), found.shown)
+        return Case(Judged(found.what), (), found.shown)
+
+    return judge

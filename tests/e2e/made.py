@@ -4,11 +4,16 @@ The component itself makes the same, but for far fewer inputs in a second; a tes
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
+import pulumi
+from pulumi.runtime import rpc
+
+from registry import PrivateRegistry
 from registry.exposure import TYPES, UNLIMITED
 from registry.settings import DEFAULTS
 from registry.validation.contradictions import BELONGS
+from tests.conftest import Engine, RecordingMonitor
 from tests.e2e.oracles import Object, resource
 
 Given = dict[str, Any]
@@ -19,7 +24,7 @@ SECRETS = ("tls_secret", "users_secret", "s3_secret", "image_pull_secret")
 def objects(args: Given) -> list[Object]:
     """Everything about which the API server has something to say. Numbers are whole in the component's own objects."""
     given = {**DEFAULTS, **{key: int(each) if _is_whole(each) else each for key, each in args.items()}}
-    made = [_namespace(given), _bearer(given), _service(given), _pod(given), _node(given), *_named(given)]
+    made: list[Object] = [_namespace(given), _bearer(given), _service(given), _pod(given), _node(given), *_named(given)]
     if given["storage"] in ("host-path", "local"):
         made += [_volume(given), _claim(given, "")]
     if given["storage"] == "class":
@@ -139,3 +144,39 @@ def _named(given: Given) -> list[Object]:
         "ingress_class": lambda name: resource("networking.k8s.io/v1", "IngressClass", name, {"controller": "a.com/b"}),
     }
     return [make(given[key]) for key, make in kinds.items() if given.get(key) is not None]
+
+
+def registered(args: Given) -> list[Object]:
+    """What the component itself registers, as the provider would send it: named, without secrets' wrapping."""
+    engine = Engine(live={"registry-data-from-kubectl-get-pvc": {"spec": {"accessModes": ["ReadWriteMany"]}}})
+    pulumi.runtime.set_mocks(engine, project="private-registry", stack="test", monitor=RecordingMonitor(engine))
+
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    def main() -> Any:
+        return PrivateRegistry("registry", cast(Any, args)).passwords
+
+    main()
+    ours = [each for each in engine.registered if each.type.startswith("kubernetes:")]
+    return [_as_sent(_opened(each.inputs), each.name) for each in ours if not each.type.endswith("ServiceMonitor")]
+
+
+def _as_sent(inputs: Object, name: str) -> Object:
+    """In a namespace that is there, and without the class and the PEM that are not: none is asked about here."""
+    metadata = {"name": f"{name}-0a1b2c3d", **inputs["metadata"]}
+    metadata.pop("namespace", None)
+    spec = inputs.get("spec", {})
+    for each in (spec, spec.get("template", {}).get("spec", {})):
+        each.pop("priorityClassName", None)
+    opaque = {"type": "Opaque"} if inputs.get("type") == "kubernetes.io/tls" else {}
+    return {**inputs, **opaque, "metadata": metadata}
+
+
+def _opened(value: Any) -> Any:
+    """Numbers are whole, and what is secret is shown."""
+    if isinstance(value, dict):
+        if rpc.is_rpc_secret(value):
+            return _opened(value["value"])
+        return {key: _opened(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_opened(each) for each in value]
+    return int(value) if _is_whole(value) else value

@@ -5,29 +5,41 @@ they all take, unless it stands in CAUTION with its reason.
 """
 
 import asyncio
+import json
 import random
 import re
+import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import pytest
+import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from registry.settings import settled
 from registry.validation import InvalidInput
 from tests.conftest import Engine
-from tests.e2e.configs import JUDGED, Given, configs
-from tests.e2e.conftest import Lab
-from tests.e2e.made import objects, with_choice
-from tests.e2e.oracles import ApiServer, Shown, against_by_go, against_by_openssl, against_by_python, asked, build_go
+from tests.e2e.configs import AUTHORITY, JUDGED, Given, configs
+from tests.e2e.conftest import Lab, Project
+from tests.e2e.made import objects, registered, with_choice
+from tests.e2e.oracles import (
+    ApiServer,
+    Object,
+    Shown,
+    against_by_go,
+    against_by_openssl,
+    against_by_python,
+    asked,
+    build_go,
+)
 from tests.e2e.shown import Foreign, certificate_of, foreign_authorities, foreign_certificates
 
 pytestmark = pytest.mark.e2e
 
-CONFIGS, SERVED, AUTHORITIES = 8000, 1300, 700
+CONFIGS, SERVED, AUTHORITIES, WHOLE = 8000, 1300, 700, 250
 
 CHOICES = ("left out", "set when", "set beside", "false with", "a setting of", "known before", "of one of `users`")
 """How rules begin of which nobody else knows: they are about what means nothing, which nobody refuses later."""
@@ -178,6 +190,80 @@ def test_a_configuration_that_is_taken_is_taken_later_and_one_that_is_refused_wo
 ) -> None:
     cases = [_case(each) for each in collected(CONFIGS, configs(), judge)]
     _compare(cases, api, go, tmp_path, capsys)
+
+
+def test_the_component_itself_makes_of_it_what_the_api_server_takes(
+    api: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of some configurations, as one of them takes the component longer than the rules take for a hundred."""
+    monkeypatch.setattr("pulumi.log.warn", lambda _: None)
+    whole = [each for each in collected(WHOLE, configs(), _whole) if each[1]]
+    made = {asked(each): args for args, registered_of_it in whole for each in registered_of_it}
+    refused = {question: (made[question], against) for question, against in api.against(made).items() if against}
+    assert not refused
+    assert len(whole) > WHOLE / 6
+
+
+def _whole(args: Given) -> tuple[Given, list[Object]]:
+    """Nothing of what is refused, or brings an object whose content no recording engine has."""
+    try:
+        return args, [] if {"tls_secret", "users_secret", "s3_secret"} & args.keys() else registered(args)
+    except InvalidInput:
+        return args, []
+
+
+REAL: dict[str, Given] = {
+    "guide": {"certificate_subject": {"country": "FR", "locality": "Nice", "organizational_unit": "R&D"}},
+    "rsa": {"certificate_key": "RSA-2048", "hostname": "a" * 60 + ".com"},
+    "names": {"certificate_key": "P-384", "certificate_names": ["*.example.com", "10.0.0.7", "2001:db8::7"]},
+    "short": {"certificate_days": 1, "renew_before_days": 0, "ca_days": 398},
+    "long": {"certificate_days": 397, "ca_days": 7300, "hostname": "xn--rgistre-bya.example.com"},
+    "odd": {"certificate_subject": {"organization": "Société Générale, S.A. + *", "province": "\u65e5\u672c" * 64}},
+    "brought": {"ca_certificate": AUTHORITY.pem, "ca_key": AUTHORITY.key_pem},
+}
+
+PROGRAM = """
+import json, pathlib
+import pulumi, pulumi_kubernetes as kubernetes
+from registry.certificate import Certificate
+from registry.exposure import address
+from registry.metadata import Metadata
+from registry.settings import settled
+
+files = kubernetes.Provider("files", render_yaml_to_directory="rendered")
+for name, args in json.loads(pathlib.Path("cases.json").read_text()).items():
+    given = settled(args)
+    hosts = address("docker-registry", given).hosts
+    made = Certificate(name, given, hosts, Metadata({}, {}, {}, name), pulumi.ResourceOptions(provider=files))
+    pulumi.export(name, {"ca": made.ca_pem, "hosts": hosts})
+"""
+
+
+def test_what_the_provider_makes_is_what_these_tests_judge(
+    project: Callable[[str, str], Project], go: Path, tmp_path: Path
+) -> None:
+    """A handful of real certificates, and their requests, beside the thousands that are made like them."""
+    made = project("certificates", PROGRAM)
+    (made.folder / "cases.json").write_text(json.dumps(REAL))
+    outputs = made.up()
+    shown = []
+    for file in (made.folder / "rendered").rglob("*secret*.yaml"):
+        secret = yaml.safe_load(file.read_text())
+        told, data = outputs[secret["metadata"]["namespace"]], secret["stringData"]
+        typed = tuple(host.replace("*", "any") for host in told["hosts"])
+        shown.append(Shown(data["tls.crt"], data["tls.key"], told["ca"], typed))
+    assert len(shown) == len(REAL)
+    assert [each for each in against_by_go(go, shown) if each] == []
+    assert [each for each in (against_by_python(each, tmp_path) for each in shown) if each] == []
+    assert [each for each in (against_by_openssl(each, tmp_path) for each in shown) if each] == []
+    state = json.loads(made.pulumi("stack", "export"))["deployment"]["resources"]
+    requests = [each["outputs"]["certRequestPem"] for each in state if each["type"].endswith(":CertRequest")]
+    assert len(requests) == len(REAL)
+    for request in requests:
+        done = subprocess.run(
+            ["openssl", "req", "-verify", "-noout"], input=request, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
 
 
 def _case(judged: Judged) -> Case:

@@ -9,6 +9,7 @@ import json
 import pulumi
 import pulumi_kubernetes as kubernetes
 import pulumi_random as random
+from pulumi_kubernetes.core.v1 import ContainerArgsDict
 
 from registry import PrivateRegistry
 
@@ -93,7 +94,7 @@ def log_in(
     curl = ["curl", "--fail", "--silent", "--show-error", "--max-time", "10"]
     known = ["--cacert", f"{MOUNTED}/ca.pem", "--netrc-file", f"{MOUNTED}/netrc"]
     url = pulumi.Output.concat("https://", endpoint, "/v2/_catalog")
-    container = {
+    container: ContainerArgsDict = {
         "name": "curl",
         "image": image,
         "command": [*curl, *known, "--write-out", "%{http_code}", url],

@@ -8,12 +8,14 @@ import os
 import socketserver
 import struct
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Any
 
-import kubernetes
+from kubernetes.client.api.core_v1_api import CoreV1Api
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config.kube_config import new_client_from_config
 
 from dev.cluster import Cluster, process
 from dev.cluster.plan import DNS_SERVICE, MASTER
@@ -70,10 +72,8 @@ def answer(query: bytes, find: Find) -> bytes:
     if address and kind == ADDRESS_RECORD:
         named_as_asked = 0xC00C
         record = struct.pack("!HHHIH", named_as_asked, ADDRESS_RECORD, INTERNET, 5, 4) + ip_address(address).packed
-    header = struct.pack(
-        "!6H", *struct.unpack_from("!H", query), ANSWERED if address else UNKNOWN, 1, bool(record), 0, 0
-    )
-    return header + query[12:end] + record
+    flags = ANSWERED if address else UNKNOWN
+    return query[:2] + struct.pack("!5H", flags, 1, bool(record), 0, 0) + query[12:end] + record
 
 
 def _question(query: bytes) -> tuple[list[str], int]:
@@ -86,14 +86,14 @@ def _question(query: bytes) -> tuple[list[str], int]:
 
 
 def _finder(kubeconfig: str) -> Find:
-    api = kubernetes.client.CoreV1Api(kubernetes.config.new_client_from_config(kubeconfig))
+    api = CoreV1Api(new_client_from_config(kubeconfig))
 
     def find(name: str, namespace: str) -> str | None:
         try:
-            spec: Mapping[str, Any] = api.read_namespaced_service(name, namespace).spec.to_dict()
-        except kubernetes.client.ApiException:
+            spec = api.read_namespaced_service(name, namespace).spec
+        except ApiException:
             return None
-        return str(spec["cluster_ip"])
+        return spec.cluster_ip if spec else None
 
     return find
 

@@ -23,7 +23,6 @@ Make = Callable[..., Project]
 
 CURL = "curlimages/curl:8.16.0"
 
-
 LAYERS = 5
 SLOW, QUICK = 16 << 20, 16 << 10
 """Bytes of a layer of an image whose push takes seconds, and of one that takes none."""
@@ -193,7 +192,7 @@ def lose_a_replica(lab: Lab) -> None:
     lab.kubectl("delete", "pod", name, "--namespace", "s3-registry", "--grace-period=0", "--force")
 
 
-def pulls_during(change: Future[object], client: Client, tag: str) -> list[str]:
+def pulls_during(change: Future[Any], client: Client, tag: str) -> list[str]:
     """Pull until `change` is over; the digests that came."""
     pulled = []
     while not change.done():

@@ -43,7 +43,7 @@ def folder(lab: Lab) -> Path:
     shutil.rmtree(copy, ignore_errors=True)
     for room in ("registry", "examples"):
         left = shutil.ignore_patterns(".venv", "venv", "sdks", "__pycache__")
-        shutil.copytree(PROJECT / room, copy / room, ignore=left)
+        shutil.copytree(PROJECT / room, copy / room, symlinks=True, ignore=left)
     return copy
 
 

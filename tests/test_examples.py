@@ -1,0 +1,32 @@
+"""Every example is small, says what it shows, and is run on the lab."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = sorted(path for path in (ROOT / "examples").iterdir() if (path / "Pulumi.yaml").is_file())
+EMBEDDED = [each for each in EXAMPLES if (each / "registry").is_symlink()]
+"""Those that import the component, which lies beside them as a link; the others take it as a plugin."""
+
+
+def test_there_are_examples_of_both_kinds() -> None:
+    assert len(EMBEDDED) >= 4
+    assert len(EXAMPLES) - len(EMBEDDED) >= 2
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_is_run_on_the_lab(example: Path) -> None:
+    tests = [(ROOT / "tests/e2e" / name).read_text() for name in ("test_examples.py", "test_package.py")]
+    assert any(f'("{example.name}")' in text for text in tests)
+
+
+@pytest.mark.parametrize("example", EMBEDDED, ids=lambda path: path.name)
+def test_an_example_reads_in_a_minute_and_says_what_it_shows(example: Path) -> None:
+    assert len((example / "__main__.py").read_text().splitlines()) <= 50
+    assert 10 <= len((example / "README.md").read_text().splitlines()) <= 40
+    described = yaml.safe_load((example / "Pulumi.yaml").read_text())
+    assert described["name"] == example.name
+    assert all(each["description"] for each in [described, *described["config"].values()])
+    assert (example / "registry").resolve() == ROOT / "registry"

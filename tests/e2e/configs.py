@@ -121,7 +121,7 @@ def _changed(chance: Random, value: Any) -> Any:
 
 def _respelled(chance: Random, text: str) -> str:
     """With a character more or less, in other letters, or just as long as a limit."""
-    place, odd, how = chance.randint(0, len(text)), chance.choice(ODD), chance.randrange(8)
+    place, odd, how = chance.randint(0, len(text)), str(chance.choice(ODD)), chance.randrange(8)
     if how <= 2:
         return text[:place] + odd + text[place:]
     if how == 3:

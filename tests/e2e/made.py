@@ -23,7 +23,7 @@ SECRETS = ("tls_secret", "users_secret", "s3_secret", "image_pull_secret")
 
 def objects(args: Given) -> list[Object]:
     """Everything about which the API server has something to say. Numbers are whole in the component's own objects."""
-    given = {**DEFAULTS, **{key: int(each) if _is_whole(each) else each for key, each in args.items()}}
+    given: Given = {**DEFAULTS, **{key: int(each) if _is_whole(each) else each for key, each in args.items()}}
     made: list[Object] = [_namespace(given), _bearer(given), _service(given), _pod(given), _node(given), *_named(given)]
     if given["storage"] in ("host-path", "local"):
         made += [_volume(given), _claim(given, "")]

@@ -363,7 +363,7 @@ def operator(lab: Lab) -> Iterator[None]:
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     names = {"kind": "ServiceMonitor", "listKind": "ServiceMonitorList"}
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": anything}}
-    crd = {
+    crd: Object = {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
         "metadata": {"name": "servicemonitors.monitoring.coreos.com"},

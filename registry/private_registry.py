@@ -46,7 +46,7 @@ class PrivateRegistry(pulumi.ComponentResource):
         super().__init__("private-registry:index:PrivateRegistry", component(name), {}, opts)
         given = settled(args)
         child = pulumi.ResourceOptions(parent=self)
-        selector = {"app.kubernetes.io/name": APP, "app.kubernetes.io/instance": name}
+        selector = {"app.kubernetes.io/name": APP, "app.kubernetes.io/instance": given["namespace"]}
         metadata = Metadata(selector, given["labels"], given["annotations"])
         reached = address(APP, given)
 

@@ -46,6 +46,8 @@ def read_outputs(stack: str) -> Outputs:
     missing = [output.name for output in fields(Outputs) if output.name not in known]
     if missing:
         raise Refusal(f"stack {stack!r} has no output {missing[0]!r}: bring it up with `pulumi up --stack {stack}`")
+    if not known["username"]:
+        raise Refusal(f"stack {stack!r} knows no password: its users come from a Secret of yours (`users_secret`)")
     return Outputs(**{output.name: known[output.name] for output in fields(Outputs)})
 
 

@@ -18,7 +18,9 @@ def test_there_are_examples_of_both_kinds() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_is_run_on_the_lab(example: Path) -> None:
-    tests = [(ROOT / "tests/e2e" / name).read_text() for name in ("test_examples.py", "test_package.py")]
+    tests = [
+        (ROOT / "tests/e2e" / name).read_text() for name in ("test_examples.py", "test_package.py", "test_take_over.py")
+    ]
     assert any(f'("{example.name}")' in text for text in tests)
 
 

@@ -320,3 +320,10 @@ def test_a_stack_that_is_not_up_yet_is_told_apart(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
     with pytest.raises(Refusal, match=r"no output 'endpoint': bring it up with `pulumi up --stack dev`"):
         stack.read_outputs("dev")
+
+
+def test_a_stack_whose_users_are_somebody_elses_says_that_it_knows_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"endpoint": "docker-registry:5000", "ca_pem": "", "username": "", "password": "", "namespace": "team"}
+    monkeypatch.setattr(stack, "pulumi", lambda *_: json.dumps(known))
+    with pytest.raises(stack.Refusal, match="its users come from a Secret of yours"):
+        stack.read_outputs("dev")

@@ -16,6 +16,7 @@ from pulumi_kubernetes.coordination.v1 import Lease
 
 from .args import PrivateRegistryArgs
 from .metadata import Metadata
+from .storage.folder import unchanged
 from .validation.collisions import claim
 
 NAMESPACE = "default"
@@ -24,24 +25,26 @@ NAMESPACE = "default"
 HOLDERS = "holder-by-kubectl-get-leases"
 """In the resource's name: that command prints whose stack each Lease is."""
 
+OF = "private-registry/of"
+"""Annotation of a Lease: what is taken, in full."""
+
+ON = " on "
+"""Between a folder and its node."""
+
 READABLE = 48
 """Characters of the thing in the Lease's name, before a digest that tells similar ones apart: 63 in all at most."""
 
 
 def hold(
     name: str, given: PrivateRegistryArgs, metadata: Metadata, opts: pulumi.ResourceOptions
-) -> list[pulumi.Resource]:
+) -> list[pulumi.Input[pulumi.Resource]]:
     """Claim everything that this registry must have to itself, with a Lease where Kubernetes does not see to it."""
     claim("namespace", f"namespace {given['namespace']}", name)
     if given["exposure"] == "node-port":
         claim("node_port", f"node port {given['node_port']}", name)
-    leases: list[pulumi.Resource] = []
+    leases: list[pulumi.Input[pulumi.Resource]] = []
     if given["storage"] in ("host-path", "local"):
-        folder = pulumi.Output.all(given["storage_path"], given["node"]).apply(lambda known: " on ".join(known))
-        taken = folder.apply(lambda known: claim("storage_path", known, name))
-        # The volume stays where the images are, whatever the config says now, and so does the Lease.
-        kept = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["metadata"]))
-        leases.append(_lease(f"{name}-alone-in-its-folder-{HOLDERS}", taken, metadata, kept))
+        leases.append(_of_folder(f"{name}-alone-in-its-folder-{HOLDERS}", name, given, metadata, opts))
     if given["exposure"] == "external-ips":
         for address in given["external_ips"]:
             thing = claim("external_ips", f"port {given['port']} of {address}", name)
@@ -50,12 +53,30 @@ def hold(
     return leases
 
 
-def _lease(name: str, thing: pulumi.Output[str], metadata: Metadata, opts: pulumi.ResourceOptions) -> pulumi.Resource:
+def _of_folder(
+    name: str, registry: str, given: PrivateRegistryArgs, metadata: Metadata, opts: pulumi.ResourceOptions
+) -> pulumi.Output[pulumi.Resource]:
+    """The volume stays where the images are, whatever the config says now, and so does the Lease.
+
+    Another folder is refused here too: where the first `up` ended before there was a volume, nothing else would say it.
+    """
+    folder = pulumi.Output.all(given["storage_path"], given["node"]).apply(ON.join)
+    taken = folder.apply(lambda known: claim("storage_path", known, registry))
+    kept = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["metadata"]))
+    lease = _lease(name, taken, metadata, kept)
+    held = lease.metadata.annotations.apply(lambda known: str(known[OF]).rpartition(ON))
+    same = pulumi.Output.all(
+        unchanged("storage_path", held.apply(lambda parts: parts[0]), given["storage_path"]),
+        unchanged("node", held.apply(lambda parts: parts[2]), given["node"]),
+    )
+    return same.apply(lambda _: lease)
+
+
+def _lease(name: str, thing: pulumi.Output[str], metadata: Metadata, opts: pulumi.ResourceOptions) -> Lease:
     holder = f"{pulumi.get_project()}/{pulumi.get_stack()}"
     return Lease(
         name,
-        metadata=metadata.of(thing.apply(lease_name), annotations={"private-registry/of": thing})
-        | {"namespace": NAMESPACE},
+        metadata=metadata.of(thing.apply(lease_name), annotations={OF: thing}) | {"namespace": NAMESPACE},
         spec={"holder_identity": holder},
         opts=opts,
     )

@@ -30,6 +30,20 @@ def test_what_is_taken_and_how_to_see_by_whom_is_in_the_names(deploy: Deploy, en
     ]
 
 
+@pytest.mark.parametrize(
+    ("key", "moved"), [("storage_path", "/var/lib/of-another-stack"), ("node", "k8s-worker")], ids=["folder", "node"]
+)
+def test_a_folder_is_not_changed_for_one_that_nobody_holds_a_lease_of(
+    deploy: Deploy, engine: Engine, key: str, moved: str
+) -> None:
+    """After an `up` that ended before there was a volume, which would refuse it as well."""
+    first = {"private-registry/of": "/var/lib/docker-registry/repository on k8s-master"}
+    engine.live["registry-alone-in-its-folder-holder-by-kubectl-get-leases"] = {"metadata": {"annotations": first}}
+    args: Any = {key: moved}
+    with pytest.raises(InvalidInput, match=f"`{key}` must be '.*' as long as the images lie there, got '{moved}'"):
+        deploy(lambda: PrivateRegistry("registry", args))
+
+
 def test_the_name_of_a_lease_is_a_dns_label_whatever_it_is_about() -> None:
     long = lease_name("/srv/" + "x" * 300 + " on k8s-master")
     assert len(long) == 63

@@ -185,7 +185,7 @@ def test_another_stack_cannot_have_what_is_taken(exposed: Exposed, rival: Expose
     said = exposed.up(**EXTERNAL)
     assert "warning: `exposure` external-ips is deprecated since Kubernetes 1.36" in said
     before = exposed.objects()
-    for wanted, taken in ((EXTERNAL, f"port-{PORT}-of-192-168-56-11"), (FOLDER, "var-lib-exposed-on-k8s-master")):
+    for wanted, taken in ((FOLDER, "var-lib-exposed-on-k8s-master"), (EXTERNAL, f"port-{PORT}-of-192-168-56-11")):
         said = rival.refused(**wanted)
         assert re.search(rf'"taken-{taken}-\w+" already exists', said), said
         assert "-holder-by-kubectl-get-leases" in said
@@ -252,23 +252,6 @@ def test_a_large_layer_passes_an_ingress_as_it_comes(exposed: Exposed, controlle
     assert hashlib.sha256(pulled.read_bytes()).hexdigest() == digest
 
 
-def test_the_controllers_own_limit_is_lifted_by_the_annotations_alone(exposed: Exposed, controller: str) -> None:
-    exposed.up(exposure="ingress", ingress_class=controller)
-    body = exposed.project.folder / "body"
-    body.write_bytes(bytes(2 * 2**20))
-    limits = ("proxy-body-size", "proxy-request-buffering")
-    annotate = ("annotate", "ingress", "docker-registry", "--namespace", exposed.name, "--overwrite")
-    exposed.lab.kubectl(*annotate, *(f"nginx.ingress.kubernetes.io/{each}-" for each in limits))
-    patch = ("--request", "PATCH", "--data-binary", f"@{body}")
-    print(
-        exposed.curl(exposed.upload(ingress.ADDRESS), *patch, at=ingress.ADDRESS),
-        exposed.lab.kubectl("get", "ingress", "-A", "-o", "yaml"),
-    )
-    refused = lambda: " 413 " in exposed.curl(exposed.upload(ingress.ADDRESS), *patch, at=ingress.ADDRESS)  # noqa: E731
-    eventually(10, "1 MiB is the controller's limit", refused)
-    exposed.project.up("--refresh")
-
-
 def test_an_ingress_lets_in_only_the_networks_of_its_clients(exposed: Exposed, controller: str) -> None:
     for networks, status in ((["10.9.0.0/16"], " 403 "), (["10.9.0.0/16", "192.168.56.0/24"], " 200 ")):
         exposed.up(exposure="ingress", ingress_class=controller, client_cidrs=networks)
@@ -304,7 +287,6 @@ def test_a_service_monitor_needs_the_operator_and_selects_the_metrics_alone(expo
         assert exposed.lab.kubectl(*select).split() == ["service/docker-registry-metrics"]
         (port,) = exposed.lab.get("service", "docker-registry-metrics", exposed.name)["spec"]["ports"]
         assert monitor["endpoints"] == [{"path": "/metrics", "port": port["name"]}]
-        exposed.up()
 
 
 TAKEN = {
@@ -361,12 +343,13 @@ def balancer(exposed: Exposed, answer: Mapping[str, str]) -> Iterator[None]:
 def operator(lab: Lab) -> Iterator[None]:
     """The least of a Prometheus operator: its CRD for ServiceMonitors."""
     anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    name = "servicemonitors.monitoring.coreos.com"
     names = {"kind": "ServiceMonitor", "listKind": "ServiceMonitorList"}
     version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": anything}}
     crd: Object = {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": "servicemonitors.monitoring.coreos.com"},
+        "metadata": {"name": name},
         "spec": {
             "group": "monitoring.coreos.com",
             "names": {**names, "plural": "servicemonitors", "singular": "servicemonitor"},
@@ -375,11 +358,11 @@ def operator(lab: Lab) -> Iterator[None]:
         },
     }
     lab.place.run("kubectl", "apply", "--filename", "-", stdin=json.dumps(crd))
-    lab.kubectl("wait", "--for=condition=Established", f"crd/{crd['metadata']['name']}", "--timeout=30s")
+    lab.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
     try:
         yield
     finally:
-        lab.kubectl("delete", "crd", "servicemonitors.monitoring.coreos.com")
+        lab.kubectl("delete", "--wait=false", "crd", name)
 
 
 def run(lab: Lab, pod: str, overrides: Object, *argv: str) -> None:

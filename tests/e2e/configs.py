@@ -44,7 +44,7 @@ LONGEST = 5000
 
 LIKELY = "abcxyz0123456789-._"
 STRANGE = "AZ/:=,@%*#~+ \t\n\0é\u0662\u212a"
-ODD = [*LIKELY, *LIKELY, *STRANGE, "..", "//", "xn--", "Gi", "m", "e3", "/32", "::", ".0", "0" * 17]
+ODD: list[str] = [*LIKELY, *LIKELY, *STRANGE, "..", "//", "xn--", "Gi", "m", "e3", "/32", "::", ".0", "0" * 17]
 """What is put into texts: Arabic digits and the sign of the Kelvin scale among it, which some take for 2 and for k."""
 
 SEEDS: dict[str, tuple[list[Any], list[Any]]] = defaultdict(lambda: ([], []))
@@ -121,7 +121,8 @@ def _changed(chance: Random, value: Any) -> Any:
 
 def _respelled(chance: Random, text: str) -> str:
     """With a character more or less, in other letters, or just as long as a limit."""
-    place, odd, how = chance.randint(0, len(text)), str(chance.choice(ODD)), chance.randrange(8)
+    odd: str = chance.choice(ODD)
+    place, how = chance.randint(0, len(text)), chance.randrange(8)
     if how <= 2:
         return text[:place] + odd + text[place:]
     if how == 3:

@@ -102,6 +102,7 @@ CAUTION: dict[tuple[str, str], str] = {
     ("ca_certificate", "valid longer than the leaf"): "it is, today",
     ("ca_certificate", "a chain"): "these clients put it in order, others do not (RFC 5246, 7.4.2)",
     ("tls_secret", "a chain"): "as above",
+    ("tls_secret", "a CA: a subject"): "a self-signed one is taken without the identifier, which all others need",
     ("tls_secret", "a server's certificate"): "TLS 1.3 signs, and NSS and GnuTLS look whether it may",
     ("tls_secret", "a certificate with a subject"): "of a self-signed one, by which people find it among their CAs",
     ("ca_certificate", "a CA without name constraints"): "the hosts inside the cluster are seldom among the permitted",

@@ -445,6 +445,8 @@ ACCEPTED: list[tuple[str, Any]] = [
     ("load_balancer_address", "2001:db8::7"),
     ("client_cidrs", ["0.0.0.0/0", "::/0", "10.1.2.3/32"]),
     ("labels", {"example.com/Team_1": "", "cost-centre": "R.D-1"}),
+    ("labels", {f"{'a' * 253}/team": "red"}),
+    ("priority_class", f"{'a' * 64}.{'b' * 188}"),
     ("annotations", {"Example.com/owner": "Jean Dupont <jean@example.com>\n"}),
     ("certificate_names", ["*.example.com", "xn--rgistre-bya.example.com", "10.0.0.7", "2001:db8::7"]),
     ("tls_secret", "registry.example.com-tls"),

@@ -9,6 +9,9 @@ from . import Described, InvalidInput, text, whole_number, words
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """One DNS label, RFC 1123: at most 63 characters."""
 
+SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+"""The name of an object, and the prefix of a label's key (apimachinery, IsDNS1123Subdomain)."""
+
 QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 """The name part of a label key, and a label value: at most 63 characters."""
 
@@ -78,7 +81,7 @@ def node(value: str) -> str:
 def object_name(key: str, value: str) -> str:
     """The name of an object that exists already: a DNS subdomain, RFC 1123."""
     name = text(key, value, "my-secret")
-    if not dns_name(name):
+    if not _subdomain(name):
         raise InvalidInput(key, "the name of an object in lower case", name, "take one from `kubectl get`")
     return name
 
@@ -185,13 +188,18 @@ def run_as_user(value: int) -> int:
 def _qualified(key: str) -> bool:
     """Whether `key` can be that of a label or an annotation: a name, after a DNS prefix and a slash if any."""
     prefix, slash, name = key.rpartition("/")
-    return bool(QUALIFIED.fullmatch(name)) and (not slash or dns_name(prefix))
+    return bool(QUALIFIED.fullmatch(name)) and (not slash or _subdomain(prefix))
 
 
 def _kubernetes_own(key: str) -> bool:
     return key.rpartition("/")[0].split(".")[-2:] in (["kubernetes", "io"], ["k8s", "io"])
 
 
+def _subdomain(value: str) -> bool:
+    """Whether Kubernetes takes it for a DNS subdomain: of its parts, it limits no one's length."""
+    return len(value) <= 253 and bool(SUBDOMAIN.fullmatch(value))
+
+
 def dns_name(value: str) -> bool:
-    """Whether it is a DNS subdomain, RFC 1123, as Kubernetes calls it."""
+    """Whether it can be resolved: a DNS name, RFC 1123."""
     return len(value) <= 253 and all(LABEL.fullmatch(label) for label in value.split("."))

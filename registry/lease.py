@@ -10,14 +10,15 @@ are ours, so the first leads to who has it, and the second says what is taken.
 
 import hashlib
 import re
+from collections.abc import Mapping
 
 import pulumi
 from pulumi_kubernetes.coordination.v1 import Lease
 
 from .args import PrivateRegistryArgs
 from .metadata import Metadata
-from .storage.folder import unchanged
 from .validation.collisions import claim
+from .validation.storage import stays
 
 NAMESPACE = "default"
 """Of the Leases: it exists in every cluster and outlives every registry."""
@@ -64,12 +65,14 @@ def _of_folder(
     taken = folder.apply(lambda known: claim("storage_path", known, registry))
     kept = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["metadata"]))
     lease = _lease(name, taken, metadata, kept)
-    held = lease.metadata.annotations.apply(lambda known: str(known[OF]).rpartition(ON))
-    same = pulumi.Output.all(
-        unchanged("storage_path", held.apply(lambda parts: parts[0]), given["storage_path"]),
-        unchanged("node", held.apply(lambda parts: parts[2]), given["node"]),
-    )
+    asked = {"storage_path": given["storage_path"], "node": given["node"]}
+    same = pulumi.Output.all(lease.metadata.annotations, asked).apply(lambda known: stays(_held(known[0]), known[1]))
     return same.apply(lambda _: lease)
+
+
+def _held(annotations: Mapping[str, str]) -> dict[str, str]:
+    path, _, node = annotations[OF].rpartition(ON)
+    return {"storage_path": path, "node": node}
 
 
 def _lease(name: str, thing: pulumi.Output[str], metadata: Metadata, opts: pulumi.ResourceOptions) -> Lease:

@@ -77,7 +77,7 @@ def test_every_object_bears_the_labels_and_annotations(
     for name, of in metadata.items():
         assert label.items() <= of["labels"].items(), name
         assert note.items() <= of["annotations"].items(), name
-        assert of["labels"]["app.kubernetes.io/instance"] == "registry", name
+        assert of["labels"]["app.kubernetes.io/instance"] == "docker-registry", name
     for each in engine.registered:
         if each.type.endswith(":Deployment"):
             assert label.items() <= each.inputs["spec"]["template"]["metadata"]["labels"].items()

@@ -50,7 +50,7 @@ class Storage(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("private-registry:index:Storage", name, {}, opts)
-        in_place = settled_place(f"{name}-place", given, self)
+        in_place = settled_place(f"{name}-place", given, metadata, self)
         self.claim_name, self.driver = None, pulumi.Output.from_input(FILESYSTEM)
         if given["storage"] == "s3":
             self.driver = _once(in_place, s3.driver(name, given, metadata, self))

@@ -1,6 +1,7 @@
 """Where the images lie, and how much room they may take."""
 
 import re
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from . import Described, InvalidInput, one_of, text
@@ -12,6 +13,8 @@ ACCESS_MODES = ("ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany")
 
 LONGEST_PATH, LONGEST_NAME = 4095, 255
 """Bytes that Linux takes of a path and of each name in it (limits.h, PATH_MAX with its NUL and NAME_MAX)."""
+
+MOVE = "set it back; to move the images: `pulumi destroy` (it keeps them), move them, set the key, `pulumi up`"
 
 SMALLEST = 2**20
 """Bytes below which no image fits: a `2` or `2m` is a forgotten or mistaken suffix."""
@@ -65,6 +68,20 @@ def s3_prefix(value: str) -> str:
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", name, re.ASCII) or len(name) > 512 or ".." in name:
         raise InvalidInput("s3_prefix", "a folder such as a/b", name, "for example 'registries/team'")
     return name
+
+
+def stays(lies: Mapping[str, str], asked: Mapping[str, str]) -> bool:
+    """Refuse that the images shall lie elsewhere than they do: nothing moves them."""
+    for key in lies.keys() & asked.keys():
+        if lies[key] != asked[key] and not (key == "storage_size" and _same_size(lies[key], asked[key])):
+            got = Described(f"{asked[key]!r}, which would need another volume")
+            raise InvalidInput(key, f"{lies[key]!r} as long as the images lie there", got, MOVE)
+    return True
+
+
+def _same_size(lies: str, asked: str) -> bool:
+    """1.5Ti and 1536Gi are one."""
+    return amount("storage_size", lies, "2Gi") == amount("storage_size", asked, "2Gi")
 
 
 def size_advice(value: str) -> str:

@@ -93,7 +93,7 @@ def _pod(given: Given) -> Object:
 def _node(given: Given) -> Object:
     key, _, value = given["node_label"].partition("=")
     return resource(
-        "v1", "Node", given["node"], metadata={"labels": {key: value, "kubernetes.io/hostname": given["node"]}}
+        "v1", "Node", given["node"], metadata={"labels": {"kubernetes.io/hostname": given["node"], key: value}}
     )
 
 

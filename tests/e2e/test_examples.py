@@ -126,7 +126,7 @@ def test_a_team_gets_a_registry_as_a_part_of_its_platforms_component(lab: Lab, p
     refused = platform.pulumi("destroy", "--yes", "--skip-preview", check=False)
     assert "protect" in refused
     assert lab.get("pod", "docker-registry", "payments-registry")["status"]["phase"] == "Running"
-    platform.configure(protect="false")
+    platform.configure(curl_image=CURL, protect=False)
     platform.up()
     platform.pulumi("destroy", "--yes", "--skip-preview")
     assert "payments" not in lab.kubectl("get", "namespaces", "--output", "name")
@@ -135,7 +135,8 @@ def test_a_team_gets_a_registry_as_a_part_of_its_platforms_component(lab: Lab, p
 def test_two_replicas_share_a_bucket_and_either_may_go(lab: Lab, project: Make, s3: S3) -> None:
     scaled = project("s3-scale-out")
     keys = {"s3_access_key": s3.access_key, "s3_secret_key": s3.secret_key}
-    scaled.configure(keys, s3_bucket=s3.bucket, s3_endpoint=s3.endpoint, upstream_ca=s3.ca_pem)
+    store = {"s3_bucket": s3.bucket, "s3_endpoint": s3.endpoint, "upstream_ca": s3.ca_pem}
+    scaled.configure(keys, **store)
     outputs = scaled.up()
     assert set(replicas(lab).values()) == {"k8s-master", "k8s-worker"}
     assert lab.get("pdb", "docker-registry", "s3-registry")["status"]["disruptionsAllowed"] == 1
@@ -147,7 +148,7 @@ def test_two_replicas_share_a_bucket_and_either_may_go(lab: Lab, project: Make, 
     quick = digest_of(client.push(layered(lab, QUICK), "scaled/quick:1"))
     forget(lab, "layers:1")
     before = replicas(lab)
-    scaled.configure(log_level="warn")
+    scaled.configure(keys, **store, log_level="warn")
     with ThreadPoolExecutor() as pool:
         rolled = pool.submit(scaled.up)
         pulls = pulls_during(rolled, client, "scaled/quick:1")

@@ -142,7 +142,8 @@ class TestTheGuide:
     def test_what_is_read_once_replaces_the_pod(self, engine: Engine) -> None:
         options = engine.one("Pod").request
         assert options.deleteBeforeReplace, "one node, one claim: there is room for one"
-        assert options.HasField("replacement_trigger")
+        assert list(options.replaceOnChanges) == ['metadata.annotations["private-registry/read-once"]']
+        assert len(engine.one("Pod").inputs["metadata"]["annotations"]["private-registry/read-once"]) == 64, "a digest"
 
     def test_no_one_waits_for_the_services_endpoints(self, engine: Engine) -> None:
         service = engine.one("Service").inputs

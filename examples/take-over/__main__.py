@@ -12,11 +12,11 @@ config = pulumi.Config()
 
 
 def adopt(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
-    """Import the namespace as it is. Once it is in the state, `adopt` is off, and the next update adds its labels."""
+    """Import the namespace: the same update then adds its labels. Once it is in the state, `adopt` has done its work."""
     if args.type_ != "kubernetes:core/v1:Namespace":
         return None
-    as_it_is = pulumi.ResourceOptions(import_=config.require("namespace"), ignore_changes=["metadata"])
-    return pulumi.ResourceTransformResult(args.props, pulumi.ResourceOptions.merge(args.opts, as_it_is))
+    found = pulumi.ResourceOptions(import_=config.require("namespace"))
+    return pulumi.ResourceTransformResult(args.props, pulumi.ResourceOptions.merge(args.opts, found))
 
 
 registry = PrivateRegistry(

@@ -12,7 +12,7 @@ LONGEST_PASSWORD = 72
 SET = "pulumi config set --secret --path 'passwords[\"{user}\"]'"
 """Quoted, as a name may have dots."""
 
-BCRYPT = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}", re.ASCII)
+BCRYPT = re.compile(r"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}", re.ASCII)
 """A bcrypt hash. `$2x$` marks hashes of a broken implementation."""
 
 MOST_USERS = 100

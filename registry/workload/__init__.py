@@ -26,7 +26,7 @@ __all__ = ["METRICS_PORT", "PORT", "Needs", "Workload"]
 SECRET_NAME = "configuration-secret"
 
 READ_ONCE = "private-registry/read-once"
-"""Annotation of a Deployment's Pods: a digest of what the registry reads at its start only, so that a change rolls."""
+"""Annotation of the Pods: a digest of what the registry reads at its start only, so that a change makes new ones."""
 
 
 class Needs(NamedTuple):
@@ -68,7 +68,7 @@ class Workload(pulumi.ComponentResource):
             f"{name}-configuration", metadata=metadata.of(SECRET_NAME), string_data=files, opts=child
         )
         mounts = Mounts(needs.certificate, needs.users, SECRET_NAME, needs.claim)
-        # Not secret: of a secret trigger `pulumi preview --json` dies (3.259). A digest tells nothing.
+        # Not secret, as an annotation is none: a digest tells nothing.
         digest = pulumi.Output.unsecret(pulumi.Output.all(needs.read_once, files).apply(_digest))
         run = RUNS[given["workload"]]
         run(
@@ -93,9 +93,14 @@ def _pod(
     opts: pulumi.ResourceOptions,
 ) -> None:
     """One node, one claim: there is room for one, so a changed Pod goes before the next comes."""
-    alone = pulumi.ResourceOptions(delete_before_replace=True, replacement_trigger=read_once)
+    again = pulumi.ResourceOptions(
+        delete_before_replace=True, replace_on_changes=[f'metadata.annotations["{READ_ONCE}"]']
+    )
     kubernetes.core.v1.Pod(
-        f"{name}-pod", metadata=metadata.of(app), spec=spec, opts=pulumi.ResourceOptions.merge(opts, alone)
+        f"{name}-pod",
+        metadata=metadata.of(app, annotations={READ_ONCE: read_once}),
+        spec=spec,
+        opts=pulumi.ResourceOptions.merge(opts, again),
     )
 
 

@@ -12,7 +12,7 @@ config = pulumi.Config()
 
 
 def adopt(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
-    """Import the namespace: the same update then adds its labels. Once it is in the state, `adopt` has done its work."""
+    """Import the namespace: the same update adds its labels. Once it is in the state, `adopt` has done its work."""
     if args.type_ != "kubernetes:core/v1:Namespace":
         return None
     found = pulumi.ResourceOptions(import_=config.require("namespace"))

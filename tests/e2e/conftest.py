@@ -3,6 +3,7 @@
 Its registry is brought up once by the command that a person types, and every test finds it up and leaves it up.
 """
 
+import hashlib
 import json
 import re
 import shutil
@@ -24,7 +25,8 @@ from dev.toolchain.engine import provide
 from dev.workplace import PROJECT, STATE, Workplace, workplace
 from tests.e2e.s3 import S3, serve
 
-NAME = "e2e"
+NAME = f"e2e-{hashlib.sha256(str(PROJECT).encode()).hexdigest()[:4]}"
+"""Of the checkout: two of them may be tested side by side."""
 UP = (sys.executable, "-m", "dev", "up", "--cluster", NAME, "--isolated")
 STACK = ("--stack", "dev")
 ADDRESS = "192.168.56.10"

@@ -147,14 +147,9 @@ def test_7_the_registry_runs_with_the_projects_configuration(lab: Lab) -> None:
     assert ":5001 " not in listening, "no debug port"
     assert "level=debug" not in lab.kubectl("logs", "--namespace", NAMESPACE, NAMESPACE)
     config = secret(lab, "configuration-secret", "config.yml").decode()
-<<<<<<< HEAD
     http = json.loads(config)["http"]
     assert http["draintimeout"] == "20s"
     assert http["secret"]
-=======
-    assert '"draintimeout": "20s"' in config
-    assert "\"secret\": " in config
->>>>>>> c516ac1 (The README and the changelog tell of the judges)
 
 
 def test_8_the_service_answers_outside_the_cluster(lab: Lab, ca: str) -> None:

@@ -12,11 +12,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
 from dev.toolchain.build import build
 from dev.workplace import PROJECT, STATE, Workplace
+from ops.engine import end_leftovers
 from tests import golden
 from tests.e2e.conftest import NAME, Lab, Project
 
@@ -26,14 +28,19 @@ Example = Callable[[str], Project]
 
 
 @pytest.fixture(scope="module")
-def consumer(lab: Lab) -> Lab:
-    """The lab, with a language host for YAML, which the built engine does not come with."""
+def consumer(lab: Lab) -> Iterator[Lab]:
+    """The lab, with a language host for YAML, which the built engine does not come with.
+
+    `pulumi package` leaves the plugins running that it asked for a schema.
+    """
     variables = {
         "PATH": os.pathsep.join([lab.place.env["PATH"], str(build("pulumi-language-yaml"))]),
         "PULUMI_IGNORE_AMBIENT_PLUGINS": "false",
     }
     enter = (*lab.place.enter, "env", *(f"{name}={value}" for name, value in variables.items()))
-    return dataclasses.replace(lab, place=Workplace({**lab.place.variables, **variables}, enter))
+    yield dataclasses.replace(lab, place=Workplace({**lab.place.variables, **variables}, enter))
+    with patch.dict(os.environ, lab.place.env):
+        end_leftovers()
 
 
 @pytest.fixture(scope="module")

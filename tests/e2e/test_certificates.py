@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from dev import packages
 from tests import pem
-from tests.e2e.conftest import Lab, Registry, of_secret
+from tests.e2e.conftest import ADDRESS, Lab, Registry, of_secret
 
 pytestmark = pytest.mark.e2e
 
@@ -80,7 +81,7 @@ with context.wrap_socket(raw, server_hostname=host) as tls:
 
 
 def verified(served: Registry, anchor: str, host: str) -> None:
-    """By OpenSSL in strict mode and by Python's, each on the laptop and against the running registry."""
+    """By OpenSSL in strict mode, Python's and GnuTLS, each on the laptop and against the running registry."""
     file = served.project.folder / "anchor.pem"
     file.write_text(anchor)
     port = served.at.rpartition(":")[2]
@@ -94,3 +95,8 @@ def verified(served: Registry, anchor: str, host: str) -> None:
     )
     assert "Verify return code: 0 (ok)" in shown.stdout, shown.stdout + shown.stderr
     assert run(sys.executable, "-c", STRICT, host, port, str(file)).stdout.startswith("TLSv1.")
+    gnutls = packages.provide({"gnutls-cli": "gnutls-bin"})
+    environment = [f"{name}={gnutls.env[name]}" for name in ("PATH", "LD_LIBRARY_PATH") if name in gnutls.env]
+    checks = ("--x509cafile", str(file), "--port", port, "--verify-hostname", host)
+    told = run("env", *environment, str(gnutls.find("gnutls-cli")), *checks, ADDRESS, stdin="", check=False)
+    assert "The certificate is trusted" in told.stdout, told.stdout + told.stderr

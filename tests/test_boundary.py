@@ -17,7 +17,7 @@ from pulumi.runtime import rpc
 from registry import PrivateRegistry, PrivateRegistryArgs
 from registry.__main__ import NAME, Plugin
 from registry.settings import DEFAULTS
-from registry.validation import InvalidInput
+from registry.validation import InvalidInput, collisions
 from tests import golden, pem
 from tests.conftest import Engine, RecordingMonitor, encoded
 
@@ -210,6 +210,28 @@ def test_what_is_refused_is_told_to_another_language_in_the_message_alone() -> N
     assert refusal.value.message.startswith("`port` must be ")
     assert "\n" not in refusal.value.message
     assert refusal.value.errors == []
+
+
+@pytest.mark.parametrize(
+    ("shared", "key"),
+    [({"namespace": "team"}, "namespace"), ({"storagePath": "/srv/team"}, "storage_path")],
+)
+def test_two_registries_of_a_program_in_another_language_are_told_apart(
+    monkeypatch: pytest.MonkeyPatch, shared: Given, key: str
+) -> None:
+    """They come over a connection each, to one process."""
+    monkeypatch.setattr(collisions, "serves_a_plugin", True)
+    monkeypatch.setattr(collisions, "_of_the_plugin", {})
+
+    def program() -> Given:
+        for name in ("first", "second"):
+            wire = Struct()
+            wire.update({"namespace": name, "storagePath": f"/srv/{name}", **shared})
+            outputs = dict(PLUGIN.construct(name, TOKEN, rpc.deserialize_properties(wire)).state)
+        return outputs
+
+    with pytest.raises((InputPropertiesError, InvalidInput), match=f"`{key}` must be the registry's alone"):
+        graph(program)
 
 
 def given(key: str, wrap: Callable[[Any], Any]) -> Given:

@@ -53,3 +53,28 @@ def test_unfinished_uploads_are_cleaned_up(lab: Lab, registry: Callable[..., Reg
     purging = config["storage"]["maintenance"]["uploadpurging"]
     assert purging == {"enabled": True, "age": "2h", "interval": "6h", "dryrun": False}
     assert "Starting upload purge in" in said(lab), "and the registry reads it so"
+
+
+def test_the_image_comes_from_anywhere_with_a_login_and_a_priority(lab: Lab, registry: Callable[..., Registry]) -> None:
+    image = "mirror.example.com:5000/team/registry:3.1.2"
+    names = ("docker.io/library/registry:3.1.2", image)
+    lab.cluster.run("k8s-master", ("ctr", "--namespace=k8s.io", "images", "tag", *names), check=True)
+    login = ("--docker-server=mirror.example.com:5000", "--docker-username=ci", "--docker-password=hunter22")
+    lab.kubectl("create", "namespace", "pulled")
+    try:
+        lab.kubectl("create", "secret", "docker-registry", "login", "--namespace", "pulled", *login)
+        lab.kubectl("create", "priorityclass", "important", "--value=1000")
+        settings = {"namespace": "pulled", "create_namespace": False, "storage_path": "/var/lib/pulled"}
+        taken = {"image": image, "image_pull_policy": "Never", "image_pull_secret": "login"}
+        served = registry(
+            "pulled", exposure="node-port", node_port=30532, priority_class="important", **settings, **taken
+        )
+        assert served.status("/v2/") == 200
+        spec = lab.get("pod", "docker-registry", "pulled")["spec"]
+        assert spec["containers"][0]["image"] == image
+        assert spec["imagePullSecrets"] == [{"name": "login"}]
+        assert spec["priority"] == 1000
+        served.project.pulumi("destroy", "--yes", "--skip-preview")
+    finally:
+        lab.kubectl("delete", "namespace", "pulled")
+        lab.kubectl("delete", "priorityclass", "important")

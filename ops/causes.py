@@ -34,7 +34,7 @@ def explain(error: Exception, outputs: Outputs, where: str) -> Fault:
         if fault:
             return fault
     text = f"{type(error).__name__}: {error}".replace(outputs.password, "…")
-    return Fault(text, f"see `kubectl -n {outputs.namespace} logs docker-registry`")
+    return Fault(text, f"see `kubectl -n {outputs.namespace} logs --selector app.kubernetes.io/name=docker-registry`")
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -97,7 +97,7 @@ def _certificate(error: ssl.SSLCertVerificationError, outputs: Outputs) -> Fault
 def _status(response: requests.Response, outputs: Outputs) -> Fault:
     request, status = response.request, response.status_code
     cause = f"{status} to {request.method} {(request.path_url or '').partition('?')[0]}"
-    logs = f"see `kubectl -n {outputs.namespace} logs docker-registry`"
+    logs = f"see `kubectl -n {outputs.namespace} logs --selector app.kubernetes.io/name=docker-registry`"
     if status in (401, 403):
         line = (
             "the registry knows another password: `pulumi up --refresh` writes the stack's; it counts within a minute"

@@ -18,10 +18,11 @@ from registry import PrivateRegistry, PrivateRegistryArgs
 from registry.__main__ import NAME, Plugin
 from registry.settings import DEFAULTS
 from registry.validation import InvalidInput, collisions
-from tests import golden, pem
+from tests import golden
 from tests.conftest import Engine, RecordingMonitor, encoded
+from tests.issuing import Wanted, issue, leaf
 
-CA = pem.authority()
+CA = issue(Wanted())
 EXISTING: dict[str, Any] = {"create_namespace": False}
 S3: dict[str, Any] = {"storage": "s3", "s3_bucket": "images"}
 S3_KEYS: dict[str, Any] = {"s3_access_key": "AKIA0", "s3_secret_key": "hunter22"}
@@ -126,7 +127,7 @@ BESIDE: dict[str, dict[str, Any]] = {
 LIVE: dict[str, Any] = {
     "registry-tls-from-kubectl-get-secrets": {
         "data": {
-            "tls.crt": encoded((SERVED := pem.server("docker-registry.docker-registry.svc", signer=CA)).pem + CA.pem),
+            "tls.crt": encoded((SERVED := issue(leaf("docker-registry.docker-registry.svc"), CA)).pem + CA.pem),
             "tls.key": encoded(SERVED.key_pem),
         }
     },

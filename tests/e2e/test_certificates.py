@@ -8,8 +8,8 @@ import pytest
 from cryptography import x509
 
 from dev import packages
-from tests import pem
 from tests.e2e.conftest import ADDRESS, Lab, Registry, of_secret
+from tests.issuing import Wanted, issue, leaf
 
 pytestmark = pytest.mark.e2e
 
@@ -20,8 +20,8 @@ WHERE: dict[str, Any] = {
 
 
 def test_a_ca_of_ones_own_signs_and_its_chain_is_served(lab: Lab, registry: Callable[..., Registry]) -> None:
-    root = pem.authority("Example root")
-    issuing = pem.authority("Example issuing CA", signer=root)
+    root = issue(Wanted("Example root"))
+    issuing = issue(Wanted("Example issuing CA"), root)
     served = registry(
         "certified",
         {"ca_key": issuing.key_pem},
@@ -50,8 +50,8 @@ def test_an_existing_tls_secret_is_served_and_a_wrong_one_is_refused(
 ) -> None:
     lab.kubectl("create", "namespace", "certified")
     try:
-        ca = pem.authority("Another CA")
-        right, wrong = pem.server("registry.example.com", signer=ca), pem.server("other.example.com", signer=ca)
+        ca = issue(Wanted("Another CA"))
+        right, wrong = issue(leaf("registry.example.com"), ca), issue(leaf("other.example.com"), ca)
         for name, pair in (("right", right), ("wrong", wrong)):
             for part, text in (("crt", pair.pem + ca.pem), ("key", pair.key_pem)):
                 lab.cluster.path("laptop", f"/var/{name}.{part}").write_text(text)

@@ -8,8 +8,8 @@ import bcrypt
 import pytest
 
 from dev.workplace import PROJECT
-from tests import pem
 from tests.e2e.conftest import ADDRESS, Lab, Project, Registry
+from tests.issuing import issue, leaf
 
 pytestmark = pytest.mark.e2e
 
@@ -19,7 +19,7 @@ SETTINGS: dict[str, Any] = {"namespace": BY_HAND, "storage_path": "/var/lib/by-h
 
 def set_up_by_hand(lab: Lab) -> dict[str, str]:
     """The guide's steps; what a client has to know."""
-    made = pem.server("docker-registry")
+    made = issue(leaf("docker-registry"))
     hashed = bcrypt.hashpw(b"centos", bcrypt.gensalt(5)).decode()
     for part, text in (("crt", made.pem), ("key", made.key_pem)):
         lab.cluster.path("laptop", f"/var/by-hand.{part}").write_text(text)

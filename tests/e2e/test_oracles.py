@@ -256,9 +256,10 @@ from registry.settings import settled
 files = kubernetes.Provider("files", render_yaml_to_directory="rendered")
 for name, args in json.loads(pathlib.Path("cases.json").read_text()).items():
     given = settled(args)
-    hosts = address("docker-registry", given).hosts
-    made = Certificate(name, given, hosts, Metadata({}, {}, {}, name), pulumi.ResourceOptions(provider=files))
-    pulumi.export(name, {"ca": made.ca_pem, "hosts": hosts})
+    reached = address("docker-registry", given)
+    of, opts = Metadata({}, {}, {}, name), pulumi.ResourceOptions(provider=files)
+    made = Certificate(name, given, reached.host, reached.hosts, of, opts)
+    pulumi.export(name, {"ca": made.ca_pem, "hosts": reached.hosts})
 """
 
 

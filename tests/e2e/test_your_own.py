@@ -74,7 +74,7 @@ def clone(bare: Lab, person: list[str]) -> Iterator[Path]:
     listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.run(listed, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.splitlines():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(PROJECT / name, folder / name)
+        shutil.copy(PROJECT / name, folder / name, follow_symlinks=False)
     yield folder
     mine = ("--cwd", str(folder), "--stack", "mine")
     bare.place.run(*person, "pulumi", "destroy", "--yes", "--skip-preview", *mine)

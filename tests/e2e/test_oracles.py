@@ -238,7 +238,7 @@ REAL: dict[str, Given] = {
     "guide": {"certificate_subject": {"country": "FR", "locality": "Nice", "organizational_unit": "R&D"}},
     "rsa": {"certificate_key": "RSA-2048", "hostname": "a" * 60 + ".com"},
     "names": {"certificate_key": "P-384", "certificate_names": ["*.example.com", "10.0.0.7", "2001:db8::7"]},
-    "short": {"certificate_days": 1, "renew_before_days": 0, "ca_days": 398},
+    "short": {"certificate_days": 1, "renew_before_days": 0, "ca_days": 794},
     "long": {"certificate_days": 397, "ca_days": 7300, "hostname": "xn--rgistre-bya.example.com"},
     "odd": {"certificate_subject": {"organization": "Société Générale, S.A. + *", "province": "\u65e5\u672c" * 64}},
     "brought": {"ca_certificate": AUTHORITY.pem, "ca_key": AUTHORITY.key_pem},

@@ -11,7 +11,7 @@ from pulumi_kubernetes.core.v1 import ServicePortArgsDict, ServiceSpecArgsDict
 from pulumi_kubernetes.networking.v1 import HTTPIngressPathArgsDict
 
 from .args import PrivateRegistryArgs
-from .metadata import Metadata
+from .metadata import NOT_AWAITED, Metadata
 from .validation import network
 
 HTTPS = 443
@@ -19,9 +19,6 @@ HTTPS = 443
 
 TYPES = {"node-port": "NodePort", "load-balancer": "LoadBalancer"}
 """Of the Service, where it is not ClusterIP."""
-
-NOT_AWAITED = {"pulumi.com/skipAwait": "true"}
-"""Waiting for endpoints takes the provider ten seconds, and the workload's readiness has said what they would say."""
 
 ADDRESSED = {"pulumi.com/waitFor": "jsonpath={.status.loadBalancer.ingress}"}
 """A load balancer without an address is of no use yet."""

@@ -6,6 +6,10 @@ from typing import NamedTuple
 import pulumi
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 
+NOT_AWAITED = {"pulumi.com/skipAwait": "true"}
+"""Annotation of what nobody waits for: of a Service it would take the provider ten seconds to look for endpoints, and
+the workload's readiness has said what they would say; a claim is bound by what comes after it."""
+
 Texts = Mapping[str, pulumi.Input[str]]
 
 

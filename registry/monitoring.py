@@ -4,7 +4,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from .args import PrivateRegistryArgs
-from .metadata import Metadata
+from .metadata import NOT_AWAITED, Metadata
 
 COMPONENT = {"app.kubernetes.io/component": "metrics"}
 """What tells this Service from the registry's own, which the ServiceMonitor must not scrape."""
@@ -36,7 +36,7 @@ def measure(
         return
     service = kubernetes.core.v1.Service(
         name,
-        metadata=metadata.of(f"{app}-metrics", labels=COMPONENT, annotations={"pulumi.com/skipAwait": "true"}),
+        metadata=metadata.of(f"{app}-metrics", labels=COMPONENT, annotations=NOT_AWAITED),
         spec={
             "selector": metadata.selector,
             "ports": [{"name": "metrics", "port": port, "target_port": port}],

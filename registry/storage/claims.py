@@ -4,9 +4,9 @@ import pulumi
 from pulumi_kubernetes.core.v1 import Namespace, PersistentVolumeClaim
 
 from ..args import PrivateRegistryArgs
-from ..metadata import Metadata
+from ..metadata import NOT_AWAITED, Metadata
 from ..validation.contradictions import refuse_unshared_claim
-from .folder import CLAIM, NOT_AWAITED
+from .folder import CLAIM
 
 
 def find_claim(

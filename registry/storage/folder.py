@@ -21,7 +21,7 @@ from pulumi_kubernetes.core.v1 import (
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 
 from ..args import PrivateRegistryArgs
-from ..metadata import Metadata
+from ..metadata import NOT_AWAITED, Metadata
 
 CLAIM = "repository"
 
@@ -36,7 +36,6 @@ LABEL = "private-registry/namespace"
 BOUND = {"pulumi.com/waitFor": "jsonpath={.status.phase}=Bound"}
 """Awaited of the volume, not of the claim, whose binding needs it. The provider's own wait polls every half second."""
 
-NOT_AWAITED = {"pulumi.com/skipAwait": "true"}
 """Of the claim, which nothing binds before the volume is there."""
 
 

@@ -70,52 +70,41 @@ class Workload(pulumi.ComponentResource):
         mounts = Mounts(needs.certificate, needs.users, SECRET_NAME, needs.claim)
         # Not secret, as an annotation is none: a digest tells nothing.
         digest = pulumi.Output.unsecret(pulumi.Output.all(needs.read_once, files).apply(_digest))
-        run = RUNS[given["workload"]]
-        run(
-            name,
-            app,
-            given,
-            pod_spec(given, mounts, needs.node_selector),
-            digest,
-            metadata,
-            pulumi.ResourceOptions(parent=self, depends_on=[*needs.after, secret]),
-        )
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[*needs.after, secret])
+        spec = pod_spec(given, mounts, needs.node_selector)
+        RUNNERS[given["workload"]](Run(name, app, given, spec, digest, metadata, opts))
         self.register_outputs({})
 
 
-def _pod(
-    name: str,
-    app: str,
-    given: PrivateRegistryArgs,
-    spec: PodSpecArgsDict,
-    read_once: pulumi.Output[str],
-    metadata: Metadata,
-    opts: pulumi.ResourceOptions,
-) -> None:
+class Run(NamedTuple):
+    """What runs as a Pod or as a Deployment: its name in the state and on the cluster, and the Pod that it is."""
+
+    name: str
+    app: str
+    given: PrivateRegistryArgs
+    spec: PodSpecArgsDict
+    read_once: pulumi.Output[str]
+    metadata: Metadata
+    opts: pulumi.ResourceOptions
+
+
+def _pod(run: Run) -> None:
     """One node, one claim: there is room for one, so a changed Pod goes before the next comes."""
     again = pulumi.ResourceOptions(
         delete_before_replace=True, replace_on_changes=[f'metadata.annotations["{READ_ONCE}"]']
     )
     kubernetes.core.v1.Pod(
-        f"{name}-pod",
-        metadata=metadata.of(app, annotations={READ_ONCE: read_once}),
-        spec=spec,
-        opts=pulumi.ResourceOptions.merge(opts, again),
+        f"{run.name}-pod",
+        metadata=run.metadata.of(run.app, annotations={READ_ONCE: run.read_once}),
+        spec=run.spec,
+        opts=pulumi.ResourceOptions.merge(run.opts, again),
     )
 
 
-def _deployment(
-    name: str,
-    app: str,
-    given: PrivateRegistryArgs,
-    spec: PodSpecArgsDict,
-    read_once: pulumi.Output[str],
-    metadata: Metadata,
-    opts: pulumi.ResourceOptions,
-) -> None:
+def _deployment(run: Run) -> None:
     """Replicas on different nodes where there are several; of those, a drain takes one at a time."""
-    here: LabelSelectorArgsDict = {"match_labels": metadata.selector}
-    spec["topology_spread_constraints"] = [
+    here: LabelSelectorArgsDict = {"match_labels": run.metadata.selector}
+    run.spec["topology_spread_constraints"] = [
         {
             "max_skew": 1,
             "topology_key": "kubernetes.io/hostname",
@@ -126,26 +115,29 @@ def _deployment(
         }
     ]
     kubernetes.apps.v1.Deployment(
-        f"{name}-deployment",
-        metadata=metadata.of(app),
+        f"{run.name}-deployment",
+        metadata=run.metadata.of(run.app),
         spec={
-            "replicas": given["replicas"],
+            "replicas": run.given["replicas"],
             "selector": here,
-            "strategy": _strategy(given),
+            "strategy": _strategy(run.given),
             "template": {
-                "metadata": metadata.of(annotations={READ_ONCE: read_once}, cluster_scoped=True),
-                "spec": spec,
+                "metadata": run.metadata.of(annotations={READ_ONCE: run.read_once}, cluster_scoped=True),
+                "spec": run.spec,
             },
         },
-        opts=opts,
+        opts=run.opts,
     )
-    if given["replicas"] > 1:
+    if run.given["replicas"] > 1:
         kubernetes.policy.v1.PodDisruptionBudget(
-            f"{name}-budget", metadata=metadata.of(app), spec={"max_unavailable": 1, "selector": here}, opts=opts
+            f"{run.name}-budget",
+            metadata=run.metadata.of(run.app),
+            spec={"max_unavailable": 1, "selector": here},
+            opts=run.opts,
         )
 
 
-RUNS = {"pod": _pod, "deployment": _deployment}
+RUNNERS = {"pod": _pod, "deployment": _deployment}
 
 
 def _strategy(given: PrivateRegistryArgs) -> DeploymentStrategyArgsDict:

@@ -148,7 +148,10 @@ def _named(given: Given) -> list[Object]:
 
 def registered(args: Given) -> list[Object]:
     """What the component itself registers, as the provider would send it: named, without secrets' wrapping."""
-    engine = Engine(live={"registry-data-from-kubectl-get-pvc": {"spec": {"accessModes": ["ReadWriteMany"]}}})
+    claim = {"spec": {"accessModes": ["ReadWriteMany"]}}
+    engine = Engine(
+        live={"registry-data-from-kubectl-get-pvc": claim, "registry-service-of-the-cluster": _fitting_cluster(args)}
+    )
     pulumi.runtime.set_mocks(engine, project="private-registry", stack="test", monitor=RecordingMonitor(engine))
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
@@ -158,6 +161,14 @@ def registered(args: Given) -> list[Object]:
     main()
     ours = [each for each in engine.registered if each.type.startswith("kubernetes:")]
     return [_as_sent(_opened(each.inputs), each.name) for each in ours if not each.type.endswith("ServiceMonitor")]
+
+
+def _fitting_cluster(args: Given) -> Object:
+    """What tells of a cluster: one of the given addresses' family, whose API server has a port of its own."""
+    addresses = [*args.get("external_ips", []), args.get("load_balancer_address")]
+    is_ipv6 = any(":" in each for each in addresses if each)
+    api = {"port": 443, "targetPort": 6444 if args.get("port") == 6443 else 6443}
+    return {"spec": {"clusterIP": "fd00::1" if is_ipv6 else "10.96.0.1", "ports": [api]}}
 
 
 def _as_sent(inputs: Object, name: str) -> Object:

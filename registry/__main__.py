@@ -53,4 +53,4 @@ if __name__ == "__main__":
     sys.path[:] = [each for each in sys.path if Path(each).resolve() != HERE]
     package = load(HERE)
     sys.modules["registry.validation.collisions"].serves_a_plugin = True  # type: ignore[attr-defined]
-    main(Plugin([package.PrivateRegistry], NAME), sys.argv[1:])
+    main(Plugin([package.PrivateRegistry, package.NodeTrust], NAME), sys.argv[1:])

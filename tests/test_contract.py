@@ -19,8 +19,9 @@ from registry.validation.contradictions import BELONGS, NEEDS
 from tests import golden
 
 
-def test_the_package_exports_the_component_and_its_arguments() -> None:
-    assert registry.__all__ == ["PrivateRegistry", "PrivateRegistryArgs"]
+def test_the_package_exports_the_components_and_their_arguments() -> None:
+    components = ["NodeTrust", "NodeTrustArgs", "PrivateRegistry", "PrivateRegistryArgs", "TrustedRegistryArgs"]
+    assert registry.__all__ == components
 
 
 def test_the_component_can_be_analyzed_as_a_plugin() -> None:
@@ -69,9 +70,9 @@ def test_the_schema_is_the_one_that_is_written_down() -> None:
     assert golden.current() == json.loads(golden.SCHEMA.read_text()), "make schema"
 
 
-def test_the_schema_offers_one_resource_of_which_everything_is_described() -> None:
+def test_the_schema_offers_two_resources_of_which_everything_is_described() -> None:
     schema = golden.current()
-    assert list(schema["resources"]) == ["private-registry:index:PrivateRegistry"]
+    assert sorted(schema["resources"]) == ["private-registry:index:NodeTrust", "private-registry:index:PrivateRegistry"]
     assert not [path for path, each in properties(schema).items() if not each.get("description")]
 
 
@@ -103,7 +104,7 @@ def test_parts_never_import_each_other() -> None:
     """`private_registry.py` hands outputs between them; what all share are the arguments, metadata and rules."""
     root = Path(registry.__path__[0])
     shared = {"__init__", "__main__", "args", "metadata", "settings", "config", "private_registry"}
-    parts = {path.stem for path in root.glob("*.py")} - shared | {"storage", "workload"}
+    parts = {path.stem for path in root.glob("*.py")} - shared | {"storage", "workload", "node_trust"}
     for part in parts:
         for source in [*root.glob(f"{part}.py"), *root.glob(f"{part}/*.py")]:
             dots = "." * (len(source.relative_to(root).parts))

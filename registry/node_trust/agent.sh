@@ -113,11 +113,14 @@ check() {
 hindrance() {
     if exists "$1" && ! is_ours "$1"; then
         echo "somebody else's, so it stays as it is: move it away, or leave this registry out"
-    elif ! [ -w "$(nearest_folder "$1")" ]; then
-        echo "its folder cannot be written: is the node's file system read-only?"
     else
-        echo "not yet in place"
+        echo "not in place. $(try_to_write "$(nearest_folder "$1")" 2>&1)"
     fi
+}
+
+# busybox takes root for somebody who may write everywhere, so `test -w` does not tell.
+try_to_write() {
+    touch "$1/.$NAMESPACE" && rm -f "$1/.$NAMESPACE"
 }
 
 nearest_folder() {

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from registry import PrivateRegistry, PrivateRegistryArgs
+from registry import NodeTrust, NodeTrustArgs, PrivateRegistry, PrivateRegistryArgs, TrustedRegistryArgs
 from registry.settings import DEFAULTS, SECRET, is_structural
 from registry.validation.contradictions import BELONGS, EXISTING, INSTEAD, NEEDS, TOGETHER, Choice
 from tests import golden
@@ -29,9 +29,16 @@ A key is refused beside a choice with which it would mean nothing, and so is a c
 """
 
 
+NODE_TRUST = """\
+A component of its own, for registries of any kind: `NodeTrust("team", {"registries": [{"endpoint": a, "ca_pem": b}]})`.
+Every node trusts them, also one that joins later, until it is destroyed ([ADR 17](adr/0017-node-trust.md)).
+"""
+
+
 def page() -> str:
     """The whole page: the inputs by the headings in their class, what goes together, and the outputs."""
-    (resource,) = golden.current()["resources"].values()
+    schema = golden.current()
+    resource = schema["resources"]["private-registry:index:PrivateRegistry"]
     inputs = dict(zip(PrivateRegistryArgs.__annotations__, resource["inputProperties"].values(), strict=True))
     lines = re.findall(r"^    (?:# (.+)|(\w+):)", inspect.getsource(PrivateRegistryArgs), re.MULTILINE)
     parts = [INTRODUCTION]
@@ -40,7 +47,22 @@ def page() -> str:
     outputs = dict(zip(PrivateRegistry.__annotations__, resource["properties"].values(), strict=True))
     parts += ["\n## What goes together\n\n", *_together(), _headed("Outputs", "output")]
     parts += [f"| `{key}` | {_type(each)} | {each['description']} |\n" for key, each in outputs.items()]
-    return "".join(parts)
+    return "".join([*parts, *_node_trust(schema)])
+
+
+def _node_trust(schema: dict[str, Any]) -> Iterator[str]:
+    """The other component, which a program may use alone."""
+    resource = schema["resources"]["private-registry:index:NodeTrust"]
+    registry = schema["types"]["private-registry:index:TrustedRegistryArgs"]
+    yield f"\n## NodeTrust\n\n{NODE_TRUST}"
+    for what, args, properties in (
+        ("input", NodeTrustArgs, resource["inputProperties"]),
+        ("of a registry", TrustedRegistryArgs, registry["properties"]),
+        ("output", NodeTrust, resource["properties"]),
+    ):
+        yield f"\n| {what} | type | what it is |\n|---|---|---|\n"
+        for key, each in zip(args.__annotations__, properties.values(), strict=True):
+            yield f"| `{key}` | {_type(each)} | {each['description']} |\n"
 
 
 def _headed(heading: str, name: str, *columns: str) -> str:
@@ -70,7 +92,10 @@ def _choice(choice: Choice) -> str:
 
 def _type(schema: dict[str, Any]) -> str:
     of = schema.get("items") or schema.get("additionalProperties")
-    return f"{ {'array': 'list', 'object': 'map'}[schema['type']] } of {of['type']}s" if of else str(schema["type"])
+    if not of:
+        return str(schema["type"])
+    kind = {"array": "list", "object": "map"}[schema["type"]]
+    return f"{kind} of {of['type']}s" if "type" in of else f"{kind} of registries"
 
 
 def _together() -> Iterator[str]:

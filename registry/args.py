@@ -55,6 +55,8 @@ class PrivateRegistryArgs(TypedDict):
     """Days before the end in which the next `pulumi up` renews the certificate. Default 30."""
     ca_days: NotRequired[int]
     """Lifetime of the generated CA in days, 794 to 7300. Default 3650."""
+    ca_generations: NotRequired[list[int]]
+    """Generated CAs that clients trust, the signer first; rotate by [1], [1, 2], [2, 1], [2]. Default 1."""
     ca_certificate: NotRequired[pulumi.Input[str]]
     """A CA of your own that signs instead, PEM, followed by those above it if any. Default: one is generated."""
     ca_key: NotRequired[pulumi.Input[str]]

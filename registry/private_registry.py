@@ -58,20 +58,22 @@ class PrivateRegistry(pulumi.ComponentResource):
         )
         metadata = metadata._replace(namespace=home.name)
         certificate = Certificate(f"{name}-tls", given, reached.host, reached.hosts, metadata, child)
+        leaf = certificate.serve()
         users = Auth(f"{name}-auth", given, metadata, child)
         images = Storage(f"{name}-data", given, metadata, home.own, child)
         needs = Needs(
-            certificate=certificate.secret_name,
+            certificate=leaf.secret_name,
             users=users.secret_name,
             claim=images.claim_name,
             driver=images.driver,
             node_selector=label_node(f"{name}-label", given, node, child),
             endpoint=reached.endpoint,
-            read_once=certificate.leaf_pem,
+            read_once=leaf.pem,
             after=[certificate, users],
         )
-        Workload(f"{name}-workload", APP, given, needs, metadata, child)
-        expose(f"{name}-service", APP, given, node, PORT, certificate.secret_name, metadata, child)
+        workload = Workload(f"{name}-workload", APP, given, needs, metadata, child)
+        certificate.served(after=[workload])
+        expose(f"{name}-service", APP, given, node, PORT, leaf.secret_name, metadata, child)
         shield(f"{name}-policy", APP, given, {"registry": PORT, "metrics": METRICS_PORT}, metadata, child)
         measure(f"{name}-metrics", APP, given, METRICS_PORT, metadata, child)
 

@@ -50,6 +50,7 @@ EXAMPLES: dict[str, Any] = {
     "certificate_days": 90,
     "renew_before_days": 10,
     "ca_days": 800,
+    "ca_generations": [1, 2],
     "ca_certificate": CA.pem,
     "ca_key": CA.key_pem,
     "tls_secret": "my-certificate",

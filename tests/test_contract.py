@@ -50,7 +50,7 @@ def _spoken(default: object) -> tuple[str, ...]:
     if isinstance(default, dict):
         return (", ".join(f"{key} {value}" for key, value in default.items()) or "none",)
     if isinstance(default, list):
-        return (", ".join(default) or "none",)
+        return (", ".join(map(str, default)) or "none",)
     return (str(default),)
 
 

@@ -76,6 +76,10 @@ CONTRADICTIONS: list[tuple[Given, str]] = [
         {"ca_certificate": CA.pem, "ca_key": CA.key_pem, "ca_days": 800},
         "`ca_days` must be left out beside `ca_certificate`",
     ),
+    (
+        {"ca_certificate": CA.pem, "ca_key": CA.key_pem, "ca_generations": [1, 2]},
+        "`ca_generations` must be left out beside `ca_certificate`",
+    ),
     ({"ca_certificate": CA.pem, "ca_key": OTHER.key_pem}, "`ca_key` must be the private key of `ca_certificate`"),
     ({"tls_secret": "tls", **STAYS, "certificate_names": ["a"]}, "`certificate_names` must be left out beside `tls_s"),
     ({"tls_secret": "tls", **STAYS, "certificate_subject": {"country": "FR"}}, "`certificate_subject` must be left ou"),
@@ -83,6 +87,7 @@ CONTRADICTIONS: list[tuple[Given, str]] = [
     ({"tls_secret": "tls", **STAYS, "certificate_days": 90}, "`certificate_days` must be left out beside `tls_secret`"),
     ({"tls_secret": "tls", **STAYS, "renew_before_days": 9}, "`renew_before_days` must be left out beside `tls_secr"),
     ({"tls_secret": "tls", **STAYS, "ca_days": 800}, "`ca_days` must be left out beside `tls_secret`"),
+    ({"tls_secret": "tls", **STAYS, "ca_generations": [2]}, "`ca_generations` must be left out beside `tls_secret`"),
     ({"tls_secret": "tls", **STAYS, "ca_key": CA.key_pem}, "`ca_key` must be left out beside `tls_secret`"),
     ({"users_secret": "users", **STAYS, "users": ["jean"]}, "`users` must be left out beside `users_secret`"),
     ({"users_secret": "u", **STAYS, "passwords": {"centos": "hunter2"}}, "`passwords` must be left out beside `users"),

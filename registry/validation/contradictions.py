@@ -76,9 +76,9 @@ TOGETHER = (
 INSTEAD: dict[str, tuple[str, ...]] = {
     "tls_secret": (
         *("certificate_names", "certificate_subject", "certificate_key", "certificate_days", "renew_before_days"),
-        *("ca_days", "ca_certificate", "ca_key"),
+        *("ca_days", "ca_generations", "ca_certificate", "ca_key"),
     ),
-    "ca_certificate": ("ca_days",),
+    "ca_certificate": ("ca_days", "ca_generations"),
     "users_secret": ("users", "passwords"),
     "s3_secret": ("s3_access_key", "s3_secret_key"),
 }

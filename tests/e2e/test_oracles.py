@@ -259,6 +259,7 @@ for name, args in json.loads(pathlib.Path("cases.json").read_text()).items():
     reached = address("docker-registry", given)
     of, opts = Metadata({}, {}, {}, name), pulumi.ResourceOptions(provider=files)
     made = Certificate(name, given, reached.host, reached.hosts, of, opts)
+    made.serve()
     pulumi.export(name, {"ca": made.ca_pem, "hosts": reached.hosts})
 """
 

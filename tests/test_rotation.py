@@ -1,0 +1,263 @@
+"""A rotation: one step at a time, each of which changes only what it must, remembered by notes in the state."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pulumi
+import pytest
+
+from registry import PrivateRegistry
+from registry.certificate.authority import said_of
+from registry.validation import InvalidInput
+from registry.validation.generations import at_step, generations, one_step, step_of
+from tests.conftest import Engine, RecordingMonitor, unwrap
+from tests.issuing import Wanted, issue
+
+STEPS = [[1], [1, 2], [2, 1], [2], [2, 3], [3, 2], [3]]
+
+
+@pytest.mark.parametrize(("step", "listed"), list(enumerate(STEPS)), ids=str)
+def test_the_steps_follow_each_other(step: int, listed: list[int]) -> None:
+    assert step_of(listed) == step
+    assert at_step(step) == listed
+
+
+def test_numbers_of_another_language_are_whole_ones_from_then_on() -> None:
+    assert [type(each) for each in generations("ca_generations", cast(Any, [2.0, 1.0]))] == [int, int]
+
+
+REFUSED: list[tuple[list[int], dict[int, int], str]] = [
+    # what is asked for, at which step the note of each step was made, what is said
+    (
+        [2],
+        {0: 0, 1: 0, 2: 3, 4: 3},
+        "[1] or [1, 2], as a rotation goes one step at a time, got [2]: set {} to [1, 2] and",
+    ),
+    (
+        [2, 1],
+        {0: 0, 1: 0, 3: 2},
+        "[1] or [1, 2], as a rotation goes one step at a time, got [2, 1]: set {} to [1, 2] and",
+    ),
+    (
+        [2, 3],
+        {0: 0, 1: 1, 2: 1, 3: 4, 5: 4},
+        "[1, 2] or [2, 1], as a rotation goes one step at a time, got [2, 3]: set",
+    ),
+    (
+        [2],
+        {0: 3, 1: 0, 2: 3, 4: 3},
+        "[1], as a rotation goes one step at a time, got [2]: set {} to [1] and `pulumi up`",
+    ),
+    ([1], {1: 1}, "the step that it was, or the next, got [1], a step back: set {} back to what it was"),
+    ([1, 2], {0: 3, 2: 3}, "the step that it was, or the next, got [1, 2], a step back"),
+    ([1, 2], {0: 0, 2: 2}, "the step that it was, or the next, got [1, 2], a step back"),
+]
+
+
+@pytest.mark.parametrize(("asked", "notes", "says"), REFUSED, ids=[f"{asked} {notes}" for asked, notes, _ in REFUSED])
+def test_a_jump_and_a_step_back_are_refused_with_the_step_to_take(
+    asked: list[int], notes: dict[int, int], says: str
+) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        one_step("ca_generations", asked, notes)
+    assert str(refusal.value).startswith(f"`ca_generations` must be {says.format('ca_generations')}")
+
+
+@dataclass
+class State:
+    """What the engine remembers of the notes: at which step each was made."""
+
+    notes: dict[int, int] = field(default_factory=dict)
+    taken: int | None = None
+
+    def up(self, step: int, end: str = "well") -> bool:
+        """One `pulumi up`, cut off before it notes the step, or before it deletes what is left; whether it may go."""
+        asked = {each: self.notes.get(each, step) for each in range(step + 2) if each != step}
+        self.notes |= asked
+        try:
+            one_step("ca_generations", at_step(step), asked)
+        except InvalidInput:
+            return False
+        if end != "before the note":
+            self.notes = {**(self.notes if end == "before the deletions" else asked), step: step}
+            self.taken = step
+        return True
+
+
+def test_after_any_history_only_the_same_step_or_the_next_is_permitted() -> None:
+    """Whatever was tried, refused or cut off before: all histories of three attempts after the first `up`."""
+    attempts = list(itertools.product(range(7), ("well", "before the note", "before the deletions")))
+    for first in (0, 3, 4):
+        for history in itertools.product(attempts, repeat=3):
+            state = State()
+            state.up(first)
+            for step, end in history:
+                taken = cast(int, state.taken)
+                assert state.up(step, end) == (step in (taken, taken + 1)), (first, history)
+
+
+def test_a_first_step_that_ended_halfway_can_be_repeated() -> None:
+    for first, beyond in itertools.product(range(6), range(2, 4)):
+        state = State()
+        assert state.up(first, "before the note")
+        assert not state.up(first + beyond)
+        assert state.up(first)
+        assert state.up(first + 1)
+
+
+@dataclass
+class Stack:
+    """A stack of one registry, whose notes outlive each `up` as the engine keeps them."""
+
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    def up(self, listed: Sequence[int], **args: Any) -> tuple[Engine, dict[str, Any]]:
+        """What was registered, and what the component put out."""
+        engine, outputs = Engine(live=dict(self.notes)), dict[str, Any]()
+        pulumi.runtime.set_mocks(engine, project="private-registry", stack="test", monitor=RecordingMonitor(engine))
+
+        @pulumi.runtime.test  # type: ignore[untyped-decorator]
+        def main() -> Any:
+            made = PrivateRegistry("registry", cast(Any, {"ca_generations": list(listed), **args}))
+            return pulumi.Output.all(ca_pem=made.ca_pem).apply(outputs.update)
+
+        self.engine = engine
+        try:
+            main()
+        finally:
+            for each in engine.registered:
+                if "-step-" in each.name and not (each.name in self.notes and each.request.ignoreChanges):
+                    self.notes[each.name] = {"keepers": each.inputs["keepers"]}
+        return engine, outputs
+
+
+def at(*taken: int) -> Stack:
+    """After these steps."""
+    stack = Stack()
+    for step in taken:
+        stack.up(at_step(step))
+    return stack
+
+
+def digest(engine: Engine) -> str:
+    return str(engine.one("Pod").inputs["metadata"]["annotations"]["private-registry/read-once"])
+
+
+def test_the_pod_is_replaced_by_the_one_step_that_makes_another_leaf() -> None:
+    stack = Stack()
+    signers, digests, chains = [], [], []
+    for listed in STEPS[:4]:
+        engine, _ = stack.up(listed)
+        # A recording engine signs the same whoever signs: what the leaf is made of stands for it.
+        signers.append(engine.one("LocallySignedCert").inputs["caCertPem"])
+        chains.append(unwrap(engine.named("registry-tls-secret").inputs["stringData"])["tls.crt"].split("\n"))
+        digests.append(digest(engine))
+    old, new = (mocked(f"registry-tls-ca{of}") for of in ("", "-2"))
+    assert signers == [old, old, new, new]
+    assert [chain[4] for chain in chains] == ["registry-tls-ca"] * 2 + ["registry-tls-ca-2"] * 2, (
+        "leaf, then its signer"
+    )
+    assert len(set(digests)) == 1, "of what is trusted, nothing is in the Pod"
+
+
+def mocked(name: str) -> str:
+    return f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n"
+
+
+def test_what_is_trusted_is_to_the_letter_the_same_when_the_signer_changes() -> None:
+    stack = Stack()
+    trusted = [stack.up(listed)[1]["ca_pem"] for listed in STEPS]
+    first, second, third = (mocked(f"registry-tls-ca{of}") for of in ("", "-2", "-3"))
+    both, other = first + second, second + third
+    assert trusted == [first, both, both, second, other, other, third]
+
+
+def test_the_first_generation_bears_the_names_of_before_and_each_one_its_own() -> None:
+    engine, _ = at(0).up([1, 2])
+    made = {
+        each.name: each.inputs.get("subject", {}).get("commonName")
+        for each in engine.registered
+        if each.type.endswith((":PrivateKey", ":SelfSignedCert"))
+    }
+    assert made == {
+        "registry-tls-key": None,
+        "registry-tls-ca-key": None,
+        "registry-tls-ca": "docker-registry CA",
+        "registry-tls-ca-2-key": None,
+        "registry-tls-ca-2": "docker-registry CA 2",
+    }
+
+
+def test_the_common_name_of_a_late_generation_of_a_long_host_still_fits() -> None:
+    engine, _ = Stack().up([50], hostname="a" * 60 + ".com")
+    name = engine.one("SelfSignedCert").inputs["subject"]["commonName"]
+    assert (len(name), name[-6:]) == (64, " CA 50")
+
+
+@pytest.mark.parametrize(
+    ("taken", "asked", "remedy"),
+    [((0,), [2], [1, 2]), ((0,), [2, 1], [1, 2]), ((0, 1), [2, 3], [2, 1]), ((0, 1), [2], [2, 1])],
+)
+def test_a_refused_jump_leaves_everything_as_it_is_and_the_right_step_then_goes(
+    taken: tuple[int, ...], asked: list[int], remedy: list[int]
+) -> None:
+    stack = at(*taken)
+    with pytest.raises(InvalidInput, match="as a rotation goes one step at a time") as refusal:
+        stack.up(asked)
+    assert str(refusal.value).endswith(f"set ca_generations to {remedy} and `pulumi up` first")
+    kinds = {each.type.rpartition(":")[2] for each in stack.engine.registered}
+    assert not kinds & {"PrivateKey", "SelfSignedCert", "CertRequest", "LocallySignedCert", "Pod"}
+    assert not [each for each in stack.engine.registered if each.name == "registry-tls-secret"]
+    with pytest.raises(InvalidInput, match="as a rotation goes one step at a time"):
+        stack.up(asked)
+    stack.up(remedy)
+
+
+def test_a_rotation_does_not_go_back_even_to_where_the_stack_began() -> None:
+    stack = at(0, 1, 2, 3)
+    for back in ([1], [1, 2], [2, 1]):
+        with pytest.raises(InvalidInput, match="a step back: set ca_generations back to what it was"):
+            stack.up(back)
+    stack.up([2])
+    stack.up([2, 3])
+
+
+def test_a_step_is_noted_once_what_serves_the_leaf_is_there() -> None:
+    engine, _ = Stack().up([1])
+    noted = engine.named("registry-tls-step-0").request
+    assert any(urn.endswith("::registry-workload-pod") for urn in noted.dependencies)
+    assert not any("registry-tls-step-0" in urn for urn in engine.one("Pod").request.dependencies)
+
+
+@pytest.mark.parametrize("brought", ["ca_certificate", "nothing"])
+def test_only_a_generated_ca_has_steps(brought: str) -> None:
+    ca = issue(Wanted())
+    args = {"ca_certificate": ca.pem, "ca_key": ca.key_pem} if brought == "ca_certificate" else {}
+    engine, _ = Stack().up([1], **args)
+    notes = [each.name for each in engine.registered if "-step-" in each.name]
+    assert len(notes) == (0 if args else 2)
+
+
+def test_the_midst_of_a_rotation_is_told_with_what_to_do_next(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    stack = Stack()
+    told = []
+    for listed in STEPS[:4]:
+        caplog.clear()
+        stack.up(listed)
+        told.append([each.message for each in caplog.records if "CA rotation" in each.message])
+    assert told == [
+        [],
+        [
+            "CA rotation, step 1 of 3: CA 2 is trusted beside CA 1, which signs; hand out `ca_pem` to every client, "
+            "then set ca_generations to [2, 1]"
+        ],
+        [
+            "CA rotation, step 2 of 3: CA 2 signs, CA 1 is still trusted; see that every client gets on, "
+            "then set ca_generations to [2]"
+        ],
+        [],
+    ]
+    assert "CA 5 is trusted beside CA 4" in said_of([4, 5])

@@ -72,6 +72,16 @@ class PrivateRegistryArgs(TypedDict):
     users_secret: NotRequired[pulumi.Input[str]]
     """Name of an existing Secret with bcrypt htpasswd lines in registry.password, instead of users. Default none."""
 
+    # Who else pulls from it
+    node_trust: NotRequired[bool]
+    """Whether every node's container runtime trusts it, and finds it without DNS. Default false."""
+    node_trust_image: NotRequired[pulumi.Input[str]]
+    """With node_trust: any image with sh, cat, cmp and mv, which every node can pull. Default: image."""
+    containerd_folder: NotRequired[pulumi.Input[str]]
+    """With node_trust: containerd's config_path on the nodes. Default /etc/containerd/certs.d."""
+    docker_folder: NotRequired[pulumi.Input[str]]
+    """With node_trust: where Docker, podman and skopeo look on the nodes. Default /etc/docker/certs.d."""
+
     # Images
     storage: NotRequired[str]
     """Where the images lie: host-path, local, claim, class or s3. Default host-path."""

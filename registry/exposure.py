@@ -67,13 +67,12 @@ def expose(
     given: PrivateRegistryArgs,
     node: kubernetes.core.v1.Node | None,
     target_port: int,
-    certificate: pulumi.Input[str],
     metadata: Metadata,
     opts: pulumi.ResourceOptions,
-) -> None:
-    """The Service, and the Ingress in front of it if asked for."""
+) -> kubernetes.core.v1.Service:
+    """The Service, once it has its addresses."""
     balanced = given["exposure"] == "load-balancer"
-    service = kubernetes.core.v1.Service(
+    return kubernetes.core.v1.Service(
         name,
         metadata=metadata.of(app, annotations=ADDRESSED if balanced else NOT_AWAITED),
         spec={
@@ -82,16 +81,10 @@ def expose(
             "ports": [_port(given, target_port)],
             **_addresses(name, given, node, opts),
         },
-        # Another port replaces it: server-side apply would keep the old one too.
         opts=pulumi.ResourceOptions.merge(
-            opts,
-            pulumi.ResourceOptions(
-                replace_on_changes=["spec.ports", "spec.type", "spec.loadBalancerClass"], delete_before_replace=True
-            ),
+            opts, pulumi.ResourceOptions(replace_on_changes=REPLACING, delete_before_replace=True)
         ),
     )
-    if given["exposure"] == "ingress":
-        _ingress(f"{name}-ingress", app, given, service, certificate, metadata, opts)
 
 
 def _port(given: PrivateRegistryArgs, target_port: int) -> ServicePortArgsDict:
@@ -134,7 +127,7 @@ def _api_server(name: str, opts: pulumi.ResourceOptions) -> kubernetes.core.v1.S
     return kubernetes.core.v1.Service.get(f"{name}-of-the-cluster", "default/kubernetes", opts=opts)
 
 
-def _ingress(
+def route(
     name: str,
     app: str,
     given: PrivateRegistryArgs,
@@ -143,7 +136,12 @@ def _ingress(
     metadata: Metadata,
     opts: pulumi.ResourceOptions,
 ) -> None:
-    """The registry's own certificate for clients, TLS to the registry behind it, and no limit between the two."""
+    """An Ingress in front of the Service, if asked for.
+
+    The registry's own certificate for clients, TLS to the registry behind it, and no limit between the two.
+    """
+    if given["exposure"] != "ingress":
+        return
     allowed = pulumi.Output.from_input(given["client_cidrs"]).apply(
         lambda known: {ALLOWED_FROM: ",".join(known)} if known else {}
     )

@@ -10,13 +10,14 @@ import pulumi
 from .args import PrivateRegistryArgs
 from .auth import Auth
 from .certificate import Certificate
-from .exposure import address, expose
+from .exposure import address, expose, route
 from .lease import hold
 from .metadata import Metadata
 from .monitoring import find_operator, measure
 from .namespace import provide_namespace
 from .network_policy import shield
 from .node import find_node, label_node
+from .node_trust.of_registry import trust_registry
 from .settings import settled
 from .storage import Storage
 from .validation.names import component
@@ -58,7 +59,9 @@ class PrivateRegistry(pulumi.ComponentResource):
         )
         metadata = metadata._replace(namespace=home.name)
         certificate = Certificate(f"{name}-tls", given, reached.host, reached.hosts, metadata, child)
-        leaf = certificate.serve()
+        service = expose(f"{name}-service", APP, given, node, PORT, metadata, child)
+        trusted = trust_registry(f"{name}-nodes", given, reached.endpoint, certificate.ca_pem, service, child)
+        leaf = certificate.serve(trusted.after, trusted.addresses)
         users = Auth(f"{name}-auth", given, metadata, child)
         images = Storage(f"{name}-data", given, metadata, home.own, child)
         needs = Needs(
@@ -73,7 +76,7 @@ class PrivateRegistry(pulumi.ComponentResource):
         )
         workload = Workload(f"{name}-workload", APP, given, needs, metadata, child)
         certificate.served(after=[workload])
-        expose(f"{name}-service", APP, given, node, PORT, leaf.secret_name, metadata, child)
+        route(f"{name}-service-ingress", APP, given, service, leaf.secret_name, metadata, child)
         shield(f"{name}-policy", APP, given, {"registry": PORT, "metrics": METRICS_PORT}, metadata, child)
         measure(f"{name}-metrics", APP, given, METRICS_PORT, metadata, child)
 

@@ -37,10 +37,10 @@ class Certificate(pulumi.ComponentResource):
         super().__init__("private-registry:index:Certificate", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
         self._rotation: Rotation | None = None
-        self._serve: Callable[[Sequence[pulumi.Resource]], Leaf]
+        self._serve: Callable[[Sequence[pulumi.Resource], Sequence[pulumi.Output[str]]], Leaf]
         if given.get("tls_secret") is not None:
             self.ca_pem, found = _existing(name, given, host, metadata, child)
-            self._serve = lambda _: found
+            self._serve = lambda *_: found
             return
         if given.get("ca_certificate") is not None:
             authorities = given_authority(given)
@@ -49,11 +49,19 @@ class Certificate(pulumi.ComponentResource):
             child = pulumi.ResourceOptions(parent=self, depends_on=[self._rotation.permitted])
             authorities = generated_authorities(name, given, hosts, child)
         self.ca_pem = authorities.trusted_pem
-        self._serve = lambda after: made_leaf(name, given, hosts, authorities.signer, metadata, child, after)
 
-    def serve(self, after: Sequence[pulumi.Resource] = ()) -> Leaf:
-        """Sign, once `after` is there: what hands the CA out to clients, which must not see the leaf before."""
-        leaf = self._serve(after)
+        def serve(after: Sequence[pulumi.Resource], addresses: Sequence[pulumi.Output[str]]) -> Leaf:
+            all_hosts = pulumi.Output.all(hosts, *addresses).apply(lambda known: [*known[0], *known[1:]])
+            return made_leaf(name, given, all_hosts, authorities.signer, metadata, child, after)
+
+        self._serve = serve
+
+    def serve(self, after: Sequence[pulumi.Resource] = (), addresses: Sequence[pulumi.Output[str]] = ()) -> Leaf:
+        """Sign, once `after` is there: what hands the CA out to clients, which must not see the leaf before.
+
+        `addresses` are SANs beside the hosts, which the CA did not have to wait for.
+        """
+        leaf = self._serve(after, addresses)
         self.register_outputs({"ca_pem": self.ca_pem, "leaf_pem": leaf.pem, "secret_name": leaf.secret_name})
         return leaf
 

@@ -22,6 +22,7 @@ FOLDER = Choice("storage", ("host-path", "local"))
 S3 = Choice("storage", ("s3",))
 LOAD_BALANCER = Choice("exposure", ("load-balancer",))
 MIRROR = Choice("mode", ("mirror",))
+TRUST = Choice("node_trust", (True,))
 
 BELONGS: dict[str, tuple[Choice, ...]] = {
     "external_ips": (Choice("exposure", ("external-ips",)),),
@@ -44,6 +45,9 @@ BELONGS: dict[str, tuple[Choice, ...]] = {
     "upstream_ca": (S3, MIRROR),
     "node": (FOLDER, Choice("exposure", ("external-ips",))),
     "node_label": (FOLDER,),
+    "node_trust_image": (TRUST,),
+    "containerd_folder": (TRUST,),
+    "docker_folder": (TRUST,),
     "replicas": (Choice("workload", ("deployment",)),),
     "mirror_of": (MIRROR,),
     "mirror_username": (MIRROR,),

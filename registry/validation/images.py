@@ -26,15 +26,15 @@ ADVISORIES = (
 NEWEST = "registry:3.1.2"
 
 
-def image(value: str) -> str:
+def image(value: str, *, key: str = "image") -> str:
     """An image with a tag other than `latest`, or with a digest."""
     remedy = f"name the version, for example {NEWEST!r}"
-    given = text("image", value, NEWEST)
+    given = text(key, value, NEWEST)
     match = REFERENCE.fullmatch(given)
     if not match or len(match["repository"]) > LONGEST_REPOSITORY:
-        raise InvalidInput("image", "an image reference in lower case", given, remedy)
+        raise InvalidInput(key, "an image reference in lower case", given, remedy)
     if match["digest"] is None and match["tag"] in (None, "latest"):
-        raise InvalidInput("image", "pinned to a version or a digest", given, remedy)
+        raise InvalidInput(key, "pinned to a version or a digest", given, remedy)
     return given
 
 

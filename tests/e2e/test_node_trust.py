@@ -23,6 +23,12 @@ CONTAINERD, DOCKER = "/etc/containerd/certs.d", "/etc/docker/certs.d"
 HOST = "team.example.com:5000"
 OLD, NEW = issue(Wanted()).pem, issue(Wanted()).pem
 
+FORGET_RUN = """
+awk '$5 ~ "^/run/(containerd|netns)/" { print $5 }' /proc/self/mountinfo | sort -r | xargs -r umount --lazy
+rm -rf /run/containerd /run/cni /run/netns/*
+"""
+"""What a node that had no power no longer has: /run lies in its memory."""
+
 PROGRAM = """
 import json, pathlib, pulumi
 from registry import NodeTrust
@@ -242,6 +248,7 @@ def crashed(lab: Lab, name: str) -> Iterator[None]:
     cgroup.end(plan.cgroup(host) / "kubepods", grace=0)
     process.stop(plan, host, "containerd", grace=0)
     cgroup.end(plan.cgroup(host), grace=0)
+    lab.cluster.run(name, ["sh", "-ec", FORGET_RUN], check=True)
     try:
         yield
     finally:

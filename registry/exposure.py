@@ -53,7 +53,8 @@ def address(app: str, given: PrivateRegistryArgs) -> Address:
     service = f"{app}.{given['namespace']}"
     inside = [service, f"{service}.svc", f"{service}.svc.cluster.local"]
     names = [given["hostname"], *inside, *given["external_ips"], given.get("load_balancer_address")]
-    hosts = pulumi.Output.all(names, given["certificate_names"]).apply(
+    # The class is none of them: what is refused of the way in is refused before anything is signed for it.
+    hosts = pulumi.Output.all(names, given["certificate_names"], given.get("load_balancer_class")).apply(
         lambda known: list(dict.fromkeys(host for host in [*known[0], *known[1]] if host))
     )
     host = pulumi.Output.from_input(f"{service}.svc" if given["exposure"] == "cluster" else given["hostname"])

@@ -12,7 +12,7 @@ from registry import PrivateRegistry
 from registry.certificate.authority import said_of
 from registry.validation import InvalidInput
 from registry.validation.generations import at_step, generations, one_step, step_of
-from tests.conftest import Engine, RecordingMonitor, unwrap
+from tests.conftest import Engine, RecordingMonitor, certificate_of, unwrap
 from tests.issuing import Wanted, issue
 
 STEPS = [[1], [1, 2], [2, 1], [2], [2, 3], [3, 2], [3]]
@@ -152,24 +152,19 @@ def test_the_pod_is_replaced_by_the_one_step_that_makes_another_leaf() -> None:
         engine, _ = stack.up(listed)
         # A recording engine signs the same whoever signs: what the leaf is made of stands for it.
         signers.append(engine.one("LocallySignedCert").inputs["caCertPem"])
-        chains.append(unwrap(engine.named("registry-tls-secret").inputs["stringData"])["tls.crt"].split("\n"))
+        chains.append(unwrap(engine.named("registry-tls-secret").inputs["stringData"])["tls.crt"])
         digests.append(digest(engine))
-    old, new = (mocked(f"registry-tls-ca{of}") for of in ("", "-2"))
+    old, new = (certificate_of(f"registry-tls-ca{of}") for of in ("", "-2"))
     assert signers == [old, old, new, new]
-    assert [chain[4] for chain in chains] == ["registry-tls-ca"] * 2 + ["registry-tls-ca-2"] * 2, (
-        "leaf, then its signer"
-    )
+    leaf = certificate_of("registry-tls-leaf")
+    assert chains == [leaf + old, leaf + old, leaf + new, leaf + new], "leaf, then its signer"
     assert len(set(digests)) == 1, "of what is trusted, nothing is in the Pod"
-
-
-def mocked(name: str) -> str:
-    return f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n"
 
 
 def test_what_is_trusted_is_to_the_letter_the_same_when_the_signer_changes() -> None:
     stack = Stack()
     trusted = [stack.up(listed)[1]["ca_pem"] for listed in STEPS]
-    first, second, third = (mocked(f"registry-tls-ca{of}") for of in ("", "-2", "-3"))
+    first, second, third = (certificate_of(f"registry-tls-ca{of}") for of in ("", "-2", "-3"))
     both, other = first + second, second + third
     assert trusted == [first, both, both, second, other, other, third]
 

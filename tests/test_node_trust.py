@@ -14,8 +14,8 @@ from registry import NodeTrust, NodeTrustArgs, PrivateRegistry
 from registry.__main__ import NAME, Plugin
 from registry.node_trust.files import hosts_toml, spellings, wanted
 from registry.validation import InvalidInput, nodes
-from tests.conftest import Deploy, Engine
-from tests.issuing import Wanted, issue
+from tests.conftest import Deploy, Engine, encoded
+from tests.issuing import Wanted, issue, leaf
 
 CA, OTHER = issue(Wanted()).pem, issue(Wanted()).pem
 TEAM = {"endpoint": "team.example.com:5000", "ca_pem": CA}
@@ -228,3 +228,44 @@ def test_other_languages_spell_a_registrys_keys_their_way(engine: Engine) -> Non
 
     main()
     assert CA in engine.one("ConfigMap").inputs["data"].values()
+
+
+class TestOfTheRegistry:
+    """The option `node_trust` of PrivateRegistry."""
+
+    def deployed(self, deploy: Deploy, **more: Any) -> None:
+        deploy(lambda: PrivateRegistry("registry", {"node_trust": True, **more}))  # type: ignore[typeddict-item]
+
+    def hosts(self, engine: Engine) -> str:
+        data = engine.named("registry-nodes-files").inputs["data"]
+        return str(next(text for key, text in data.items() if key.endswith("hosts.toml")))
+
+    def test_the_services_address_is_in_the_certificate_and_in_hosts_toml(self, deploy: Deploy, engine: Engine) -> None:
+        self.deployed(deploy)
+        assert "10.96.0.7" in engine.one("CertRequest").inputs["ipAddresses"]
+        assert '[host."https://10.96.0.7:5000"]' in self.hosts(engine)
+        assert engine.named("registry-nodes-namespace").inputs["metadata"]["name"] == "docker-registry-trust"
+
+    def test_the_leaf_waits_for_every_node(self, deploy: Deploy, engine: Engine) -> None:
+        self.deployed(deploy)
+        assert [each for each in engine.one("LocallySignedCert").request.dependencies if "registry-nodes-agent" in each]
+        assert not [each for each in engine.named("registry-tls-ca").request.dependencies if "DaemonSet" in each]
+
+    def test_behind_an_ingress_nodes_go_straight_to_the_service(self, deploy: Deploy, engine: Engine) -> None:
+        self.deployed(deploy, exposure="ingress", ingress_class="nginx")
+        assert 'server = "https://docker-registry:443"' in self.hosts(engine)
+        assert '[host."https://10.96.0.7:5000"]' in self.hosts(engine)
+
+    def test_without_it_nothing_waits_for_the_service(self, deploy: Deploy, engine: Engine) -> None:
+        deploy(lambda: PrivateRegistry("registry", {}))
+        assert not [each for each in engine.registered if each.type.endswith(":DaemonSet")]
+        assert "10.96.0.7" not in engine.one("CertRequest").inputs["ipAddresses"]
+        assert not [each for each in engine.one("Pod").request.dependencies if "registry-service" in each]
+
+    def test_somebody_elses_certificate_is_not_for_the_services_address(self, deploy: Deploy, engine: Engine) -> None:
+        served = issue(leaf("docker-registry.docker-registry.svc"), authority := issue(Wanted()))
+        data = {"tls.crt": encoded(served.pem + authority.pem), "tls.key": encoded(served.key_pem)}
+        engine.live["registry-tls-from-kubectl-get-secrets"] = {"data": data}
+        self.deployed(deploy, tls_secret="mine", create_namespace=False)
+        assert "[host" not in self.hosts(engine)
+        assert authority.pem in engine.named("registry-nodes-files").inputs["data"].values()

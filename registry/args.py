@@ -81,6 +81,12 @@ class PrivateRegistryArgs(TypedDict):
     """With node_trust: containerd's config_path on the nodes. Default /etc/containerd/certs.d."""
     docker_folder: NotRequired[pulumi.Input[str]]
     """With node_trust: where Docker, podman and skopeo look on the nodes. Default /etc/docker/certs.d."""
+    pull_secrets: NotRequired[list[str]]
+    """Existing namespaces whose Pods get a pull Secret, `namespace`-pull, so docker-registry-pull. Default none."""
+    default_pull_secret: NotRequired[bool]
+    """With pull_secrets: whether the default ServiceAccount of each uses it, if that has none yet. Default false."""
+    discovery: NotRequired[bool]
+    """Whether kube-public/local-registry-hosting (KEP-1755), of which a cluster has one, tells of it. Default false."""
 
     # Images
     storage: NotRequired[str]

@@ -10,6 +10,7 @@ import pulumi
 from .args import PrivateRegistryArgs
 from .auth import Auth
 from .certificate import Certificate
+from .discovery import announce
 from .exposure import address, expose, route
 from .lease import hold
 from .metadata import Metadata
@@ -18,6 +19,7 @@ from .namespace import provide_namespace
 from .network_policy import shield
 from .node import find_node, label_node
 from .node_trust.of_registry import trust_registry
+from .pull_secrets import hand_out
 from .settings import settled
 from .storage import Storage
 from .validation.names import component
@@ -87,4 +89,7 @@ class PrivateRegistry(pulumi.ComponentResource):
         self.password = users.passwords.apply(lambda known: known.get(first_user, ""))
         self.passwords = users.passwords
         self.namespace = home.name
+        login = (self.username, self.password)
+        hand_out(name, given, self.endpoint, login, metadata, child)
+        announce(name, APP, given, self.endpoint, metadata, child)
         self.register_outputs({key: getattr(self, key) for key in PrivateRegistry.__annotations__})

@@ -21,6 +21,7 @@ from .validation import (
     names,
     network,
     nodes,
+    pulling,
     quantities,
     storage,
     workloads,
@@ -47,6 +48,9 @@ DEFAULTS = PrivateRegistryArgs(
     node_trust=False,
     containerd_folder="/etc/containerd/certs.d",
     docker_folder="/etc/docker/certs.d",
+    pull_secrets=[],
+    default_pull_secret=False,
+    discovery=False,
     storage="host-path",
     storage_path="/var/lib/docker-registry/repository",
     storage_size="2Gi",
@@ -101,6 +105,9 @@ RULES: dict[str, Callable[[Any], Any]] = {
     "node_trust_image": partial(images.image, key="node_trust_image"),
     "containerd_folder": partial(nodes.folder, "containerd_folder"),
     "docker_folder": partial(nodes.folder, "docker_folder"),
+    "pull_secrets": pulling.pull_secrets,
+    "default_pull_secret": partial(flag, "default_pull_secret"),
+    "discovery": partial(flag, "discovery"),
     "storage": storage.storage,
     "storage_path": storage.storage_path,
     "storage_size": storage.storage_size,
@@ -168,6 +175,7 @@ def settled(args: PrivateRegistryArgs) -> PrivateRegistryArgs:
     contradictions.refuse_idle(accepted, DEFAULTS)
     contradictions.refuse_missing(accepted, DEFAULTS)
     contradictions.refuse_unshared_replicas(accepted)
+    pulling.refuse_own_namespace(accepted)
     for rule, keys in TOGETHER.items():
         _agree(rule, keys, accepted)
     _warn(accepted)

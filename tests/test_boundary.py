@@ -61,6 +61,9 @@ EXAMPLES: dict[str, Any] = {
     "node_trust_image": "busybox:1.37",
     "containerd_folder": "/var/lib/rancher/k3s/agent/etc/containerd/certs.d",
     "docker_folder": "/etc/containers/certs.d",
+    "pull_secrets": ["builds", "kube-system"],
+    "default_pull_secret": True,
+    "discovery": True,
     "storage": "local",
     "storage_path": "/srv/registry",
     "storage_size": "9Gi",
@@ -129,6 +132,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "mirror_username": MIRROR | LOGIN,
     "mirror_password": MIRROR | LOGIN,
     "service_monitor": {"metrics": True},
+    "default_pull_secret": {"pull_secrets": ["builds"]},
 }
 """What an argument needs beside it to be accepted, given plain."""
 

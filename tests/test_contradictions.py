@@ -94,6 +94,15 @@ CONTRADICTIONS: list[tuple[Given, str]] = [
     ({"tls_secret": "tls", **STAYS, "ca_key": CA.key_pem}, "`ca_key` must be left out beside `tls_secret`"),
     ({"users_secret": "users", **STAYS, "users": ["jean"]}, "`users` must be left out beside `users_secret`"),
     ({"users_secret": "u", **STAYS, "passwords": {"centos": "hunter2"}}, "`passwords` must be left out beside `users"),
+    (
+        {"users_secret": "users", **STAYS, "pull_secrets": ["builds"]},
+        "`pull_secrets` must be left out beside `users_secret`, which brings its own, got both: its hashes are no pass",
+    ),
+    ({"default_pull_secret": True}, "`default_pull_secret` must be left out unless `pull_secrets` is set, got a value"),
+    (
+        {"pull_secrets": ["builds", "docker-registry"]},
+        "`pull_secrets` must be namespaces that are there before, got 'docker-registry', which is made for the regist",
+    ),
     ({"tls_secret": "tls"}, "`create_namespace` must be false with `tls_secret`, got a namespace that is made with"),
     ({"users_secret": "users"}, "`create_namespace` must be false with `users_secret`"),
     ({**S3, "s3_secret": "keys"}, "`create_namespace` must be false with `s3_secret`"),
@@ -170,6 +179,16 @@ def test_a_name_of_which_no_object_can_be_named_is_refused(deploy: Deploy, engin
 ELSEWHERE: Given = {"namespace": "second", "storage_path": "/srv/second", "port": 5002}
 COLLISIONS: list[tuple[Given, Given, str]] = [
     # the first registry, the second, what is said of the second
+    (
+        {"discovery": True},
+        {**ELSEWHERE, "discovery": True},
+        "`discovery` must be the registry's alone ('second'), got the cluster's one ConfigMap of it, which 'first' has",
+    ),
+    (
+        {"pull_secrets": ["builds"], "default_pull_secret": True},
+        {**ELSEWHERE, "pull_secrets": ["builds"], "default_pull_secret": True},
+        "`default_pull_secret` must be the registry's alone ('second'), got the default ServiceAccount of builds, whi",
+    ),
     (
         {},
         {**ELSEWHERE, "namespace": "docker-registry"},
@@ -260,6 +279,10 @@ def _node(version: str) -> Given:
     return {"metadata": {"name": "k8s-master"}, "status": {"nodeInfo": {"kubeletVersion": version}}}
 
 
+def _uses(*secrets: str) -> Given:
+    return {"imagePullSecrets": [{"name": each} for each in secrets]}
+
+
 ON_THE_CLUSTER: list[tuple[Given, Given, str]] = [
     # what is set, what the cluster answers, what the message says
     (
@@ -311,6 +334,23 @@ ON_THE_CLUSTER: list[tuple[Given, Given, str]] = [
         {**S3, "s3_secret": "keys", **STAYS},
         {"registry-data-from-kubectl-get-secrets": {"data": {"access-key": "eA=="}}},
         "`s3_secret` must be a Secret with access-key and secret-key, got one without secret-key",
+    ),
+    (
+        {"pull_secrets": ["builds"], "default_pull_secret": True},
+        {"registry-pull-secrets-builds-default-from-kubectl-get-serviceaccounts": _uses("theirs")},
+        "`default_pull_secret` must be false where others gave the default ServiceAccount of 'builds' pull Secrets, "
+        "got theirs: set it to false; name docker-registry-pull in the Pods' `imagePullSecrets`, or add it where "
+        "theirs is added from",
+    ),
+    (
+        {"pull_secrets": ["builds"], "default_pull_secret": True},
+        {
+            "registry-pull-secrets-builds-default-from-kubectl-get-serviceaccounts": _uses(
+                "docker-registry-pull", "added"
+            )
+        },
+        "`default_pull_secret` must be false where others gave the default ServiceAccount of 'builds' pull Secrets, "
+        "got added",
     ),
 ]
 

@@ -9,12 +9,17 @@ Given = Mapping[str, Any]
 
 
 class Choice(NamedTuple):
-    """A key and the values of it with which another key means something."""
+    """A key and the values of it with which another key means something; without values, any that is not empty."""
 
     key: str
-    values: tuple[object, ...]
+    values: tuple[object, ...] = ()
+
+    def made(self, given: Given) -> bool:
+        return given[self.key] in self.values if self.values else bool(given[self.key])
 
     def __str__(self) -> str:
+        if not self.values:
+            return f"`{self.key}` is set"
         return f"`{self.key}` is {' or '.join(str(value).lower() for value in self.values)}"
 
 
@@ -54,6 +59,7 @@ BELONGS: dict[str, tuple[Choice, ...]] = {
     "mirror_password": (MIRROR,),
     "allow_delete": (Choice("mode", ("read-write",)),),
     "service_monitor": (Choice("metrics", (True,)),),
+    "default_pull_secret": (Choice("pull_secrets"),),
 }
 """Keys that mean something with some choices only: set beside another one, they would silently do nothing."""
 
@@ -83,10 +89,12 @@ INSTEAD: dict[str, tuple[str, ...]] = {
         *("ca_days", "ca_generations", "ca_certificate", "ca_key"),
     ),
     "ca_certificate": ("ca_days", "ca_generations"),
-    "users_secret": ("users", "passwords"),
+    "users_secret": ("users", "passwords", "pull_secrets"),
     "s3_secret": ("s3_access_key", "s3_secret_key"),
 }
 """What brings its own, and the keys that would say otherwise."""
+
+BESIDE_HASHES = "its hashes are no passwords; make the Secrets with `kubectl create secret docker-registry`"
 
 EXISTING = ("tls_secret", "users_secret", "s3_secret", "storage_claim", "image_pull_secret")
 """Names of objects that are there before the registry, and so is the namespace that they are in."""
@@ -95,23 +103,21 @@ EXISTING = ("tls_secret", "users_secret", "s3_secret", "storage_claim", "image_p
 def refuse_idle(given: Given, defaults: Given) -> None:
     """Refuse a key that the choices of other keys leave without a meaning."""
     for key, choices in BELONGS.items():
-        if _set(key, given, defaults) and not any(given[each.key] in each.values for each in choices):
+        if _set(key, given, defaults) and not any(each.made(given) for each in choices):
             when = " or ".join(str(choice) for choice in choices)
             got = Described(f"a value while {_and(given, choices)}")
             raise InvalidInput(key, f"left out unless {when}", got, f"remove `{key}`, or change the other key")
     for key, others in INSTEAD.items():
         for other in others:
             if _set(key, given, defaults) and _set(other, given, defaults):
-                got = Described("both")
-                raise InvalidInput(
-                    other, f"left out beside `{key}`, which brings its own", got, "remove one of the two"
-                )
+                remedy = BESIDE_HASHES if other == "pull_secrets" else "remove one of the two"
+                raise InvalidInput(other, f"left out beside `{key}`, which brings its own", Described("both"), remedy)
 
 
 def refuse_missing(given: Given, defaults: Given) -> None:
     """Refuse a choice without the key that it needs."""
     for choice, key in NEEDS.items():
-        if given[choice.key] in choice.values and given.get(key) in (None, [], ""):
+        if choice.made(given) and given.get(key) in (None, [], ""):
             path = f"--path '{key}[0]'" if key == "external_ips" else key
             raise InvalidInput(key, f"set when {choice}", Described("nothing"), f"`pulumi config set {path} ...`")
     for key, other in TOGETHER:

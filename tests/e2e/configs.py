@@ -84,7 +84,7 @@ def _config(chance: Random) -> Given:
 def _means_something(key: str, base: Given) -> bool:
     whole = {**DEFAULTS, **base}
     beside = any(key in others and other in base for other, others in INSTEAD.items())
-    return not beside and (key not in BELONGS or any(whole[each.key] in each.values for each in BELONGS[key]))
+    return not beside and (key not in BELONGS or any(each.made(whole) for each in BELONGS[key]))
 
 
 def _value(chance: Random, key: str) -> Any:

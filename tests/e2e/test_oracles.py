@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from pulumi.runtime.settings import SETTINGS
 
 from registry.settings import DEFAULTS, RULES, TOGETHER, settled
-from registry.validation import InvalidInput, contradictions
+from registry.validation import InvalidInput, contradictions, pulling
 from tests.conftest import Engine
 from tests.e2e.configs import AUTHORITY, JUDGED, Given, configs
 from tests.e2e.conftest import Lab, Project
@@ -219,6 +219,7 @@ def _is_taken(args: Given) -> bool:
         contradictions.refuse_idle(whole, DEFAULTS)
         contradictions.refuse_missing(whole, DEFAULTS)
         contradictions.refuse_unshared_replicas(whole)
+        pulling.refuse_own_namespace(whole)
         for rule, keys in TOGETHER.items():
             if all(key in whole for key in keys):
                 rule(*(whole[key] for key in keys))

@@ -87,6 +87,8 @@ def _input(key: str, schema: dict[str, Any]) -> str:
 
 
 def _choice(choice: Choice) -> str:
+    if not choice.values:
+        return f"`{choice.key}`"
     return f"`{choice.key}` {_listed([str(value).lower() for value in choice.values], 'or')}"
 
 

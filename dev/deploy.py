@@ -49,9 +49,8 @@ class Deployment:
             self._trust(self.cluster, outputs, address)
         ca = self.state / "ca.pem"
         ca.write_text(outputs["ca_pem"])
-        self._show(
-            sys.executable, "-m", "ops", "verify", "--stack", STACK, *(["--address", address] if address else [])
-        )
+        verify = (sys.executable, "-m", "ops", "verify", "--stack", STACK, "--wait", "30")
+        self._show(*verify, *(["--address", address] if address else []))
         where = f" at {address}" if address else ""
         print(FAREWELL.format(**outputs, where=where, ca=ca, python=sys.executable))
 

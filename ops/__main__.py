@@ -25,6 +25,7 @@ def ops() -> None:
 def verify(
     stack: Stack = "dev",
     address: Annotated[str, typer.Option(metavar="IP[:PORT]", help="Connect there, whatever the name says.")] = "",
+    wait: Annotated[float, typer.Option(metavar="SECONDS", help="Wait so long for something to answer.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")] = False,
 ) -> None:
     """Check the registry from end to end: name, TLS, users, push, pull, catalog."""
@@ -36,6 +37,7 @@ def verify(
     except ValueError:
         message = f"{address!r} is no IP[:PORT], such as 192.168.56.10:5000"
         raise typer.BadParameter(message, param_hint="--address") from None
+    visit.wait_for_answer(outputs, pinned, wait)
     checks = visit.verify(outputs, pinned)
     passed = visit.show_json(checks, outputs.endpoint) if json else visit.show(checks, f"{outputs.endpoint} ({stack})")
     raise typer.Exit(0 if passed else 1)

@@ -1,10 +1,11 @@
 """The visit: every check in turn until one fails, as a table for people or as JSON for programs."""
 
 import json
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -36,6 +37,18 @@ def parse_address(text: str, port: int) -> tuple[str, int]:
     if not colon or (text.count(":") > 1 and not host.endswith("]")):
         host, given = text, str(port)
     return str(ip_address(host.strip("[]"))), int(given)
+
+
+def wait_for_answer(outputs: Outputs, address: tuple[str, int] | None, seconds: float) -> None:
+    """Return when something accepts connections, or after `seconds`; what is wrong then, the checks say.
+
+    A Pod is ready some moments before every node sends the Service's port on to it.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(address or (outputs.host, outputs.port), timeout=1):
+            return
+        time.sleep(0.1)
 
 
 def verify(outputs: Outputs, address: tuple[str, int] | None = None) -> Iterator[Check]:

@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,7 +24,7 @@ from typer.testing import CliRunner
 from ops import __main__ as command_line
 from ops import client, image, stack
 from ops.stack import Outputs, Refusal
-from ops.verify import Check, parse_address, verify
+from ops.verify import Check, parse_address, verify, wait_for_answer
 
 HOST = "docker-registry"
 PASSWORD = "pässwörd € 0123456789"
@@ -327,3 +328,17 @@ def test_a_stack_whose_users_are_somebody_elses_says_that_it_knows_no_password(m
     monkeypatch.setattr(stack, "pulumi", lambda *_: json.dumps(known))
     with pytest.raises(stack.Refusal, match="its users come from a Secret of yours"):
         stack.read_outputs("dev")
+
+
+def test_it_waits_for_something_to_answer_and_not_for_ever(outputs: Outputs) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        began = time.monotonic()
+        wait_for_answer(outputs, server.getsockname(), 0.5)
+        assert time.monotonic() - began >= 0.5, "bound, but nobody listens"
+        later = threading.Timer(0.5, server.listen)
+        later.start()
+        began = time.monotonic()
+        wait_for_answer(outputs, server.getsockname(), 60)
+        assert 0.5 <= time.monotonic() - began < 30
+        later.join()

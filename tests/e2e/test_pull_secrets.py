@@ -18,6 +18,7 @@ WHERE: dict[str, Any] = {
     **{"namespace": "pulled", "storage_path": "/var/lib/pulled", "port": 5021},
     **{"exposure": "external-ips", "external_ips": [ADDRESS]},
 }
+TRUSTED: dict[str, Any] = {**WHERE, "node_trust": True}
 CHOSEN = "correct horse battery"
 
 
@@ -41,21 +42,19 @@ def namespace(lab: Lab, name: str) -> Iterator[str]:
 
 
 @contextmanager
-def known_to_nodes(lab: Lab, served: Registry, *, trusted: bool = True) -> Iterator[None]:
-    """Every node's containerd finds the registry's address and, if `trusted`, its CA, until the block ends."""
+def found_and_not_trusted(lab: Lab, served: Registry) -> Iterator[None]:
+    """Every node finds the registry, as by a DNS server, but nobody gave it the CA; until the block ends."""
     endpoint = served.outputs["endpoint"]
-    folder = f"/etc/containerd/certs.d/{endpoint}"
     hosts = f'server = "https://{endpoint}"\n[host."https://{served.at}"]\n  capabilities = ["pull", "resolve"]\n'
-    for node in NODES:
-        here = lab.cluster.path(node.name, folder)
-        here.mkdir(parents=True)
-        (here / "ca.crt").write_text(served.outputs["ca_pem"])
-        (here / "hosts.toml").write_text(hosts + (f'  ca = "{folder}/ca.crt"\n' if trusted else ""))
+    folders = [lab.cluster.path(node.name, f"/etc/containerd/certs.d/{endpoint}") for node in NODES]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "hosts.toml").write_text(hosts)
     try:
         yield
     finally:
-        for node in NODES:
-            shutil.rmtree(lab.cluster.path(node.name, folder))
+        for folder in folders:
+            shutil.rmtree(folder)
 
 
 @contextmanager
@@ -131,37 +130,38 @@ def test_pods_pull_on_every_node_with_the_secret_and_not_without(
 ) -> None:
     served = registry("pulled", pull_secrets=[builds], **WHERE)
     image = image_of(lab, served, "team/app:1")
-    with known_to_nodes(lab, served, trusted=False):
+    with found_and_not_trusted(lab, served):
         for node in NODES:
             assert "x509: certificate signed by unknown authority" in fails(lab, builds, node.name, image, SECRET)
-    with known_to_nodes(lab, served):
-        for node in NODES:
-            why = fails(lab, builds, node.name, image, None)
-            assert "401" in why or "authorization failed" in why, why
-            runs(lab, builds, node.name, image, SECRET)
+    served = registry("pulled", pull_secrets=[builds], **TRUSTED)
+    for node in NODES:
+        why = fails(lab, builds, node.name, image, None)
+        assert "401" in why or "authorization failed" in why, why
+        runs(lab, builds, node.name, image, SECRET)
     state = served.project.pulumi("stack", "export")
     assert served.outputs["password"] not in state
     assert lab.get("secret", SECRET, builds)["data"][".dockerconfigjson"] not in state
     served.project.up("--expect-no-changes", "--refresh")
     registry("pulled", **WHERE)
+    for node in NODES:
+        assert not lab.cluster.path(node.name, f"/etc/containerd/certs.d/{served.outputs['endpoint']}").exists()
     assert SECRET not in lab.kubectl("get", "secrets", "--namespace", builds, "--output", "name")
 
 
 def test_a_changed_password_reaches_the_secret_in_the_same_up_and_in_place(
     lab: Lab, builds: str, registry: Callable[..., Registry]
 ) -> None:
-    first = registry("pulled", pull_secrets=[builds], **WHERE)
+    first = registry("pulled", pull_secrets=[builds], **TRUSTED)
     image = image_of(lab, first, "team/app:2")
     uid = identity(lab, builds)
-    second = registry("pulled", {"passwords.centos": CHOSEN}, pull_secrets=[builds], **WHERE)
+    second = registry("pulled", {"passwords.centos": CHOSEN}, pull_secrets=[builds], **TRUSTED)
     assert login_of(lab, builds)["password"] == CHOSEN == second.outputs["password"]
     assert identity(lab, builds) == uid, "there was no moment without it"
     eventually(120, "the registry takes the new password", lambda: second.status("/v2/") == 200)
-    with known_to_nodes(lab, second):
-        for node in NODES:
-            runs(lab, builds, node.name, image, SECRET)
+    for node in NODES:
+        runs(lab, builds, node.name, image, SECRET)
     more = {"labels": {"example.com/team": "red"}}
-    third = registry("pulled", {"passwords.centos": CHOSEN}, pull_secrets=[builds], **more, **WHERE)
+    third = registry("pulled", {"passwords.centos": CHOSEN}, pull_secrets=[builds], **more, **TRUSTED)
     assert lab.get("secret", SECRET, builds)["metadata"]["labels"]["example.com/team"] == "red"
     assert login_of(lab, builds)["password"] == CHOSEN, "a change of labels brings no old content back"
     third.project.up("--expect-no-changes", "--refresh")
@@ -179,13 +179,12 @@ def used(lab: Lab, where: str) -> list[str]:
 def test_the_default_service_account_pulls_and_nothing_of_others_is_lost(
     lab: Lab, builds: str, theirs: str, registry: Callable[..., Registry]
 ) -> None:
-    asked = {**WHERE, "default_pull_secret": True}
+    asked = {**TRUSTED, "default_pull_secret": True}
     patch = ("patch", "serviceaccount", "default", "--patch")
     before = lab.get("serviceaccount", "default", builds)
     served = registry("pulled", pull_secrets=[builds], **asked)
     image = image_of(lab, served, "team/app:3")
-    with known_to_nodes(lab, served):
-        runs(lab, builds, NODES[1].name, image, None)
+    runs(lab, builds, NODES[1].name, image, None)
     assert used(lab, builds) == [SECRET]
     served.project.up("--expect-no-changes", "--refresh")
 
@@ -202,7 +201,7 @@ def test_the_default_service_account_pulls_and_nothing_of_others_is_lost(
     for command in ("preview", "up"):
         assert f"{refusal} 'builds' pull Secrets, got added" in served.project.refused(command)
     assert used(lab, builds) == [SECRET, "added"]
-    registry("pulled", pull_secrets=[builds], **WHERE)
+    registry("pulled", pull_secrets=[builds], **TRUSTED)
     assert used(lab, builds) == [SECRET, "added"], "the list is theirs since they wrote it"
 
     lab.kubectl(*patch, '{"imagePullSecrets": null}', "--namespace", builds)

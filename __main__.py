@@ -6,5 +6,5 @@ from registry import PrivateRegistry
 from registry.config import args_from
 
 registry = PrivateRegistry("registry", args_from(pulumi.Config()))
-for output in ("endpoint", "ca_pem", "username", "password", "passwords", "namespace"):
+for output in ("endpoint", "ca_pem", "username", "password", "passwords", "namespace", "addresses"):
     pulumi.export(output, getattr(registry, output))

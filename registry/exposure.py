@@ -88,6 +88,20 @@ def expose(
     )
 
 
+def addresses(given: PrivateRegistryArgs, service: kubernetes.core.v1.Service) -> pulumi.Output[list[str]]:
+    """Where the hostname has to lead; a balancer's own word counts, as it may not serve the address asked for."""
+    if given["exposure"] != "load-balancer":
+        return pulumi.Output.from_input(given["external_ips"])
+    known = pulumi.Output.all(service.status.apply(_balanced), given.get("load_balancer_address"))
+    return known.apply(lambda each: each[0] or [address for address in each[1:] if address])
+
+
+def _balanced(status: Any) -> list[str]:
+    """The balancer's addresses; one that is known by a name alone, as AWS's are, resolves by itself."""
+    balancer = status.load_balancer if status else None
+    return [each.ip for each in (balancer.ingress if balancer else None) or [] if each.ip]
+
+
 def _port(given: PrivateRegistryArgs, target_port: int) -> ServicePortArgsDict:
     port: ServicePortArgsDict = {"name": "registry", "port": given["port"], "target_port": target_port}
     return port if given["exposure"] != "node-port" else {**port, "node_port": given["node_port"]}

@@ -11,7 +11,7 @@ from .args import PrivateRegistryArgs
 from .auth import Auth
 from .certificate import Certificate
 from .discovery import announce
-from .exposure import address, expose, route
+from .exposure import address, addresses, expose, route
 from .lease import hold
 from .metadata import Metadata
 from .monitoring import find_operator, measure
@@ -44,6 +44,8 @@ class PrivateRegistry(pulumi.ComponentResource):
     """The passwords of all users, by name; secret, and empty with `users_secret`."""
     namespace: pulumi.Output[str]
     """The namespace of its objects."""
+    addresses: pulumi.Output[list[str]]
+    """Addresses at which clients outside the cluster reach it, if it knows any: external IPs, or the balancer's."""
 
     def __init__(self, name: str, args: PrivateRegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("private-registry:index:PrivateRegistry", component(name), {}, opts)
@@ -89,6 +91,7 @@ class PrivateRegistry(pulumi.ComponentResource):
         self.password = users.passwords.apply(lambda known: known.get(first_user, ""))
         self.passwords = users.passwords
         self.namespace = home.name
+        self.addresses = addresses(given, service)
         login = (self.username, self.password)
         hand_out(name, given, self.endpoint, login, metadata, child)
         announce(name, APP, given, self.endpoint, metadata, child)

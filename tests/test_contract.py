@@ -26,7 +26,8 @@ def test_the_package_exports_the_components_and_their_arguments() -> None:
 
 def test_the_component_can_be_analyzed_as_a_plugin() -> None:
     described = Analyzer("private-registry").analyze_component(PrivateRegistry)
-    assert set(described.outputs) == {"endpoint", "caPem", "username", "password", "passwords", "namespace"}
+    told = {"endpoint", "caPem", "username", "password", "passwords", "namespace", "addresses"}
+    assert set(described.outputs) == told
     assert len(described.inputs) == len(PrivateRegistryArgs.__annotations__)
     undescribed = [name for name, each in (described.inputs | described.outputs).items() if not each.description]
     assert not undescribed

@@ -44,6 +44,27 @@ def test_a_folder_is_not_changed_for_one_that_nobody_holds_a_lease_of(
         deploy(lambda: PrivateRegistry("registry", args))
 
 
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ({"ip": "203.0.113.10"}, ["203.0.113.10"]),
+        ({"hostname": "balancer.cloud.example.com"}, ["203.0.113.9"]),
+        (None, ["203.0.113.9"]),
+    ],
+    ids=["an address", "a name", "nothing yet"],
+)
+def test_a_balancer_tells_its_addresses_else_the_one_asked_for_counts(
+    deploy: Deploy, engine: Engine, status: dict[str, str] | None, told: list[str]
+) -> None:
+    engine.live["registry-service"] = {"status": {"loadBalancer": {"ingress": [status]} if status else {}}}
+    balanced: PrivateRegistryArgs = {"exposure": "load-balancer", "load_balancer_address": "203.0.113.9"}
+    assert deploy(lambda: PrivateRegistry("registry", balanced))["addresses"] == told
+
+
+def test_where_no_address_is_known_none_is_told(deploy: Deploy) -> None:
+    assert deploy(lambda: PrivateRegistry("registry", {"exposure": "node-port", "node_port": 30500}))["addresses"] == []
+
+
 def test_the_name_of_a_lease_is_a_dns_label_whatever_it_is_about() -> None:
     long = lease_name("/srv/" + "x" * 300 + " on k8s-master")
     assert len(long) == 63

@@ -1,4 +1,4 @@
-"""The root program under a recording engine: config in, one registry, five outputs."""
+"""The root program under a recording engine: config in, one registry, its outputs."""
 
 import json
 import runpy
@@ -43,7 +43,7 @@ def run_program(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_the_defaults_are_a_whole_registry(run_program: Any, engine: Engine) -> None:
     exports = run_program()
-    assert list(exports) == ["endpoint", "ca_pem", "username", "password", "passwords", "namespace"]
+    assert list(exports) == ["endpoint", "ca_pem", "username", "password", "passwords", "namespace", "addresses"]
     assert exports["endpoint"] == "docker-registry.docker-registry.svc:5000"
     assert engine.one("Pod").name == "registry-workload-pod"
 

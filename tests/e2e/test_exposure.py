@@ -31,7 +31,7 @@ import pulumi
 from registry import PrivateRegistry
 
 registry = PrivateRegistry("registry", json.loads(Path(__file__).with_name("settings.json").read_text()))
-for output in ("endpoint", "ca_pem", "password"):
+for output in ("endpoint", "ca_pem", "password", "addresses"):
     pulumi.export(output, getattr(registry, output))
 '''
 
@@ -156,6 +156,7 @@ def test_a_load_balancer_is_waited_for_and_answers_at_its_address(exposed: Expos
     service = exposed.lab.get("service", "docker-registry", exposed.name)
     assert service["status"]["loadBalancer"]["ingress"] == [{"ip": VIRTUAL, "ipMode": "VIP"}]
     assert service["spec"]["loadBalancerClass"] == BALANCER
+    assert exposed.outputs["addresses"] == [VIRTUAL]
     for node in NODES:
         exposed.lab.cluster.run("laptop", ["ip", "route", "replace", VIRTUAL, "via", node.address], check=True)
         exposed.check(VIRTUAL)
@@ -165,6 +166,7 @@ def test_a_load_balancer_that_has_only_a_name_is_one(exposed: Exposed) -> None:
     with balancer(exposed, {"hostname": "balancer.cloud.example.com"}):
         exposed.up(exposure="load-balancer", load_balancer_class=BALANCER, port=PORT + 1)
     assert exposed.outputs["endpoint"] == f"{HOST}:{PORT + 1}"
+    assert exposed.outputs["addresses"] == [], "the name resolves by itself"
 
 
 def test_inside_the_cluster_the_services_name_is_the_endpoint(exposed: Exposed) -> None:

@@ -1,4 +1,4 @@
-"""What a person does with a registry that runs: `python -m ops verify` and `python -m ops recover`.
+"""What a person does with a registry that runs: `python -m ops verify`, `trust`, `login` and `recover`.
 
-Both work on any stack of the program, whichever cluster it is on; nothing here needs the embedded one.
+They work on any stack of the program, whichever cluster it is on; nothing here needs the embedded one.
 """

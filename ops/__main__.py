@@ -1,17 +1,22 @@
-"""The command line: `python -m ops verify` and `python -m ops recover`.
+"""The command line: `python -m ops verify`, `trust`, `login` and `recover`.
 
 Exit codes: 0 done, 1 the registry failed a check, 2 something is in the way or the call is wrong. Each command imports
 what it needs when it is called: a registry client and a Kubernetes client are half a second each.
 """
 
+import re
 import sys
+from ipaddress import ip_address
 from typing import Annotated
 
 import typer
 
-from .stack import Refusal, read_outputs
+from .stack import Known, Refusal, read_known, read_outputs
 
 Stack = Annotated[str, typer.Option(help="The stack of the registry.")]
+
+CLIENTS = "docker|podman|containerd|skopeo|system|python|all"
+FOR = "Who is to trust it, several times if need be. Default the container clients that are found here."
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -41,6 +46,63 @@ def verify(
     checks = visit.verify(outputs, pinned)
     passed = visit.show_json(checks, outputs.endpoint) if json else visit.show(checks, f"{outputs.endpoint} ({stack})")
     raise typer.Exit(0 if passed else 1)
+
+
+@app.command()
+def trust(
+    stack: Stack = "dev",
+    clients: Annotated[list[str] | None, typer.Option("--for", metavar=CLIENTS, help=FOR)] = None,
+    address: Annotated[str, typer.Option(metavar="IP", help="Where the name leads, if the stack does not know.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Take away what this command wrote.")] = False,
+    endpoint: Annotated[str, typer.Option(metavar="HOST:PORT", help="With --remove: of a stack that is gone.")] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Have the clients of this machine trust the registry: its CA where they look, its name in /etc/hosts."""
+    from . import trust as trusting
+    from .trust import machine
+
+    chosen = _clients(clients or [], list(trusting.CLIENTS))
+    if endpoint and not (remove and re.fullmatch(r"\S+:\d+", endpoint)):
+        raise typer.BadParameter("it is HOST:PORT, and goes with --remove", param_hint="--endpoint")
+    if address and not _is_address(address):
+        raise typer.BadParameter(f"{address!r} is no IP, such as 192.168.56.10", param_hint="--address")
+    here = machine.here(typer.confirm)
+    known = Known(endpoint, "", ()) if endpoint else read_known(stack)
+    trusting.say(f"{known.endpoint}{'' if endpoint else f', as the stack {stack!r} says'}")
+    if remove:
+        trusting.forget(here, known, chosen, dry_run, yes)
+    else:
+        trusting.trust(here, known, chosen, address, dry_run, yes)
+
+
+def _clients(given: list[str], known: list[str]) -> list[str]:
+    """The clients that are meant; none given are none."""
+    for client in given:
+        if client not in (*known, "all"):
+            raise typer.BadParameter(f"{client!r} is none of {CLIENTS}", param_hint="--for")
+    return known if "all" in given else list(dict.fromkeys(given))
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+@app.command()
+def login(
+    stack: Stack = "dev",
+    program: Annotated[str, typer.Option("--with", metavar="docker|podman", help="Default the one that is here.")] = "",
+) -> None:
+    """Log in to the registry as the stack's first user; the password goes through a pipe alone."""
+    from . import login as entrance
+
+    if program not in ("", *entrance.PROGRAMS):
+        raise typer.BadParameter(f"{program!r} is none of {', '.join(entrance.PROGRAMS)}", param_hint="--with")
+    typer.echo(entrance.log_in(read_outputs(stack), program, stack))
 
 
 @app.command()

@@ -5,8 +5,10 @@ The password passes through a pipe into memory. It is neither printed nor writte
 
 import json
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).parents[1]
 """The folder of Pulumi.yaml: commands work from wherever they are called."""
@@ -20,14 +22,10 @@ class Refusal(Exception):
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """What the program exports."""
+class Endpoint:
+    """Where a registry is, as clients type it: `host:port`."""
 
     endpoint: str
-    ca_pem: str
-    username: str
-    password: str = field(repr=False)
-    namespace: str
 
     @property
     def host(self) -> str:
@@ -40,15 +38,47 @@ class Outputs:
         return int(self.endpoint.rpartition(":")[2])
 
 
+@dataclass(frozen=True)
+class Outputs(Endpoint):
+    """What the program exports."""
+
+    ca_pem: str
+    username: str
+    password: str = field(repr=False)
+    namespace: str
+
+
+@dataclass(frozen=True)
+class Known(Endpoint):
+    """What a client has to know before it logs in. Nothing of it is secret."""
+
+    ca_pem: str
+    addresses: tuple[str, ...]
+    """Where the host has to lead; none if the stack knows none."""
+
+
 def read_outputs(stack: str) -> Outputs:
     """The outputs of `stack` as they were after its last `pulumi up`."""
-    known = json.loads(pulumi("stack", "output", "--json", "--show-secrets", "--stack", stack))
-    missing = [output.name for output in fields(Outputs) if output.name not in known]
-    if missing:
-        raise Refusal(f"stack {stack!r} has no output {missing[0]!r}: bring it up with `pulumi up --stack {stack}`")
+    names = [output.name for output in fields(Outputs)]
+    known = _outputs(stack, names, "--show-secrets")
     if not known["username"]:
         raise Refusal(f"stack {stack!r} knows no password: its users come from a Secret of yours (`users_secret`)")
-    return Outputs(**{output.name: known[output.name] for output in fields(Outputs)})
+    return Outputs(**{name: known[name] for name in names})
+
+
+def read_known(stack: str) -> Known:
+    """What clients of `stack` have to know; an `up` from before there were addresses told none."""
+    known = _outputs(stack, ["endpoint", "ca_pem"])
+    return Known(known["endpoint"], known["ca_pem"], tuple(known.get("addresses") or ()))
+
+
+def _outputs(stack: str, names: Sequence[str], *options: str) -> dict[str, Any]:
+    """All outputs of `stack`, among them those of `names`."""
+    known: dict[str, Any] = json.loads(pulumi("stack", "output", "--json", *options, "--stack", stack))
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise Refusal(f"stack {stack!r} has no output {missing[0]!r}: bring it up with `pulumi up --stack {stack}`")
+    return known
 
 
 def pulumi(*command: str, given: str = "") -> str:

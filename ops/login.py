@@ -16,12 +16,7 @@ TIMEOUT = 60
 CAUSES = (
     ("x509: certificate signed by unknown authority", "the CA is not where it looks: `python -m ops trust{stack}`"),
     ("x509: ", "the certificate is not one for that name and time: `python -m ops verify{stack}`"),
-    ("no such host", "give this machine its address: `python -m ops trust{stack} --address IP`"),
-    ("server misbehaving", "give this machine its address: `python -m ops trust{stack} --address IP`"),
-    (
-        "Temporary failure in name resolution",
-        "give this machine its address: `python -m ops trust{stack} --address IP`",
-    ),
+    ("dial tcp: lookup ", "give this machine its address: `python -m ops trust{stack} --address IP`"),
     ("401 Unauthorized", "the registry knows another password: `pulumi up --refresh`, it counts within two minutes"),
     ("Cannot connect to the Docker daemon", "start the engine, or see DOCKER_HOST"),
     ("permission denied while trying to connect", "it is for members of the group docker, or sudo"),

@@ -219,10 +219,10 @@ def lay_out(name: str, program: str | None) -> Path:
     return folder
 
 
-def marked(what: str, language: str) -> str:
-    """The one block of the README that a comment marks as run by a test."""
-    readme = (PROJECT / "README.md").read_text()
-    (block,) = re.findall(rf"<!-- a test runs {what} -->\n```{language}\n(.*?)```", readme, re.DOTALL)
+def marked(what: str, language: str, page: str = "README.md") -> str:
+    """The one block of the page that a comment marks as run by a test."""
+    text = (PROJECT / page).read_text()
+    (block,) = re.findall(rf"<!-- a test runs {what} -->\n```{language}\n(.*?)```", text, re.DOTALL)
     return str(block)
 
 

@@ -1,5 +1,6 @@
 """`ops trust`: what is written where, that nothing of others is touched, and that it goes away without a trace."""
 
+import json
 import os
 import ssl
 import tempfile
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from ops import __main__ as command_line
+from ops import stack
 from ops.stack import Endpoint, Known, Refusal
 from ops.trust import CLIENTS, act, forget, hosts, mark, places, trust
 from ops.trust import machine as machines
@@ -452,6 +454,24 @@ def test_what_was_trusted_is_forgotten_without_a_trace(
 def test_a_line_goes_in_and_out_of_any_text() -> None:
     for text in ("", "\n", "a", "a\n", "a\n\n", "a\r\nb"):
         assert hosts.removed(hosts.added(text, KNOWN, "10.0.0.1"), KNOWN) == text
+
+
+def test_what_a_client_has_to_know_is_read_without_any_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = {"endpoint": KNOWN.endpoint, "ca_pem": "[secret]", "password": "[secret]", "addresses": ["192.168.56.10"]}
+    asked: list[tuple[str, ...]] = []
+
+    def pulumi(*command: str) -> str:
+        asked.append(command)
+        return json.dumps(CA if "--show-secrets" in command else outputs)
+
+    monkeypatch.setattr(stack, "pulumi", pulumi)
+    assert stack.read_known("dev") == KNOWN
+    assert [command[2] for command in asked if "--show-secrets" in command] == ["ca_pem"], "that alone"
+
+
+def test_a_stack_from_before_there_were_addresses_knows_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "pulumi", lambda *_: json.dumps({"endpoint": KNOWN.endpoint, "ca_pem": CA}))
+    assert stack.read_known("dev") == replace(KNOWN, addresses=())
 
 
 @pytest.fixture

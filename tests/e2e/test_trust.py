@@ -119,6 +119,16 @@ def test_a_file_of_others_stays_and_so_does_everything(laptop: Laptop) -> None:
     assert laptop.etc() == before
 
 
+def test_without_permission_nothing_is_written_and_sudo_is_named(laptop: Laptop) -> None:
+    before = laptop.etc()
+    read_only = "mount --bind /etc /etc; mount --options remount,bind,ro /etc"
+    trusting = f"{' '.join(OPS)} trust {' '.join(STACK)} --for docker --yes"
+    refused = laptop.sh(f"unshare --mount sh -ec '{read_only}; {trusting}'", check=False)
+    assert refused.returncode == 2
+    assert f'call it with sudo: `sudo -E env "PATH=$PATH" {trusting}`' in refused.stderr
+    assert laptop.etc() == before
+
+
 @dataclass
 class Watch:
     """What every process of the machine shows of itself to others, as long as it is looked at."""
@@ -282,24 +292,25 @@ def test_a_node_pulls_once_its_containerd_trusts_the_registry(laptop: Laptop) ->
     lab.kubectl("create", "secret", "generic", "pulled", "--type=kubernetes.io/dockerconfigjson", login)
     trust = [*OPS, "trust", *STACK, "--yes"]
 
-    def on_the_node(*arguments: str) -> None:
-        call = [*trust, *arguments]
-        lab.cluster.run(WORKER.name, call, env=lab.place.env, cwd=PROJECT, check=True, capture_output=True)
+    def on_the_node(*call: str) -> str:
+        options = {"env": lab.place.env, "cwd": PROJECT, "check": True, "capture_output": True, "text": True}
+        return str(lab.cluster.run(WORKER.name, call, **options).stdout)
 
+    def etc() -> str:
+        return on_the_node("sh", "-c", "cat /etc/hosts; find /etc/containerd")
+
+    before = etc()
     try:
         with pod(lab, "stranger") as state:
-            eventually(
-                60,
-                "the node does not pull",
-                lambda: "x509" in state() or "no such host" in state() or "lookup" in state(),
-            )
-        on_the_node("--for", "containerd")
+            eventually(60, "the node does not pull", lambda: f"lookup {NAMESPACE}" in state())
+        on_the_node(*trust, "--for", "containerd")
         with pod(lab, "friend") as state:
             eventually(60, "the node pulls", lambda: '"imageID":"docker-registry:5000/pulled' in state())
     finally:
-        on_the_node("--remove")
+        on_the_node(*trust, "--remove")
         lab.kubectl("delete", "secret", "pulled")
         laptop.ops("trust", "--remove", "--yes")
+    assert etc() == before
 
 
 @contextmanager

@@ -183,6 +183,21 @@ def test_a_systems_list_that_has_the_ca_is_not_made_again(computer: Computer) ->
     assert len(computer.ran) == 2
 
 
+def test_a_system_that_forgets_makes_its_list_anew_and_one_that_is_only_asked_does_not(computer: Computer) -> None:
+    computer.programs = ("update-ca-certificates",)
+    computer.write("etc/ca-certificates.conf", "")
+    (computer.root / ANCHORS).mkdir(parents=True)
+    before = computer.tree()
+    trust(computer.machine(), KNOWN, ["system"], dry_run=True)
+    assert computer.ran == []
+    trust(computer.machine(), KNOWN, ["system"], yes=True)
+    forget(computer.machine(), KNOWN, [], dry_run=True)
+    assert computer.ran == [("update-ca-certificates",)]
+    forget(computer.machine(), KNOWN, [], yes=True)
+    assert computer.ran[1:] == [("update-ca-certificates", "--fresh")]
+    assert computer.tree() == before
+
+
 def test_a_system_without_a_known_list_is_refused(computer: Computer) -> None:
     before = computer.tree()
     with pytest.raises(Refusal, match=r"no update-ca-certificates or update-ca-trust: .*--for"):
@@ -364,6 +379,17 @@ def test_a_mounted_hosts_file_as_in_a_container_is_written_in_place(
     trust(computer.machine(), KNOWN, ["docker"], yes=True)
     assert hosts_of(computer) == f"{HOSTS}{LINE}\n"
     assert sorted(path.name for path in (computer.root / "etc").iterdir()) == ["docker", "hosts"]
+
+
+def test_a_hosts_file_that_is_a_link_stays_one(computer: Computer) -> None:
+    text = computer.write("run/hosts", HOSTS)
+    (computer.root / "etc/hosts").unlink()
+    (computer.root / "etc/hosts").symlink_to("../run/hosts")
+    trust(computer.machine(), KNOWN, ["docker"], yes=True)
+    assert text.read_text() == f"{HOSTS}{LINE}\n"
+    forget(computer.machine(), KNOWN, [], yes=True)
+    assert (computer.root / "etc/hosts").is_symlink()
+    assert text.read_text() == HOSTS
 
 
 def test_the_line_in_hosts_stays_until_the_last_client_forgets(computer: Computer) -> None:

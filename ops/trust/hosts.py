@@ -48,4 +48,4 @@ def for_another(text: str, registry: Endpoint) -> bool:
 
 
 def _is_ours(line: str, registry: Endpoint) -> bool:
-    return line.rstrip("\r").endswith(MARK.format(endpoint=registry.endpoint))
+    return line.endswith(MARK.format(endpoint=registry.endpoint))

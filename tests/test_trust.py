@@ -257,6 +257,8 @@ def test_what_others_wrote_alike_is_already_so_and_stays(
     assert "already so" in capsys.readouterr().out
     forget(computer.machine(), KNOWN, [], yes=True)
     assert computer.tree() == before
+    kept = ["kept", f"/{DOCKER}", "not by this command"]
+    assert kept in [line.rstrip().split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
 
 
 def test_a_second_time_nothing_is_written(computer: Computer, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..stack import Endpoint, Known, Refusal
@@ -30,6 +31,7 @@ def trust(
     changes = [*files, plan.hosts_line(machine, known)]
     if _agreed(machine, changes, "Write that?", dry_run, yes):
         act.commit(machine, changes)
+        say("written")
     if not dry_run and "system" in chosen:
         _refresh(machine, known, files)
     if "python" in chosen:
@@ -47,6 +49,7 @@ def forget(
     anchors = [change for change in changes if store and change.path.parent == store.anchors]
     if _agreed(machine, changes, "Take that away?", dry_run, yes):
         act.commit(machine, changes)
+        say("taken away")
         if store and anchors:
             machine.run((store.program, *store.anew))
 
@@ -58,10 +61,7 @@ def say(text: str) -> None:
 
 def _agreed(machine: Machine, changes: Sequence[Change], question: str, dry_run: bool, yes: bool) -> bool:
     """Show it; whether it is to be done."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for change in changes:
-        table.add_row(change.status, str(change.path), change.note)
-    Console(width=WIDE).print(table, markup=False, highlight=False)
+    _show(changes)
     to_do = [change for change in changes if change.acts]
     if not to_do or dry_run:
         say("nothing is written: --dry-run" if to_do else "already so")
@@ -76,6 +76,14 @@ def _agreed(machine: Machine, changes: Sequence[Change], question: str, dry_run:
     if not machine.ask(question):
         raise Refusal("nothing was written, as you said")
     return True
+
+
+def _show(changes: Sequence[Change]) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for change in changes:
+        table.add_row(change.status, escape(str(change.path)), escape(change.note))
+    if changes:
+        Console(width=WIDE).print(table, highlight=False)
 
 
 def _refresh(machine: Machine, known: Known, files: Sequence[Change]) -> None:

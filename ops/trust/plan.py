@@ -9,6 +9,8 @@ from . import hosts, mark, places
 from .machine import Machine
 from .mark import Marked
 
+THEIRS = "not by this command"
+
 
 class Change(NamedTuple):
     """One file: new, changed, same, kept (somebody else's) or removed."""
@@ -36,10 +38,15 @@ def installation(machine: Machine, known: Known, clients: Sequence[str]) -> list
 
 
 def removal(machine: Machine, registry: Endpoint, clients: Sequence[str]) -> list[Change]:
-    """What takes away all that was ever written for the registry and `clients`, and the line in /etc/hosts with the
-    last of it."""
+    """What takes away all that was ever written for `clients`, and with the last of it the line in /etc/hosts.
+
+    A file of others at such a place is told: by it, that client goes on trusting the registry.
+    """
     removed = _ours(machine, registry, clients)
     changes = [_removed(machine, registry, path) for path in removed]
+    looked = [path for each in clients if each != "system" for path in places.footprints(each, registry, machine)]
+    others = [path for path in dict.fromkeys(looked) if path not in removed and machine.read(path) is not None]
+    changes += [Change(path, "kept", note=THEIRS) for path in others]
     text = machine.read(hosts.PATH)
     rest = set(_ours(machine, registry, list(places.CLIENTS))) - set(removed)
     if text is not None and hosts.ours(text, registry) and not rest:
@@ -76,9 +83,9 @@ def _written(machine: Machine, known: Known, path: PurePosixPath, body: str) -> 
         return Change(path, "new", mark.text(Marked(known.endpoint, made, body)), made)
     file = mark.read(there)
     if file is None and there.strip() == body.strip():
-        return Change(path, "same", note="not by this command")
+        return Change(path, "same", note=THEIRS)
     if file is None or file.endpoint != known.endpoint:
-        whose = f"of {file.endpoint}" if file else "not by this command, and has other content"
+        whose = f"of {file.endpoint}" if file else f"{THEIRS}, and has other content"
         raise Refusal(f"{path} is {whose}: move it away, or leave out its client (--for); nothing was written")
     if file.body == body:
         return Change(path, "same")

@@ -1,7 +1,6 @@
 """A Deployment comes back from what a bare Pod does not survive, and hands over without a failed request."""
 
 import json
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +11,7 @@ from dev.cluster import process
 from dev.cluster.node import kubelet
 from dev.cluster.plan import NODES
 from tests.e2e.conftest import Lab, Registry, eventually
+from tests.e2e.load import failed, under_load
 from tests.e2e.s3 import S3
 
 pytestmark = pytest.mark.e2e
@@ -20,46 +20,17 @@ ON_A_NODE: dict[str, Any] = {
     **{"workload": "deployment", "namespace": "deployed", "storage_path": "/var/lib/deployed"},
     **{"exposure": "node-port", "node_port": 30511},
 }
-REQUESTS = """
-for i in $(seq 100000); do
-    [ -e "$1" ] && exit
-    curl --silent --max-time 10 --cacert "$2" --user "$3" --connect-to "$4" \
-        --output /dev/null --write-out '%{http_code}\\n' "$5"
-done
-"""
-
-
-@contextmanager
-def under_load(served: Registry, path: str) -> Iterator[list[str]]:
-    """Four clients that ask for `path` one request after the other; every status that is not 200, at the end."""
-    failed: list[str] = []
-    over = served.project.folder / "over"
-    over.unlink(missing_ok=True)
-    endpoint = served.outputs["endpoint"]
-    arguments = [
-        *[str(over), str(served.project.folder / "ca.pem"), f"centos:{served.outputs['password']}"],
-        *[f"{endpoint}:{served.at}", f"https://{endpoint}{path}"],
-    ]
-    command = served.project.lab.place.command("sh", "-c", REQUESTS, "load", *arguments)
-    env = served.project.lab.place.env
-    clients = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    try:
-        yield failed
-    finally:
-        over.touch()
-        answers = [status for client in clients for status in client.communicate()[0].split()]
-        print(f"{len(answers)} requests")
-        assert len(answers) > 50
-        failed += [status for status in answers if status != "200"]
+READERS = {"fresh": 4}
 
 
 def test_on_one_node_a_new_pod_is_ready_before_the_old_one_goes(lab: Lab, registry: Callable[..., Registry]) -> None:
     served = registry("deployed", **ON_A_NODE)
     digest = served.push("kept/layer")
-    with under_load(served, f"/v2/kept/layer/blobs/{digest}") as failed:
+    with under_load(served, f"/v2/kept/layer/blobs/{digest}", READERS) as seen:
         for level in ("debug", "warn", "info"):
             registry("deployed", log_level=level, **ON_A_NODE)
-    assert failed == []
+    assert failed(seen) == []
+    assert seen["fresh"]["requests"] > 50
     assert lab.get("deployment", "docker-registry", "deployed")["status"]["readyReplicas"] == 1
     assert "poddisruptionbudget" not in lab.kubectl("get", "pdb", "--namespace", "deployed", "--output", "name")
 
@@ -92,10 +63,11 @@ def test_two_replicas_survive_a_drain_and_the_loss_of_a_node(
     assert sorted(each["spec"]["nodeName"] for each in pods(lab, "spread")) == ["k8s-master", "k8s-worker"]
     level = lab.get("namespace", "spread")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
     assert level == "restricted"
-    with under_load(served, f"/v2/kept/spread/blobs/{digest}") as failed:
+    with under_load(served, f"/v2/kept/spread/blobs/{digest}", READERS) as seen:
         lab.kubectl("drain", "k8s-worker", "--ignore-daemonsets", "--delete-emptydir-data", "--timeout=60s")
         eventually(60, "both serve on the node that is left", lambda: nodes(lab, "spread") == ["k8s-master"] * 2)
-    assert failed == []
+    assert failed(seen) == []
+    assert seen["fresh"]["requests"] > 50
     lab.kubectl("uncordon", "k8s-worker")
     lab.kubectl("delete", "pod", "--namespace", "spread", pods(lab, "spread")[0]["metadata"]["name"])
     eventually(60, "one on each", lambda: nodes(lab, "spread") == ["k8s-master", "k8s-worker"])

@@ -29,7 +29,10 @@ ANSWERS: dict[str, Callable[[str], dict[str, Any]]] = {
         "privateKeyPem": f"key {name}",
         "privateKeyPemPkcs8": f"pk8 {name}",
     },
-    "tls:index/selfSignedCert:SelfSignedCert": lambda name: {"certPem": certificate_of(name)},
+    "tls:index/selfSignedCert:SelfSignedCert": lambda name: {
+        "certPem": certificate_of(name),
+        "validityEndTime": "2999-12-31T00:00:00Z",
+    },
     "tls:index/certRequest:CertRequest": lambda name: {"certRequestPem": f"request {name}"},
     "tls:index/locallySignedCert:LocallySignedCert": lambda name: {"certPem": certificate_of(name)},
     # As short as real ones are, for a user's long name too: bcrypt takes no more than 72 bytes.

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pulumi
@@ -224,6 +225,21 @@ def test_a_step_is_noted_once_what_serves_the_leaf_is_there() -> None:
     noted = engine.named("registry-tls-step-0").request
     assert any(urn.endswith("::registry-workload-pod") for urn in noted.dependencies)
     assert not any("registry-tls-step-0" in urn for urn in engine.one("Pod").request.dependencies)
+
+
+@pytest.mark.parametrize(("days", "told"), [(578, False), (577, True), (398, True)])
+def test_before_a_ca_would_be_replaced_at_once_there_is_time_to_rotate_it(
+    caplog: pytest.LogCaptureFixture, days: int, told: bool
+) -> None:
+    ends = datetime.now(UTC) + timedelta(days=days, hours=1)
+    stack = Stack({"registry-tls-ca": {"validityEndTime": ends.strftime("%Y-%m-%dT%H:%M:%SZ")}})
+    stack.up([1])
+    said = f"CA 1 ends on {ends:%Y-%m-%d}: the first `pulumi up` of its last 397 days makes another one, which no"
+    assert (said in caplog.text) == told
+    assert ("Rotate it before: set ca_generations to [1, 2]" in caplog.text) == told
+    caplog.clear()
+    stack.up([1, 2])
+    assert "Rotate it before" not in caplog.text, "it is being done"
 
 
 @pytest.mark.parametrize("brought", ["ca_certificate", "nothing"])

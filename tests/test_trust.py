@@ -21,11 +21,11 @@ from ops.stack import Endpoint, Known, Refusal
 from ops.trust import CLIENTS, act, forget, hosts, mark, places, trust
 from ops.trust import machine as machines
 from ops.trust.machine import Machine
-from tests.conftest import PEM
+from tests.conftest import certificate_of
 from tests.issuing import Wanted, issue
 
 HOST = "docker-registry"
-CA, NEXT = PEM.format(name="old"), PEM.format(name="next")
+CA, NEXT = certificate_of("old"), certificate_of("next")
 KNOWN = Known(f"{HOST}:5000", CA, ("192.168.56.10",))
 HTTPS = Known("registry.example.com:443", NEXT, ("203.0.113.10",))
 DOCKER = f"etc/docker/certs.d/{HOST}:5000/ca.crt"

@@ -6,13 +6,15 @@ new one. So each generation is a CA of its own, and two of them are trusted befo
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 import pulumi
 import pulumi_tls as tls
 
 from ..args import PrivateRegistryArgs
-from ..validation.certificates import KEYS, LONGEST_DAYS
+from ..validation.certificates import KEYS, LONGEST_DAYS, end_advice
 from ..validation.generations import STEPS, at_step, step_of
 
 DAY = 24
@@ -95,4 +97,11 @@ def _generated(
         early_renewal_hours=LONGEST_DAYS * DAY,  # a leaf never outlives its CA
         opts=opts,
     )
+    if generation == max(given["ca_generations"]):
+        ca.validity_end_time.apply(partial(_say, generation))
     return Authority(ca.cert_pem, key.private_key_pem)
+
+
+def _say(generation: int, end: str) -> None:
+    if said := end_advice(generation, end, datetime.now(UTC)):
+        pulumi.log.warn(said)

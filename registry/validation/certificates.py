@@ -4,6 +4,7 @@ What reads PEM is imported where some is given only: `cryptography` takes longer
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple
 
 from . import InvalidInput, known_keys, whole_number
@@ -37,6 +38,9 @@ SUBJECT_LENGTHS = {
 
 LONGEST_DAYS = 397
 """Browsers, and Go and Apple's clients on macOS, refuse a server's certificate that lasts longer."""
+
+NOTICE_DAYS = 180
+"""Between the first word of the end of a generated CA and the day from which it is replaced, to rotate it in."""
 
 
 def certificate_key(value: str) -> str:
@@ -113,3 +117,14 @@ def ca_advice(ca_certificate: str, certificate_days: int) -> str:
     from .pem import outlived
 
     return outlived(ca_certificate, certificate_days)
+
+
+def end_advice(generation: int, end: str, now: datetime) -> str:
+    """What to say of a generated CA that ends on `end` (ISO 8601) and has no successor, once it is time to rotate."""
+    ends = datetime.fromisoformat(end)
+    if (ends - now).days > LONGEST_DAYS + NOTICE_DAYS:
+        return ""
+    return (
+        f"CA {generation} ends on {ends:%Y-%m-%d}: the first `pulumi up` of its last {LONGEST_DAYS} days makes another "
+        f"one, which no client trusts. Rotate it before: set ca_generations to [{generation}, {generation + 1}]"
+    )

@@ -69,6 +69,8 @@ class PrivateRegistryArgs(TypedDict):
     """Who may push and pull; the outputs username and password are the first one's. Default centos."""
     passwords: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Chosen passwords by user, secret, 72 bytes each at most. Default: 32 generated letters and digits each."""
+    password_generations: NotRequired[Mapping[str, list[int]]]
+    """By user: generations of its password, the one in use first; rotate by [1], [1, 2], [2, 1], [2]. Default none."""
     users_secret: NotRequired[pulumi.Input[str]]
     """Name of an existing Secret with bcrypt htpasswd lines in registry.password, instead of users. Default none."""
 

@@ -3,6 +3,11 @@
 The hash is made here, with a salt kept in the state, and not taken from `RandomPassword.bcrypt_hash`: that one has
 cost 10, and the registry hashes on every request (docs/adr/0003-bcrypt-cost.md). A user's line depends on that user
 alone, so others come and go without touching it, and the registry reads the file again by itself.
+
+That takes a while: the kubelet hands a changed Secret on within about 90 s. A password that changes in one step is
+refused for so long, and the old one is accepted. So a generated one changes in three (docs/adr/0015): its next
+generation is accepted too, `[1, 2]`; then, when both are, it is handed out, `[2, 1]`, and nothing changes here; then
+the old one is dropped, `[2]`.
 """
 
 from collections.abc import Mapping
@@ -15,6 +20,7 @@ import pulumi_random as random
 from .args import PrivateRegistryArgs
 from .metadata import Metadata
 from .validation import credentials
+from .validation.logins import accepted, handed_out
 from .validation.secrets import opened
 
 SECRET_NAME = "auth-secret"
@@ -37,7 +43,11 @@ class Auth(pulumi.ComponentResource):
     """Passwords, hashes and Secret of the registry's users."""
 
     passwords: pulumi.Output[dict[str, str]]
-    """What to log in with, by user; secret. Empty where an existing Secret brings the users."""
+    """Everything that gets in, by login; secret. Empty where an existing Secret brings the users."""
+    username: pulumi.Output[str]
+    """The login that the first user is told; empty likewise."""
+    password: pulumi.Output[str]
+    """What goes with it; secret."""
     secret_name: pulumi.Output[str]
     """Without the Secret as a dependency: the registry reads it again, so its Pod stays as it is."""
 
@@ -46,12 +56,15 @@ class Auth(pulumi.ComponentResource):
     ) -> None:
         super().__init__("private-registry:index:Auth", name, {}, opts)
         child = pulumi.ResourceOptions(parent=self)
+        first = ""
         if given.get("users_secret") is not None:
             self.passwords = pulumi.Output.secret({})
             self.secret_name = _existing(name, given["users_secret"], metadata, child)
         else:
-            generated = {user: _password(f"{name}-{user}-password", child) for user in given["users"]}
-            salts = {user: _salt(f"{name}-{user}-salt", child) for user in given["users"]}
+            first = handed_out(given["users"][0], given["password_generations"])
+            logins = accepted(given["users"], given["password_generations"])
+            generated = {login: _password(f"{name}-{login}-password", child) for login in logins}
+            salts = {login: _salt(f"{name}-{login}-salt", child) for login in logins}
             chosen = given.get("passwords", {})
             self.passwords = pulumi.Output.all(generated, chosen).apply(lambda known: {**known[0], **known[1]})
             kubernetes.core.v1.Secret(
@@ -63,11 +76,13 @@ class Auth(pulumi.ComponentResource):
                 opts=child,
             )
             self.secret_name = pulumi.Output.from_input(SECRET_NAME)
-        self.register_outputs({"passwords": self.passwords, "secret_name": self.secret_name})
+        self.username = pulumi.Output.from_input(first)
+        self.password = self.passwords.apply(lambda known: known.get(first, ""))
+        self.register_outputs({key: getattr(self, key) for key in Auth.__annotations__})
 
 
 def htpasswd(passwords: Mapping[str, str], chosen: Mapping[str, str], salts: Mapping[str, str]) -> str:
-    """An htpasswd file, a line for each user in their order; a chosen password is hashed at the higher cost."""
+    """An htpasswd file, a line for each login in their order; a chosen password is hashed at the higher cost."""
     cost = {user: COST_OF_CHOSEN if user in chosen else COST_OF_GENERATED for user in salts}
     return "".join(htpasswd_line(user, passwords[user], salts[user], cost=cost[user]) for user in salts)
 

@@ -37,11 +37,11 @@ class PrivateRegistry(pulumi.ComponentResource):
     ca_pem: pulumi.Output[str]
     """Every CA that clients must trust, PEM: a whole file for certs.d."""
     username: pulumi.Output[str]
-    """The first of `users`; empty with `users_secret`."""
+    """What the first of `users` logs in as; empty with `users_secret`."""
     password: pulumi.Output[str]
-    """The first user's password; secret, and empty with `users_secret`."""
+    """The password of that login; secret, and empty with `users_secret`."""
     passwords: pulumi.Output[dict[str, str]]
-    """The passwords of all users, by name; secret, and empty with `users_secret`."""
+    """All passwords that get in, by login; secret, and empty with `users_secret`."""
     namespace: pulumi.Output[str]
     """The namespace of its objects."""
     addresses: pulumi.Output[list[str]]
@@ -84,15 +84,13 @@ class PrivateRegistry(pulumi.ComponentResource):
         shield(f"{name}-policy", APP, given, {"registry": PORT, "metrics": METRICS_PORT}, metadata, child)
         measure(f"{name}-metrics", APP, given, METRICS_PORT, metadata, child)
 
-        first_user = "" if given.get("users_secret") else given["users"][0]
         self.endpoint = reached.endpoint
         self.ca_pem = certificate.ca_pem
-        self.username = pulumi.Output.from_input(first_user)
-        self.password = users.passwords.apply(lambda known: known.get(first_user, ""))
+        self.username, self.password = users.username, users.password
         self.passwords = users.passwords
         self.namespace = home.name
         self.addresses = addresses(given, service)
-        login = (self.username, self.password)
-        hand_out(name, given, self.endpoint, login, metadata, child)
+        told = pulumi.ResourceOptions(parent=self, depends_on=[users])
+        hand_out(name, given, self.endpoint, (users.username, users.password), metadata, told)
         announce(name, APP, given, self.endpoint, metadata, child)
         self.register_outputs({key: getattr(self, key) for key in PrivateRegistry.__annotations__})

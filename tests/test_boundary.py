@@ -56,6 +56,7 @@ EXAMPLES: dict[str, Any] = {
     "tls_secret": "my-certificate",
     "users": ["jean", "marie"],
     "passwords": {"centos": "correct horse battery"},
+    "password_generations": {"centos": [2, 1]},
     "users_secret": "my-users",
     "node_trust": True,
     "node_trust_image": "busybox:1.37",

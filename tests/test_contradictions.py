@@ -98,6 +98,26 @@ CONTRADICTIONS: list[tuple[Given, str]] = [
         {"users_secret": "users", **STAYS, "pull_secrets": ["builds"]},
         "`pull_secrets` must be left out beside `users_secret`, which brings its own, got both: its hashes are no pass",
     ),
+    (
+        {"users_secret": "users", **STAYS, "password_generations": {"centos": [2]}},
+        "`password_generations` must be left out beside `users_secret`, which brings its own",
+    ),
+    (
+        {"password_generations": {"cento": [2]}},
+        "`password_generations.cento` must be of one of `users`, got an unknown user: did you mean `password_generati",
+    ),
+    (
+        {"password_generations": {"jean": [2]}},
+        "`password_generations.jean` must be of one of `users`, got an unknown user: add 'jean' to `users`",
+    ),
+    (
+        {"users": ["centos", "centos-2"], "password_generations": {"centos": [1]}},
+        "`users` must be names that `password_generations` does not make, got 'centos-2', which would be a generation",
+    ),
+    (
+        {"passwords": {"centos": "hunter2"}, "password_generations": {"centos": [1, 2]}},
+        "`password_generations.centos` must be left out beside `passwords.centos`, got both: remove",
+    ),
     ({"default_pull_secret": True}, "`default_pull_secret` must be left out unless `pull_secrets` is set, got a value"),
     (
         {"pull_secrets": ["builds", "docker-registry"]},

@@ -44,10 +44,11 @@ def test_a_changed_password_reaches_the_secret_by_a_patch_and_replaces_nothing(d
     assert patch.request.deletedWith.endswith("::registry-pull-secrets-builds"), "alone it cannot let go of the key"
 
 
-def test_no_secret_is_handed_out_before_the_leases_are_held(deploy: Deploy, engine: Engine) -> None:
+@pytest.mark.parametrize("first", ["registry-namespace", "registry-auth-secret"], ids=["leases", "users"])
+def test_no_login_is_handed_out_before(deploy: Deploy, engine: Engine, first: str) -> None:
     deploy(lambda: PrivateRegistry("registry", {"pull_secrets": ["builds"]}))
-    after = engine.named("registry-pull-secrets-builds").request.dependencies
-    assert any(urn.endswith("::registry-namespace") for urn in after)
+    for name in ("registry-pull-secrets-builds", "registry-pull-secrets-builds-current"):
+        assert any(urn.endswith(f"::{first}") for urn in engine.named(name).request.dependencies)
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ INSTEAD: dict[str, tuple[str, ...]] = {
         *("ca_days", "ca_generations", "ca_certificate", "ca_key"),
     ),
     "ca_certificate": ("ca_days", "ca_generations"),
-    "users_secret": ("users", "passwords", "pull_secrets"),
+    "users_secret": ("users", "passwords", "password_generations", "pull_secrets"),
     "s3_secret": ("s3_access_key", "s3_secret_key"),
 }
 """What brings its own, and the keys that would say otherwise."""

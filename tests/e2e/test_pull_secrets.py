@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +22,14 @@ WHERE: dict[str, Any] = {
 }
 TRUSTED: dict[str, Any] = {**WHERE, "node_trust": True}
 CHOSEN = "correct horse battery"
+LOAD = """
+for i in $(seq 100000); do
+    [ -e "$1" ] && exit
+    curl --silent --max-time 10 --cacert "$2" --config "$3" --connect-to "$4" \\
+        --output /dev/null --write-out '%{http_code}\\n' "$5"
+    sleep 0.1
+done
+"""
 
 
 @pytest.fixture
@@ -243,3 +253,71 @@ def test_a_cluster_tells_of_one_registry_and_the_second_is_refused(lab: Lab, reg
     assert 'configmaps "local-registry-hosting" already exists' in said
     rival.project.pulumi("destroy", "--yes", "--skip-preview")
     assert lab.get("configmap", *hosting) == told
+
+
+def tell(served: Registry) -> None:
+    """Hand the login of the outputs to the clients, who look at it at every request."""
+    file = served.project.folder / "login"
+    new = file.with_suffix(".new")
+    new.write_text(f'user = "{served.outputs["username"]}:{served.outputs["password"]}"')
+    new.rename(file)
+
+
+@contextmanager
+def under_load(served: Registry) -> Iterator[list[str]]:
+    """Four clients that log in anew with every request; at the end, every status that is not 200."""
+    folder, endpoint = served.project.folder, served.outputs["endpoint"]
+    failed: list[str] = []
+    over = folder / "over"
+    over.unlink(missing_ok=True)
+    arguments = [str(over), str(folder / "ca.pem"), str(folder / "login"), f"{endpoint}:{served.at}"]
+    command = served.project.lab.place.command("sh", "-c", LOAD, "load", *arguments, f"https://{endpoint}/v2/")
+    env = served.project.lab.place.env
+    clients = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    try:
+        yield failed
+    finally:
+        over.touch()
+        answers = [status for client in clients for status in client.communicate()[0].split()]
+        print(f"{len(answers)} requests")
+        assert len(answers) > 100
+        failed += [status for status in answers if status != "200"]
+
+
+def test_a_password_is_rotated_without_a_refused_request(
+    lab: Lab, builds: str, registry: Callable[..., Registry]
+) -> None:
+    def at(*generations: int) -> Registry:
+        return registry("pulled", pull_secrets=[builds], password_generations={"centos": list(generations)}, **WHERE)
+
+    def gets_in(login: str) -> bool:
+        return served.status("/v2/", user=f"{login}:{passwords[login]}") == 200
+
+    served = registry("pulled", pull_secrets=[builds], **WHERE)
+    image = image_of(lab, served, "team/app:4")
+    tell(served)
+    with under_load(served) as failed:
+        served = at(1, 2)
+        passwords = served.outputs["passwords"]
+        assert (served.outputs["username"], login_of(lab, builds)["username"]) == ("centos", "centos")
+        begun = time.monotonic()
+        eventually(120, "the new login gets in", lambda: gets_in("centos-2"))
+        print(f"the next generation is accepted {time.monotonic() - begun:.0f} s after `up`")
+
+        users = lab.get("secret", "auth-secret", "pulled")["metadata"]["uid"]
+        served = at(2, 1)
+        assert served.outputs["username"] == "centos-2" == login_of(lab, builds)["username"]
+        assert served.outputs["password"] == passwords["centos-2"] == login_of(lab, builds)["password"]
+        assert lab.get("secret", "auth-secret", "pulled")["metadata"]["uid"] == users
+        tell(served)
+        assert gets_in("centos"), "who has not been told yet"
+        with known_to_nodes(lab, served):
+            runs(lab, builds, NODES[1].name, image, SECRET)
+
+        served = at(2)
+        begun = time.monotonic()
+        eventually(120, "the old login is refused", lambda: not gets_in("centos"))
+        print(f"the last generation is refused {time.monotonic() - begun:.0f} s after `up`")
+        served.project.up("--expect-no-changes")
+    assert failed == []
+    assert list(served.outputs["passwords"]) == ["centos-2"]

@@ -92,12 +92,13 @@ def _choice(choice: Choice) -> str:
     return f"`{choice.key}` {_listed([str(value).lower() for value in choice.values], 'or')}"
 
 
-def _type(schema: dict[str, Any]) -> str:
-    of = schema.get("items") or schema.get("additionalProperties")
-    if not of:
-        return str(schema["type"])
-    kind = {"array": "list", "object": "map"}[schema["type"]]
-    return f"{kind} of {of['type']}s" if "type" in of else f"{kind} of registries"
+def _type(schema: dict[str, Any], plural: str = "") -> str:
+    if "$ref" in schema:
+        return f"registr{'ies' if plural else 'y'}"
+    if of := schema.get("items") or schema.get("additionalProperties"):
+        kind = {"array": "list", "object": "map"}[schema["type"]]
+        return f"{kind}{plural} of {_type(of, 's')}"
+    return f"{schema['type']}{plural}"
 
 
 def _together() -> Iterator[str]:

@@ -79,7 +79,9 @@ def test_an_existing_claim_is_mounted_and_left_alone(lab: Lab, registry: Callabl
         served = registry("claimed", **settings)
         digest = served.push("kept/claimed")
         registry("claimed", log_level="warn", **settings)
-        assert served.has("kept/claimed", digest), "recreated on the claim that one node at a time may mount"
+        # Nodes send the port on to the new Pod some moments after that is ready.
+        here = "recreated on the claim that one node at a time may mount"
+        eventually(30, here, lambda: served.has("kept/claimed", digest))
         served.project.configure(**settings, replicas=2)
         assert "`replicas` must be 1 where the storage is not shared" in served.project.refused()
         served.project.configure(**settings | {"storage_claim": "other"})

@@ -20,10 +20,13 @@ def args_from(config: pulumi.Config) -> PrivateRegistryArgs:
     known_keys(given, PrivateRegistryArgs.__annotations__)
     for key in sorted(given.intersection(SECRET)):
         if not is_config_secret(prefix + key):
-            path = "--path passwords.USER" if key == "passwords" else key
-            remedy = f"`pulumi config set --secret {path}`, and choose a new one: this one lies in the stack's file"
+            remedy = f"{_set(key)}, and choose a new one: this one lies in the stack's file"
             raise InvalidInput(key, "set as a secret", Described("a plain value"), remedy)
     return cast(PrivateRegistryArgs, {key: _read(config, key) for key in sorted(given)})
+
+
+def _set(key: str) -> str:
+    return f"`pulumi config set --secret {'--path passwords.USER' if key == 'passwords' else key}`"
 
 
 def _read(config: pulumi.Config, key: str) -> Any:
@@ -31,7 +34,14 @@ def _read(config: pulumi.Config, key: str) -> Any:
     shape = _shape(PrivateRegistryArgs.__annotations__[key])
     kind = "object" if shape in OBJECTS else "" if shape is str else shape.__name__
     secret = "secret" if is_config_secret(f"{config.name}:{key}") else ""
-    return getattr(config, "_".join(filter(None, ["get", secret, kind])))(key)
+    try:
+        return getattr(config, "_".join(filter(None, ["get", secret, kind])))(key)
+    except pulumi.ConfigTypeError as error:
+        if not secret:
+            raise
+        # `from None`: the SDK's own message says the value, and so does what it was made of.
+        remedy = f"`pulumi config rm {key}`, then {_set(key)}"
+        raise InvalidInput(key, f"a {error.expect_type}", Described("a secret that is none"), remedy) from None
 
 
 def _shape(hint: Any) -> type:

@@ -4,6 +4,7 @@ A rule takes a value and returns it, or raises `InvalidInput`. Rules know neithe
 keys. What the API server, Go's TLS or OpenSSL would refuse later is refused here, before anything is created.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar
@@ -11,6 +12,9 @@ from typing import Any, TypeVar
 import pulumi
 
 T = TypeVar("T")
+
+LOGIN = re.compile(r"://[^@\s]+@")
+"""Credentials of a URL: pasted where none belong, they are not repeated."""
 
 LONGEST_LIST = 100
 """Entries: as names of a certificate they stay below the 100 KiB that OpenSSL reads of a chain."""
@@ -25,7 +29,7 @@ class InvalidInput(pulumi.RunError):
 
     def __init__(self, key: str, must: str, got: object, remedy: str) -> None:
         named = key if key.isprintable() else repr(key)[1:-1]
-        shown = str(got) if isinstance(got, Described) else repr(got)
+        shown = LOGIN.sub("://...@", str(got) if isinstance(got, Described) else repr(got))
         super().__init__(f"`{_short(named)}` must be {must}, got {_short(shown)}: {remedy}")
 
 

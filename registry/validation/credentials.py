@@ -45,7 +45,16 @@ def _user(value: str) -> None:
     if not 0 < len(name.encode("utf-8", "surrogatepass")) <= 255:
         raise InvalidInput("users", "names of 1 to 255 bytes", name, remedy)
     if ":" in name or name.startswith("#") or name != name.strip() or not name.isprintable():
-        raise InvalidInput("users", "free of ':', of a leading '#' and of outer or control characters", name, remedy)
+        # What is behind a colon may well be a password.
+        raise InvalidInput(
+            "users", "free of ':', of a leading '#' and of outer or control characters", before_colon(name), remedy
+        )
+
+
+def before_colon(name: str) -> str:
+    """As much of a name as is none of a password."""
+    user, colon, _ = name.partition(":")
+    return f"{user}:..." if colon else name
 
 
 def passwords(value: Mapping[str, str]) -> Mapping[str, str]:

@@ -1,6 +1,7 @@
 """How the registry runs and what it does for its users."""
 
 from . import InvalidInput, one_of, text, whole_number
+from .credentials import before_colon
 
 WORKLOADS = ("pod", "deployment")
 MODES = ("read-write", "read-only", "mirror")
@@ -42,7 +43,8 @@ def mirror_username(value: str) -> str:
     """Whom to log in as, at the registry that is mirrored."""
     name = text("mirror_username", value, "ci-reader")
     if not 0 < len(name) <= 255 or ":" in name or not name.isprintable():
+        got = before_colon(name)
         raise InvalidInput(
-            "mirror_username", "1 to 255 printable characters without ':'", name, "for example 'ci-reader'"
+            "mirror_username", "1 to 255 printable characters without ':'", got, "for example 'ci-reader'"
         )
     return name

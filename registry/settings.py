@@ -212,11 +212,9 @@ def _agree(rule: Callable[..., None], keys: tuple[str, ...], accepted: dict[str,
         rule(*values)
         return
 
-    def content(known: list[Any]) -> Any:
-        rule(*known)
-        return known[0]
-
-    accepted[keys[0]] = pulumi.Output.all(*values).apply(content)
+    # The first value stays as secret as it is: the CA of a secret key is for everybody to read.
+    content = pulumi.Output.unsecret(pulumi.Output.all(*values).apply(lambda known: rule(*known)))
+    accepted[keys[0]] = pulumi.Output.all(values[0], content).apply(lambda both: both[0])
 
 
 def _warn(accepted: dict[str, Any]) -> None:

@@ -10,6 +10,8 @@ from typing import Any, cast
 
 import pulumi
 import pytest
+from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
+from google.protobuf.struct_pb2 import Struct  # type: ignore[import-untyped]
 from pulumi.runtime import mocks, rpc
 
 from tests.issuing import Wanted, issue
@@ -63,11 +65,22 @@ class Registered:
     request: Any
 
 
+@dataclass(frozen=True)
+class Noted:
+    """What a state keeps of a resource, as the engine's own JSON: secrets are wrapped in it, however deep they are."""
+
+    type: str
+    name: str
+    options: dict[str, Any]
+    properties: list[dict[str, Any]]
+
+
 @dataclass
 class Engine(mocks.Mocks):
     """A recording engine. `live` changes what a resource is answered to be, by its name."""
 
     registered: list[Registered] = field(default_factory=list)
+    state: list[Noted] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     live: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -102,7 +115,30 @@ class RecordingMonitor(mocks.MockMonitor):
         if request.type != "pulumi:pulumi:Stack":
             inputs = rpc.deserialize_properties(request.object)
             cast(Engine, self.mocks).registered.append(Registered(request.type, request.name, inputs, request))
+            self._note(request, "object", response.object)
         return response
+
+    def ReadResource(self, request: Any) -> Any:
+        response = super().ReadResource(request)  # type: ignore[no-untyped-call]
+        self._note(request, "properties", response.properties)
+        return response
+
+    def RegisterResourceOutputs(self, request: Any) -> Any:
+        kind, name = request.urn.split("::")[-2:]
+        outputs = [MessageToDict(request.outputs)]
+        cast(Engine, self.mocks).state.append(Noted(kind.rpartition("$")[2], name, {"urn": request.urn}, outputs))
+        return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
+
+    def _note(self, request: Any, given: str, outputs: Struct) -> None:
+        """Mark what is secret by the provider's schema, as the engine does and mocks do not; note the rest as it is."""
+        for key in request.additionalSecretOutputs:
+            if key in outputs.fields and not is_secret(MessageToDict(outputs.fields[key])):
+                value = outputs.fields[key].SerializeToString()
+                outputs.get_or_create_struct(key).update({SECRET_MARK: rpc._special_secret_sig, "value": None})
+                outputs.fields[key].struct_value.fields["value"].ParseFromString(value)
+        options = MessageToDict(request)
+        properties = [options.pop(given, {}), MessageToDict(outputs)]
+        cast(Engine, self.mocks).state.append(Noted(request.type, request.name, options, properties))
 
 
 @pytest.fixture

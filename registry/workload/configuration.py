@@ -27,14 +27,14 @@ def configuration(
     http_secret: pulumi.Input[str],
     endpoint: pulumi.Input[str],
 ) -> pulumi.Output[str]:
-    """The file, as JSON, which every YAML reader takes, so that no secret needs quoting. It is a secret as a whole."""
+    """The file, as JSON, which every YAML reader takes, so that no secret needs quoting; as secret as its parts."""
     known = pulumi.Output.all(
         driver=driver,
         http_secret=http_secret,
         endpoint=endpoint,
         mirror={key: given.get(f"mirror_{key}") for key in ("of", "username", "password")},
     )
-    return pulumi.Output.secret(known.apply(lambda parts: json.dumps(_file(given, **parts), indent=1)))
+    return known.apply(lambda parts: json.dumps(_file(given, **parts), indent=1))
 
 
 def _file(

@@ -54,8 +54,21 @@ def of_package(package: Path) -> list[Mutant]:
 def _of_module(package: Path, path: Path) -> Iterator[Mutant]:
     source = path.read_text()
     tree = ast.parse(source)
-    for edit in [*_values(tree), *_causes(tree), *_words(tree, path.stem)]:
+    edits = [*_values(tree)]
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef) and (held := _held(function, path.stem)):
+            edits += [*_causes(function), *_words(function, held)]
+    for edit in edits:
         yield Mutant(str(path.relative_to(package)), edit.node.lineno, edit.what, _replaced(source, edit))  # type: ignore[attr-defined]
+
+
+def _held(function: ast.FunctionDef, module: str) -> str:
+    """What in this function is the value that was given, which may be a secret; "" if nothing is."""
+    if module == "config":
+        return "config.get(key)"
+    if module not in OF_SECRETS or f"{module}.{function.name}" in NO_SECRET:
+        return ""
+    return next((argument.arg for argument in function.args.args if argument.arg in HOLDERS), "")
 
 
 def _values(tree: ast.AST) -> Iterator[Edit]:
@@ -88,23 +101,18 @@ def _as_config_map(node: ast.Call) -> str:
     return ast.unparse(ast.Call(node.func, node.args, keywords)).replace("v1.Secret(", "v1.ConfigMap(", 1)
 
 
-def _causes(tree: ast.AST) -> Iterator[Edit]:
+def _causes(function: ast.FunctionDef) -> Iterator[Edit]:
     """An error that is raised without the one behind it, which may hold the value."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Raise) and isinstance(node.cause, ast.Constant) and node.cause.value is None:
-            yield Edit(node, f"raise {ast.unparse(node.exc)}" if node.exc else "raise", "from None")
+    for node in ast.walk(function):
+        if isinstance(node, ast.Raise) and isinstance(node.cause, ast.Constant) and node.exc:
+            yield Edit(node, f"raise {ast.unparse(node.exc)}", "from None")
 
 
-def _words(tree: ast.AST, module: str) -> Iterator[Edit]:
+def _words(function: ast.FunctionDef, held: str) -> Iterator[Edit]:
     """Words in place of the value in a message."""
-    for function in ast.walk(tree):
-        if not isinstance(function, ast.FunctionDef) or f"{module}.{function.name}" in NO_SECRET:
-            continue
-        held = [argument.arg for argument in function.args.args if argument.arg in HOLDERS]
-        instead = "config.get(key)" if module == "config" else held[0] if held and module in OF_SECRETS else ""
-        for node in ast.walk(function):
-            if instead and isinstance(node, ast.Call) and ast.unparse(node.func) == "Described":
-                yield Edit(node, instead, ast.unparse(node))
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Described":
+            yield Edit(node, held, ast.unparse(node))
 
 
 def _replaced(source: str, edit: Edit) -> str:

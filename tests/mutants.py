@@ -22,7 +22,7 @@ OF_SECRETS = ("credentials", "pem", "secrets", "network")
 NO_SECRET = {"credentials.users": "names, which every message shows", "network.external_ips": "addresses"}
 """Rules of those modules that tell of something else in words."""
 
-FILTERS = {"before_colon": 0, "LOGIN.sub": 1}
+FILTERS = {"before_colon": 0, "LOGIN.sub": 1, "without_secrets": 0}
 """Functions that take a secret out of a text, and which of their arguments that is."""
 
 

@@ -14,7 +14,7 @@ import pulumi
 import pytest
 from pulumi.runtime.config import set_all_config
 
-from registry import PrivateRegistry
+from registry import PrivateRegistry, debug_log
 from registry.auth import SALT_LENGTH
 from registry.config import args_from
 from registry.settings import RULES, SECRET, is_structural, settled
@@ -23,7 +23,7 @@ from registry.validation.credentials import htpasswd
 from registry.validation.pem import served
 from registry.validation.secrets import opened
 from tests import canary
-from tests.conftest import Deploy, Engine, Noted, encoded, is_secret
+from tests.conftest import SECRET_MARK, Deploy, Engine, Noted, encoded, is_secret
 from tests.issuing import Wanted, issue, leaf
 from tests.test_validation import REFUSED
 
@@ -192,6 +192,13 @@ def test_what_is_secret_is_so_from_the_first_moment(engine: Engine, key: str, wa
 def test_an_input_that_sounds_like_a_secret_is_one_or_known_to_be_none() -> None:
     sound = {key for key in RULES if any(word in key for word in ("password", "secret", "token", "_key"))}
     assert sound - NO_SECRETS.keys() == set(SECRET) == set(SECRETS)
+
+
+def test_the_sdks_debug_log_says_what_it_is_about_and_no_secret() -> None:
+    mark = f'key: "{SECRET_MARK}" value {{ string_value: "{debug_log.MARK}" }}'
+    assert debug_log.without_secrets("registering: name=a, props=b") == "registering: name=a, props=b"
+    assert debug_log.without_secrets(f"prepared: urn=a, props={PLANTED} {mark}") == "prepared: urn=a, props=[secret]"
+    assert debug_log.without_secrets(f"{PLANTED} {mark} props=") == debug_log.without_secrets(mark) == "[secret]"
 
 
 def test_a_salt_is_as_long_as_the_search_takes_it_for() -> None:
@@ -378,7 +385,7 @@ def test_a_secret_is_in_its_place_only_and_marked(
     deploy: Deploy, engine: Engine, caplog: pytest.LogCaptureFixture, shape: str, way: str
 ) -> None:
     engine.live |= MADE | THERE
-    caplog.set_level("INFO")
+    caplog.set_level("DEBUG")  # which `pulumi up --json` prints
     deploy(lambda: PrivateRegistry("registry", wrapped(SHAPES[shape], WAYS[way])))
     assert leaks(engine, caplog.text) == set()
 

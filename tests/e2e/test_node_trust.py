@@ -20,6 +20,7 @@ pytestmark = pytest.mark.e2e
 
 MASTER, WORKER = (each.name for each in NODES)
 CONTAINERD, DOCKER = "/etc/containerd/certs.d", "/etc/docker/certs.d"
+K3S = "/var/lib/rancher/k3s/agent/etc/containerd/certs.d"
 HOST = "team.example.com:5000"
 OLD, NEW = issue(Wanted()).pem, issue(Wanted()).pem
 
@@ -123,7 +124,12 @@ def test_every_node_has_the_files_and_loses_exactly_those(lab: Lab, trust: Trust
         trust.up(team())
         for node in (MASTER, WORKER):
             assert not [path for path in listing(lab, node) if "second" in path]
+        trust.up(team(), containerd_folder=K3S)
+        for node in (MASTER, WORKER):
+            assert on(lab, node, f"{K3S}/{HOST}/hosts.toml").exists()
+            eventually(30, "it has moved", lambda node=node: not on(lab, node, f"{CONTAINERD}/{HOST}").exists())
         trust.destroy()
+        assert not [node for node in (MASTER, WORKER) if any(on(lab, node, K3S).iterdir())]
         assert {node: listing(lab, node) for node in (MASTER, WORKER)} == before
 
 

@@ -44,7 +44,7 @@ def key_of(kind: str, number: int = 0) -> Key:
 
 
 def certificate_of(args: Given) -> Shown | None:
-    """What clients are shown, signed as `registry/certificate.py` asks the provider to; nothing if it is not made."""
+    """What clients are shown, signed as `registry/certificate` asks the provider to; nothing if it is not made."""
     given = {**DEFAULTS, **args}
     if given.get("tls_secret") is not None:
         return None

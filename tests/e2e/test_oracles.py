@@ -242,6 +242,7 @@ REAL: dict[str, Given] = {
     "short": {"certificate_days": 1, "renew_before_days": 0, "ca_days": 794},
     "long": {"certificate_days": 397, "ca_days": 7300, "hostname": "xn--rgistre-bya.example.com"},
     "odd": {"certificate_subject": {"organization": "Société Générale, S.A. + *", "province": "\u65e5\u672c" * 64}},
+    "rotated": {"ca_generations": [2, 1], "hostname": "b" * 60 + ".com"},
     "brought": {"ca_certificate": AUTHORITY.pem, "ca_key": AUTHORITY.key_pem},
 }
 

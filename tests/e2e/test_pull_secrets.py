@@ -270,7 +270,9 @@ def under_load(served: Registry) -> Iterator[list[str]]:
     failed: list[str] = []
     over = folder / "over"
     over.unlink(missing_ok=True)
-    arguments = [str(over), str(folder / "ca.pem"), str(folder / "login"), f"{endpoint}:{served.at}"]
+    ca = folder / "ca-of-clients.pem"
+    ca.write_text(served.outputs["ca_pem"])
+    arguments = [str(over), str(ca), str(folder / "login"), f"{endpoint}:{served.at}"]
     command = served.project.lab.place.command("sh", "-c", LOAD, "load", *arguments, f"https://{endpoint}/v2/")
     env = served.project.lab.place.env
     clients = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(4)]
@@ -290,18 +292,19 @@ def test_a_password_is_rotated_without_a_refused_request(
     def at(*generations: int) -> Registry:
         return registry("pulled", pull_secrets=[builds], password_generations={"centos": list(generations)}, **TRUSTED)
 
-    def gets_in(login: str) -> bool:
-        return served.status("/v2/", user=f"{login}:{passwords[login]}") == 200
+    def answered(login: str) -> int:
+        return served.status("/v2/", user=f"{login}:{passwords[login]}")
 
     served = registry("pulled", pull_secrets=[builds], **TRUSTED)
     image = image_of(lab, served, "team/app:4")
+    pod = lab.get("pod", "docker-registry", "pulled")["metadata"]["uid"]
     tell(served)
     with under_load(served) as failed:
         served = at(1, 2)
         passwords = served.outputs["passwords"]
         assert (served.outputs["username"], login_of(lab, builds)["username"]) == ("centos", "centos")
         begun = time.monotonic()
-        eventually(120, "the new login gets in", lambda: gets_in("centos-2"))
+        eventually(120, "the new login gets in", lambda: answered("centos-2") == 200)
         print(f"the next generation is accepted {time.monotonic() - begun:.0f} s after `up`")
 
         users = lab.get("secret", "auth-secret", "pulled")["metadata"]["uid"]
@@ -310,13 +313,14 @@ def test_a_password_is_rotated_without_a_refused_request(
         assert served.outputs["password"] == passwords["centos-2"] == login_of(lab, builds)["password"]
         assert lab.get("secret", "auth-secret", "pulled")["metadata"]["uid"] == users
         tell(served)
-        assert gets_in("centos"), "who has not been told yet"
+        assert answered("centos") == 200, "who has not been told yet"
         runs(lab, builds, NODES[1].name, image, SECRET)
 
         served = at(2)
         begun = time.monotonic()
-        eventually(120, "the old login is refused", lambda: not gets_in("centos"))
+        eventually(120, "the old login is refused", lambda: answered("centos") == 401)
         print(f"the last generation is refused {time.monotonic() - begun:.0f} s after `up`")
         served.project.up("--expect-no-changes")
     assert failed == []
+    assert lab.get("pod", "docker-registry", "pulled")["metadata"]["uid"] == pod
     assert list(served.outputs["passwords"]) == ["centos-2"]

@@ -2,7 +2,7 @@
 
 It logs what components and the stack put out, as it sends it to the engine: with secrets in plain text. `pulumi up`
 shows that with `--debug` only, but it is in all that `pulumi up --json` prints, and the engine leaves out no more than
-what the stack's config holds: not a password that was generated.
+what the stack's config holds: not a password that was generated (docs/adr/0016-secrets.md).
 """
 
 from typing import Any

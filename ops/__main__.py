@@ -6,6 +6,7 @@ what it needs when it is called: a registry client and a Kubernetes client are h
 
 import re
 import sys
+from functools import partial
 from ipaddress import ip_address
 from typing import Annotated
 
@@ -14,6 +15,8 @@ import typer
 from .stack import Known, Refusal, read_known, read_outputs
 
 Stack = Annotated[str, typer.Option(help="The stack of the registry.")]
+Address = Annotated[str, typer.Option(metavar="IP[:PORT]", help="Connect there, whatever the name says.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")]
 
 CLIENTS = "docker|podman|containerd|skopeo|system|python|all"
 FOR = "Who is to trust it, several times if need be. Default the container clients that are found here."
@@ -29,21 +32,23 @@ def ops() -> None:
 @app.command()
 def verify(
     stack: Stack = "dev",
-    address: Annotated[str, typer.Option(metavar="IP[:PORT]", help="Connect there, whatever the name says.")] = "",
+    address: Address = "",
     wait: Annotated[float, typer.Option(metavar="SECONDS", help="Wait so long for something to answer.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")] = False,
+    from_nodes: Annotated[bool, typer.Option("--from-nodes", help="Have every node of the cluster pull, too.")] = False,
+    json: Json = False,
 ) -> None:
     """Check the registry from end to end: name, TLS, users, push, pull, catalog."""
     from . import verify as visit
 
     outputs = read_outputs(stack)
-    try:
-        pinned = visit.parse_address(address, outputs.port) if address else None
-    except ValueError:
-        message = f"{address!r} is no IP[:PORT], such as 192.168.56.10:5000"
-        raise typer.BadParameter(message, param_hint="--address") from None
+    pulls: visit.Pulls | None = None
+    if from_nodes:
+        from . import cluster, nodes
+
+        pulls = partial(nodes.pull_on_every_node, cluster.connect())
+    pinned = _pinned(address, outputs.port)
     visit.wait_for_answer(outputs, pinned, wait)
-    checks = visit.verify(outputs, pinned)
+    checks = visit.verify(outputs, pinned, pulls)
     passed = visit.show_json(checks, outputs.endpoint) if json else visit.show(checks, f"{outputs.endpoint} ({stack})")
     raise typer.Exit(0 if passed else 1)
 
@@ -108,7 +113,7 @@ def login(
 @app.command()
 def recover(
     stack: Stack = "dev",
-    json: Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")] = False,
+    json: Json = False,
 ) -> None:
     """Make the stack ready for the next `pulumi up --refresh` after one that was interrupted."""
     from . import recover as recovery
@@ -118,6 +123,16 @@ def recover(
         recovery.show_json(done)
     else:
         recovery.show(done)
+
+
+def _pinned(address: str, port: int) -> tuple[str, int] | None:
+    from .verify import parse_address
+
+    try:
+        return parse_address(address, port) if address else None
+    except ValueError:
+        message = f"{address!r} is no IP[:PORT], such as 192.168.56.10:5000"
+        raise typer.BadParameter(message, param_hint="--address") from None
 
 
 def main() -> None:

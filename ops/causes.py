@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import requests
 
 from .client import TIMEOUT
-from .stack import Outputs
+from .stack import Outputs, Refusal
 
 EXPIRED, NOT_YET_VALID, OTHER_HOST, OTHER_ADDRESS = 10, 9, 62, 64
 """OpenSSL's X509_V_ERR_ numbers; any other number means that no trusted CA vouches for the certificate."""
@@ -49,6 +49,9 @@ def _known(error: BaseException, outputs: Outputs, where: str) -> Fault | None:
             return error
         case ssl.SSLCertVerificationError():
             return _certificate(error, outputs)
+        case Refusal():
+            what, _, remedy = str(error).rpartition("; ")
+            return Fault(what, remedy)
         case requests.HTTPError():
             return _status(error.response, outputs)
         case OSError():

@@ -8,7 +8,7 @@ import secrets
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,10 +135,7 @@ def catalog(visit: Visit) -> str:
 
 def clean_up(visit: Visit) -> str:
     """The image is deleted where the registry allows it; else it stays, and the next visit pushes the same one."""
-    manifests = f"https://{visit.outputs.endpoint}/v2/{image.REPOSITORY}/manifests"
-    accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
-    pushed = visit.client.do_request(f"{manifests}/{image.TAG}", "HEAD", headers=accept)
-    response = visit.client.do_request(f"{manifests}/{pushed.headers['Docker-Content-Digest']}", "DELETE")
+    response = visit.client.do_request(f"{_manifests(visit)}/{pushed_digest(visit)}", "DELETE")
     if response.status_code == 405:
         return f"deletion is off: {_size()} bytes stay in {image.REPOSITORY}, the same ones every time"
     if response.status_code != 202:
@@ -146,7 +143,17 @@ def clean_up(visit: Visit) -> str:
     return "deleted"
 
 
-CHECKS: dict[str, Callable[[Visit], str]] = {
+def pushed_digest(visit: Visit) -> str:
+    """Of the image, as the registry has it."""
+    accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
+    pushed = visit.client.do_request(f"{_manifests(visit)}/{image.TAG}", "HEAD", headers=accept)
+    return str(pushed.headers["Docker-Content-Digest"])
+
+
+Checks = Mapping[str, Callable[[Visit], str]]
+"""By the title that people see. Each needs the ones before it."""
+
+CHECKS: Checks = {
     "the name resolves": name_resolves,
     "TLS is refused without the CA": refused_without_ca,
     "TLS is accepted with the CA": accepted_with_ca,
@@ -157,9 +164,15 @@ CHECKS: dict[str, Callable[[Visit], str]] = {
     "push": push,
     "pull": pull,
     "catalog": catalog,
-    "clean-up": clean_up,
 }
-"""By the title that people see. Each needs the ones before it."""
+"""In the order of a client."""
+
+CLEAN_UP: Checks = {"clean-up": clean_up}
+"""After them, once nobody needs the image any more."""
+
+
+def _manifests(visit: Visit) -> str:
+    return f"https://{visit.outputs.endpoint}/v2/{image.REPOSITORY}/manifests"
 
 
 def _handshake(visit: Visit, context: ssl.SSLContext) -> tuple[dict[str, Any], str]:

@@ -4,8 +4,10 @@ Only what Pulumi wrote counts: an object that somebody else made under the same 
 API server cannot say is no answer, and nothing is settled without one.
 """
 
+import json
 import tempfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,9 @@ from .unnoted import Span
 
 TIMEOUT = 10
 
+VERSIONS = {"DaemonSet": "apps/v1"}
+"""Of the API, of the kinds that are not in v1."""
+
 MANAGER = "pulumi-kubernetes"
 """How the provider's field managers begin."""
 
@@ -42,15 +47,43 @@ def finder(spans: Collection[Span] = ()) -> Callable[[Resource], Live | None]:
     connected: list[DynamicClient] = []
 
     def find(resource: Resource) -> Live | None:
-        try:
+        with in_sight():
             if not connected:
                 connected.append(_connect())
             return _find(connected[0], resource["inputs"], spans)
-        except (ConfigException, HTTPError, ApiException) as error:
-            cause = str(error).partition("\n")[0]
-            raise Refusal(f"cannot see what lives on the cluster: {cause}; check KUBECONFIG, then again") from None
 
     return find
+
+
+@contextmanager
+def in_sight() -> Iterator[None]:
+    """Within, whatever the API server does not answer to is a `Refusal`."""
+    try:
+        yield
+    except (ConfigException, HTTPError, ApiException) as error:
+        raise Refusal(f"cannot see what lives on the cluster: {said(error)}; check KUBECONFIG, then again") from None
+
+
+def said(error: Exception) -> str:
+    """What the API server says as it refuses, or what kept it from answering; one line."""
+    if isinstance(error, ApiException) and error.body:
+        with suppress(ValueError, KeyError, TypeError):
+            return str(json.loads(error.body)["message"])
+    return str(error).partition("\n")[0]
+
+
+def connect() -> DynamicClient:
+    """A client of the API server that the kubeconfig names, once that has answered."""
+    with in_sight():
+        return _connect()
+
+
+def listed(client: DynamicClient, kind: str, namespace: str | None = None, **selectors: str) -> list[dict[str, Any]]:
+    """The objects of `kind` that `selectors` choose (label_selector, field_selector), as `kubectl get -o json` has
+    them."""
+    found = client.resources.get(api_version=VERSIONS.get(kind, "v1"), kind=kind)
+    answer = client.get(found, namespace=namespace, _request_timeout=TIMEOUT, **selectors)
+    return list(answer.to_dict()["items"])
 
 
 def _connect() -> DynamicClient:

@@ -1,13 +1,15 @@
-"""The command line: `python -m ops verify`, `trust`, `login` and `recover`.
+"""The command line: `python -m ops verify`, `status`, `trust`, `login` and `recover`.
 
-Exit codes: 0 done, 1 the registry failed a check, 2 something is in the way or the call is wrong. Each command imports
-what it needs when it is called: a registry client and a Kubernetes client are half a second each.
+Exit codes: 0 done, 1 the registry failed a check or needs a person, 2 something is in the way or the call is wrong.
+Each command imports what it needs when it is called: a registry client and a Kubernetes client are half a second each.
 """
 
 import re
 import sys
+from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -51,6 +53,27 @@ def verify(
     checks = visit.verify(outputs, pinned, pulls)
     passed = visit.show_json(checks, outputs.endpoint) if json else visit.show(checks, f"{outputs.endpoint} ({stack})")
     raise typer.Exit(0 if passed else 1)
+
+
+@app.command()
+def status(
+    stack: Stack = "dev",
+    address: Address = "",
+    endpoint: Annotated[str, typer.Option(metavar="HOST:PORT", help="A registry without its stack; with --ca.")] = "",
+    ca: Annotated[Path | None, typer.Option(help="With --endpoint: the file of its `ca_pem`.")] = None,
+    drift: Annotated[bool, typer.Option(help="Look for drift, which takes seconds.")] = True,
+    json: Json = False,
+) -> None:
+    """Say what of the registry needs a person within 30 days: certificates, image, space, drift; exit 1 if any does."""
+    from . import place, report
+    from . import status as found
+
+    if bool(endpoint) != bool(ca):
+        raise typer.BadParameter("--endpoint and --ca go together", param_hint="--endpoint")
+    at = place.bare(endpoint, ca) if ca else place.of_stack(stack, drift=drift)
+    rows = found.look(replace(at, address=_pinned(address, at.outputs.port)))
+    healthy = report.show_json(rows, at.about) if json else report.show(rows, at.about)
+    raise typer.Exit(0 if healthy else 1)
 
 
 @app.command()

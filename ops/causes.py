@@ -33,7 +33,8 @@ def explain(error: Exception, outputs: Outputs, where: str) -> Fault:
         fault = _known(link, outputs, where)
         if fault:
             return fault
-    text = f"{type(error).__name__}: {error}".replace(outputs.password, "…")
+    text = f"{type(error).__name__}: {error}"
+    text = text.replace(outputs.password, "…") if outputs.password else text
     return Fault(text, f"see `kubectl -n {outputs.namespace} logs --selector app.kubernetes.io/name=docker-registry`")
 
 
@@ -50,14 +51,21 @@ def _known(error: BaseException, outputs: Outputs, where: str) -> Fault | None:
         case ssl.SSLCertVerificationError():
             return _certificate(error, outputs)
         case Refusal():
-            what, _, remedy = str(error).rpartition("; ")
-            return Fault(what, remedy)
+            return _refusal(str(error))
         case requests.HTTPError():
             return _status(error.response, outputs)
         case OSError():
             return _connection(error, outputs, where)
         case _:
             return None
+
+
+def _refusal(text: str) -> Fault:
+    """What is in the way, and what to do about it: the two are one line, with one of two signs in between."""
+    cause, sign, remedy = text.rpartition("; ")
+    if not sign:
+        cause, sign, remedy = text.rpartition(": ")
+    return Fault(cause, remedy) if sign else Fault(text, text)
 
 
 def _connection(error: OSError, outputs: Outputs, where: str) -> Fault | None:

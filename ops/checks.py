@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
 from . import image
@@ -55,7 +55,7 @@ def name_resolves(visit: Visit) -> str:
 def refused_without_ca(visit: Visit) -> str:
     """A client that was not given the CA gets an x509 error, not somebody's images."""
     try:
-        _handshake(visit, ssl.create_default_context())
+        handshake(visit.outputs, visit.address, ssl.create_default_context())
     except ssl.SSLCertVerificationError as refusal:
         return f"x509: {refusal.verify_message}"
     return "accepted: the CA is among those that this machine trusts already"
@@ -65,13 +65,13 @@ def accepted_with_ca(visit: Visit) -> str:
     """The certificate is one that the stack's CA signed, and in date."""
     context = ssl.create_default_context(cadata=visit.outputs.ca_pem)
     context.check_hostname = False  # whom it is for is the next check's
-    _, protocol = _handshake(visit, context)
-    return protocol
+    return handshake(visit.outputs, visit.address, context).protocol
 
 
 def names_and_expiry(visit: Visit) -> str:
     """The certificate is for the host that clients type, and will be for a while."""
-    certificate, _ = _handshake(visit, ssl.create_default_context(cadata=visit.outputs.ca_pem))
+    context = ssl.create_default_context(cadata=visit.outputs.ca_pem)
+    certificate = handshake(visit.outputs, visit.address, context).certificate
     names = [name for _, name in certificate["subjectAltName"]]
     left = (ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) / DAY
     return f"{', '.join(names)}; {left:.0f} days left"
@@ -150,6 +150,23 @@ def pushed_digest(visit: Visit) -> str:
     return str(pushed.headers["Docker-Content-Digest"])
 
 
+class Shown(NamedTuple):
+    """What a server showed: its certificate as Python reads it, none if nobody verified it, and as it is (DER)."""
+
+    certificate: dict[str, Any]
+    der: bytes
+    protocol: str
+
+
+def handshake(outputs: Outputs, address: tuple[str, int] | None, context: ssl.SSLContext) -> Shown:
+    """One connection, closed again."""
+    with (
+        socket.create_connection(address or (outputs.host, outputs.port), timeout=TIMEOUT) as plain,
+        context.wrap_socket(plain, server_hostname=outputs.host) as tls,
+    ):
+        return Shown(dict(tls.getpeercert() or {}), tls.getpeercert(binary_form=True) or b"", tls.version() or "")
+
+
 Checks = Mapping[str, Callable[[Visit], str]]
 """By the title that people see. Each needs the ones before it."""
 
@@ -173,16 +190,6 @@ CLEAN_UP: Checks = {"clean-up": clean_up}
 
 def _manifests(visit: Visit) -> str:
     return f"https://{visit.outputs.endpoint}/v2/{image.REPOSITORY}/manifests"
-
-
-def _handshake(visit: Visit, context: ssl.SSLContext) -> tuple[dict[str, Any], str]:
-    """The certificate and the protocol of one connection, closed again."""
-    address = visit.address or (visit.outputs.host, visit.outputs.port)
-    with (
-        socket.create_connection(address, timeout=TIMEOUT) as plain,
-        context.wrap_socket(plain, server_hostname=visit.outputs.host) as tls,
-    ):
-        return dict(tls.getpeercert() or {}), tls.version() or ""
 
 
 def _refused(status: int, who: str) -> str:

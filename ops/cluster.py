@@ -86,14 +86,19 @@ def listed(client: DynamicClient, kind: str, namespace: str | None = None, **sel
     return list(answer.to_dict()["items"])
 
 
-def _connect() -> DynamicClient:
+def api_client() -> ApiClient:
+    """What speaks to the API server of the kubeconfig, which has answered."""
     settings = Configuration()
     load_kube_config(client_configuration=settings)
     settings.retries = False  # type: ignore[attr-defined]  # the stubs are behind
     client = ApiClient(settings)
     VersionApi(client).get_code(_request_timeout=TIMEOUT)  # type: ignore[call-arg]  # discovery has no timeout
+    return client
+
+
+def _connect() -> DynamicClient:
     with tempfile.TemporaryDirectory() as folder:  # its own cache outlives the cluster
-        return DynamicClient(client, cache_file=str(Path(folder) / "discovery"))
+        return DynamicClient(api_client(), cache_file=str(Path(folder) / "discovery"))
 
 
 def _find(client: DynamicClient, inputs: dict[str, Any], spans: Collection[Span]) -> Live | None:

@@ -30,7 +30,7 @@ CAUSES = (
         "see `date` on the node; `pulumi up` renews the certificate in its last days",
     ),
     (
-        r"no such host|server misbehaving|Temporary failure in name",
+        r"no such host|: lookup \S+( on \S+)?: ",
         "no such host: the node does not find the registry by its name",
         f"{TRUST}; or add the name to the nodes' DNS or /etc/hosts",
     ),

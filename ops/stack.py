@@ -5,7 +5,7 @@ The password passes through a pipe into memory. It is neither printed nor writte
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -50,6 +50,11 @@ class Outputs(Endpoint):
     password: str = field(repr=False)
     namespace: str
 
+    @classmethod
+    def of(cls, known: Mapping[str, Any]) -> "Outputs":
+        """Those of them that are needed here."""
+        return cls(**{output.name: known[output.name] for output in fields(cls)})
+
 
 @dataclass(frozen=True)
 class Known(Endpoint):
@@ -61,12 +66,16 @@ class Known(Endpoint):
 
 
 def read_outputs(stack: str) -> Outputs:
-    """The outputs of `stack` as they were after its last `pulumi up`."""
-    names = [output.name for output in fields(Outputs)]
-    known = _outputs(stack, names, "--show-secrets")
+    """The outputs of `stack` as they were after its last `pulumi up`, if there is a user to log in as."""
+    known = all_outputs(stack)
     if not known["username"]:
         raise Refusal(f"stack {stack!r} knows no password: its users come from a Secret of yours (`users_secret`)")
-    return Outputs(**{name: known[name] for name in names})
+    return Outputs.of(known)
+
+
+def all_outputs(stack: str) -> dict[str, Any]:
+    """Every output of `stack`, secrets too, if it was brought up."""
+    return _outputs(stack, [output.name for output in fields(Outputs)], "--show-secrets")
 
 
 def read_known(stack: str) -> Known:
@@ -87,16 +96,16 @@ def _outputs(stack: str, names: Sequence[str], *options: str) -> dict[str, Any]:
     return known
 
 
-def pulumi(*command: str, given: str = "") -> str:
+def pulumi(*command: str, given: str = "", timeout: float = TIMEOUT) -> str:
     """What a command of the engine prints; `given` goes to its standard input. It never asks back."""
     said = " ".join(["pulumi", *command[:2]])
     argv = ["pulumi", "--non-interactive", *command]
     try:
-        done = subprocess.run(argv, cwd=PROJECT, input=given, capture_output=True, text=True, timeout=TIMEOUT)
+        done = subprocess.run(argv, cwd=PROJECT, input=given, capture_output=True, text=True, timeout=timeout)
     except FileNotFoundError:
         raise Refusal('no `pulumi` on PATH: install it, or `eval "$(python -m dev env)"` for the built one') from None
     except subprocess.TimeoutExpired:
-        raise Refusal(f"`{said}` gave no answer in {TIMEOUT} s: is its backend reachable?") from None
+        raise Refusal(f"`{said}` gave no answer in {timeout:.0f} s: is its backend reachable?") from None
     if done.returncode != 0:
         raise Refusal(f"`{said}` failed, {_reason(done.stderr)}: see `pulumi stack ls --all`")
     return done.stdout

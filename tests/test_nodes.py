@@ -92,6 +92,7 @@ def test_a_pod_that_the_node_refuses_is_not_waited_for() -> None:
     [
         ("tls: failed to verify certificate: x509: certificate signed by unknown authority", "x509", "node_trust"),
         ("dial tcp: lookup docker-registry on 10.0.0.2:53: no such host", "no such host", "node_trust"),
+        ("dial tcp: lookup docker-registry on [::1]:53: read: connection refused", "no such host", "node_trust"),
         ("dial tcp: lookup docker-registry: Temporary failure in name resolution", "no such host", "DNS"),
         ("x509: certificate is valid for docker-registry, not 10.0.0.9", "x509: the certificate is not", "names"),
         ("x509: certificate has expired or is not yet valid: current time …", "x509: the certificate is out", "date"),

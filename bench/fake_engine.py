@@ -20,6 +20,7 @@ ANSWERS = {
     "privateKeyPem": "key",
     "privateKeyPemPkcs8": "key",
     "certPem": "certificate",
+    "validityEndTime": "2999-12-31T00:00:00Z",
     "certRequestPem": "request",
     "result": "abcdefghijklmnopqrstu",
 }

@@ -66,12 +66,18 @@ SECRETS = ("ca_key", "mirror_password", "passwords", "s3_secret_key")
 NO_SECRETS = {
     "certificate_key": "a kind",
     "s3_access_key": "an id",
+    "password_generations": "numbers",
+    "pull_secrets": "namespaces",
+    "default_pull_secret": "yes or no",
     **dict.fromkeys(("tls_secret", "users_secret", "s3_secret", "image_pull_secret"), "the name of a Secret"),
 }
 """Inputs that are called like one, and what they are."""
 
 SHAPES: dict[str, Given] = {
     "generated passwords": USERS,
+    "passwords for others": USERS | {"pull_secrets": ["builds"], "default_pull_secret": True, "discovery": True},
+    "trusted by nodes, being rotated": USERS
+    | {"node_trust": True, "ca_generations": [1, 2], "password_generations": {"jean": [2, 1]}},
     "chosen passwords": USERS | {"passwords": CHOSEN},
     "one chosen password": USERS
     | {"passwords": {"marie": CHOSEN["marie"]}, "exposure": "ingress"}
@@ -105,13 +111,14 @@ KNOWN: dict[str, str] = {
 
 MEANT: dict[str, tuple[str, ...]] = {
     "private-registry:index:PrivateRegistry": ("password", "passwords"),
-    "private-registry:index:Auth": ("passwords",),
+    "private-registry:index:Auth": ("password", "passwords"),
     "random:index/randomPassword:RandomPassword": ("result",),
     "tls:index/privateKey:PrivateKey": ("privateKeyPem", "privateKeyPemPkcs8"),
     "tls:index/selfSignedCert:SelfSignedCert": ("privateKeyPem",),
     "tls:index/certRequest:CertRequest": ("privateKeyPem",),
     "tls:index/locallySignedCert:LocallySignedCert": ("caPrivateKeyPem",),
     "kubernetes:core/v1:Secret": ("stringData", "data"),
+    "kubernetes:core/v1:SecretPatch": ("data",),
 }
 """Properties that hold secrets, by the type of their resource; the first two are what the component puts out."""
 

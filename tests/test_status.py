@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -344,7 +345,7 @@ CONFIG = {
 def known(monkeypatch: pytest.MonkeyPatch, outputs: Outputs) -> dict[str, Any]:
     """What the engine of a stack answers."""
     passwords = {"passwords": {"centos": PASSWORD, "ci": "another of them"}}
-    answer: dict[str, Any] = {**{name: getattr(outputs, name) for name in Outputs.__annotations__}, **passwords}
+    answer: dict[str, Any] = {**{each.name: getattr(outputs, each.name) for each in fields(Outputs)}, **passwords}
 
     def pulumi(*command: str, **_: Any) -> str:
         return json.dumps(CONFIG if command[0] == "config" else answer)

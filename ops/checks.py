@@ -36,7 +36,7 @@ class Visit:
     @property
     def where(self) -> str:
         """What is connected to, for people."""
-        return "{} port {}".format(*self.address) if self.address else self.outputs.endpoint
+        return self.outputs.where(self.address)
 
     @property
     def reference(self) -> str:

@@ -43,9 +43,9 @@ def authorities(found: Sequence[Authority], settings: Settings) -> Verdict:
     newest = max(found, key=lambda each: each.generation or 0)
     is_own = newest.generation is not None and not settings.brings_ca and settings.tls_secret is None
     if is_own and len(found) == 1 and newest.days <= LONGEST_DAYS + SOON:
-        steps = f"[{newest.generation}, {newest.generation + 1}]" if newest.generation else ""
-        remedy = f"rotate it, from ca_generations {steps} on: in its last {LONGEST_DAYS} days `pulumi up` replaces it, "
-        return Verdict(seen, f"{remedy}and no client trusts what replaces it")
+        first = [newest.generation, (newest.generation or 0) + 1]
+        why = f"in its last {LONGEST_DAYS} days `pulumi up` replaces it by one that no client trusts"
+        return Verdict(seen, f"rotate it, with ca_generations {first} at first: {why}")
     if min(each.days for each in found) <= SOON:
         return Verdict(seen, _succession(settings))
     return Verdict(seen)
@@ -108,11 +108,10 @@ def drift(changes: Mapping[str, int] | None, stack: str) -> Verdict:
     """What the next `pulumi up --refresh` would do: somebody has changed the cluster, or the config."""
     if changes is None:
         return Verdict("not looked for (--no-drift)")
+    seen = ", ".join(f"{count} to {kind}" for kind, count in changes.items())
     of_it = f"--refresh --stack {stack}"
     remedy = f"see `pulumi preview {of_it} --diff`; `pulumi up {of_it}` does it"
-    return Verdict(
-        ", ".join(f"{count} to {kind}" for kind, count in changes.items()) or "none", remedy if changes else ""
-    )
+    return Verdict(seen, remedy) if changes else Verdict("none")
 
 
 def _left(days: float) -> str:

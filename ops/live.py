@@ -14,13 +14,17 @@ from . import cluster
 from .causes import Fault
 from .facts import Space, Trust
 
+CONTAINER = "registry"
+"""Of the Pod."""
+
 DF = ("df", "-P", "-k", MOUNTED)
 """POSIX: a title, and a line of device, size, used, available (KiB) and more."""
 
 
 def running_images(client: DynamicClient, namespace: str) -> list[str]:
-    """Of the Pods that are there, each once."""
-    return sorted({each["image"] for pod in _pods(client, namespace) for each in pod["spec"]["containers"]})
+    """Of the Pods that are there, each once; what others put into a Pod beside it is theirs."""
+    containers = [each for pod in _pods(client, namespace) for each in pod["spec"]["containers"]]
+    return sorted({each["image"] for each in containers if each["name"] == CONTAINER})
 
 
 def free_space(client: DynamicClient, namespace: str) -> Space | None:
@@ -28,7 +32,7 @@ def free_space(client: DynamicClient, namespace: str) -> Space | None:
     pod = _pods(client, namespace)[0]
     if not any("persistentVolumeClaim" in each for each in pod["spec"]["volumes"]):
         return None
-    where = {"name": pod["metadata"]["name"], "namespace": namespace, "container": "registry"}
+    where = {"name": pod["metadata"]["name"], "namespace": namespace, "container": CONTAINER}
     # A client of its own: for the time of the call its requests are web sockets.
     run = CoreV1Api(cluster.api_client()).connect_get_namespaced_pod_exec
     said = stream(run, **where, command=list(DF), stdout=True, stderr=True, _request_timeout=cluster.TIMEOUT)

@@ -8,17 +8,17 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import DynamicClient
 
-from registry.pull_secrets import KEY, docker_config
-
-from . import cluster
+from . import cluster, visitors
 from .causes import Fault
 from .pulls import outcome
 from .stack import Outputs
+from .visitors import LABEL, Object
 
 PATIENCE = 60.0
 """Seconds for all nodes, which pull at the same time."""
@@ -26,10 +26,8 @@ PATIENCE = 60.0
 PAUSE = 0.3
 """Seconds between two looks."""
 
-LABEL = "private-registry/visit"
-"""Of what one visit makes; its value tells the visit from others."""
-
-Object = dict[str, Any]
+LEFT_BEHIND = timedelta(minutes=10)
+"""Age of what no visit needs any more, though this machine's clock be minutes ahead of the cluster's."""
 
 
 class Pull(NamedTuple):
@@ -45,38 +43,49 @@ def pull_on_every_node(client: DynamicClient, outputs: Outputs, reference: str) 
     began = time.monotonic()
     with cluster.in_sight(), _visit(client, outputs) as visit:
         waiting = {}
-        for node in cluster.listed(client, "Node"):
+        for number, node in enumerate(cluster.listed(client, "Node")):
             name = node["metadata"]["name"]
-            refused = _unready(node) or _begin(client, _pod(visit, outputs, name, reference))
+            pod = visitors.pod(visit, number, outputs, name, reference)
+            refused = _unready(node) or _begin(client, pod)
             if refused:
                 yield Pull(name, refused, time.monotonic() - began)
             else:
-                waiting[f"{visit}-{name}"] = name
+                waiting[pod["metadata"]["name"]] = name
         while waiting and time.monotonic() < began + PATIENCE:
-            for pod, found in _looked_at(client, outputs.namespace, visit, waiting).items():
-                yield Pull(waiting.pop(pod), found, time.monotonic() - began)
+            for answered, found in _looked_at(client, outputs.namespace, visit, waiting).items():
+                yield Pull(waiting.pop(answered), found, time.monotonic() - began)
             time.sleep(PAUSE if waiting else 0)
         for name in waiting.values():
-            late = Fault(
-                f"no answer within {PATIENCE:.0f} s", f"see `kubectl describe node {name}`: is its kubelet up?"
-            )
-            yield Pull(name, late, time.monotonic() - began)
+            remedy = f"see `kubectl describe node {name}`: is its kubelet up?"
+            yield Pull(name, Fault(f"no answer within {PATIENCE:.0f} s", remedy), time.monotonic() - began)
 
 
 @contextmanager
 def _visit(client: DynamicClient, outputs: Outputs) -> Iterator[str]:
-    """The visit's name, which is its pull Secret's too; what bears it is gone after the block."""
+    """The visit's name; what bears it is gone after the block."""
+    _sweep(client, outputs.namespace)
     visit = f"ops-verify-{secrets.token_hex(4)}"
-    login = docker_config(outputs.endpoint, outputs.username, outputs.password)
     try:
-        _create(client, _secret(visit, outputs.namespace, login))
+        _create(client, visitors.secret(visit, outputs))
         yield visit
     finally:
-        for kind in ("Pod", "Secret"):
-            found = client.resources.get(api_version="v1", kind=kind)
-            at_once = {"gracePeriodSeconds": 0}  # a node that is down would keep its Pod
-            of_it = {"label_selector": f"{LABEL}={visit}", "_request_timeout": cluster.TIMEOUT}
-            client.delete(found, namespace=outputs.namespace, body=at_once, **of_it)
+        _delete(client, outputs.namespace, visit)
+
+
+def _sweep(client: DynamicClient, namespace: str) -> None:
+    """Delete what a visit left behind that was killed: its Secret has a password in it."""
+    old = datetime.now(UTC) - LEFT_BEHIND
+    for each in cluster.listed(client, "Secret", namespace, label_selector=LABEL):
+        if datetime.fromisoformat(each["metadata"]["creationTimestamp"]) < old:
+            _delete(client, namespace, each["metadata"]["labels"][LABEL])
+
+
+def _delete(client: DynamicClient, namespace: str, visit: str) -> None:
+    for kind in ("Secret", "Pod"):
+        found = client.resources.get(api_version="v1", kind=kind)
+        at_once = {"gracePeriodSeconds": 0}  # a node that is down would keep its Pod
+        of_it = {"label_selector": f"{LABEL}={visit}", "_request_timeout": cluster.TIMEOUT}
+        client.delete(found, namespace=namespace, body=at_once, **of_it)
 
 
 def _looked_at(client: DynamicClient, namespace: str, visit: str, waiting: dict[str, str]) -> dict[str, str | Fault]:
@@ -117,28 +126,3 @@ def _create(client: DynamicClient, wanted: Object) -> None:
     kind = client.resources.get(api_version="v1", kind=wanted["kind"])
     namespace = wanted["metadata"]["namespace"]
     client.create(kind, body=wanted, namespace=namespace, _request_timeout=cluster.TIMEOUT)
-
-
-def _secret(visit: str, namespace: str, login: str) -> Object:
-    metadata = {"name": visit, "namespace": namespace, "labels": {LABEL: visit}}
-    kind = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson"}
-    return {**kind, "metadata": metadata, "stringData": {KEY: login}}
-
-
-def _pod(visit: str, outputs: Outputs, node: str, reference: str) -> Object:
-    """On that node whatever its taints, and within Pod Security's `restricted`. It ends by itself if nobody ends it."""
-    container = {
-        **{"name": "pull", "image": reference, "imagePullPolicy": "Always", "command": ["nothing-to-run"]},
-        "resources": {key: {"cpu": "10m", "memory": "16Mi"} for key in ("requests", "limits")},
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
-    }
-    spec = {
-        **{"nodeName": node, "tolerations": [{"operator": "Exists"}], "restartPolicy": "Never"},
-        **{"automountServiceAccountToken": False, "enableServiceLinks": False},
-        "activeDeadlineSeconds": int(2 * PATIENCE),
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-        "imagePullSecrets": [{"name": visit}],
-        "containers": [container],
-    }
-    metadata = {"name": f"{visit}-{node}", "namespace": outputs.namespace, "labels": {LABEL: visit}}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}

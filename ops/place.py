@@ -32,11 +32,6 @@ class Place:
         """What it is, for a report's head."""
         return {"endpoint": self.outputs.endpoint, "stack": self.stack}
 
-    @property
-    def where(self) -> str:
-        """What is connected to, for people."""
-        return "{} port {}".format(*self.address) if self.address else self.outputs.endpoint
-
     @cached_property
     def leaf(self) -> Leaf:
         """As it is shown."""

@@ -40,6 +40,10 @@ class Endpoint:
         """The port that clients type."""
         return int(self.endpoint.rpartition(":")[2])
 
+    def where(self, address: tuple[str, int] | None) -> str:
+        """What is connected to, for people."""
+        return "{} port {}".format(*address) if address else self.endpoint
+
 
 @dataclass(frozen=True)
 class Outputs(Endpoint):

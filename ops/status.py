@@ -71,5 +71,5 @@ def _row(key: str, each: Look, place: Place) -> Row:
             facts = each.find(place)
         return Row(key, each.title, facts, each.judge(facts, place))
     except Exception as error:
-        fault = explain(error, place.outputs, place.where)
+        fault = explain(error, place.outputs, place.outputs.where(place.address))
         return Row(key, each.title, None, Verdict(fault.cause, fault.remedy))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,10 +11,11 @@ from kubernetes.client.exceptions import ApiException
 
 from ops import nodes
 from ops.causes import Fault
-from ops.nodes import LABEL, Pull, pull_on_every_node
+from ops.nodes import Pull, pull_on_every_node
 from ops.pulls import cause_of, outcome
 from ops.stack import Outputs, Refusal
 from ops.verify import Check, Pulls, show, show_json
+from ops.visitors import LABEL
 from tests import test_verify
 from tests.test_verify import PASSWORD, Registry
 
@@ -127,10 +129,16 @@ class Cluster:
             raise refusal
         assert namespace == body["metadata"]["namespace"] == "team"
         self.made.append(body)
-        self.kept.append(body)
+        self.keep(body, age=0)
+
+    def keep(self, body: Object, age: float) -> None:
+        """As if it had been made that many seconds ago."""
+        created = (datetime.now(UTC) - timedelta(seconds=age)).isoformat(timespec="seconds")
+        self.kept.append({**body, "metadata": {**body["metadata"], "creationTimestamp": created}})
 
     def get(self, kind: str, namespace: str | None, **selectors: Any) -> SimpleNamespace:
-        items = {"Node": self._nodes(), "Pod": self._pods(), "Event": []}[kind]
+        kept = [each for each in self.kept if each["kind"] == "Secret"]
+        items = {"Node": self._nodes(), "Pod": self._pods(), "Event": [], "Secret": kept}[kind]
         return SimpleNamespace(to_dict=lambda: {"items": items})
 
     def delete(self, kind: str, namespace: str, label_selector: str, **_: Any) -> None:
@@ -224,6 +232,14 @@ def test_whoever_stops_listening_leaves_nothing_behind() -> None:
     assert client.kept != []
     visit.close()  # type: ignore[attr-defined]
     assert client.kept == []
+
+
+def test_what_a_killed_visit_left_behind_goes_with_the_next_and_one_under_way_goes_on() -> None:
+    api = Cluster({"one": PULLED})
+    for visit, age in {"ops-verify-killed": 605, "ops-verify-under-way": 60}.items():
+        api.keep({"kind": "Secret", "metadata": {"name": visit, "labels": {LABEL: visit}}}, age)
+    pulls(api)
+    assert [each["metadata"]["name"] for each in api.kept] == ["ops-verify-under-way"]
 
 
 def rows(outputs: Outputs, registry: Registry, pulls: Pulls) -> list[Check]:

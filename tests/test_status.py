@@ -71,9 +71,9 @@ def test_a_certificate_by_nobody_that_clients_trust_needs_a_person_whatever_its_
         (
             [Authority("docker-registry CA", 1, 427)],
             OWN,
-            "rotate it, from ca_generations [1, 2] on: in its last 397 days",
+            "rotate it, with ca_generations [1, 2] at first: in its last 397",
         ),
-        ([Authority("docker-registry CA 2", 2, 20)], OWN, "rotate it, from ca_generations [2, 3] on"),
+        ([Authority("docker-registry CA 2", 2, 20)], OWN, "rotate it, with ca_generations [2, 3] at first"),
         ([Authority("docker-registry CA", 1, 100), TWO], OWN, ""),
         ([Authority("docker-registry CA", 1, 30), TWO], OWN, "let another CA sign"),
         ([THEIRS], Settings(brings_ca=True), ""),
@@ -206,7 +206,10 @@ def test_a_preview_that_fails_is_the_cause_and_no_end_of_the_report(monkeypatch:
 
 POD: dict[str, Any] = {
     "metadata": {"name": "docker-registry"},
-    "spec": {"containers": [{"image": "registry:3.1.2"}], "volumes": [{"persistentVolumeClaim": {"claimName": "a"}}]},
+    "spec": {
+        "containers": [{"name": "registry", "image": "registry:3.1.2"}, {"name": "proxy", "image": "proxy:1.20"}],
+        "volumes": [{"persistentVolumeClaim": {"claimName": "a"}}],
+    },
     "status": {"phase": "Running"},
 }
 SPACE = "Filesystem           1024-blocks    Used Available Capacity Mounted on\n/dev/vda 1000 400 500 45% /etc/hosts\n"
@@ -219,7 +222,8 @@ def api(*items: dict[str, Any]) -> Any:
 
 
 def test_images_are_those_of_the_pods_that_run_and_are_to_stay() -> None:
-    going = {**POD, "metadata": {"deletionTimestamp": "2026"}, "spec": {"containers": [{"image": "registry:2.7"}]}}
+    old = {"containers": [{"name": "registry", "image": "registry:2.7"}]}
+    going = {**POD, "metadata": {"deletionTimestamp": "2026"}, "spec": old}
     assert live.running_images(api(POD, POD, going), "team") == ["registry:3.1.2"]
     with pytest.raises(Fault, match="no Pod of it runs"):
         live.running_images(api(going, {**POD, "status": {"phase": "Pending"}}), "team")

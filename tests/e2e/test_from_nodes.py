@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dev.cluster.plan import NODES
-from ops.nodes import LABEL
+from ops.visitors import LABEL
 from tests.e2e.conftest import ADDRESS, Lab, Registry
 from tests.e2e.test_pull_secrets import known_to_nodes
 from tests.e2e.test_status import ops

@@ -18,15 +18,15 @@ class Fix:
 
 @dataclass(frozen=True)
 class Symptom:
-    """A section: its heading, the quoted line of each client, and the commands, in the page's order."""
+    """A section: its heading, the quoted line of each client, or several of which it says one, and the commands."""
 
     title: str
-    quotes: dict[str, str]
+    quotes: dict[str, list[str]]
     fixes: tuple[Fix, ...]
 
     def is_said(self, client: str, said: str) -> bool:
-        """Whether what the client printed has its quoted line, `...` standing for anything within a line."""
-        return re.search(pattern(self.quotes[client]), said, re.MULTILINE) is not None
+        """Whether what the client printed has a line that is quoted, `...` standing for anything within a line."""
+        return any(re.search(pattern(quote), said, re.MULTILINE) for quote in self.quotes[client])
 
 
 def pattern(quote: str) -> str:
@@ -42,8 +42,9 @@ def read(text: str | None = None) -> list[Symptom]:
 
 def _section(title: str, body: str) -> Symptom:
     (quoted,) = re.findall(r"^```text\n(.*?)^```$", body, re.MULTILINE | re.DOTALL)
-    pairs = re.findall(r"^# (.+)\n(?!# )(.+)$", quoted, re.MULTILINE)
-    if len(pairs) * 2 != len(quoted.splitlines()):
-        raise ValueError(f"`{title}` must quote one line for each client, got {quoted!r}.")
+    clients = dict(each.split("\n", 1) for each in re.split(r"^# ", quoted, flags=re.MULTILINE)[1:])
+    quotes = {client: said.splitlines() for client, said in clients.items()}
+    if not all(quotes.values()):
+        raise ValueError(f"`{title}` must quote a line for each client, got {quoted!r}.")
     blocks = re.findall(r"(<!-- on the node -->\n)?^```sh\n(.*?)^```$", body, re.MULTILINE | re.DOTALL)
-    return Symptom(title, dict(pairs), tuple(Fix(script, bool(mark)) for mark, script in blocks))
+    return Symptom(title, quotes, tuple(Fix(script, bool(mark)) for mark, script in blocks))

@@ -9,7 +9,7 @@ import pytest
 from dev.cluster.plan import NODES
 from ops.visitors import LABEL
 from tests.e2e.conftest import ADDRESS, Lab, Registry
-from tests.e2e.test_pull_secrets import known_to_nodes
+from tests.e2e.test_pull_secrets import found_and_not_trusted
 from tests.e2e.test_status import ops
 
 pytestmark = pytest.mark.e2e
@@ -59,5 +59,5 @@ def test_nodes_that_trust_it_pull_and_others_say_why_not(lab: Lab, registry: Cal
 
 
 def _untrusting(lab: Lab, served: Registry) -> dict[str, dict[str, Any]]:
-    with known_to_nodes(lab, served, trusted=False):
+    with found_and_not_trusted(lab, served):
         return rows(lab, served)

@@ -32,6 +32,9 @@ pytestmark = pytest.mark.e2e
 ENDPOINT = f"{NAMESPACE}:5000"
 IMAGE = f"{ENDPOINT}/busybox:1.35"
 DOCKER, CONTAINERD = "/etc/docker/certs.d", "/etc/containerd/certs.d"
+OTHER = "registry.internal"
+"""A name that the certificate does not have at first."""
+
 TEAM = "team"
 """The namespace of the Pods."""
 
@@ -78,10 +81,11 @@ class Bench:
         return done
 
     def forget(self) -> None:
-        """Neither host knows the registry's name or its CA, and the laptop has not logged in."""
-        hosts = f"grep --invert-match {NAMESPACE} /etc/hosts > /run/hosts || true; cp /run/hosts /etc/hosts"
+        """Neither host knows the registry's names or its CA, and the laptop has not logged in."""
+        names = f"grep --invert-match --regexp={NAMESPACE} --regexp={OTHER} /etc/hosts > /run/hosts"
+        folders = f"{DOCKER}/{ENDPOINT} {DOCKER}/{OTHER}:5000 {CONTAINERD}/{ENDPOINT}"
         for host in ("laptop", WORKER.name):
-            self.sh(f"rm -rf {DOCKER}/* {CONTAINERD}/*; {hosts}", host=host)
+            self.sh(f"rm -rf {folders}; {names}; cp /run/hosts /etc/hosts", host=host)
         self.sh(f"docker logout {ENDPOINT}")
         shutil.copy(PROJECT / "Pulumi.dev.yaml", self.folder)
 
@@ -164,10 +168,9 @@ def of_an_unknown_ca(bench: Bench) -> Iterator[Asking]:
 
 @contextmanager
 def by_another_name(bench: Bench) -> Iterator[Asking]:
-    name = "registry.internal"
-    bench.lab.cluster.hosts_entry("laptop", ADDRESS, name)
-    bench.sh(f"install -D --mode 644 ca.pem {DOCKER}/{name}:5000/ca.crt")
-    yield clients_that_trust(f"{name}:5000")
+    bench.lab.cluster.hosts_entry("laptop", ADDRESS, OTHER)
+    bench.sh(f"install -D --mode 644 ca.pem {DOCKER}/{OTHER}:5000/ca.crt")
+    yield clients_that_trust(f"{OTHER}:5000")
 
 
 @contextmanager

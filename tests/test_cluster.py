@@ -264,6 +264,22 @@ class TestRequirements:
         with pytest.raises(Unmet, match=reason):
             requirements.check(Plan("dev", Path(state)))
 
+    def test_too_many_who_watch_files_are_told_before_a_daemon_ends_of_it(
+        self, plan: Plan, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+        monkeypatch.setattr("platform.system", lambda: "Linux")
+        monkeypatch.setattr("shutil.which", lambda tool: f"/bin/{tool}")
+        monkeypatch.setattr(requirements, "_check_kernel", lambda _: None)
+        monkeypatch.setattr(requirements, "_watchers", lambda wanted: wanted - 29)
+        with pytest.raises(Unmet, match=r"watch files 3 times more, .* `sysctl fs\.inotify\.max_user_instances=512`"):
+            requirements.check(plan)
+
+    def test_what_was_opened_to_see_how_many_there_are_is_closed(self) -> None:
+        before = len(os.listdir("/proc/self/fd"))
+        assert 0 < requirements._watchers(8) <= 8
+        assert len(os.listdir("/proc/self/fd")) == before
+
 
 _CONTROL_PLANE = (
     control_plane.etcd,

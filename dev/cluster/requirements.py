@@ -1,5 +1,6 @@
 """What the machine must offer, asked before anything starts: each answer that is no is one line with a remedy."""
 
+import ctypes
 import os
 import platform
 import shutil
@@ -16,6 +17,9 @@ OWN_CLUSTER = "or set KUBECONFIG to a cluster of your own"
 TOOLS = {"nsenter": "util-linux", "unshare": "util-linux", "setsid": "util-linux", "mount": "mount", "env": "coreutils"}
 SOCKET_LENGTH = 107
 """Linux allows no longer path for a socket."""
+
+WATCHERS = 32
+"""inotify instances that its daemons open, 25 of them at its start. Without one kube-proxy or a kubelet just ends."""
 
 OVERLAY = (
     'cd "$1" && mkdir upper work merged && mount -t overlay -o lowerdir=/etc,upperdir=upper,workdir=work overlay merged'
@@ -36,6 +40,11 @@ def check(plan: Plan) -> None:
             raise Unmet(f"`{tool}` is missing: install the package {package}, {OWN_CLUSTER}.")
     _check_place(plan)
     _check_kernel(plan)
+    if not plan.run.is_mount() and (left := _watchers(WATCHERS)) < WATCHERS:
+        raise Unmet(
+            f"Root may watch files {left} times more, a cluster does {WATCHERS} times: end another cluster,"
+            f" or `sysctl fs.inotify.max_user_instances=512`, {OWN_CLUSTER}."
+        )
     network.check_owner(plan)
     network.check_addresses(plan)
 
@@ -81,6 +90,14 @@ def _check_kernel(plan: Plan) -> None:
             raise Unmet(
                 f"overlayfs does not work on the disk of {plan.state}: clone to an ext4 or xfs disk, {OWN_CLUSTER}."
             )
+
+
+def _watchers(wanted: int) -> int:
+    """How many inotify instances this user may still open, up to `wanted`."""
+    opened = [each for each in (ctypes.CDLL(None).inotify_init() for _ in range(wanted)) if each >= 0]
+    for each in opened:
+        os.close(each)
+    return len(opened)
 
 
 def _works(argv: list[str], environment: Mapping[str, str] | None = None, text: str = "") -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import pulumi
 import pulumi_random as random
 
-from .validation.generations import one_step, step_of
+from .validation.generations import STEPS, one_step, step_of
 
 
 class Rotation:
@@ -32,8 +32,12 @@ class Rotation:
         self.permitted = pulumi.Output.all(*(note.keepers for note in notes)).apply(judge)
 
     def taken(self, after: Sequence[pulumi.Resource]) -> None:
-        """Note that the step is taken, once `after` is there: one that ended halfway is to be repeated."""
-        self._note(self._step, pulumi.ResourceOptions(parent=self._parent, depends_on=[self.permitted, *after]))
+        """Note that the step is taken, once `after` is there: one that ended halfway is to be repeated.
+
+        Where it ends a rotation, or none is under way, there is no half: what it drops was of no use any more.
+        """
+        halfway = after if self._step % STEPS else ()
+        self._note(self._step, pulumi.ResourceOptions(parent=self._parent, depends_on=[self.permitted, *halfway]))
 
     def _note(self, step: int, opts: pulumi.ResourceOptions) -> random.RandomString:
         return random.RandomString(f"{self._name}-step-{step}", length=8, keepers={"at": str(self._step)}, opts=opts)

@@ -204,7 +204,7 @@ def test_a_refused_jump_leaves_everything_as_it_is_and_the_right_step_then_goes(
         stack.up(asked)
     assert str(refusal.value).endswith(f"set ca_generations to {remedy} and `pulumi up` first")
     kinds = {each.type.rpartition(":")[2] for each in stack.engine.registered}
-    assert not kinds & {"PrivateKey", "SelfSignedCert", "CertRequest", "LocallySignedCert", "Pod"}
+    assert not kinds & {"SelfSignedCert", "CertRequest", "LocallySignedCert", "Pod"}, "a key alone is of no effect"
     assert not [each for each in stack.engine.registered if each.name == "registry-tls-secret"]
     with pytest.raises(InvalidInput, match="as a rotation goes one step at a time"):
         stack.up(asked)
@@ -221,10 +221,18 @@ def test_a_rotation_does_not_go_back_even_to_where_the_stack_began() -> None:
 
 
 def test_a_step_is_noted_once_what_serves_the_leaf_is_there() -> None:
+    for step in (1, 2):
+        engine, _ = at(*range(step)).up(at_step(step))
+        noted = engine.named(f"registry-tls-step-{step}").request
+        assert any(urn.endswith("::registry-workload-pod") for urn in noted.dependencies)
+        assert not any(f"registry-tls-step-{step}" in urn for urn in engine.one("Pod").request.dependencies)
+
+
+def test_without_a_rotation_the_note_is_made_beside_everything_else() -> None:
     engine, _ = Stack().up([1])
     noted = engine.named("registry-tls-step-0").request
-    assert any(urn.endswith("::registry-workload-pod") for urn in noted.dependencies)
-    assert not any("registry-tls-step-0" in urn for urn in engine.one("Pod").request.dependencies)
+    assert not any("registry-workload" in urn for urn in noted.dependencies)
+    assert not list(engine.named("registry-tls-ca-key").request.dependencies), "nor does a key wait for a note"
 
 
 @pytest.mark.parametrize(("days", "told"), [(578, False), (577, True), (398, True)])

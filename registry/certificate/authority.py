@@ -71,9 +71,11 @@ def said_of(generations: Sequence[int]) -> str:
 
 
 def private_key(name: str, kind: str, opts: pulumi.ResourceOptions) -> tls.PrivateKey:
-    """Of one of the kinds that `certificate_key` knows."""
-    key = KEYS[kind]
-    return tls.PrivateKey(name, algorithm=key.algorithm, ecdsa_curve=key.ecdsa_curve, rsa_bits=key.rsa_bits, opts=opts)
+    """Of one of the kinds that `certificate_key` knows. By itself a key changes nothing, so it waits for nothing."""
+    key, at_once = KEYS[kind], pulumi.ResourceOptions(parent=opts.parent)
+    return tls.PrivateKey(
+        name, algorithm=key.algorithm, ecdsa_curve=key.ecdsa_curve, rsa_bits=key.rsa_bits, opts=at_once
+    )
 
 
 def _generated(

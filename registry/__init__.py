@@ -1,4 +1,4 @@
-"""A private Docker registry on Kubernetes as one Pulumi component."""
+"""A private Docker registry on Kubernetes as one Pulumi component, and another by which nodes trust registries."""
 
 from . import debug_log
 from .args import PrivateRegistryArgs

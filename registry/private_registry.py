@@ -83,6 +83,9 @@ class PrivateRegistry(pulumi.ComponentResource):
         route(f"{name}-service-ingress", APP, given, service, leaf.secret_name, metadata, child)
         shield(f"{name}-policy", APP, given, {"registry": PORT, "metrics": METRICS_PORT}, metadata, child)
         measure(f"{name}-metrics", APP, given, METRICS_PORT, metadata, child)
+        once_taken = pulumi.ResourceOptions(parent=self, depends_on=[users])
+        hand_out(name, given, reached.endpoint, (users.username, users.password), metadata, once_taken)
+        announce(name, APP, given, reached.endpoint, metadata, child)
 
         self.endpoint = reached.endpoint
         self.ca_pem = certificate.ca_pem
@@ -90,7 +93,4 @@ class PrivateRegistry(pulumi.ComponentResource):
         self.passwords = users.passwords
         self.namespace = home.name
         self.addresses = addresses(given, service)
-        told = pulumi.ResourceOptions(parent=self, depends_on=[users])
-        hand_out(name, given, self.endpoint, (users.username, users.password), metadata, told)
-        announce(name, APP, given, self.endpoint, metadata, child)
         self.register_outputs({key: getattr(self, key) for key in PrivateRegistry.__annotations__})

@@ -13,8 +13,8 @@ DEFAULTS = {
     "namespace": "node-trust",
     "labels": {},
     "annotations": {},
-    "containerd_folder": "/etc/containerd/certs.d",
-    "docker_folder": "/etc/docker/certs.d",
+    "containerd_folder": nodes.CONTAINERD_FOLDER,
+    "docker_folder": nodes.DOCKER_FOLDER,
     "image": images.NEWEST,
 }
 

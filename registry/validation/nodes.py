@@ -9,6 +9,9 @@ from typing import Any
 from . import Described, InvalidInput, known_keys, text
 from .names import dns_name
 
+CONTAINERD_FOLDER, DOCKER_FOLDER = "/etc/containerd/certs.d", "/etc/docker/certs.d"
+"""Where the runtimes look unless they are told otherwise."""
+
 KEYS = ("endpoint", "ca_pem", "address")
 
 NEEDED = ("endpoint", "ca_pem")
@@ -68,11 +71,11 @@ def folder(key: str, value: str) -> str:
 
     Every runtime's is, by default and by habit. Another name is more likely a folder of something else.
     """
-    given = text(key, value, "/etc/containerd/certs.d")
+    given = text(key, value, CONTAINERD_FOLDER)
     parts = given.split("/")[1:]
     is_normal = given.startswith("/") and str(PurePosixPath(given)) == given and ".." not in parts
     if not is_normal or not given.isprintable() or ":" in given or len(given) > 4095:
-        remedy = "for example '/etc/containerd/certs.d', or '/var/lib/rancher/k3s/agent/etc/containerd/certs.d' of k3s"
+        remedy = f"for example {CONTAINERD_FOLDER!r}, or '/var/lib/rancher/k3s/agent/etc/containerd/certs.d' of k3s"
         raise InvalidInput(key, "an absolute path without '..', '//', ':' or a trailing '/'", given, remedy)
     if parts[-1] != "certs.d":
         got = Described(f"{given!r}, in which files of others lie")

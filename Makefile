@@ -30,7 +30,7 @@ lint: venv ## ruff: format and rules
 types: venv ## mypy, strict
 	$(BIN)/mypy
 
-unit: venv ## Offline tests, seconds
+unit: venv ## Offline tests, a minute or two
 	$(BIN)/pytest
 
 e2e: venv ## On an embedded cluster of its own: real engine, real Kubernetes, real Docker engine; needs root

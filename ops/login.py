@@ -4,7 +4,9 @@ What docker says is passed on, with the remedy where the cause is known.
 """
 
 import shutil
+import socket
 import subprocess
+import time
 
 from .stack import Outputs, Refusal
 
@@ -13,10 +15,15 @@ PROGRAMS = ("docker", "podman")
 TIMEOUT = 60
 """Seconds: the engine itself gives up a connection after 15."""
 
+UNKNOWN = "dial tcp: lookup "
+
+HEARD = 6
+"""Seconds until an engine has heard of a new line in /etc/hosts: Go reads the file again after five (net/hosts.go)."""
+
 CAUSES = (
     ("x509: certificate signed by unknown authority", "the CA is not where it looks: `python -m ops trust{stack}`"),
     ("x509: ", "the certificate is not one for that name and time: `python -m ops verify{stack}`"),
-    ("dial tcp: lookup ", "give this machine its address: `python -m ops trust{stack} --address IP`"),
+    (UNKNOWN, "give this machine its address: `python -m ops trust{stack} --address IP`"),
     ("401 Unauthorized", "the registry knows another password: `pulumi up --refresh`, it counts within two minutes"),
     ("Cannot connect to the Docker daemon", "start the engine, or see DOCKER_HOST"),
     ("permission denied while trying to connect", "it is for members of the group docker, or sudo"),
@@ -32,12 +39,23 @@ def log_in(outputs: Outputs, program: str, stack: str) -> str:
     said = f"`{tool} login {outputs.endpoint}` as {outputs.username}, of the stack {stack!r}"
     try:
         done = subprocess.run(argv, input=outputs.password, capture_output=True, text=True, timeout=TIMEOUT)
+        if UNKNOWN in done.stderr and _resolves(outputs.host):
+            time.sleep(HEARD)
+            done = subprocess.run(argv, input=outputs.password, capture_output=True, text=True, timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         raise Refusal(f"{said} gave no answer in {TIMEOUT} s: is the registry reachable from here?") from None
     answer = "\n".join(filter(None, (done.stdout.strip(), done.stderr.strip()))).replace(outputs.password, "…")
     if done.returncode:
         raise Refusal(f"{said} failed: {_explained(answer, stack)}")
     return f"{said}\n{answer}"
+
+
+def _resolves(host: str) -> bool:
+    """Whether this machine knows the name by now, though the engine did not."""
+    try:
+        return bool(socket.getaddrinfo(host, None))
+    except OSError:
+        return False
 
 
 def _tool(program: str) -> str:

@@ -104,6 +104,24 @@ def test_a_failure_is_the_programs_own_word_with_a_remedy(folder: Path, error: s
     assert "\n" not in str(refusal.value)
 
 
+def test_an_engine_that_has_not_heard_of_the_name_yet_is_asked_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(folder, "docker")
+    asked = folder / "asked"
+    (folder / "docker").rename(folder / "known")
+    error = f"{ENGINE}dial tcp: lookup docker-registry: no such host"
+    unknown = f"[ -e {asked} ] || {{ : > {asked}; echo '{error}' >&2; exit 1; }}"
+    (folder / "docker").write_text(f'#!/bin/sh\n{unknown}\nexec {folder}/known "$@"\n')
+    (folder / "docker").chmod(0o755)
+    monkeypatch.setattr("ops.login.HEARD", 0)
+    with pytest.raises(Refusal, match="no such host"):
+        log_in(OUTPUTS, "docker", "dev")
+    asked.unlink()
+    monkeypatch.setattr("ops.login._resolves", lambda host: host == OUTPUTS.host)
+    assert "Login Succeeded" in log_in(OUTPUTS, "docker", "dev")
+
+
 def test_a_program_that_says_the_password_is_not_quoted(folder: Path) -> None:
     install(folder, "docker", said=f"I got {PASSWORD}", error=f"it is {PASSWORD}")
     assert PASSWORD not in log_in(OUTPUTS, "docker", "dev")

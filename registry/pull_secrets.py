@@ -14,13 +14,11 @@ import pulumi_kubernetes as kubernetes
 from .args import PrivateRegistryArgs
 from .metadata import Metadata
 from .validation.collisions import claim
+from .validation.network import spellings
 from .validation.pulling import only_ours
 
 KEY = ".dockerconfigjson"
 """What the kubelet reads in a Secret of type kubernetes.io/dockerconfigjson."""
-
-HTTPS = ":443"
-"""The port that an image's reference may leave out."""
 
 
 def hand_out(
@@ -47,7 +45,7 @@ def docker_config(endpoint: str, username: str, password: str) -> str:
     """What `docker login` writes, for every way to spell the registry in an image's reference."""
     auth = b64encode(f"{username}:{password}".encode()).decode()
     login = {"username": username, "password": password, "auth": auth}
-    return json.dumps({"auths": dict.fromkeys([endpoint, endpoint.removesuffix(HTTPS)], login)})
+    return json.dumps({"auths": dict.fromkeys(spellings(endpoint), login)})
 
 
 def _secret(

@@ -12,8 +12,9 @@ from pulumi.runtime import rpc
 
 from registry import NodeTrust, NodeTrustArgs, PrivateRegistry
 from registry.__main__ import NAME, Plugin
-from registry.node_trust.files import hosts_toml, spellings, wanted
+from registry.node_trust.files import hosts_toml, wanted
 from registry.validation import InvalidInput, nodes
+from registry.validation.network import spellings
 from tests.conftest import Deploy, Engine, encoded
 from tests.issuing import Wanted, issue, leaf
 

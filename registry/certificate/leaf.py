@@ -1,7 +1,6 @@
 """What the registry shows: a leaf that the CA signs, with its key, in the TLS Secret that the Pod mounts."""
 
 from collections.abc import Sequence
-from ipaddress import ip_address
 from typing import NamedTuple
 
 import pulumi
@@ -10,6 +9,7 @@ import pulumi_tls as tls
 
 from ..args import PrivateRegistryArgs
 from ..metadata import Metadata
+from ..validation.network import family
 from .authority import DAY, Authority, Hosts, private_key
 
 SECRET_NAME = "cert-secret"
@@ -61,8 +61,8 @@ def _request(
         subject=tls.CertRequestSubjectArgs(
             common_name=hosts.apply(lambda known: known[0]), **given["certificate_subject"]
         ),
-        dns_names=hosts.apply(lambda known: [host for host in known if not _is_address(host)]),
-        ip_addresses=hosts.apply(lambda known: [host for host in known if _is_address(host)]),
+        dns_names=hosts.apply(lambda known: [host for host in known if not family(host)]),
+        ip_addresses=hosts.apply(lambda known: [host for host in known if family(host)]),
         opts=opts,
     )
 
@@ -83,11 +83,3 @@ def _signed(
         early_renewal_hours=given["renew_before_days"] * DAY,
         opts=opts,
     )
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True

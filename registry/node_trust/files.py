@@ -6,7 +6,7 @@ connection (containers-certs.d(5)): nothing has to be restarted.
 
 from collections.abc import Iterator, Mapping
 
-HTTPS = "443"
+from ..validation.network import spellings
 
 CONTAINERD, DOCKER = "containerd", "docker"
 """Kinds of folders."""
@@ -18,12 +18,6 @@ def files(endpoint: str, ca_pem: str, address: str) -> Iterator[tuple[str, str]]
         yield f"{CONTAINERD}/{host}/ca.crt", ca_pem
         yield f"{CONTAINERD}/{host}/hosts.toml", hosts_toml(endpoint, address)
         yield f"{DOCKER}/{host}/ca.crt", ca_pem
-
-
-def spellings(endpoint: str) -> list[str]:
-    """How image references may begin, each with a folder of its own: the port of HTTPS may be left out."""
-    host, _, port = endpoint.rpartition(":")
-    return [endpoint, host] if port == HTTPS else [endpoint]
 
 
 def hosts_toml(endpoint: str, address: str) -> str:

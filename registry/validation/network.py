@@ -100,10 +100,22 @@ def _server(key: str, value: str, example: str) -> str:
 
 def _is_host(host: str) -> bool:
     """A name, an IPv4 address, or an IPv6 address in brackets."""
+    if version := family(host.strip("[]")):
+        return version == (6 if host.startswith("[") else 4)
+    return dns_name(host) and not host.rsplit(".", 1)[-1].isdigit()
+
+
+def family(host: str) -> int:
+    """4 or 6 of an address, 0 of whatever is none."""
     try:
-        return ip_address(host.strip("[]")).version == (6 if host.startswith("[") else 4)
+        return ip_address(host).version
     except ValueError:
-        return dns_name(host) and not host.rsplit(".", 1)[-1].isdigit()
+        return 0
+
+
+def spellings(endpoint: str) -> list[str]:
+    """How references of images begin that lie at `host:port`: the port of HTTPS may be left out."""
+    return list(dict.fromkeys([endpoint, endpoint.removesuffix(":443")]))
 
 
 def external_ips_by_version(kubelet: str) -> str:

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Collection, Mapping
-from ipaddress import ip_address
 from pathlib import PurePosixPath
 from typing import Any
 
 from . import Described, InvalidInput, known_keys, text
 from .names import dns_name
+from .network import family
 
 CONTAINERD_FOLDER, DOCKER_FOLDER = "/etc/containerd/certs.d", "/etc/docker/certs.d"
 """Where the runtimes look unless they are told otherwise."""
@@ -88,15 +88,8 @@ def _is_port(port: str) -> bool:
 
 
 def _is_ipv4(host: str) -> bool:
-    return _version(host) == 4
+    return family(host) == 4
 
 
 def _is_ipv6(host: str) -> bool:
-    return host.startswith("[") and host.endswith("]") and _version(host[1:-1]) == 6
-
-
-def _version(host: str) -> int:
-    try:
-        return ip_address(host).version
-    except ValueError:
-        return 0
+    return host.startswith("[") and host.endswith("]") and family(host[1:-1]) == 6

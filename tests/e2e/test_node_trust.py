@@ -14,6 +14,7 @@ import pytest
 from dev.cluster import cgroup, process
 from dev.cluster.plan import NODES
 from tests.e2e.conftest import Lab, Project, eventually
+from tests.e2e.test_workload import is_ready, pods
 from tests.issuing import Wanted, issue
 
 pytestmark = pytest.mark.e2e
@@ -56,8 +57,7 @@ class Trust:
 
     def pods(self) -> dict[str, dict[str, Any]]:
         """The Pods that are to stay, by node."""
-        listed = json.loads(self.lab.kubectl("get", "pods", "--namespace", "trust", "--output", "json"))["items"]
-        return {each["spec"]["nodeName"]: each for each in listed if "deletionTimestamp" not in each["metadata"]}
+        return {each["spec"]["nodeName"]: each for each in pods(self.lab, "trust")}
 
 
 @pytest.fixture
@@ -236,11 +236,6 @@ def replace(lab: Lab, pod: dict[str, Any]) -> None:
 def events(lab: Lab, pod: dict[str, Any]) -> str:
     of_it = f"involvedObject.uid={pod['metadata']['uid']}"
     return lab.kubectl("get", "events", "--namespace", "trust", "--field-selector", of_it, "--output", "yaml")
-
-
-def is_ready(pod: dict[str, Any]) -> bool:
-    conditions = pod["status"].get("conditions", [])
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from dev.workplace import PROJECT
 from registry.validation.generations import at_step, step_of
 from tests.e2e.conftest import Lab, Project, Registry, eventually, of_secret
 from tests.e2e.load import Seen, failed, under_load
+from tests.e2e.test_workload import pods, uid
 
 pytestmark = pytest.mark.e2e
 
@@ -40,10 +41,9 @@ def leaf(lab: Lab, namespace: str) -> x509.Certificate:
     return x509.load_pem_x509_certificate(of_secret(lab, namespace, "cert-secret")["tls.crt"].encode())
 
 
-def pods(lab: Lab, namespace: str) -> list[str]:
+def uids(lab: Lab, namespace: str) -> list[str]:
     """What identifies the Pods that stay."""
-    listed = json.loads(lab.kubectl("get", "pods", "--namespace", namespace, "--output", "json"))["items"]
-    return [each["metadata"]["uid"] for each in listed if "deletionTimestamp" not in each["metadata"]]
+    return [uid(each) for each in pods(lab, namespace)]
 
 
 def test_twenty_new_leaves_fail_no_request(
@@ -116,20 +116,20 @@ def test_through_a_rotation_of_the_ca_the_clients_of_the_step_before_get_on(
 
 def test_a_refused_jump_changes_nothing_and_a_step_is_told(lab: Lab, registry: Callable[..., Registry]) -> None:
     project = registry("bare", **BARE).project
-    was = (leaf(lab, "bare").serial_number, pods(lab, "bare"))
+    was = (leaf(lab, "bare").serial_number, uids(lab, "bare"))
     for jump in ([2, 1], [2]):
         project.configure(ca_generations=jump, **BARE)
         for command in ("preview", "up"):
             told = project.refused(command)
             assert "set ca_generations to [1, 2] and `pulumi up` first" in told
-        assert (leaf(lab, "bare").serial_number, pods(lab, "bare")) == was
+        assert (leaf(lab, "bare").serial_number, uids(lab, "bare")) == was
     project.configure(ca_generations=[1, 2], **BARE)
     preview = project.run("preview")
     assert "CA rotation, step 1 of 3" in preview.stdout + preview.stderr
     assert "registry-workload-pod" not in preview.stdout, "it does not notice"
     outputs = registry("bare", ca_generations=[1, 2], **BARE).outputs
     assert len(x509.load_pem_x509_certificates(outputs["ca_pem"].encode())) == 2
-    assert (leaf(lab, "bare").serial_number, pods(lab, "bare")) == was
+    assert (leaf(lab, "bare").serial_number, uids(lab, "bare")) == was
     project.configure(**BARE)
     assert "a step back: set ca_generations back to what it was" in project.refused()
 

@@ -11,6 +11,7 @@ import typer
 
 from dev import cluster as embedded
 from dev.cluster import Cluster
+from dev.cluster.programs import BUILT
 from dev.console import Unmet, step
 from dev.deploy import Deployment, Failed
 from dev.toolchain.build import BuildFailed
@@ -20,16 +21,19 @@ from dev.workplace import STATE, workplace
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 
 Name = Annotated[str, typer.Option("--cluster", help="Name of the embedded cluster; its files lie in .dev/NAME.")]
+StockPeriods = Annotated[
+    bool, typer.Option(help="Keep Kubernetes' own periods, a minute where the cluster takes seconds.")
+]
 Isolated = Annotated[bool, typer.Option(help="Give this machine no address in the cluster: work from its laptop.")]
 
 
 @app.command()
-def up(name: Name = "dev", isolated: Isolated = False) -> None:
+def up(name: Name = "dev", isolated: Isolated = False, stock_periods: StockPeriods = False) -> None:
     """Engine, cluster, `pulumi up` and `ops verify`; heals what is there, and is quick when all of it is."""
-    cluster = _embedded(name, isolated)
+    cluster = _embedded(name, isolated, stock_periods)
     if cluster:
         cluster.check()
-    engine = provide()
+    engine = provide(beside=BUILT if cluster else ())
     if cluster:
         with step("two nodes of Kubernetes, and a laptop"):
             cluster.up()
@@ -62,9 +66,9 @@ def env(name: Name = "dev") -> None:
     print(workplace(name, provide(), _embedded(name, isolated=False)).exports())
 
 
-def _embedded(name: str, isolated: bool) -> Cluster | None:
+def _embedded(name: str, isolated: bool, stock_periods: bool = False) -> Cluster | None:
     """The embedded cluster, unless KUBECONFIG names another one that answers."""
-    cluster = Cluster(STATE / name, name, isolated)
+    cluster = Cluster(STATE / name, name, isolated, stock_periods)
     given = os.environ.get("KUBECONFIG")
     if isolated or not given or Path(given) == cluster.kubeconfig:
         return cluster

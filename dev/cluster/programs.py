@@ -10,6 +10,9 @@ from pathlib import Path
 from dev import packages
 from dev.toolchain.build import build
 
+BUILT = ("kube", "registry")
+"""The programs that are built: the others are unpacked, or the machine's own."""
+
 
 @dataclass(frozen=True)
 class Programs:
@@ -32,7 +35,8 @@ class Programs:
 
 def provide(memory: Path) -> Programs:
     """Build, unpack or find them. With `memory` of the last time apt is not asked again: it takes seconds to answer."""
-    kube, registry = build("kube"), build("registry") / "registry"
+    kube, registry = (build(name) for name in BUILT)
+    registry /= "registry"
     remembered = recall(memory)
     if remembered and (remembered.kube, remembered.registry) == (str(kube), str(registry)) and _are_there(remembered):
         return remembered

@@ -70,6 +70,8 @@ def environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in DROPPED}
     return kept | {
         "CGO_ENABLED": "0",
+        # The compiler takes a seventh less CPU time when it collects its garbage less often, for twice the memory.
+        "GOGC": kept.get("GOGC", "400"),
         "GOFLAGS": "-mod=readonly -buildvcs=false",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",

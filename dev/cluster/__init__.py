@@ -45,9 +45,9 @@ __all__ = ["Cluster", "Failed", "Status"]
 class Cluster:
     """The cluster of one state folder; several live side by side if their names differ."""
 
-    def __init__(self, state: Path, name: str = "dev", isolated: bool = False) -> None:
+    def __init__(self, state: Path, name: str = "dev", isolated: bool = False, stock_periods: bool = False) -> None:
         """Nothing happens yet. An isolated cluster is out of this machine's reach but for `run`."""
-        self.plan = Plan(name, state.resolve(), isolated)
+        self.plan = Plan(name, state.resolve(), isolated, stock_periods)
 
     @property
     def hosts(self) -> tuple[Host, ...]:

@@ -6,6 +6,9 @@ One of each: no leader election, no high availability.
 from dev.cluster.plan import MASTER, PODS, SERVICES, Plan
 from dev.cluster.process import Daemon
 
+QUICK_PERIODS = {"node_monitor_period": "2s", "node_monitor_grace_period": "20s"}
+"""A node that reports no more counts as lost after 20 s, by default after 50: five of its reports are missing then."""
+
 
 def etcd(plan: Plan) -> Daemon:
     """The cluster's memory: it outlives `down`."""
@@ -61,6 +64,7 @@ def controller_manager(plan: Plan) -> Daemon:
         # With its default of 20 requests a second the default ServiceAccount appears 3 s later, and pods need it.
         kube_api_qps="300",
         kube_api_burst="600",
+        **({} if plan.stock_periods else QUICK_PERIODS),
     )
 
 

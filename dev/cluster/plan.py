@@ -45,6 +45,8 @@ class Plan:
     name: str
     state: Path
     isolated: bool = False
+    stock_periods: bool = False
+    """Whether Kubernetes' own periods apply: a changed file reaches a Pod, and a lost node is noticed, in a minute."""
 
     def __post_init__(self) -> None:
         # The name goes into that of a network link, which Linux cuts at 15 characters.

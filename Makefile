@@ -1,6 +1,6 @@
 # The verbs, for people and for CI alike. `make` alone lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up down status wipe test lint types unit e2e bench schema clean
+.PHONY: help up down status wipe test lint types unit e2e soak bench schema clean
 
 PYTHON ?= python3
 BIN := venv/bin
@@ -20,21 +20,24 @@ status: venv ## Say what of the embedded cluster runs
 wipe: venv ## Down, and delete the images and the state too
 	@$(BIN)/python -m dev down --wipe
 
-test: lint types unit e2e ## Everything that CI runs, in its order
-	@echo "lint, types, unit and e2e: all passed"
+# ARGS are passed on to pytest: make e2e ARGS="-k rotation"
+test: venv ## Everything that CI runs, in its order, with one summary
+	@$(BIN)/python -m tests -- $(ARGS)
 
 lint: venv ## ruff: format and rules
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	@$(BIN)/python -m tests lint
 
 types: venv ## mypy, strict
-	$(BIN)/mypy
+	@$(BIN)/python -m tests types
 
 unit: venv ## Offline tests, a minute or two
-	$(BIN)/pytest
+	@$(BIN)/python -m tests unit -- $(ARGS)
 
-e2e: venv ## On an embedded cluster of its own: real engine, real Kubernetes, real Docker engine; needs root
-	$(BIN)/pytest -m e2e tests/e2e
+e2e: venv ## On embedded clusters of their own: real engine, Kubernetes and Docker engine; needs root
+	@$(BIN)/python -m tests e2e -- $(ARGS)
+
+soak: venv ## unit and e2e at full counts, with a fresh seed: make soak SEED=123 repeats a run
+	@$(BIN)/python -m tests soak $(if $(SEED),--seed $(SEED)) -- $(ARGS)
 
 bench: venv ## Measure the ratios of the README; writes bench/results
 	@$(BIN)/python -m bench

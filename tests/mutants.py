@@ -25,6 +25,9 @@ NO_SECRET = {"credentials.users": "names, which every message shows", "network.e
 FILTERS = {"before_colon": 0, "LOGIN.sub": 1, "without_secrets": 0}
 """Functions that take a secret out of a text, and which of their arguments that is."""
 
+PYTEST_OPTIONS = ("-qx", "-p", "no:cacheprovider", "--override-ini", "addopts=--tb=native")
+"""Options for a copy of the canary. Those of pyproject.toml load plugins that the copy does not have."""
+
 
 class Mutant(NamedTuple):
     """A module without one protection: where it was, what it was, and the module's text."""
@@ -148,7 +151,7 @@ def _judge(folder: Path) -> int:
     try:
         import pytest
 
-        code = int(pytest.main(["-qx", "-p", "no:cacheprovider", "tests/test_leaks.py"]))
+        code = int(pytest.main([*PYTEST_OPTIONS, "tests/test_leaks.py"]))
     except BaseException:
         traceback.print_exc()
     finally:

@@ -1,0 +1,100 @@
+"""Run parts of the tests: lint, types, unit, e2e. Default: all of them.
+
+lint runs first, then types and unit side by side, then e2e. The run stops at the first stage that fails. e2e
+needs root. The variable LABS sets the number of clusters that it uses side by side (default: 3).
+
+soak runs unit and e2e at full counts with a fresh seed, which it prints.
+
+Arguments after `--` are passed on to pytest.
+
+\b
+Examples:
+  python -m tests
+  python -m tests lint types unit
+  python -m tests e2e -- -k rotation
+  python -m tests unit -- tests/test_pem.py --write-durations
+  python -m tests soak --seed 123
+"""
+
+import os
+import signal
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from tests.harness.parts import PARTS, SOAK, STAGES, Part
+from tests.harness.runner import Result, Runner
+from tests.harness.summary import summary
+
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit code after Ctrl-C, and after the end of a CI job or a terminal."""
+
+PARTS_HELP = "; ".join(f"{part.name}: {part.proves}" for part in PARTS.values())
+"""Help for the names of the parts."""
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="PART", help=PARTS_HELP, show_default=False)]
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(help=__doc__)
+def run(
+    context: typer.Context,
+    names: Names = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of soak. Default: drawn from the time.")] = None,
+) -> None:
+    """Run the parts, print their summary, and exit with 1 if one failed."""
+    parts = _select(names or [*PARTS])
+    if names == ["soak"]:
+        _set_seed(seed)
+    elif seed is not None:
+        raise typer.BadParameter("only soak takes a seed", param_hint="--seed")
+    runner = Runner(context.obj or ())
+    _interrupt_on_signals(runner)
+    results = _run_stages(runner, parts)
+    print(f"\n{summary(parts, results)}", flush=True)
+    passed = len(results) == len(parts) and all(result.passed for result in results)
+    raise typer.Exit(INTERRUPTED if runner.interrupted else int(not passed))
+
+
+def _set_seed(seed: int | None) -> None:
+    """Set and print the seed of a soak, which the tests read from the environment."""
+    os.environ |= {"SOAK": "1", "SOAK_SEED": str(int(time.time()) if seed is None else seed)}
+    print(f"soak with --seed {os.environ['SOAK_SEED']}", flush=True)
+
+
+def _interrupt_on_signals(runner: Runner) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: runner.interrupt())
+
+
+def _select(names: list[str]) -> list[Part]:
+    """Return the named parts in the order of the table."""
+    if unknown := [name for name in names if name not in PARTS and name != "soak"]:
+        raise typer.BadParameter(f"no part is called {unknown[0]}: use {', '.join(PARTS)} or soak", param_hint="PART")
+    if "soak" in names and names != ["soak"]:
+        raise typer.BadParameter("soak already runs unit and e2e: name no other part with it", param_hint="PART")
+    return list(SOAK) if names == ["soak"] else [part for part in PARTS.values() if part.name in names]
+
+
+def _run_stages(runner: Runner, parts: list[Part]) -> list[Result]:
+    """Run the parts stage by stage, until one fails."""
+    results: list[Result] = []
+    for stage in STAGES:
+        if selected := [part for part in stage if part in parts]:
+            results += runner.run_stage(selected)
+        if runner.interrupted or not all(result.passed for result in results):
+            break
+    return results
+
+
+def main() -> None:
+    """Start the command line with the arguments before `--`. Those behind it are for pytest."""
+    at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    app(args=sys.argv[1:at], obj=sys.argv[at + 1 :], prog_name="python -m tests")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""The parts of the tests and their commands: the one table behind `python -m tests`, make and CI."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+DEFAULT_LABS = "3"
+"""Number of clusters that the end-to-end tests run in side by side. The variable LABS overrides it."""
+
+Command = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the tests. `commands` run one after another and stop at the first that fails."""
+
+    name: str
+    proves: str
+    commands: tuple[Command, ...]
+
+    @property
+    def runs_pytest(self) -> bool:
+        return self.commands[0][0] == "pytest"
+
+    def command_lines(self, pytest_arguments: Sequence[str] = ()) -> list[list[str]]:
+        """Return the commands as they are started, with the programs of the environment that runs this."""
+        lines = [self._with_arguments(command, pytest_arguments) for command in self.commands]
+        programs = Path(sys.executable).parent
+        return [[str(programs / program), *arguments] for program, *arguments in lines]
+
+    def _with_arguments(self, command: Command, pytest_arguments: Sequence[str]) -> list[str]:
+        if not self.runs_pytest:
+            return list(command)
+        line = [word.format(labs=os.environ.get("LABS", DEFAULT_LABS)) for word in command]
+        if any(_is_path(argument) for argument in pytest_arguments):
+            line = [word for word in line if not _is_path(word)]
+        if seed := os.environ.get("SOAK_SEED"):
+            line.append(f"--hypothesis-seed={seed}")
+        return [*line, *pytest_arguments]
+
+
+def _is_path(argument: str) -> bool:
+    """Return whether a pytest argument selects tests by their file, as in `tests/test_pem.py::test_x`."""
+    return "/" in argument and (ROOT / argument.partition("::")[0]).exists()
+
+
+LINT = Part("lint", "format and style rules", (("ruff", "format", "--check", "."), ("ruff", "check", ".")))
+TYPES = Part("types", "strict types, all packages", (("mypy",),))
+UNIT = Part(
+    "unit",
+    "every rule and the resource graph, offline",
+    (("pytest", "-n", "2", "--dist", "loadfile"),),
+)
+E2E = Part(
+    "e2e",
+    "the real engine, Kubernetes and Docker engine; needs root",
+    (("pytest", "-m", "e2e", "tests/e2e", "-n", "{labs}", "--no-loadscope-reorder"),),
+)
+
+PARTS = {part.name: part for part in (LINT, TYPES, UNIT, E2E)}
+
+STAGES = ((LINT,), (UNIT, TYPES), (E2E,))
+"""Parts in the order in which they run. Those of one stage run side by side, and the first prints as it runs."""
+
+SOAK = (UNIT, E2E)
+"""Parts that `soak` runs at full counts, with a fresh seed."""

@@ -66,11 +66,16 @@ def _pieces(text: str) -> Iterator[str]:
 
 def found(secrets: Mapping[str, str], text: str) -> list[str]:
     """`NAME (form)` of each of `secrets` that `text` holds, whole or in part."""
-    return [f"{name} ({form})" for name, secret in secrets.items() for form in _form(secret, text)]
+    pieces = {piece for secret in secrets.values() for _, piece in needles(secret)}
+    there = _present(pieces, text)
+    forms_of = {name: [form for form, piece in needles(secret) if piece in there] for name, secret in secrets.items()}
+    return [f"{name} ({forms[0]})" for name, forms in forms_of.items() if forms]
 
 
-def _form(secret: str, text: str) -> list[str]:
-    return next(([form] for form, piece in needles(secret) if piece in text), [])
+def _present(pieces: set[str], text: str) -> set[str]:
+    """Return the pieces that `text` holds. It is read once for all pieces of the usual length, which are thousands."""
+    windows = {text[at : at + PIECE] for at in range(len(text) - PIECE + 1) if text[at : at + PIECE] in pieces}
+    return windows | {piece for piece in pieces if len(piece) != PIECE and piece in text}
 
 
 def of_hash(line: str) -> str:

@@ -1,249 +1,77 @@
-"""A lab: an embedded cluster of its own, isolated, so that it leaves alone whatever is up on this machine.
+"""Fixtures of the end-to-end tests, the order of the tests, and what a failing test leaves for a person to read."""
 
-Its registry is brought up once by the command that a person types, and every test finds it up and leaves it up.
-"""
-
-import hashlib
-import json
-import re
-import shutil
+import fcntl
 import subprocess
-import sys
-import time
-from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any, TextIO
 
 import pytest
 import yaml
 
-from dev.cluster import Cluster
 from dev.toolchain.engine import provide
-from dev.workplace import PROJECT, STATE, Workplace, workplace
+from dev.workplace import PROJECT, STATE, workplace
+from tests.e2e import artifacts, schedule
+from tests.e2e.lab import ADDRESS, NAME, STACK, UP, Lab, Project, Registry, embedded_cluster, projects
 from tests.e2e.s3 import S3, serve
 
-NAME = f"e2e-{hashlib.sha256(str(PROJECT).encode()).hexdigest()[:4]}"
-"""Of the checkout: two of them may be tested side by side."""
-UP = (sys.executable, "-m", "dev", "up", "--cluster", NAME, "--isolated")
-STACK = ("--stack", "dev")
-ADDRESS = "192.168.56.10"
-NAMESPACE = "docker-registry"
-HOST_FOLDER = "/var/lib/docker-registry/repository"
-
-Object = dict[str, Any]
+LOCK = pytest.StashKey[TextIO]()
+"""The open lock file: the kernel releases the lock however this process ends."""
 
 
-@dataclass(frozen=True)
-class Lab:
-    """The cluster and the stack `dev` on it, with the commands that a person would type on the laptop."""
-
-    cluster: Cluster
-    place: Workplace
-    config: Path
-
-    def pulumi(self, *arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        done = self.place.run("pulumi", "--non-interactive", *arguments, check=False, stdin=stdin)
-        assert done.returncode == 0 or not check, f"pulumi {arguments}\n{done.stdout}\n{done.stderr}"
-        return done
-
-    def up(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.pulumi(
-            "up", "--yes", "--skip-preview", *STACK, "--config-file", str(self.config), *arguments, check=check
-        )
-
-    def preview(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.pulumi("preview", *STACK, "--config-file", str(self.config), *arguments, check=check)
-
-    def changes(self) -> dict[str, str]:
-        """What the next `up` would do, by resource name, but for what stays as it is."""
-        steps = json.loads(self.preview("--json").stdout)["steps"]
-        return {step["urn"].rpartition("::")[2]: step["op"] for step in steps if step["op"] not in ("same", "read")}
-
-    def outputs(self) -> dict[str, str]:
-        shown = self.pulumi("stack", "output", "--json", "--show-secrets", *STACK)
-        return dict(json.loads(shown.stdout))
-
-    @contextmanager
-    def configured(self, secret: Mapping[str, str] | None = None, **changes: Any) -> Iterator[None]:
-        """The stack's config with `changes`, until the block ends; the registry itself is not touched."""
-        before = self.config.read_text()
-        settings = yaml.safe_load(before)
-        settings["config"] |= {f"private-registry:{key}": value for key, value in changes.items()}
-        self.config.write_text(yaml.safe_dump(settings))
-        for key, value in (secret or {}).items():
-            self.pulumi(
-                "config", "set", "--secret", "--path", key, *STACK, "--config-file", str(self.config), stdin=value
-            )
-        try:
-            yield
-        finally:
-            self.config.write_text(before)
-
-    def kubectl(self, *arguments: str, check: bool = True) -> str:
-        done = self.place.run("kubectl", *arguments, check=False)
-        assert done.returncode == 0 or not check, done.stderr
-        return done.stdout
-
-    def get(self, kind: str, name: str, namespace: str = NAMESPACE) -> Object:
-        return dict(json.loads(self.kubectl("get", kind, name, "--namespace", namespace, "--output", "json")))
-
-    def docker(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        return self.place.run("docker", *arguments, check=False, stdin=stdin)
-
-    def trust(self, outputs: Mapping[str, str]) -> None:
-        """Put the CA where the laptop's Docker engine looks."""
-        self.cluster.path("laptop", f"/etc/docker/certs.d/{NAMESPACE}:5000/ca.crt").write_text(outputs["ca_pem"])
-
-    def log_in(self, password: str) -> subprocess.CompletedProcess[str]:
-        endpoint = f"{NAMESPACE}:5000"
-        return self.docker("login", endpoint, "--username", "centos", "--password-stdin", stdin=password)
-
-    def push(self, tag: str) -> str:
-        """Push the test image as `tag`; the digest that the registry answered."""
-        image = f"{NAMESPACE}:5000/{tag}"
-        assert self.docker("tag", "busybox:1.35", image).returncode == 0
-        pushed = self.docker("push", image)
-        assert pushed.returncode == 0, pushed.stderr
-        return pushed.stdout.rpartition("digest: ")[2].split()[0]
-
-    def pull(self, tag: str) -> str:
-        """Pull `tag` anew; the digest that came."""
-        image = f"{NAMESPACE}:5000/{tag}"
-        self.docker("image", "rm", image)
-        pulled = self.docker("pull", image)
-        assert pulled.returncode == 0, pulled.stderr
-        return pulled.stdout.partition("Digest: ")[2].split()[0]
-
-    def curl(self, path: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.place.run(
-            "curl", "--silent", "--max-time", "10", *arguments, f"https://{NAMESPACE}:5000{path}", check=False
-        )
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "together: the tests of this module build on each other, in their order")
 
 
-@dataclass(frozen=True)
-class Project:
-    """A program of its own, with the component beside it, and its one stack, named like its folder."""
-
-    lab: Lab
-    folder: Path
-
-    def run(self, *arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        of_it = ("--cwd", str(self.folder), *arguments, "--stack", self.folder.name)
-        return self.lab.pulumi(*of_it, stdin=stdin, check=check)
-
-    def pulumi(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
-        return self.run(*arguments, stdin=stdin, check=check).stdout
-
-    def up(self, *arguments: str) -> dict[str, Any]:
-        """Deploy; the outputs, with secrets opened."""
-        self.pulumi("up", "--yes", "--skip-preview", *arguments)
-        return dict(json.loads(self.pulumi("stack", "output", "--json", "--show-secrets")))
-
-    def configure(self, secret: Mapping[str, Any] | None = None, **settings: Any) -> None:
-        """Set the stack's config to just this."""
-        file = self.folder / f"Pulumi.{self.folder.name}.yaml"
-        kept = {key: value for key, value in yaml.safe_load(file.read_text()).items() if key != "config"}
-        config = {f"{self.folder.name}:{key}": value for key, value in settings.items()}
-        file.write_text(yaml.safe_dump(kept | {"config": config}))
-        for key, value in (secret or {}).items():
-            self.pulumi("config", "set", "--secret", "--path", key, stdin=value)
-
-    def refused(self, command: str = "preview") -> str:
-        """What a preview, or an update, says as it refuses."""
-        done = self.run(command, *(("--yes", "--skip-preview") if command == "up" else ()), check=False)
-        said = done.stdout + done.stderr
-        assert done.returncode != 0, said
-        assert "Traceback" not in said
-        return said
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Let no second run of this clone wipe the labs of the first."""
+    config = session.config
+    if config.option.markexpr == "not e2e" or config.option.collectonly or hasattr(config, "workerinput"):
+        return
+    STATE.mkdir(exist_ok=True)
+    lock = (STATE / "e2e.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise pytest.UsageError(
+            "The end-to-end tests already run in this clone: wait for them, or use another clone."
+        ) from None
+    config.stash[LOCK] = lock
+    artifacts.forget()
 
 
-@dataclass(frozen=True)
-class Registry:
-    """What a program of one registry put out, and a client on the laptop that talks to it."""
-
-    project: Project
-    outputs: dict[str, Any]
-    at: str
-    """Address and port by which the laptop reaches it."""
-
-    def curl(self, path: str, *arguments: str, user: str | None = None) -> subprocess.CompletedProcess[str]:
-        """A request by the name that clients type; as the first user, or as `user:password`, or as nobody for ``."""
-        ca = self.project.folder / "ca.pem"
-        ca.write_text(self.outputs["ca_pem"])
-        login = f"{self.outputs['username']}:{self.outputs['password']}" if user is None else user
-        endpoint = self.outputs["endpoint"]
-        return self.project.lab.place.run(
-            *["curl", "--silent", "--show-error", "--max-time", "30", "--cacert", str(ca)],
-            *(["--user", login] if login else []),
-            *["--connect-to", f"{endpoint}:{self.at}", *arguments, f"https://{endpoint}{path}"],
-            check=False,
-        )
-
-    def status(self, path: str, *arguments: str, user: str | None = None) -> int:
-        """The status of the answer; 0 without one."""
-        quiet = ("--output", "/dev/null", "--write-out", "%{http_code}")
-        return int(self.curl(path, *quiet, *arguments, user=user).stdout or 0)
-
-    def push(self, repository: str, content: str = "a layer") -> str:
-        """Push a blob in one request; its digest."""
-        digest = f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
-        begun = self.curl(f"/v2/{repository}/blobs/uploads/", "--request", "POST", "--head")
-        location = re.search(r"^location: (\S+)", begun.stdout, re.MULTILINE | re.IGNORECASE)
-        assert location, begun.stdout + begun.stderr
-        path = location[1].removeprefix(f"https://{self.outputs['endpoint']}")
-        put = ("--request", "PUT", "--data-binary", content, "--header", "Content-Type: application/octet-stream")
-        assert self.status(f"{path}&digest={digest}", *put) == 201
-        return digest
-
-    def has(self, repository: str, digest: str) -> bool:
-        return self.status(f"/v2/{repository}/blobs/{digest}") == 200
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> schedule.Scheduler:
+    return schedule.Scheduler(config, log)
 
 
-def lay_out(name: str, program: str | None) -> Path:
-    """A folder in the lab with the program, or else the example, that runs in the environment of the tests."""
-    folder = STATE / NAME / name
-    shutil.rmtree(folder, ignore_errors=True)
-    described: dict[str, Any] = {"name": name}
-    if program is None:
-        shutil.copytree(PROJECT / "examples" / name, folder, ignore=shutil.ignore_patterns("registry", "Pulumi.*.yaml"))
-        described = yaml.safe_load((folder / "Pulumi.yaml").read_text())
-    else:
-        folder.mkdir()
-        (folder / "__main__.py").write_text(program)
-    described["runtime"] = {"name": "python", "options": {"toolchain": "pip", "virtualenv": str(PROJECT / "venv")}}
-    (folder / "Pulumi.yaml").write_text(yaml.safe_dump(described))
-    (folder / "registry").symlink_to(PROJECT / "registry")
-    return folder
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mine = [item for item in items if item.get_closest_marker("e2e")]
+    schedule.arrange(mine)
+    items[:] = [item for item in items if not item.get_closest_marker("e2e")] + mine
 
 
-def marked(what: str, language: str, page: str = "README.md") -> str:
-    """The one block of the page that a comment marks as run by a test."""
-    text = (PROJECT / page).read_text()
-    (block,) = re.findall(rf"<!-- a test runs {what} -->\n```{language}\n(.*?)```", text, re.DOTALL)
-    return str(block)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep what is needed to understand a failure, while the lab still has it."""
+    report = yield
+    if report.failed and item.get_closest_marker("e2e"):
+        lab = getattr(item, "funcargs", {}).get("lab")
+        folder = artifacts.keep(item.nodeid, report.longreprtext, lab if isinstance(lab, Lab) else None)
+        report.user_properties.append(("artifacts", str(folder)))
+    return report
 
 
-def of_secret(lab: Lab, namespace: str, name: str) -> dict[str, str]:
-    """What a Secret holds, as text."""
-    data = lab.get("secret", name, namespace)["data"]
-    return {key: b64decode(value).decode() for key, value in data.items()}
-
-
-def eventually(seconds: float, what: str, condition: Any) -> None:
-    """Wait for `condition`, and fail with `what` if it does not come true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.2)
+@pytest.fixture
+def figures(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Tell a measured figure, which is printed after the run."""
+    return lambda text: record_property("figures", text)
 
 
 @pytest.fixture(scope="session")
 def first_up() -> Iterator[subprocess.CompletedProcess[str]]:
     """`make up` on a machine where nothing is up yet, in the lab."""
-    cluster = Cluster(STATE / NAME, NAME, isolated=True)
+    cluster = embedded_cluster()
     cluster.wipe()
     try:
         done = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
@@ -255,7 +83,7 @@ def first_up() -> Iterator[subprocess.CompletedProcess[str]]:
 
 @pytest.fixture(scope="session")
 def lab(first_up: subprocess.CompletedProcess[str]) -> Lab:
-    cluster = Cluster(STATE / NAME, NAME, isolated=True)
+    cluster = embedded_cluster()
     config = STATE / NAME / "Pulumi.dev.yaml"
     config.write_text((PROJECT / "Pulumi.dev.yaml").read_text())
     return Lab(cluster, workplace(NAME, provide(), cluster), config)
@@ -266,22 +94,6 @@ def s3(lab: Lab) -> Iterator[S3]:
     """An S3 server that the lab's Pods reach, up until the session ends."""
     with serve(lab.cluster) as server:
         yield server
-
-
-@contextmanager
-def projects(lab: Lab) -> Iterator[Callable[..., Project]]:
-    """Makes a project of a name and a program, or of the example of that name; destroyed when the block ends."""
-    made: list[Project] = []
-
-    def make(name: str, program: str | None = None) -> Project:
-        made.append(Project(lab, lay_out(name, program)))
-        made[-1].pulumi("stack", "select", "--create")
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.pulumi("destroy", "--yes", "--skip-preview")
-        each.pulumi("stack", "rm", "--yes")
 
 
 @pytest.fixture

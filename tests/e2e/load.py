@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.conftest import Registry
+from tests.e2e.lab import Registry
 
 CLIENTS = Path(__file__).with_name("clients.py")
 

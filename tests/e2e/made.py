@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import pulumi
-from pulumi.runtime import rpc
+from pulumi.runtime import mocks, rpc
 
 from registry import PrivateRegistry
 from registry.exposure import TYPES, UNLIMITED
@@ -146,10 +146,24 @@ def _named(given: Given) -> list[Object]:
     return [make(given[key]) for key, make in kinds.items() if given.get(key) is not None]
 
 
+class AutonamingEngine(Engine):
+    """Answers with the names that the provider would make up, which other objects refer to."""
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        identity, answer = super().new_resource(args)
+        if args.typ.startswith("kubernetes:") and isinstance(answer.get("metadata"), dict):
+            answer["metadata"] = {"name": autoname(args.name), **answer["metadata"]}
+        return identity, answer
+
+
+def autoname(resource_name: str) -> str:
+    return f"{resource_name}-0a1b2c3d"
+
+
 def registered(args: Given) -> list[Object]:
     """What the component itself registers, as the provider would send it: named, without secrets' wrapping."""
     claim = {"spec": {"accessModes": ["ReadWriteMany"]}}
-    engine = Engine(
+    engine = AutonamingEngine(
         live={"registry-data-from-kubectl-get-pvc": claim, "registry-service-of-the-cluster": _fitting_cluster(args)}
     )
     pulumi.runtime.set_mocks(engine, project="private-registry", stack="test", monitor=RecordingMonitor(engine))
@@ -173,7 +187,7 @@ def _fitting_cluster(args: Given) -> Object:
 
 def _as_sent(inputs: Object, name: str) -> Object:
     """In a namespace that is there, and without the class and the PEM that are not: none is asked about here."""
-    metadata = {"name": f"{name}-0a1b2c3d", **inputs["metadata"]}
+    metadata = {"name": autoname(name), **inputs["metadata"]}
     metadata.pop("namespace", None)
     spec = inputs.get("spec", {})
     for each in (spec, spec.get("template", {}).get("spec", {})):

@@ -19,6 +19,7 @@ from cryptography import x509
 from dev.cluster import Cluster, network
 from dev.cluster.plan import MASTER
 from dev.toolchain import golang
+from tests.e2e.kube_api import KubeApi
 
 API_PORT = 6443
 CONNECTIONS = 2
@@ -32,13 +33,22 @@ Object = dict[str, Any]
 class ApiServer:
     """The lab's, asked from inside its network over a few connections that stay open."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, api: KubeApi) -> None:
         self._plan = cluster.plan
+        self._api = api
         self._tls = ssl.create_default_context(cafile=str(self._plan.pki / "kubernetes-ca.crt"))
         self._tls.load_cert_chain(self._plan.pki / "admin.crt", self._plan.pki / "admin.key")
 
+    def asked(self, resource: Object) -> str:
+        """Return the question whether this object may be created, as one text: where, and what."""
+        group, _, version = resource["apiVersion"].rpartition("/")
+        found = self._api.resource(resource["kind"])
+        root = f"/apis/{group}/{version}" if group else f"/api/{version}"
+        within = "/namespaces/default" if found.namespaced else ""
+        return f"{root}{within}/{found.plural} {json.dumps(resource, sort_keys=True)}"
+
     def against(self, questions: Iterable[str]) -> dict[str, str]:
-        """By the question, an object's `asked`: what it says against creating it."""
+        """By the question that `asked` makes: what it says against creating it."""
         all_of_them = sorted(set(questions))
         shares = [all_of_them[start::CONNECTIONS] for start in range(CONNECTIONS)]
         with ThreadPoolExecutor(CONNECTIONS) as threads:
@@ -64,23 +74,6 @@ class ApiServer:
         if answer.status in (201, 409):  # there already, so its name is right
             return "; ".join(warnings)
         return str(json.loads(content)["message"])
-
-
-def asked(resource: Object) -> str:
-    """The question whether this object may be created, as one text: where, and what."""
-    group, _, version = resource["apiVersion"].rpartition("/")
-    plural = {"NetworkPolicy": "networkpolicies", "Ingress": "ingresses", "IngressClass": "ingressclasses"}.get(
-        resource["kind"],
-        {"StorageClass": "storageclasses", "PriorityClass": "priorityclasses"}.get(
-            resource["kind"], resource["kind"].lower() + "s"
-        ),
-    )
-    within = "" if resource["kind"] in CLUSTER_SCOPED else "namespaces/default/"
-    root = f"/apis/{group}/{version}" if group else f"/api/{version}"
-    return f"{root}/{within}{plural} {json.dumps(resource, sort_keys=True)}"
-
-
-CLUSTER_SCOPED = ("Namespace", "Node", "PersistentVolume", "IngressClass", "StorageClass", "PriorityClass")
 
 
 class Shown(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import NAMESPACE, STACK, Lab
+from tests.e2e.lab import NAMESPACE, STACK, Lab
 
 pytestmark = pytest.mark.e2e
 

@@ -8,7 +8,7 @@ import pytest
 from cryptography import x509
 
 from dev import packages
-from tests.e2e.conftest import ADDRESS, Lab, Registry, of_secret
+from tests.e2e.lab import ADDRESS, Lab, Registry, of_secret
 from tests.issuing import Wanted, issue, leaf
 
 pytestmark = pytest.mark.e2e

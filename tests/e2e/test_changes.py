@@ -11,7 +11,7 @@ import yaml
 
 from dev.toolchain.build import build
 from registry.lease import HOLDERS
-from tests.e2e.conftest import NAMESPACE, STACK, Lab, eventually
+from tests.e2e.lab import NAMESPACE, STACK, Lab, eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.conftest import Lab, Project
+from tests.e2e.lab import Lab, Project
 
 pytestmark = pytest.mark.e2e
 

@@ -1,5 +1,6 @@
 """`dev down` leaves the machine as it found it, and a cluster beside it untouched."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -7,34 +8,40 @@ import pytest
 
 from dev.cluster import Cluster
 from dev.workplace import STATE
-from tests.e2e.conftest import Lab
+from tests.e2e.lab import NAME, Lab
 
 pytestmark = pytest.mark.e2e
 
 TUNABLES = ("net/ipv4/ip_forward", "vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops")
 
 
+GUEST = f"{NAME}g"
+
+OTHERS = re.compile(rf"pr-(?!{GUEST}(-|$))|{STATE}/(?!{GUEST}/)")
+"""Names that belong to another cluster, which may come and go meanwhile."""
+
+
 def machine() -> dict[str, object]:
-    """What a cluster could leave behind, but for the lab's."""
+    """Return what a cluster could leave behind, but for what is another cluster's."""
 
     def said(*argv: str) -> list[str]:
         return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
 
-    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    return {
-        "namespaces": sorted(line.split()[0] for line in said("ip", "netns", "list")),
-        "links": sorted(line.split()[1].partition("@")[0] for line in said("ip", "-oneline", "link")),
+    found = {
+        "namespaces": [line.split()[0] for line in said("ip", "netns", "list")],
+        "links": [line.split()[1].partition("@")[0] for line in said("ip", "-oneline", "link")],
         "routes": said("ip", "route"),
-        "mounts": sorted(mount for mount in mounts if "kubelet" not in mount),
-        "control groups": sorted(
-            str(each) for each in Path("/sys/fs/cgroup").glob("**/pr-*") if "pr-e2e" not in str(each)
-        ),
-        "tunables": {name: Path("/proc/sys", name).read_text() for name in TUNABLES},
+        "mounts": [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()],
+        "control groups": [str(each) for each in Path("/sys/fs/cgroup").glob("*/pr-*")],
     }
+    seen: dict[str, object] = {
+        kind: sorted(each for each in names if not OTHERS.search(each)) for kind, names in found.items()
+    }
+    return seen | {"tunables": {name: Path("/proc/sys", name).read_text() for name in TUNABLES}}
 
 
 def test_down_leaves_nothing_behind_and_the_next_up_finds_everything(lab: Lab) -> None:
-    cluster = Cluster(STATE / "guest", "guest", isolated=True)
+    cluster = Cluster(STATE / GUEST, GUEST, isolated=True)
     cluster.wipe()
     before = machine()
     cluster.up()
@@ -47,5 +54,5 @@ def test_down_leaves_nothing_behind_and_the_next_up_finds_everything(lab: Lab) -
     assert cluster.run("laptop", get, check=False).returncode == 0
     cluster.wipe()
     assert machine() == before
-    assert not (STATE / "guest").exists()
+    assert not (STATE / GUEST).exists()
     assert lab.get("pod", "docker-registry")["status"]["phase"] == "Running", "the cluster beside it"

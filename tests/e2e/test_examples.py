@@ -1,6 +1,5 @@
 """Every example that is a Python program of its own does on the lab what its README says."""
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -14,7 +13,7 @@ import pytest
 from dev.cluster.plan import MASTER, SERVICES
 from dev.workplace import STATE
 from tests.e2e import curl, dns
-from tests.e2e.conftest import ADDRESS, NAME, Lab, Project, eventually
+from tests.e2e.lab import ADDRESS, NAME, Lab, Project, eventually
 from tests.e2e.s3 import S3
 
 pytestmark = pytest.mark.e2e
@@ -84,7 +83,7 @@ def digest_of(push: CompletedProcess[str]) -> str:
     return push.stdout.rpartition("digest: ")[2].split()[0]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def resolved(lab: Lab) -> Iterator[None]:
     """Pods find Services by name, as in every cluster but the lab."""
     with dns.serve(lab.cluster, lab.place):
@@ -162,8 +161,7 @@ def test_two_replicas_share_a_bucket_and_either_may_go(lab: Lab, project: Make, 
 
 def replicas(lab: Lab) -> dict[str, str]:
     """The node of each that stays, by its name."""
-    listed = lab.kubectl("get", "pods", "--namespace", "s3-registry", "--output", "json")
-    staying = [each for each in json.loads(listed)["items"] if "deletionTimestamp" not in each["metadata"]]
+    staying = [each for each in lab.api.objects("pods", "s3-registry") if "deletionTimestamp" not in each["metadata"]]
     return {each["metadata"]["name"]: each["spec"]["nodeName"] for each in staying}
 
 

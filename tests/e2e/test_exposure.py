@@ -15,7 +15,8 @@ import pytest
 
 from dev.cluster.plan import MASTER, NODES, WORKER
 from tests.e2e import checkov, ingress
-from tests.e2e.conftest import Lab, Object, Project, eventually, projects
+from tests.e2e.kube_api import Object
+from tests.e2e.lab import Lab, Project, eventually, projects
 from tests.e2e.s3 import S3
 
 pytestmark = pytest.mark.e2e
@@ -37,7 +38,16 @@ for output in ("endpoint", "ca_pem", "password", "addresses"):
 
 HOST = "registry.example.com"
 PORT = 5050
-KINDS = "service,networkpolicy,pod,deployment,poddisruptionbudget,ingress,pvc,secret"
+KINDS = (
+    "Service",
+    "NetworkPolicy",
+    "Pod",
+    "Deployment",
+    "PodDisruptionBudget",
+    "Ingress",
+    "PersistentVolumeClaim",
+    "Secret",
+)
 DEPRECATED = "spec.externalIPs is deprecated and may no longer be implemented in some clusters"
 NODE_PORT = {"exposure": "node-port", "node_port": 30501}
 EXTERNAL = {"exposure": "external-ips", "external_ips": [WORKER.address]}
@@ -89,8 +99,7 @@ class Exposed:
         return self.project.folder / "ca.pem"
 
     def objects(self) -> list[Object]:
-        got = self.lab.kubectl("get", KINDS, "--namespace", self.name, "--output", "json")
-        return list(json.loads(got)["items"])
+        return [each for kind in KINDS for each in self.lab.api.objects(kind, self.name)]
 
     def warnings(self) -> list[str]:
         """What the API server warns of: the provider keeps it to itself, so the objects are put to it once more."""
@@ -306,8 +315,8 @@ GUIDES = {
 
 
 def test_checkov_finds_nothing_in_the_guides_registry_that_is_not_explained(lab: Lab) -> None:
-    got = lab.kubectl("get", KINDS, "--namespace", "docker-registry", "--output", "json")
-    assert checkov.failed(json.loads(got)["items"]).keys() == TAKEN.keys() | GUIDES.keys()
+    objects = [each for kind in KINDS for each in lab.api.objects(kind, "docker-registry")]
+    assert checkov.failed(objects).keys() == TAKEN.keys() | GUIDES.keys()
 
 
 def test_checkov_finds_nothing_in_a_deployment_on_s3_that_is_not_explained(
@@ -328,7 +337,9 @@ def balancer(exposed: Exposed, answer: Mapping[str, str]) -> Iterator[None]:
 
     def serve() -> None:
         while not ended.wait(0.3):
-            service = json.loads(exposed.lab.kubectl("get", *at, "--output", "json", check=False) or '{"spec": {}}')
+            if not exposed.lab.api.exists("service", "docker-registry", exposed.name):
+                continue
+            service = exposed.lab.get("service", "docker-registry", exposed.name)
             if service["spec"].get("loadBalancerClass") == BALANCER and not service["status"]["loadBalancer"]:
                 exposed.lab.kubectl("patch", *at, "--subresource=status", "--type=merge", "--patch", status)
 

@@ -8,7 +8,7 @@ import pytest
 
 from dev.cluster.plan import NODES
 from ops.visitors import LABEL
-from tests.e2e.conftest import ADDRESS, Lab, Registry
+from tests.e2e.lab import ADDRESS, Lab, Registry
 from tests.e2e.test_pull_secrets import found_and_not_trusted
 from tests.e2e.test_status import ops
 

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from tests.e2e.conftest import ADDRESS, HOST_FOLDER, NAMESPACE, STACK, Lab, eventually
+from tests.e2e.lab import ADDRESS, HOST_FOLDER, NAMESPACE, STACK, Lab, eventually
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.together]
 
 ENDPOINT = f"{NAMESPACE}:5000"
 

@@ -18,7 +18,7 @@ import pytest
 
 from dev.workplace import PROJECT, STATE, Workplace
 from tests import canary
-from tests.e2e.conftest import ADDRESS, NAME, Lab, Project, Registry, of_secret
+from tests.e2e.lab import ADDRESS, NAME, Lab, Project, Registry, of_secret
 from tests.e2e.s3 import S3
 from tests.e2e.watch import Watch, arguments, environment
 from tests.issuing import Wanted, issue

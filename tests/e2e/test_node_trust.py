@@ -13,7 +13,7 @@ import pytest
 
 from dev.cluster import cgroup, process
 from dev.cluster.plan import NODES
-from tests.e2e.conftest import Lab, Project, eventually
+from tests.e2e.lab import Lab, Project, eventually
 from tests.e2e.test_workload import is_ready, pods
 from tests.issuing import Wanted, issue
 
@@ -155,7 +155,7 @@ def test_a_changed_ca_is_on_every_node_within_a_minute_and_no_moment_is_without_
     for node in (MASTER, WORKER):
         assert on(lab, node, f"{CONTAINERD}/{HOST}/ca.crt").read_text().endswith(NEW), "once `up` has ended"
     # The old Pods are told to go, and take nothing along.
-    eventually(30, "one Pod a node", lambda: len(lab.kubectl("get", "pods", "-n", "trust", "-o", "name").split()) == 2)
+    eventually(30, "one Pod a node", lambda: len(lab.api.objects("pods", "trust")) == 2)
     ended.set()
     reader.join()
     assert torn == []
@@ -219,7 +219,7 @@ def test_it_asks_for_as_little_as_a_writer_of_two_folders_can(lab: Lab, trust: T
     spec = trust.pods()[MASTER]["spec"]
     assert spec["automountServiceAccountToken"] is False
     assert [each["hostPath"]["path"] for each in spec["volumes"] if "hostPath" in each] == [CONTAINERD, DOCKER]
-    (policy,) = json.loads(lab.kubectl("get", "networkpolicy", "-n", "trust", "-o", "json"))["items"]
+    (policy,) = lab.api.objects("networkpolicy", "trust")
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert not {"ingress", "egress"} & policy["spec"].keys()
     label = "pod-security.kubernetes.io/enforce=restricted"
@@ -235,7 +235,7 @@ def replace(lab: Lab, pod: dict[str, Any]) -> None:
 
 def events(lab: Lab, pod: dict[str, Any]) -> str:
     of_it = f"involvedObject.uid={pod['metadata']['uid']}"
-    return lab.kubectl("get", "events", "--namespace", "trust", "--field-selector", of_it, "--output", "yaml")
+    return "\n".join(each["message"] for each in lab.api.objects("events", "trust", fields=of_it))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Lab, Registry, of_secret
+from tests.e2e.lab import Lab, Registry, of_secret
 
 pytestmark = pytest.mark.e2e
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.e2e.conftest import ADDRESS, STACK, Lab
+from tests.e2e.lab import ADDRESS, STACK, Lab
 
 pytestmark = pytest.mark.e2e
 

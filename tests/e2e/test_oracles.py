@@ -6,6 +6,7 @@ they all take, unless it stands in CAUTION with its reason.
 
 import asyncio
 import json
+import os
 import random
 import re
 import subprocess
@@ -17,15 +18,16 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from pulumi.runtime.settings import SETTINGS
 
 from registry.settings import DEFAULTS, RULES, TOGETHER, settled
 from registry.validation import InvalidInput, contradictions, pulling
 from tests.conftest import Engine
+from tests.e2e import finds
 from tests.e2e.configs import AUTHORITY, JUDGED, Given, configs
-from tests.e2e.conftest import Lab, Project
+from tests.e2e.lab import SOAK, Lab, Project
 from tests.e2e.made import objects, registered, with_choice
 from tests.e2e.oracles import (
     ApiServer,
@@ -34,14 +36,17 @@ from tests.e2e.oracles import (
     against_by_go,
     against_by_openssl,
     against_by_python,
-    asked,
     build_go,
 )
 from tests.e2e.shown import Foreign, certificate_of, foreign_authorities, foreign_certificates
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.together]
 
-CONFIGS, SERVED, AUTHORITIES, WHOLE = 8000, 1300, 700, 250
+CONFIGS, SERVED, AUTHORITIES, WHOLE = (8000, 1300, 700, 250) if SOAK else (400, 100, 60, 40)
+"""How many examples are drawn of each kind."""
+
+SEED = int(os.environ.get("SOAK_SEED", "20261125"))
+"""The same examples in every run of `make test`; `make soak` draws a seed and prints it."""
 
 CHOICES = ("left out", "set when", "set beside", "false with", "a setting of", "known before", "of one of `users`")
 """How rules begin of which nobody else knows: they are about what means nothing, which nobody refuses later."""
@@ -129,12 +134,12 @@ class Case(NamedTuple):
     shown: Shown | None = None
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def api(lab: Lab) -> ApiServer:
-    return ApiServer(lab.cluster)
+    return ApiServer(lab.cluster, lab.api)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def go(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_go(tmp_path_factory.mktemp("go"))
 
@@ -174,6 +179,7 @@ def collected(number: int, examples: st.SearchStrategy[Any], judge: Callable[[An
     """So many examples, and what `judge` makes of each. Who judges in the end is asked afterwards, of all at once."""
     found: list[Any] = []
 
+    @seed(SEED)
     @settings(
         max_examples=number,
         deadline=None,
@@ -197,10 +203,10 @@ def test_the_component_itself_makes_of_it_what_the_api_server_takes(
     First of all, as the SDK does not go back to loops of its own once `judge` has had one.
     """
     monkeypatch.setattr("pulumi.log.warn", lambda _: None)
-    whole = [each for each in collected(WHOLE, configs(), _whole) if each[1]]
-    made = {asked(each): args for args, registered_of_it in whole for each in registered_of_it}
+    whole = [each for each in map(_whole, [*finds.known(), *collected(WHOLE, configs(), lambda args: args)]) if each[1]]
+    made = {api.asked(each): args for args, registered_of_it in whole for each in registered_of_it}
     refused = {question: (made[question], against) for question, against in api.against(made).items() if against}
-    assert not refused
+    assert not refused, finds.remember(args for args, _ in refused.values()) + str(refused)
     assert len(whole) > WHOLE / 6
 
 
@@ -229,10 +235,10 @@ def _is_taken(args: Given) -> bool:
 
 
 def test_a_configuration_that_is_taken_is_taken_later_and_one_that_is_refused_would_not_be(
-    api: ApiServer, go: Path, judge: Callable[[Given], Judged], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    api: ApiServer, go: Path, judge: Callable[[Given], Judged], tmp_path: Path, figures: Callable[[str], None]
 ) -> None:
-    cases = [_case(each) for each in collected(CONFIGS, configs(), judge)]
-    _compare(cases, api, go, tmp_path, capsys)
+    cases = [_case(each, api) for each in [*map(judge, finds.known()), *collected(CONFIGS, configs(), judge)]]
+    _compare(cases, api, go, tmp_path, figures)
 
 
 REAL: dict[str, Given] = {
@@ -294,10 +300,10 @@ def test_what_the_provider_makes_is_what_these_tests_judge(
         assert done.returncode == 0, done.stderr
 
 
-def _case(judged: Judged) -> Case:
+def _case(judged: Judged, api: ApiServer) -> Case:
     """All of a configuration that is taken; of another one, what the refused input would make of a right one."""
     if not judged.key:
-        return Case(judged, tuple(map(asked, objects(judged.given))), certificate_of(judged.given))
+        return Case(judged, tuple(map(api.asked, objects(judged.given))), certificate_of(judged.given))
     if judged.key not in JUDGED or judged.rule.startswith(CHOICES):
         return Case(judged)
     several = judged.rule.startswith("at most `limits.")
@@ -306,17 +312,18 @@ def _case(judged: Judged) -> Case:
     }
     try:
         args = {**with_choice(judged.key), **alone}
-        return Case(judged, tuple(map(asked, objects(args))), certificate_of(args))
+        return Case(judged, tuple(map(api.asked, objects(args))), certificate_of(args))
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
         return Case(judged, None)
 
 
 def _compare(
-    cases: Sequence[Case], api: ApiServer | None, go: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+    cases: Sequence[Case], api: ApiServer | None, go: Path, folder: Path, figures: Callable[[str], None]
 ) -> None:
     """Fail with every case in which the two differ, and say what was compared."""
     objects_asked = api.against(each for case in cases for each in case.questions or ()) if api else {}
     certificates = _against_certificates(list(dict.fromkeys(each.shown for each in cases if each.shown)), go, folder)
+    wrong: list[Given] = []
     taken_wrongly, refused_wrongly, later = [], [], 0
     for judged, questions, shown in cases:
         answers = [objects_asked[each] for each in questions or ()] + ([certificates[shown]] if shown else [])
@@ -324,12 +331,14 @@ def _compare(
         later += bool(judged.key and against)
         if against and not judged.key:
             taken_wrongly.append(f"{judged.given}: {against}")
+            wrong.append(judged.given)
         if judged.key and answers and not against and not _is_caution(judged):
             refused_wrongly.append(f"{judged}")
-    with capsys.disabled():
-        _report([each.judged for each in cases], len(objects_asked), len(certificates), later)
-    assert not taken_wrongly, _some(taken_wrongly)
-    assert not refused_wrongly, _some(refused_wrongly)
+            wrong.append(judged.given)
+    figures(_report([each.judged for each in cases], len(objects_asked), len(certificates), later))
+    told = finds.remember(wrong) if api and wrong else ""
+    assert not taken_wrongly, told + _some(taken_wrongly)
+    assert not refused_wrongly, told + _some(refused_wrongly)
 
 
 def _is_caution(judged: Judged) -> bool:
@@ -344,33 +353,33 @@ def _against_certificates(shown: Sequence[Shown], go: Path, folder: Path) -> dic
     """Go's word on all, Python's on all, that of OpenSSL's own command on some."""
     by_go = dict(zip(shown, against_by_go(go, shown), strict=True))
     by_python = {each: against_by_python(each, folder) for each in shown}
-    by_openssl = {each: against_by_openssl(each, folder) for each in random.sample(list(shown), min(60, len(shown)))}
+    by_openssl = {
+        each: against_by_openssl(each, folder) for each in random.Random(SEED).sample(list(shown), min(60, len(shown)))
+    }
     return {each: by_go[each] or by_python[each] or by_openssl.get(each, "") for each in shown}
 
 
-def _report(judged: Sequence[Judged], asked_of_api: int, certificates: int, later: int) -> None:
+def _report(judged: Sequence[Judged], asked_of_api: int, certificates: int, later: int) -> str:
     refused = Counter(f"{each.key}: {each.rule}"[:70] for each in judged if each.key)
     taken = len(judged) - refused.total()
-    print(f"\n{len(judged)} examples, {taken} taken, {refused.total()} refused by {len(refused)} rules,")
-    print(
+    return (
+        f"seed {SEED}: {len(judged)} examples, {taken} taken, {refused.total()} refused by {len(refused)} rules, "
         f"{later} of them by the API server, Go or OpenSSL too; {asked_of_api} objects and {certificates} certificates"
     )
-    for rule, number in refused.most_common():
-        print(f"{number:6} {rule}")
 
 
 def test_a_certificate_of_somebody_else_is_taken_if_every_client_takes_it(
-    go: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    go: Path, tmp_path: Path, figures: Callable[[str], None]
 ) -> None:
     cases = collected(SERVED, foreign_certificates(), _foreign("tls_secret"))
-    _compare(cases, None, go, tmp_path, capsys)
+    _compare(cases, None, go, tmp_path, figures)
 
 
 def test_an_authority_of_somebody_else_is_taken_if_every_client_takes_what_it_signs(
-    go: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    go: Path, tmp_path: Path, figures: Callable[[str], None]
 ) -> None:
     cases = collected(AUTHORITIES, foreign_authorities(), _foreign("ca_certificate"))
-    _compare(cases, None, go, tmp_path, capsys)
+    _compare(cases, None, go, tmp_path, figures)
 
 
 def _foreign(key: str) -> Callable[[Foreign], Case]:

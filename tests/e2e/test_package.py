@@ -20,7 +20,7 @@ from dev.toolchain.build import build
 from dev.workplace import PROJECT, STATE, Workplace
 from ops.engine import end_leftovers
 from tests import golden
-from tests.e2e.conftest import NAME, Lab, Project
+from tests.e2e.lab import NAME, Lab, Project
 
 pytestmark = pytest.mark.e2e
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dev.cluster.plan import NODES
-from tests.e2e.conftest import ADDRESS, Lab, Registry, eventually, of_secret
+from tests.e2e.lab import ADDRESS, Lab, Registry, eventually, of_secret
 
 pytestmark = pytest.mark.e2e
 
@@ -45,8 +45,7 @@ def theirs(lab: Lab) -> Iterator[str]:
 
 def namespace(lab: Lab, name: str) -> Iterator[str]:
     lab.kubectl("create", "namespace", name)
-    account = ("get", "serviceaccount", "default", "--namespace", name, "--output", "name")
-    eventually(10, "it has its ServiceAccount", lambda: lab.kubectl(*account, check=False))
+    eventually(10, "it has its ServiceAccount", lambda: lab.api.exists("serviceaccount", "default", name))
     yield name
     lab.kubectl("delete", "namespace", name)
 
@@ -97,9 +96,9 @@ def fails(lab: Lab, where: str, node: str, image: str, secret: str | None) -> st
     told: list[str] = []
 
     def failed() -> bool:
-        listed = lab.kubectl("get", "events", "--namespace", where, "--field-selector", "reason=Failed", "-o", "json")
-        told[:] = [each["message"] for each in json.loads(listed)["items"] if "pull image" in each["message"]]
-        (pod,) = json.loads(lab.kubectl("get", "pods", "--namespace", where, "--output", "json"))["items"]
+        events = lab.api.objects("events", where, fields="reason=Failed")
+        told[:] = [each["message"] for each in events if "pull image" in each["message"]]
+        (pod,) = lab.api.objects("pods", where)
         (container,) = pod["status"].get("containerStatuses", [{"state": {}}])
         waits_for = container["state"].get("waiting", {}).get("reason")
         return bool(told) and waits_for in ("ErrImagePull", "ImagePullBackOff")

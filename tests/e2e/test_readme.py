@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from dev.workplace import PROJECT
-from tests.e2e.conftest import Lab, Project, marked
+from tests.e2e.lab import Lab, Project, checkout, marked
 
 pytestmark = pytest.mark.e2e
 
@@ -13,11 +12,8 @@ pytestmark = pytest.mark.e2e
 def test_the_commands_of_use_it_work_in_the_shell_of_dev_env(lab: Lab) -> None:
     lab.up()
     lab.trust(lab.outputs())
-    block = marked("this block", "sh")
-    try:
-        done = lab.place.run("bash", "-euxo", "pipefail", "-c", block, check=False)
-    finally:
-        (PROJECT / "ca.pem").unlink(missing_ok=True)
+    here = ("env", f"--chdir={checkout()}")
+    done = lab.place.run(*here, "bash", "-euxo", "pipefail", "-c", marked("this block", "sh"), check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Login Succeeded" in done.stdout
     assert '"busybox"' in done.stdout, "the catalog"

@@ -1,6 +1,5 @@
 """Certificates are rotated while clients work: the leaf in one `up`, the CA in three, and nobody sees more of it."""
 
-import json
 import os
 import signal
 import subprocess
@@ -18,13 +17,16 @@ from cryptography import x509
 
 from dev.workplace import PROJECT
 from registry.validation.generations import at_step, step_of
-from tests.e2e.conftest import Lab, Project, Registry, eventually, of_secret
+from tests.e2e.lab import SOAK, Lab, Project, Registry, eventually, of_secret
 from tests.e2e.load import Seen, failed, under_load
 from tests.e2e.test_workload import pods, uid
 
 pytestmark = pytest.mark.e2e
 
-ROTATIONS = 20
+ROTATIONS, REPLACEMENTS = (20, 5) if SOAK else (4, 3)
+LONGEST_GAP = 3.0 if SOAK else 10.0
+"""Seconds that a replaced bare Pod may be away, in the median. Beside other labs it shares the machine with them."""
+
 CLIENTS = {"kept": 2, "fresh": 2, "pushing": 1}
 
 DEPLOYED: dict[str, Any] = {
@@ -47,7 +49,7 @@ def uids(lab: Lab, namespace: str) -> list[str]:
 
 
 def test_twenty_new_leaves_fail_no_request(
-    lab: Lab, registry: Callable[..., Registry], capsys: pytest.CaptureFixture[str]
+    lab: Lab, registry: Callable[..., Registry], figures: Callable[[str], None]
 ) -> None:
     served = registry("renewed", **DEPLOYED)
     digest = served.push("kept/layer")
@@ -58,13 +60,12 @@ def test_twenty_new_leaves_fail_no_request(
             registry("renewed", certificate_days=300 + rotation, **DEPLOYED)
             serials.append(leaf(lab, "renewed").serial_number)
     requests, pushes = sum(each["requests"] for each in seen.values()), seen["pushing"]["pushes"]
-    with capsys.disabled():
-        print(f"\n{ROTATIONS} new leaves in {time.monotonic() - began:.0f} s: {shown(seen)}")
+    figures(f"{ROTATIONS} new leaves in {time.monotonic() - began:.0f} s: {shown(seen)}")
     assert failed(seen) == []
     assert len(set(serials)) == ROTATIONS + 1
     assert len(seen["fresh"]["leaves"]) == ROTATIONS + 1, "and the clients were shown each of them"
-    assert requests >= 2000
-    assert pushes >= 50
+    assert requests >= 100 * ROTATIONS
+    assert pushes >= 2 * ROTATIONS
 
 
 def shown(seen: Seen) -> str:
@@ -78,23 +79,22 @@ def shown(seen: Seen) -> str:
 
 
 def test_a_bare_pod_is_away_for_a_moment(
-    lab: Lab, registry: Callable[..., Registry], capsys: pytest.CaptureFixture[str]
+    lab: Lab, registry: Callable[..., Registry], figures: Callable[[str], None]
 ) -> None:
     served = registry("bare", **BARE)
     digest = served.push("kept/layer")
     gaps = []
-    for rotation in range(5):
+    for rotation in range(REPLACEMENTS):
         with under_load(served, f"/v2/kept/layer/blobs/{digest}", {"fresh": 1}, pause=0.05, patience=0.5) as seen:
             registry("bare", certificate_days=300 + rotation, **BARE)
         assert len(seen["fresh"]["leaves"]) == 2
         gaps.append(seen["fresh"]["gap"])
-    with capsys.disabled():
-        print(f"\na bare Pod is away for {', '.join(f'{gap:.2f}' for gap in sorted(gaps))} s")
-    assert sorted(gaps)[len(gaps) // 2] <= 3
+    figures(f"a bare Pod is away for {', '.join(f'{gap:.2f}' for gap in sorted(gaps))} s")
+    assert sorted(gaps)[len(gaps) // 2] <= LONGEST_GAP
 
 
 def test_through_a_rotation_of_the_ca_the_clients_of_the_step_before_get_on(
-    lab: Lab, registry: Callable[..., Registry], capsys: pytest.CaptureFixture[str]
+    lab: Lab, registry: Callable[..., Registry], figures: Callable[[str], None]
 ) -> None:
     first = before = registry("renewed", **DEPLOYED)
     digest = first.push("kept/layer")
@@ -102,8 +102,7 @@ def test_through_a_rotation_of_the_ca_the_clients_of_the_step_before_get_on(
     for step, listed in enumerate(([1, 2], [2, 1], [2]), start=1):
         with under_load(before, path, CLIENTS) as seen:
             now = registry("renewed", ca_generations=listed, **DEPLOYED)
-        with capsys.disabled():
-            print(f"\nstep {step}: {shown(seen)}")
+        figures(f"step {step}: {shown(seen)}")
         assert failed(seen) == []
         assert before.status(path) == now.status(path) == 200
         signers.append(leaf(lab, "renewed").issuer.rfc4514_string())
@@ -159,7 +158,7 @@ def test_a_step_cut_off_halfway_is_not_taken_and_goes_on_when_repeated(
 
 def has_another_leaf(lab: Lab, serial: int) -> bool:
     """Looked up by a list: in between, there is no Secret."""
-    listed = json.loads(lab.kubectl("get", "secrets", "--namespace", "bare", "--output", "json"))["items"]
+    listed = lab.api.objects("secrets", "bare")
     texts = [b64decode(each["data"]["tls.crt"]) for each in listed if each["metadata"]["name"] == "cert-secret"]
     return any(x509.load_pem_x509_certificate(text).serial_number != serial for text in texts)
 

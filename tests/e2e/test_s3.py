@@ -6,7 +6,7 @@ import pytest
 
 from dev.cluster.plan import HOSTS, LAPTOP, NODES
 from dev.workplace import STATE
-from tests.e2e.conftest import NAME, Lab
+from tests.e2e.lab import NAME, Lab
 from tests.e2e.s3 import PORT, S3
 
 pytestmark = pytest.mark.e2e

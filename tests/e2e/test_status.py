@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dev.workplace import PROJECT
-from tests.e2e.conftest import ADDRESS, NAMESPACE, STACK, Lab, Registry
+from tests.e2e.lab import ADDRESS, NAMESPACE, STACK, Lab, Registry
 
 pytestmark = pytest.mark.e2e
 

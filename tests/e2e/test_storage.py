@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import Lab, Registry, eventually
+from tests.e2e.lab import Lab, Registry, eventually
 from tests.e2e.s3 import S3
 
 pytestmark = pytest.mark.e2e

@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
 
 from dev.cluster.plan import MASTER, WORKER
-from dev.workplace import PROJECT, STATE
+from dev.workplace import PROJECT
 from tests.e2e import dns
-from tests.e2e.conftest import ADDRESS, NAME, NAMESPACE, STACK, Lab, eventually
+from tests.e2e.lab import ADDRESS, NAMESPACE, STACK, Lab, checkout, eventually
 from tests.issuing import Issued, issue, leaf
 from tests.symptoms import Symptom, read
 
@@ -112,8 +112,7 @@ class Bench:
         why: list[str | None] = []
 
         def ended() -> bool:
-            of_it = ("--field-selector", f"involvedObject.name={name},reason=Failed", "--output", "json")
-            events = json.loads(self.lab.kubectl("get", "events", "--namespace", TEAM, *of_it))["items"]
+            events = self.lab.api.objects("events", TEAM, fields=f"involvedObject.name={name},reason=Failed")
             why.extend(each["message"] for each in events if "pull image" in each["message"])
             (status,) = self.lab.get("pod", name, TEAM)["status"].get("containerStatuses", [{}])
             why.extend([None] if status.get("imageID") else [])
@@ -127,12 +126,7 @@ class Bench:
 @pytest.fixture(scope="module")
 def person(lab: Lab) -> Iterator[Bench]:
     """The program in a folder, as in a clone, with an image and a pull Secret that a login made."""
-    folder = STATE / NAME / "person"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    for name in ("__main__.py", "Pulumi.yaml", "registry", "ops", "venv"):
-        (folder / name).symlink_to(PROJECT / name)
-    shutil.copy(PROJECT / "Pulumi.dev.yaml", folder)
+    folder = checkout()
     bench = Bench(lab, folder)
     lab.up()
     lab.trust(lab.outputs())

@@ -8,7 +8,7 @@ import bcrypt
 import pytest
 
 from dev.workplace import PROJECT
-from tests.e2e.conftest import ADDRESS, Lab, Project, Registry
+from tests.e2e.lab import ADDRESS, Lab, Project, Registry
 from tests.issuing import issue, leaf
 
 pytestmark = pytest.mark.e2e

@@ -20,7 +20,7 @@ import pytest
 from dev import packages
 from dev.cluster.plan import WORKER
 from dev.workplace import PROJECT, STATE
-from tests.e2e.conftest import ADDRESS, NAME, NAMESPACE, STACK, Lab, eventually, marked
+from tests.e2e.lab import ADDRESS, NAME, NAMESPACE, STACK, Lab, checkout, eventually, marked
 
 pytestmark = pytest.mark.e2e
 
@@ -346,15 +346,11 @@ def test_a_host_with_docker_alone_pushes_by_the_three_lines_of_the_page(laptop: 
     folder = STATE / NAME / "ci"
     folder.mkdir(exist_ok=True)
     laptop.sh("docker tag busybox:1.35 docker-registry:5000/team/image:1")
-    files = [PROJECT / name for name in ("ca.pem", "password")]
-    try:
-        laptop.sh(marked("these lines", "sh", "docs/clients.md"))
-        assert files[1].stat().st_mode & 0o077 == 0, "a secret"
-        for file in files:
-            shutil.move(file, folder)
-    finally:
-        for file in files:
-            file.unlink(missing_ok=True)
+    here = checkout()
+    laptop.sh(f"cd {here}\n{marked('these lines', 'sh', 'docs/clients.md')}")
+    assert (here / "password").stat().st_mode & 0o077 == 0, "a secret"
+    for name in ("ca.pem", "password"):
+        shutil.move(here / name, folder / name)
     lines = marked("these lines on a host with Docker alone", "sh", "docs/clients.md")
     alone = {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",

@@ -6,7 +6,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from tests.e2e.conftest import Lab, Registry, eventually, of_secret
+from tests.e2e.lab import Lab, Registry, eventually, of_secret
 
 pytestmark = pytest.mark.e2e
 

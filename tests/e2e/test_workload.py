@@ -10,7 +10,7 @@ import pytest
 from dev.cluster import process
 from dev.cluster.node import kubelet
 from dev.cluster.plan import NODES
-from tests.e2e.conftest import Lab, Registry, eventually
+from tests.e2e.lab import Lab, Registry, eventually
 from tests.e2e.load import failed, under_load
 from tests.e2e.s3 import S3
 
@@ -90,8 +90,7 @@ def without_kubelet(lab: Lab, name: str) -> Iterator[None]:
 
 
 def pods(lab: Lab, namespace: str) -> list[dict[str, Any]]:
-    listed = json.loads(lab.kubectl("get", "pods", "--namespace", namespace, "--output", "json"))["items"]
-    return [each for each in listed if "deletionTimestamp" not in each["metadata"]]
+    return [each for each in lab.api.objects("pods", namespace) if "deletionTimestamp" not in each["metadata"]]
 
 
 def ready(lab: Lab, namespace: str) -> list[dict[str, Any]]:

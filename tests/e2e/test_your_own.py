@@ -10,9 +10,12 @@ import pytest
 
 from dev.toolchain.engine import provide
 from dev.workplace import PROJECT, STATE
-from tests.e2e.conftest import NAME, NAMESPACE, STACK, UP, Lab, marked
+from tests.e2e.lab import NAME, NAMESPACE, STACK, UP, Lab, marked
 
 pytestmark = pytest.mark.e2e
+
+BROUGHT = f"{NAME}b"
+"""Name under which `make up` keeps what it makes on the cluster that the person brought."""
 
 OWN = STATE / NAME / "own"
 
@@ -49,7 +52,7 @@ def person(bare: Lab) -> Iterator[list[str]]:
 
 def test_make_up_takes_the_engine_on_path_and_the_cluster_of_kubeconfig(bare: Lab, person: list[str]) -> None:
     python, *up = UP
-    up[up.index(NAME)] = "brought"
+    up[up.index(NAME)] = BROUGHT
     up.remove("--isolated")
     try:
         done = bare.place.run(*person, python, *up, check=False)
@@ -57,14 +60,14 @@ def test_make_up_takes_the_engine_on_path_and_the_cluster_of_kubeconfig(bare: La
         assert f"the cluster of KUBECONFIG, {bare.cluster.kubeconfig}" in done.stderr
         assert "two nodes of Kubernetes" not in done.stderr, "no cluster is started beside it"
         assert "docker-registry:5000 is up at 192.168.56.10" in done.stdout
-        variables = bare.place.run(*person, python, "-m", "dev", "env", "--cluster", "brought").stdout
+        variables = bare.place.run(*person, python, "-m", "dev", "env", "--cluster", BROUGHT).stdout
         assert "PULUMI_HOME" not in variables, "no engine is built beside it"
         assert bare.get("pod", NAMESPACE)["status"]["phase"] == "Running"
         assert not any((OWN / "state").rglob("dev.json")), "a stack of the clone stays out of the person's backend"
     finally:
-        state = ["PULUMI_BACKEND_URL=" + (STATE / "brought/pulumi").as_uri(), "PULUMI_CONFIG_PASSPHRASE=embedded"]
+        state = ["PULUMI_BACKEND_URL=" + (STATE / BROUGHT / "pulumi").as_uri(), "PULUMI_CONFIG_PASSPHRASE=embedded"]
         bare.place.run(*person, *state, "pulumi", "destroy", "--yes", "--skip-preview", *STACK)
-        shutil.rmtree(STATE / "brought")
+        shutil.rmtree(STATE / BROUGHT)
 
 
 @pytest.fixture

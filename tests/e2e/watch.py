@@ -9,6 +9,9 @@ from types import TracebackType
 
 PROC = Path("/proc")
 
+PAUSE = 0.005
+"""Seconds between two looks: no program of interest starts and ends in less, and other labs need the processor."""
+
 
 def arguments(pid: str) -> bytes:
     return (PROC / pid / "cmdline").read_bytes()
@@ -62,6 +65,7 @@ class Watch:
                         self.argv.add(argv.replace(b"\0", b" "))
                         self.environ.update(environment(pid).split(b"\0"))
             self.looks += 1
+            self._over.wait(PAUSE)
 
 
 def _text(parts: Iterable[bytes]) -> str:

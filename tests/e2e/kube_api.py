@@ -1,0 +1,122 @@
+"""Read objects of a lab's API server in milliseconds: `kubectl get` takes that long a hundred times over to start.
+
+What a person would type stays a command (`Lab.kubectl`). This is for the tests' own looks at the cluster.
+"""
+
+import json
+import ssl
+import threading
+from functools import cached_property
+from http.client import HTTPException, HTTPResponse, HTTPSConnection
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from dev.cluster import Cluster, network
+from dev.cluster.plan import MASTER
+
+PORT = 6443
+TIMEOUT = 30.0
+"""Seconds to wait for an answer."""
+
+DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+
+Object = dict[str, Any]
+
+
+class Resource(NamedTuple):
+    """A kind as the API server's discovery tells it."""
+
+    path: str
+    """Path of its group and version, such as `/apis/apps/v1`."""
+    plural: str
+    namespaced: bool
+
+
+class KubeApi:
+    """The administrator's view of one API server, over one connection for each thread."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._plan = cluster.plan
+        self._local = threading.local()
+        self._known: dict[str, Resource] = {}
+
+    def get(self, kind: str, name: str, namespace: str) -> Object:
+        """Return the object. Raise AssertionError with the API server's words if there is none."""
+        return self._read(f"{self._collection(kind, namespace)}/{name}")
+
+    def exists(self, kind: str, name: str, namespace: str = "") -> bool:
+        return self._request("GET", f"{self._collection(kind, namespace)}/{name}")[0] == 200
+
+    def objects(self, kind: str, namespace: str = "", labels: str = "", fields: str = "") -> list[Object]:
+        """Return the objects of `kind`, of all namespaces if none is given; `labels` and `fields` are selectors."""
+        selectors = {"labelSelector": labels, "fieldSelector": fields}
+        query = urlencode({key: value for key, value in selectors.items() if value})
+        found = self._read(f"{self._collection(kind, namespace)}?{query}")
+        # In a list the API server leaves out what is the same for all its objects.
+        common = {"apiVersion": found["apiVersion"], "kind": found["kind"].removesuffix("List")}
+        return [common | each for each in found["items"]]
+
+    def names(self, kind: str, namespace: str = "", labels: str = "") -> list[str]:
+        return [each["metadata"]["name"] for each in self.objects(kind, namespace, labels)]
+
+    def resource(self, kind: str) -> Resource:
+        """Return the resource that `kind` names: its kind, plural, singular or short name, in any case."""
+        if kind.lower() not in self._known:
+            self._known = self._discover()
+        assert kind.lower() in self._known, f"the API server has no resource {kind!r}"
+        return self._known[kind.lower()]
+
+    def _collection(self, kind: str, namespace: str) -> str:
+        found = self.resource(kind)
+        within = f"/namespaces/{namespace}" if namespace and found.namespaced else ""
+        return f"{found.path}{within}/{found.plural}"
+
+    def _read(self, path: str) -> Object:
+        status, content = self._request("GET", path)
+        assert status == 200, f"{path}: {json.loads(content).get('message', content)}"
+        return dict(json.loads(content))
+
+    def _discover(self) -> dict[str, Resource]:
+        """Return every resource by each of its names; of two groups' resources of one name the first."""
+        found: dict[str, Resource] = {}
+        for root in ("/api", "/apis"):
+            _, content = self._request("GET", root, {"Accept": DISCOVERY})
+            for group in json.loads(content)["items"]:
+                name = group["metadata"].get("name", "")
+                for version in group["versions"]:
+                    path = f"{root}/{name}/{version['version']}" if name else f"{root}/{version['version']}"
+                    for each in version["resources"]:
+                        of_it = Resource(path, each["resource"], each["scope"] == "Namespaced")
+                        names = (each["resource"], each["singularResource"], *each.get("shortNames", ()))
+                        for spelling in (*names, each["responseKind"]["kind"]):
+                            found.setdefault(spelling.lower(), of_it)
+        return found
+
+    def _request(self, method: str, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+        """Return status and content. A kept connection may have ended, so a failed request is made once more."""
+        for attempt in (1, 2):
+            try:
+                connection = self._connection()
+                connection.request(method, path, headers=headers or {})
+                answer: HTTPResponse = connection.getresponse()
+                return answer.status, answer.read()
+            except (OSError, HTTPException):
+                self._local.connection = None
+                if attempt == 2:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _connection(self) -> HTTPSConnection:
+        kept: HTTPSConnection | None = getattr(self._local, "connection", None)
+        if kept is None:
+            kept = HTTPSConnection(MASTER.address)
+            raw = network.connect(self._plan, MASTER, PORT, timeout=TIMEOUT)
+            kept.sock = self._tls.wrap_socket(raw, server_hostname=MASTER.address)
+            self._local.connection = kept
+        return kept
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=str(self._plan.pki / "kubernetes-ca.crt"))
+        context.load_cert_chain(self._plan.pki / "admin.crt", self._plan.pki / "admin.key")
+        return context

@@ -9,6 +9,8 @@ from dev.cluster import Cluster
 from dev.console import Unmet, stage, step
 from dev.workplace import STACK, Workplace
 
+RECOVER = (sys.executable, "-m", "ops", "recover", "--stack", STACK, "--json")
+
 FAREWELL = """
   {endpoint} is up{where}.
   CA        {ca}  (as `pulumi stack output ca_pem` prints it)
@@ -38,9 +40,8 @@ class Deployment:
 
     def up(self) -> None:
         """Deploy, and leave a registry that the laptop's Docker engine can log in to."""
-        with step(f"stack {STACK}"):
-            self._said("pulumi", "stack", "select", "--create", "--stack", STACK)
-        refresh = ["--refresh"] if self._recover() else []
+        mended = self._select()
+        refresh = ["--refresh"] if self._recover() or mended else []
         with stage("pulumi up"):
             self._show("pulumi", "up", "--yes", "--skip-preview", "--stack", STACK, *refresh)
         outputs = json.loads(self._said("pulumi", "stack", "output", "--json", "--stack", STACK))
@@ -54,10 +55,23 @@ class Deployment:
         where = f" at {address}" if address else ""
         print(FAREWELL.format(**outputs, where=where, ca=ca, python=sys.executable))
 
+    def _select(self) -> bool:
+        """Select the stack, and create it the first time. Return whether a killed `up` had to be put in order before.
+
+        An engine that is killed while it writes may leave a file cut off, and every command fails until that is mended.
+        """
+        select = ("pulumi", "stack", "select", "--create", "--stack", STACK)
+        with step(f"stack {STACK}"):
+            if self.place.run(*select, check=False).returncode == 0:
+                return False
+            mended = self.place.run(*RECOVER, check=False).returncode == 0
+            self._said(*select)
+        return mended
+
     def _recover(self) -> bool:
         """Whether an earlier `up` was cut off, whose leftovers are now in order but for a refresh."""
         with step("nothing left over from an interrupted up") as current:
-            done = self.place.run(sys.executable, "-m", "ops", "recover", "--stack", STACK, "--json", check=False)
+            done = self.place.run(*RECOVER, check=False)
             if done.returncode:
                 raise Unmet(done.stderr.strip())
             refresh = bool(json.loads(done.stdout)["refresh"])

@@ -1,7 +1,7 @@
 """Run parts of the tests: lint, types, unit, e2e. Default: all of them.
 
 lint runs first, then types and unit side by side, then e2e. The run stops at the first stage that fails. e2e
-needs root. The variable LABS sets the number of clusters that it uses side by side (default: 3).
+needs root. The variable LABS sets the number of clusters that it uses side by side (default: at most 3).
 
 soak runs unit and e2e at full counts with a fresh seed, which it prints.
 

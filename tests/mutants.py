@@ -54,6 +54,14 @@ def of_package(package: Path) -> list[Mutant]:
     return [mutant for path in sorted(package.rglob("*.py")) for mutant in _of_module(package, path)]
 
 
+def one_of_each_kind(found: list[Mutant]) -> list[Mutant]:
+    """Return the first mutant of each kind of protection, for a run that cannot judge all."""
+    kinds: dict[str, Mutant] = {}
+    for mutant in found:
+        kinds.setdefault(mutant.what.partition("(")[0].partition(" of ")[0].rpartition(" among ")[2], mutant)
+    return list(kinds.values())
+
+
 def _of_module(package: Path, path: Path) -> Iterator[Mutant]:
     source = path.read_text()
     tree = ast.parse(source)

@@ -122,6 +122,13 @@ class TestDaemons:
         assert _kubelet_configuration(plan, MASTER)["registerWithTaints"] == [taint]
         assert _kubelet_configuration(plan, WORKER)["registerWithTaints"] == []
 
+    def test_a_changed_secret_and_a_lost_node_are_noticed_in_seconds_unless_asked_otherwise(self, plan: Plan) -> None:
+        stock = replace(plan, stock_periods=True)
+        assert _kubelet_configuration(plan, MASTER)["syncFrequency"] == "5s"
+        assert "syncFrequency" not in _kubelet_configuration(stock, MASTER)
+        assert "--node-monitor-grace-period=20s" in control_plane.controller_manager(plan).argv
+        assert "--node-monitor-grace-period=20s" not in control_plane.controller_manager(stock).argv
+
     def test_pods_stay_in_the_control_group_of_their_host(self, plan: Plan) -> None:
         assert _kubelet_configuration(plan, WORKER)["cgroupRoot"] == "/pr-dev-k8s-worker"
 
@@ -271,13 +278,13 @@ class TestRequirements:
         monkeypatch.setattr("platform.system", lambda: "Linux")
         monkeypatch.setattr("shutil.which", lambda tool: f"/bin/{tool}")
         monkeypatch.setattr(requirements, "_check_kernel", lambda _: None)
-        monkeypatch.setattr(requirements, "_watchers", lambda wanted: wanted - 29)
+        monkeypatch.setattr(requirements, "spare_watchers", lambda wanted: wanted - 29)
         with pytest.raises(Unmet, match=r"watch files 3 times more, .* `sysctl fs\.inotify\.max_user_instances=512`"):
             requirements.check(plan)
 
     def test_what_was_opened_to_see_how_many_there_are_is_closed(self) -> None:
         before = len(os.listdir("/proc/self/fd"))
-        assert 0 < requirements._watchers(8) <= 8
+        assert 0 < requirements.spare_watchers(8) <= 8
         assert len(os.listdir("/proc/self/fd")) == before
 
 

@@ -33,6 +33,16 @@ def test_make_and_ci_run_the_parts_by_this_command() -> None:
     assert "exec make test" in (ROOT / ".ci/run").read_text()
 
 
+@pytest.mark.parametrize(("spare", "labs"), [(128, "3"), (100, "2"), (64, "1"), (20, "1")])
+def test_there_are_as_many_labs_as_linux_has_inotify_instances_for(
+    monkeypatch: pytest.MonkeyPatch, spare: int, labs: str
+) -> None:
+    monkeypatch.delenv("LABS", raising=False)
+    monkeypatch.setattr("tests.harness.parts.spare_watchers", lambda wanted: min(spare, wanted))
+    ((_, *arguments),) = E2E.command_lines()
+    assert arguments[3:5] == ["-n", labs]
+
+
 def test_pytest_gets_the_number_of_labs_and_the_arguments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABS", "5")
     monkeypatch.delenv("SOAK_SEED", raising=False)

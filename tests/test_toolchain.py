@@ -4,6 +4,7 @@ import dataclasses
 import os
 import re
 import shutil
+import time
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from dev import cache
 from dev.console import Unmet
 from dev.toolchain import build, engine, golang, programs
+from dev.toolchain.build import BuildFailed
 from dev.toolchain.programs import KUBERNETES, MODULES, PROGRAMS
 
 GO = """#!/bin/sh
@@ -285,6 +287,27 @@ class TestEngine:
         assert home.is_relative_to(cache.root())
         assert (home / f"plugins/resource-tls-v{_version('tls')}/pulumi-resource-tls").exists()
         assert not (tmp_path / ".pulumi").exists()
+
+    def test_programs_beside_it_are_built_along(self, install: Install, built: list[str]) -> None:
+        engine.provide(beside=("kube", "registry"))
+
+        assert {"kube", "registry", "pulumi"} <= set(built)
+        assert len(built) == 7
+
+    def test_one_program_that_does_not_build_keeps_the_others_from_starting(
+        self, install: Install, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        started: list[str] = []
+
+        def build(name: str) -> Path:
+            started.append(name)
+            time.sleep(0.02)
+            raise BuildFailed(name)
+
+        monkeypatch.setattr(engine, "build", build)
+        with pytest.raises(BuildFailed):
+            engine.provide()
+        assert len(started) <= 2 * engine.AT_ONCE
 
     def test_a_built_engine_asks_the_network_for_nothing(self, install: Install, built: list[str]) -> None:
         assert engine.OFFLINE.items() <= engine.provide().env.items()

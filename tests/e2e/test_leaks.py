@@ -52,7 +52,7 @@ def lab(lab: Lab) -> Lab:
     enter = tuple(each for each in lab.place.enter if not each.startswith("PULUMI_CONFIG_PASSPHRASE="))
     # The flag for an event log is one of the engine's developers.
     variables = {**lab.place.variables, "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE, "PULUMI_DEBUG_COMMANDS": "true"}
-    return replace(lab, place=Workplace(variables, enter))
+    return replace(lab, place=Workplace(variables, enter), virtualenv=PROJECT / "venv")
 
 
 def settings(s3: S3) -> dict[str, Any]:

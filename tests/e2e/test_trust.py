@@ -17,10 +17,9 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from dev import packages
 from dev.cluster.plan import WORKER
 from dev.workplace import PROJECT, STATE
-from tests.e2e.lab import ADDRESS, NAME, NAMESPACE, STACK, Lab, checkout, eventually, marked
+from tests.e2e.lab import ADDRESS, NAME, NAMESPACE, STACK, Lab, checkout, eventually, marked, unpacked
 
 pytestmark = pytest.mark.e2e
 
@@ -186,9 +185,9 @@ def test_the_password_is_in_no_command_line_and_no_environment(laptop: Laptop, t
     laptop.ops("trust", "--remove", "--yes")
 
 
-def unpacked(command: str, **variables: object) -> str:
-    """The command with what it needs in its environment, for a shell."""
-    found = packages.provide({command: command})
+def ready_to_run(command: str, **variables: object) -> str:
+    """Return the command with what it needs in its environment, for a shell."""
+    found = unpacked(command, command)
     needed = {name: found.env[name] for name in ("LD_LIBRARY_PATH",) if name in found.env} | variables
     return " ".join(["env", *(f"{name}={value}" for name, value in needed.items()), str(found.find(command))])
 
@@ -202,7 +201,7 @@ def test_skopeo_finds_the_ca_as_root_and_as_a_person(laptop: Laptop, tmp_path: P
     laptop.ops("trust", "--remove", "--yes")
 
     asks = f"inspect --authfile $DOCKER_CONFIG/config.json docker://{ENDPOINT}/skopeo/busybox:1"
-    inspect = f"{unpacked('skopeo', HOME=tmp_path)} {asks}"
+    inspect = f"{ready_to_run('skopeo', HOME=tmp_path)} {asks}"
     assert UNKNOWN in laptop.sh(inspect, check=False).stderr
     laptop.ops("trust", "--for", "skopeo", "--yes")
     assert json.loads(laptop.sh(inspect).stdout)["Architecture"] == "amd64"
@@ -218,9 +217,9 @@ def test_skopeo_finds_the_ca_as_root_and_as_a_person(laptop: Laptop, tmp_path: P
 def test_podman_logs_in_too(laptop: Laptop, tmp_path: Path) -> None:
     laptop.knows_the_name()
     settings, login_file, program = (tmp_path / name for name in ("containers.conf", "auth.json", "podman"))
-    conmon = packages.provide({"podman": "podman"}).root / "usr/bin/conmon"
+    conmon = unpacked("podman", "podman").root / "usr/bin/conmon"
     settings.write_text(f'[engine]\nconmon_path = ["{conmon}"]\n')
-    command = unpacked("podman", HOME=tmp_path, CONTAINERS_CONF=settings, REGISTRY_AUTH_FILE=login_file)
+    command = ready_to_run("podman", HOME=tmp_path, CONTAINERS_CONF=settings, REGISTRY_AUTH_FILE=login_file)
     program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     program.chmod(0o755)
     login = f"PATH={tmp_path}:$PATH {' '.join(OPS)} login --with podman {' '.join(STACK)}"

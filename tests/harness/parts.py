@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dev.cluster.requirements import WATCHERS, spare_watchers
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-DEFAULT_LABS = "3"
-"""Number of clusters that the end-to-end tests run in side by side. The variable LABS overrides it."""
+MOST_LABS = 3
+"""Clusters that the end-to-end tests run in side by side: two cores are busy then."""
 
 Command = tuple[str, ...]
 
@@ -35,12 +37,18 @@ class Part:
     def _with_arguments(self, command: Command, pytest_arguments: Sequence[str]) -> list[str]:
         if not self.runs_pytest:
             return list(command)
-        line = [word.format(labs=os.environ.get("LABS", DEFAULT_LABS)) for word in command]
+        line = [word.format(labs=_labs()) for word in command]
         if any(_is_path(argument) for argument in pytest_arguments):
             line = [word for word in line if not _is_path(word)]
         if seed := os.environ.get("SOAK_SEED"):
             line.append(f"--hypothesis-seed={seed}")
         return [*line, *pytest_arguments]
+
+
+def _labs() -> str:
+    """Return the variable LABS, else as many labs as Linux has inotify instances for, and one more for a guest."""
+    spare = spare_watchers((MOST_LABS + 1) * WATCHERS)
+    return os.environ.get("LABS") or str(max(1, min(MOST_LABS, spare // WATCHERS - 1)))
 
 
 def _is_path(argument: str) -> bool:

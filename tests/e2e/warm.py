@@ -1,0 +1,138 @@
+"""A virtual environment whose Python is warm: it runs a Pulumi program without importing the SDKs first.
+
+Half of the processor time of a `pulumi up` of this project is Python's, most of it for imports that are the same in
+each run. In this environment `bin/python` hands its arguments, variables, working directory and standard streams to a
+server that has done those imports and forks for each run. Engine, language host, providers and program are the real
+ones. What a person types runs in the real environment, and so do tests that look at processes.
+
+`python -m tests.e2e.warm SOCKET` is the server, `bin/python` is this file too, run without its package.
+"""
+
+import array
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from contextlib import suppress
+from typing import Any
+
+SOCKET = "python.sock"
+STREAMS = 3
+LONGEST = 1 << 22
+"""Bytes of the longest request: arguments and variables."""
+
+
+def ask(path: str) -> int:
+    """Have the server run this process's arguments; return the exit code. Runs in a Python without site-packages."""
+    if not sys.argv[1:] or (sys.argv[1][0] == "-" and sys.argv[1] not in ("-u", "-m")):
+        os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+    with socket.socket(socket.AF_UNIX) as server:
+        server.connect(path)
+        request = json.dumps({"argv": sys.argv[1:], "environ": dict(os.environ), "cwd": os.getcwd()}).encode()
+        streams = array.array("i", range(STREAMS))
+        server.sendmsg([len(request).to_bytes(4, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])
+        server.sendall(request)
+        return int(server.recv(8) or b"1")
+
+
+def serve(path: str) -> None:
+    """Answer at `path` until the process is ended: a child for each request sees to its program."""
+    _import_what_is_slow()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen(16)
+        while True:
+            connection, _ = server.accept()
+            if os.fork() == 0:
+                server.close()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                _attend(connection)
+            connection.close()
+
+
+def _attend(connection: socket.socket) -> None:
+    """Run one program and tell its exit code. End it if whoever asked is gone."""
+    head, ancillary, *_ = connection.recvmsg(4, socket.CMSG_SPACE(STREAMS * array.array("i").itemsize))
+    streams = array.array("i", ancillary[0][2])
+    request = json.loads(_read(connection, int.from_bytes(head, "big")))
+    program = os.fork()
+    if program == 0:
+        connection.close()
+        _become(request, streams)
+    ended = os.pidfd_open(program)
+    if ended not in select.select([ended, connection.fileno()], [], [])[0]:
+        os.kill(program, signal.SIGKILL)
+    _, status = os.waitpid(program, 0)
+    code = os.waitstatus_to_exitcode(status)
+    with suppress(OSError):
+        connection.sendall(str(code if code >= 0 else 128 - code).encode())
+    os._exit(0)
+
+
+def _read(connection: socket.socket, length: int) -> bytes:
+    assert length < LONGEST
+    content = b""
+    while len(content) < length:
+        content += connection.recv(length - len(content))
+    return content
+
+
+def _become(request: dict[str, Any], streams: "array.array[int]") -> None:
+    """Be the process that asked: run a module (`-m NAME`) or a file as `__main__`, and exit as Python does."""
+    import runpy
+
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+    os.environ.clear()
+    os.environ.update(request["environ"])
+    os.chdir(request["cwd"])
+    argv = [each for each in request["argv"] if each != "-u"]
+    for output in (sys.stdout, sys.stderr):
+        output.reconfigure(write_through=True)  # type: ignore[union-attr]
+    code: Any = 0
+    try:
+        if argv[0] == "-m":
+            sys.argv = argv[1:]
+            runpy.run_module(argv[1], run_name="__main__", alter_sys=True)
+        else:
+            sys.argv = argv
+            sys.path[0] = os.path.dirname(argv[0])
+            runpy.run_path(argv[0], run_name="__main__")
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    if code is not None and not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
+    sys.stdout.flush()
+    os._exit(code or 0)
+
+
+def _import_what_is_slow() -> None:
+    """Import the component for what it imports, then forget the component itself: a program brings its own."""
+    import pulumi.log
+    import pulumi.provider.experimental.component
+    import pulumi_kubernetes.core.v1
+    import pulumi_random
+    import pulumi_tls
+
+    debug = pulumi.log.debug
+    import registry
+
+    pulumi.log.debug = debug  # a program's own import replaces it
+    # Resolved at their first use only.
+    _ = (pulumi_kubernetes.core.v1.Secret, pulumi_random.RandomPassword, pulumi_tls.PrivateKey, registry)
+    for name in [each for each in sys.modules if each.partition(".")[0] == "registry"]:
+        del sys.modules[name]
+
+
+if __name__ == "__main__":
+    if __package__:
+        serve(sys.argv[1])
+    else:
+        sys.exit(ask(os.path.join(os.path.dirname(os.path.dirname(sys.argv[0])), SOCKET)))

@@ -1,20 +1,42 @@
 """The offline tier's engine: it answers as a first `pulumi up` would, and records what it was asked for."""
 
+import asyncio
+import gc
 import json
 import logging
+import os
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, cast
+from functools import cache, cached_property
+from typing import Any, TypeVar, cast
 
+import bcrypt
 import pulumi
 import pytest
 from google.protobuf.json_format import MessageToDict  # type: ignore[import-untyped]
 from google.protobuf.struct_pb2 import Struct  # type: ignore[import-untyped]
-from pulumi.runtime import mocks, rpc
+from hypothesis import settings
+from pulumi.runtime import mocks, resource, rpc
+from pulumi.runtime.proto import resource_pb2, source_pb2
 
 from tests.issuing import Wanted, issue
+
+SOAK = os.environ.get("SOAK") == "1"
+"""Whether the property tests draw other examples in each run, and ten times as many."""
+
+settings.register_profile("fixed", derandomize=True, database=None, deadline=None, print_blob=True, max_examples=40)
+settings.register_profile("soak", database=None, deadline=None, print_blob=True, max_examples=1000)
+settings.load_profile("soak" if SOAK else "fixed")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the modules, which all stay: it takes a sixth of the time of a deployment."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
+
 
 # A refused value fails every output behind it, and asyncio would log each one at exit, though a test expected it.
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)
@@ -51,6 +73,13 @@ def found(identity: str) -> dict[str, Any]:
     return {"metadata": metadata, "status": {"nodeInfo": {"kubeletVersion": "v1.36.3"}}}
 
 
+def with_default(key: str, value: str, properties: dict[str, Any]) -> dict[str, Any]:
+    """Return the properties with a default for `key`. Properties that are a secret stay one."""
+    if is_secret(properties):
+        return {**properties, "value": with_default(key, value, properties["value"])}
+    return {key: value, **properties}
+
+
 def nothing(_: str) -> dict[str, Any]:
     return {}
 
@@ -65,14 +94,31 @@ class Registered:
     request: Any
 
 
-@dataclass(frozen=True)
 class Noted:
-    """What a state keeps of a resource, as the engine's own JSON: secrets are wrapped in it, however deep they are."""
+    """What a state keeps of a resource, as the engine's own JSON: secrets are wrapped in it, however deep they are.
 
-    type: str
-    name: str
-    options: dict[str, Any]
-    properties: list[dict[str, Any]]
+    The JSON is made at the first access, as most tests never read it.
+    """
+
+    def __init__(self, kind: str, name: str, request: Any, given: str, outputs: Struct | None = None) -> None:
+        self.type = kind
+        self.name = name
+        self._request = request
+        self._given = given
+        self._outputs = outputs
+
+    @cached_property
+    def options(self) -> dict[str, Any]:
+        """The request without the properties."""
+        options: dict[str, Any] = MessageToDict(self._request)
+        options.pop(self._given, None)
+        return options
+
+    @cached_property
+    def properties(self) -> list[dict[str, Any]]:
+        """The properties of the request, and those of the answer if there is one."""
+        messages = [getattr(self._request, self._given), self._outputs]
+        return [MessageToDict(each) for each in messages if each is not None]
 
 
 @dataclass
@@ -89,9 +135,9 @@ class Engine(mocks.Mocks):
         if args.resource_id:
             return args.resource_id, {**found(args.resource_id), **self.live.get(args.name, {})}
         if args.typ == "kubernetes:core/v1:Service":
-            answer["spec"] = {"clusterIP": "10.96.0.7", **answer["spec"]}
+            answer["spec"] = with_default("clusterIP", "10.96.0.7", answer["spec"])
         if isinstance(answer.get("metadata"), dict):
-            answer["metadata"] = {"uid": f"uid of {args.name}", **answer["metadata"]}
+            answer["metadata"] = with_default("uid", f"uid of {args.name}", answer["metadata"])
         return f"{args.name}-id", {**answer, **self.live.get(args.name, {})}
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
@@ -111,23 +157,32 @@ class RecordingMonitor(mocks.MockMonitor):
     """The requests themselves carry the options, which mocks are not shown."""
 
     def RegisterResource(self, request: Any) -> Any:
-        response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
-        if request.type != "pulumi:pulumi:Stack":
-            inputs = rpc.deserialize_properties(request.object)
-            cast(Engine, self.mocks).registered.append(Registered(request.type, request.name, inputs, request))
-            self._note(request, "object", response.object)
-        return response
+        urn = self.make_urn(request.parent, request.type, request.name)
+        if request.type == "pulumi:pulumi:Stack":
+            return resource_pb2.RegisterResourceResponse(urn=urn)
+        inputs = rpc.deserialize_properties(request.object)
+        identity, outputs = self._answer(urn, request, inputs, request.importId)
+        cast(Engine, self.mocks).registered.append(Registered(request.type, request.name, inputs, request))
+        self._note(request, "object", outputs)
+        return resource_pb2.RegisterResourceResponse(urn=urn, id=identity, object=outputs)
 
     def ReadResource(self, request: Any) -> Any:
-        response = super().ReadResource(request)  # type: ignore[no-untyped-call]
-        self._note(request, "properties", response.properties)
-        return response
+        urn = self.make_urn(request.parent, request.type, request.name)
+        _, outputs = self._answer(urn, request, rpc.deserialize_properties(request.properties), request.id)
+        self._note(request, "properties", outputs)
+        return resource_pb2.ReadResourceResponse(urn=urn, properties=outputs)
 
     def RegisterResourceOutputs(self, request: Any) -> Any:
         kind, name = request.urn.split("::")[-2:]
-        outputs = [MessageToDict(request.outputs)]
-        cast(Engine, self.mocks).state.append(Noted(kind.rpartition("$")[2], name, {"urn": request.urn}, outputs))
+        cast(Engine, self.mocks).state.append(Noted(kind.rpartition("$")[2], name, request, "outputs"))
         return super().RegisterResourceOutputs(request)  # type: ignore[no-untyped-call]
+
+    def _answer(self, urn: str, request: Any, inputs: dict[str, Any], identity: str) -> tuple[str, Struct]:
+        """Ask the mocks, as `MockMonitor` does; return the id and the properties."""
+        args = mocks.MockResourceArgs(request.type, request.name, inputs, request.provider, identity)
+        given_id, state = cast(Engine, self.mocks).new_resource(args)
+        self.resources[urn] = mocks.MockMonitor.ResourceRegistration(urn, given_id, state)
+        return given_id, completed(rpc.serialize_properties(state, {}))
 
     def _note(self, request: Any, given: str, outputs: Struct) -> None:
         """Mark what is secret by the provider's schema, as the engine does and mocks do not; note the rest as it is."""
@@ -136,38 +191,114 @@ class RecordingMonitor(mocks.MockMonitor):
                 value = outputs.fields[key].SerializeToString()
                 outputs.get_or_create_struct(key).update({SECRET_MARK: rpc._special_secret_sig, "value": None})
                 outputs.fields[key].struct_value.fields["value"].ParseFromString(value)
-        options = MessageToDict(request)
-        properties = [options.pop(given, {}), MessageToDict(outputs)]
-        cast(Engine, self.mocks).state.append(Noted(request.type, request.name, options, properties))
+        cast(Engine, self.mocks).state.append(Noted(request.type, request.name, request, given, outputs))
+
+
+T = TypeVar("T")
+
+
+def completed(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine that waits for nothing: plain values are serialized at once."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return cast(T, stop.value)
+    coroutine.close()
+    raise AssertionError("a mock's answer must not contain an Output")
+
+
+class InlineLoop(asyncio.SelectorEventLoop):
+    """An event loop without threads: it calls the engine at once, so resources register in the same order each time."""
+
+    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
+        future: asyncio.Future[T] = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+LOOP = InlineLoop()
+
+
+def attach(engine: "Engine") -> None:
+    """Let the programs that run next register their resources with `engine`."""
+    asyncio.set_event_loop(LOOP)
+    pulumi.runtime.set_mocks(engine, project="private-registry", stack="test", monitor=RecordingMonitor(engine))
+
+
+# The SDK sends the call stack with each resource. No test reads it, and it takes a quarter of a deployment's time.
+resource._get_stack_trace = source_pb2.StackTrace
+
+# The mocks answer the same passwords and salts in every deployment, so each hash is computed once.
+bcrypt.hashpw = cache(bcrypt.hashpw)
 
 
 @pytest.fixture
 def engine() -> Engine:
     recording = Engine()
-    pulumi.runtime.set_mocks(recording, project="private-registry", stack="test", monitor=RecordingMonitor(recording))
+    attach(recording)
     return recording
 
 
-Deploy = Callable[[Callable[[], Any]], dict[str, Any]]
+Program = Callable[[], Any]
+Deploy = Callable[[Program], dict[str, Any]]
+
+
+def run(program: Program) -> dict[str, Any]:
+    """Run a program to its end. Return what its component put out, with secrets opened."""
+    seen: dict[str, Any] = {}
+
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    def main() -> Any:
+        component = program()
+        keys = [key for key in type(component).__annotations__ if not key.startswith("_")]
+        return pulumi.Output.all(**{key: getattr(component, key) for key in keys}).apply(seen.update)
+
+    main()
+    return seen
+
+
+@contextmanager
+def logged(level: str) -> Iterator[list[str]]:
+    """Collect what is logged at this level and above, with tracebacks."""
+    said: list[str] = []
+    handler, logger = logging.Handler(), logging.getLogger()
+    handler.emit = lambda record: said.append(handler.format(record))  # type: ignore[method-assign]
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(level)
+    try:
+        yield said
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
+
+
+def deployed(name: str, args: Any) -> Engine:
+    """Deploy a registry, once for all tests that only read what was registered."""
+    return _deployed(name, json.dumps(args))
+
+
+@cache
+def _deployed(name: str, args: str) -> Engine:
+    from registry import PrivateRegistry  # not above: a process that only starts others does not need it
+
+    attach(engine := Engine())
+    run(lambda: PrivateRegistry(name, json.loads(args)))
+    return engine
 
 
 @pytest.fixture
 def deploy(engine: Engine) -> Deploy:
-    """Run a program to its end; the answer is what its component put out, with secrets opened."""
+    """Return a function that runs a program on the engine of this test, as `run` does."""
 
-    def run(program: Callable[[], Any]) -> dict[str, Any]:
-        seen: dict[str, Any] = {}
+    def run_here(program: Program) -> dict[str, Any]:
+        attach(engine)  # again, as `deployed` may have attached another one
+        return run(program)
 
-        @pulumi.runtime.test  # type: ignore[untyped-decorator]
-        def main() -> Any:
-            component = program()
-            keys = [key for key in type(component).__annotations__ if not key.startswith("_")]
-            return pulumi.Output.all(**{key: getattr(component, key) for key in keys}).apply(seen.update)
-
-        main()
-        return seen
-
-    return run
+    return run_here
 
 
 SECRET_MARK = "4dabf18193072939515e22adb298388d"

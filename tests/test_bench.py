@@ -1,9 +1,11 @@
 """The benchmarks: everything in turn, honest tables, a guide that is the guide. No clock that matters runs here."""
 
+import asyncio
 import fcntl
 import subprocess
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +23,7 @@ from bench.first_push import Times, measure
 from bench.lab import Lab, lab
 from bench.plot import draw, timeline
 from bench.probe import fresh
+from bench.probe import graph as graph_probe
 from bench.report import table
 from bench.ways import GUIDE, HERE, UP, WAIT
 from dev.console import Unmet
@@ -206,9 +209,20 @@ def test_the_timeline_is_a_picture(tmp_path: Path) -> None:
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 
+@cache
+def requests_of(workers: int) -> list[Answered]:
+    """Return the requests of one registry, which is deployed here with so many threads."""
+    asyncio.set_event_loop(loop := asyncio.new_event_loop())
+    try:
+        return [Answered(**each) for each in graph_probe("0", str(workers), "0")]
+    finally:
+        loop.close()
+        asyncio.set_event_loop(None)
+
+
 @pytest.mark.parametrize("workers", [128, 1])
 def test_the_fake_engine_is_asked_for_nothing_before_what_it_needs(workers: int) -> None:
-    requests = [Answered(**each) for each in fresh("graph", 0, workers, 0)]
+    requests = requests_of(workers)
     known = {each.urn: each for each in requests}
     assert len(known) == len(requests), "each once"
     for each in requests:
@@ -218,8 +232,8 @@ def test_the_fake_engine_is_asked_for_nothing_before_what_it_needs(workers: int)
 
 
 def test_registries_are_made_side_by_side_in_one_program() -> None:
-    one, two = (fresh("program", count)["resources"] for count in (1, 2))
-    assert two == 2 * one
+    """In a process of its own, as the benchmarks do it."""
+    assert fresh("program", 2)["resources"] == 2 * len(requests_of(128))
 
 
 def test_what_a_package_imports_of_others_is_read_from_its_files(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ On its way to the plugin a value is JSON at heart: numbers arrive as floats, nam
 an Output arrive as objects that say so. A new argument is a line in EXAMPLES.
 """
 
+import json
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, NamedTuple, cast
@@ -19,7 +20,7 @@ from registry.__main__ import NAME, Plugin
 from registry.settings import DEFAULTS
 from registry.validation import InvalidInput, collisions
 from tests import golden
-from tests.conftest import Engine, RecordingMonitor, encoded
+from tests.conftest import SOAK, Engine, attach, encoded
 from tests.issuing import Wanted, issue, leaf
 
 CA = issue(Wanted())
@@ -137,6 +138,30 @@ BESIDE: dict[str, dict[str, Any]] = {
 }
 """What an argument needs beside it to be accepted, given plain."""
 
+GROUPS: tuple[tuple[str, ...], ...] = (
+    (
+        *("hostname", "port", "exposure", "load_balancer_class", "load_balancer_address", "client_cidrs"),
+        *("namespace", "create_namespace", "labels", "annotations", "users", "node_trust", "node_trust_image"),
+        *("certificate_names", "certificate_subject", "certificate_key", "certificate_days", "renew_before_days"),
+        *("ca_days", "ca_generations", "containerd_folder", "docker_folder", "pull_secrets", "discovery"),
+        *("storage", "storage_path", "storage_size", "workload", "node", "node_label", "requests", "limits"),
+        *("priority_class", "image", "image_pull_policy", "image_pull_secret", "mode", "upload_hours"),
+        *("metrics", "service_monitor", "log_level", "log_format"),
+    ),
+    ("external_ips", "ca_certificate", "ca_key", "passwords", "default_pull_secret", "storage_claim", "mirror_of"),
+    ("node_port", "password_generations", "storage_class", "storage_access", "mirror_username", "mirror_password"),
+    (
+        *("ingress_class", "users_secret", "s3_bucket", "s3_region", "s3_endpoint", "s3_prefix"),
+        *("s3_access_key", "s3_secret_key", "upstream_ca", "replicas", "allow_delete"),
+    ),
+    ("tls_secret", "s3_secret"),
+    ("run_as_user",),
+)
+"""All keys, in groups that can be given together, so that a group takes one deployment.
+
+With SOAK=1, each key is given alone.
+"""
+
 LIVE: dict[str, Any] = {
     "registry-tls-from-kubectl-get-secrets": {
         "data": {
@@ -184,34 +209,32 @@ def wired_secret(value: Any) -> Any:
 def test_the_table_has_every_argument_and_no_default() -> None:
     assert set(EXAMPLES) == set(PrivateRegistryArgs.__annotations__) == set(WIRE_NAMES)
     assert not [key for key, value in EXAMPLES.items() if value == DEFAULTS.get(key)]
+    assert sorted(EXAMPLES) == sorted(key for keys in GROUPS for key in keys)
 
 
 @pytest.mark.parametrize("key", EXAMPLES)
 def test_an_argument_changes_the_graph(key: str) -> None:
     beside = {name: value for name, value in BESIDE.get(key, {}).items() if name != key}
     try:
-        without = graph(partial(in_process, beside))
+        without = from_json(json.dumps(beside))
     except InvalidInput:
         return  # what is beside it needs it
     assert plain(key) != without
 
 
-@pytest.mark.parametrize("wrap", [pulumi.Output.from_input, pulumi.Output.secret], ids=["output", "secret"])
-@pytest.mark.parametrize("key", MAY_BE_OUTPUTS)
-def test_an_output_makes_the_same_graph_as_its_value(key: str, wrap: Callable[[Any], Any]) -> None:
-    # Wrapped within the run, to whose event loop an Output belongs.
-    assert graph(lambda: in_process(given(key, wrap))) == plain(key)
+@pytest.mark.parametrize("way", ["output", "secret", "wired", "wired output", "wired secret"])
+def test_a_value_makes_the_same_graph_in_every_way(way: str) -> None:
+    groups = [(key,) for key in EXAMPLES] if SOAK else GROUPS
+    assert [key for keys in groups for key in different(keys, *WAYS[way])] == []
 
 
-@pytest.mark.parametrize("key", EXAMPLES)
-def test_a_value_of_another_language_makes_the_same_graph(key: str) -> None:
-    assert graph(lambda: as_plugin(given(key, wired))) == plain(key)
+def test_a_value_that_makes_another_graph_is_named() -> None:
+    """Among others that do not."""
 
+    def call(args: Given) -> Given:
+        return in_process({**args, "port": 5002} if "port" in args else args)
 
-@pytest.mark.parametrize("wrap", [wired_output, wired_secret])
-@pytest.mark.parametrize("key", MAY_BE_OUTPUTS)
-def test_an_output_of_another_language_makes_the_same_graph(key: str, wrap: Callable[[Any], Any]) -> None:
-    assert graph(lambda: as_plugin(given(key, wrap))) == plain(key)
+    assert different(("node", "port", "metrics"), call, wired) == ["port"]
 
 
 def test_every_output_crosses_back() -> None:
@@ -248,13 +271,35 @@ def test_two_registries_of_a_program_in_another_language_are_told_apart(
         graph(program)
 
 
-def given(key: str, wrap: Callable[[Any], Any]) -> Given:
-    return {**BESIDE.get(key, {}), key: wrap(EXAMPLES[key])}
+def given(keys: tuple[str, ...], wrap: Callable[[Any], Any]) -> Given:
+    """Return the examples of these keys, those that may be Outputs wrapped, and plain what they need beside them."""
+    beside = {name: value for key in keys for name, value in BESIDE.get(key, {}).items()}
+    return beside | {key: wrap(EXAMPLES[key]) if key in MAY_BE_OUTPUTS else EXAMPLES[key] for key in keys}
+
+
+def different(
+    keys: tuple[str, ...], call: Callable[[Given], Given], wrap: Callable[[Any], Any]
+) -> list[tuple[str, ...] | str]:
+    """Return the keys that make another graph than their plain values: those that do so alone, or the whole group."""
+
+    def differs(keys: tuple[str, ...]) -> bool:
+        # Wrapped within the run, to whose event loop an Output belongs.
+        return graph(lambda: call(given(keys, wrap))) != plain(*keys)
+
+    if not differs(keys):
+        return []
+    return [key for key in keys if differs((key,))] or [keys]
 
 
 @cache
-def plain(key: str) -> Graph:
-    return graph(lambda: in_process(given(key, wired)))
+def plain(*keys: str) -> Graph:
+    return graph(partial(in_process, given(keys, wired)))
+
+
+@cache
+def from_json(args: str) -> Graph:
+    """Return the graph of these arguments, which are JSON so that they can be a key of the cache."""
+    return graph(partial(in_process, json.loads(args)))
 
 
 def in_process(args: Given) -> Given:
@@ -275,9 +320,19 @@ def taken(value: Any) -> Any:
     return pulumi.Output.secret(rpc.unwrap_rpc_secret(value)) if rpc.is_rpc_secret(value) else value
 
 
+WAYS: dict[str, tuple[Callable[[Given], Given], Callable[[Any], Any]]] = {
+    "output": (in_process, pulumi.Output.from_input),
+    "secret": (in_process, pulumi.Output.secret),
+    "wired": (as_plugin, wired),
+    "wired output": (as_plugin, wired_output),
+    "wired secret": (as_plugin, wired_secret),
+}
+"""By name: how the component is called, and what wraps a value that may be an Output."""
+
+
 def graph(program: Callable[[], Given]) -> Graph:
     engine = Engine(live=dict(LIVE))
-    pulumi.runtime.set_mocks(engine, project="private-registry", stack="test", monitor=RecordingMonitor(engine))
+    attach(engine)
     outputs: Given = {}
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]

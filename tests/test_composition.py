@@ -8,7 +8,7 @@ import pulumi_kubernetes as kubernetes
 import pytest
 
 from registry import PrivateRegistry
-from tests.conftest import Deploy, Engine, Registered
+from tests.conftest import Deploy, Engine, Registered, deployed
 
 
 def children(engine: Engine) -> Iterator[Registered]:
@@ -20,8 +20,8 @@ def objects(engine: Engine) -> Iterator[Registered]:
     return (each for each in children(engine) if each.type.startswith("kubernetes:"))
 
 
-def test_every_resource_is_a_descendant_of_the_component(deploy: Deploy, engine: Engine) -> None:
-    deploy(lambda: PrivateRegistry("team", {}))
+def test_every_resource_is_a_descendant_of_the_component() -> None:
+    engine = deployed("team", {})
     for each in children(engine):
         assert "::team" in each.request.parent, f"{each.name} hangs on {each.request.parent}"
     parents = {each.request.parent.rpartition("::")[2] for each in children(engine)}
@@ -44,9 +44,8 @@ def test_protection_covers_everything(deploy: Deploy, engine: Engine) -> None:
     assert [each.name for each in engine.registered if not each.request.protect] == []
 
 
-def test_without_protection_nothing_is_protected(deploy: Deploy, engine: Engine) -> None:
-    deploy(lambda: PrivateRegistry("team", {}))
-    assert [each.name for each in engine.registered if each.request.protect] == []
+def test_without_protection_nothing_is_protected() -> None:
+    assert [each.name for each in deployed("team", {}).registered if each.request.protect] == []
 
 
 @pytest.mark.parametrize(
@@ -64,11 +63,8 @@ def test_without_protection_nothing_is_protected(deploy: Deploy, engine: Engine)
 def test_what_is_meant_for_the_component_alone_does_not_leak_into_its_children(
     deploy: Deploy, engine: Engine, opts: pulumi.ResourceOptions
 ) -> None:
-    deploy(lambda: PrivateRegistry("team", {}))
-    without = options(engine)
-    engine.registered.clear()
     deploy(lambda: PrivateRegistry("team", {}, opts))
-    assert options(engine) == without
+    assert options(engine) == options(deployed("team", {}))
 
 
 def options(engine: Engine) -> dict[str, tuple[Any, ...]]:
@@ -89,9 +85,7 @@ def options(engine: Engine) -> dict[str, tuple[Any, ...]]:
 
 def test_objects_do_not_bear_the_components_name(deploy: Deploy, engine: Engine) -> None:
     """Renamed with an alias, the component changes none of them."""
-    deploy(lambda: PrivateRegistry("team", {}))
-    first = {each.name.removeprefix("team-"): each.inputs for each in objects(engine)}
-    engine.registered.clear()
+    first = {each.name.removeprefix("team-"): each.inputs for each in objects(deployed("team", {}))}
     deploy(lambda: PrivateRegistry("team", {}, pulumi.ResourceOptions(aliases=[pulumi.Alias(name="registry")])))
     assert {each.name.removeprefix("team-"): each.inputs for each in objects(engine)} == first
     assert engine.one("PrivateRegistry").request.aliases

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from registry import PrivateRegistry, PrivateRegistryArgs
-from tests.conftest import Deploy, Engine, unwrap
+from registry import PrivateRegistryArgs
+from tests.conftest import deployed, unwrap
 
 WAYS_IN: dict[str, PrivateRegistryArgs] = {
     "cluster": {},
@@ -25,9 +25,8 @@ def way_in(request: pytest.FixtureRequest) -> PrivateRegistryArgs:
     return WAYS_IN[request.param]
 
 
-def policy(deploy: Deploy, engine: Engine, args: PrivateRegistryArgs) -> dict[str, Any]:
-    deploy(lambda: PrivateRegistry("registry", args))
-    return dict(unwrap(engine.one("NetworkPolicy").inputs["spec"]))
+def policy(args: PrivateRegistryArgs) -> dict[str, Any]:
+    return dict(unwrap(deployed("registry", args).one("NetworkPolicy").inputs["spec"]))
 
 
 def enters(spec: dict[str, Any], port: int, *, address: str = "203.0.113.7", is_pod: bool = False) -> bool:
@@ -54,14 +53,14 @@ def _is(peer: dict[str, Any], address: str, is_pod: bool) -> bool:
     return is_pod and peer == {"namespaceSelector": {}}
 
 
-def test_it_is_about_the_registrys_pods_alone(deploy: Deploy, engine: Engine, way_in: PrivateRegistryArgs) -> None:
-    spec = policy(deploy, engine, way_in)
+def test_it_is_about_the_registrys_pods_alone(way_in: PrivateRegistryArgs) -> None:
+    engine, spec = deployed("registry", way_in), policy(way_in)
     assert spec["podSelector"]["matchLabels"].items() <= engine.one("Pod").inputs["metadata"]["labels"].items()
     assert engine.one("NetworkPolicy").inputs["metadata"]["namespace"] == "docker-registry"
 
 
-def test_what_is_not_named_is_denied_both_ways(deploy: Deploy, engine: Engine, way_in: PrivateRegistryArgs) -> None:
-    spec = policy(deploy, engine, way_in)
+def test_what_is_not_named_is_denied_both_ways(way_in: PrivateRegistryArgs) -> None:
+    spec = policy(way_in)
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     assert enters(spec, 5000), "without client_cidrs everybody is a client"
     assert not any(enters(spec, port, is_pod=True) for port in (22, 443, 5001, 6060))
@@ -69,18 +68,17 @@ def test_what_is_not_named_is_denied_both_ways(deploy: Deploy, engine: Engine, w
 
 
 @pytest.mark.parametrize("way", ["cluster", "external-ips", "node-port", "load-balancer"])
-def test_clients_are_who_comes_from_their_networks(deploy: Deploy, engine: Engine, way: str) -> None:
-    spec = policy(deploy, engine, {**WAYS_IN[way], "client_cidrs": CLIENTS})
+def test_clients_are_who_comes_from_their_networks(way: str) -> None:
+    spec = policy({**WAYS_IN[way], "client_cidrs": CLIENTS})
     assert enters(spec, 5000, address="10.1.2.3")
     assert enters(spec, 5000, address="2001:db8::7")
     assert not enters(spec, 5000, address="192.0.2.1", is_pod=True)
     assert not enters(spec, 5001, address="10.1.2.3")
 
 
-def test_behind_an_ingress_only_pods_come_in_and_the_controller_asks_for_the_client(
-    deploy: Deploy, engine: Engine
-) -> None:
-    spec = policy(deploy, engine, {**WAYS_IN["ingress"], "client_cidrs": CLIENTS})
+def test_behind_an_ingress_only_pods_come_in_and_the_controller_asks_for_the_client() -> None:
+    args: PrivateRegistryArgs = {**WAYS_IN["ingress"], "client_cidrs": CLIENTS}
+    engine, spec = deployed("registry", args), policy(args)
     assert enters(spec, 5000, is_pod=True)
     assert not enters(spec, 5000, address="10.1.2.3")
     annotations = unwrap(engine.one("Ingress").inputs["metadata"])["annotations"]
@@ -88,21 +86,19 @@ def test_behind_an_ingress_only_pods_come_in_and_the_controller_asks_for_the_cli
 
 
 @pytest.mark.parametrize("way", ["external-ips", "node-port", "load-balancer"])
-def test_no_node_hides_the_clients_address_once_it_is_asked_for(deploy: Deploy, engine: Engine, way: str) -> None:
-    policy(deploy, engine, {**WAYS_IN[way], "client_cidrs": CLIENTS})
+def test_no_node_hides_the_clients_address_once_it_is_asked_for(way: str) -> None:
+    engine = deployed("registry", {**WAYS_IN[way], "client_cidrs": CLIENTS})
     assert engine.one("Service").inputs["spec"]["externalTrafficPolicy"] == "Local"
 
 
 @pytest.mark.parametrize("way", ["external-ips", "node-port", "load-balancer"])
-def test_every_node_answers_as_long_as_nobody_asks_for_the_clients_address(
-    deploy: Deploy, engine: Engine, way: str
-) -> None:
-    policy(deploy, engine, WAYS_IN[way])
+def test_every_node_answers_as_long_as_nobody_asks_for_the_clients_address(way: str) -> None:
+    engine = deployed("registry", WAYS_IN[way])
     assert engine.one("Service").inputs["spec"]["externalTrafficPolicy"] == "Cluster"
 
 
-def test_metrics_are_for_pods_of_the_cluster(deploy: Deploy, engine: Engine, way_in: PrivateRegistryArgs) -> None:
-    spec = policy(deploy, engine, {**way_in, "metrics": True, "client_cidrs": CLIENTS})
+def test_metrics_are_for_pods_of_the_cluster(way_in: PrivateRegistryArgs) -> None:
+    spec = policy({**way_in, "metrics": True, "client_cidrs": CLIENTS})
     assert enters(spec, 5001, is_pod=True)
     assert not enters(spec, 5001, address="10.1.2.3")
 
@@ -117,10 +113,8 @@ def test_metrics_are_for_pods_of_the_cluster(deploy: Deploy, engine: Engine, way
         (MIRROR | {"mirror_of": "http://other.example.com:5000"}, 5000),
     ],
 )
-def test_servers_that_it_depends_on_are_called_and_found(
-    deploy: Deploy, engine: Engine, args: PrivateRegistryArgs, port: int
-) -> None:
-    spec = policy(deploy, engine, args)
+def test_servers_that_it_depends_on_are_called_and_found(args: PrivateRegistryArgs, port: int) -> None:
+    spec = policy(args)
     assert leaves(spec, port)
     assert leaves(spec, 53, "UDP")
     assert leaves(spec, 53, "TCP")
@@ -128,7 +122,7 @@ def test_servers_that_it_depends_on_are_called_and_found(
     assert not any(leaves(spec, other) for other in {22, 80, 443, 5000, 6443, 9000} - {port} - tokens)
 
 
-def test_a_mirror_that_stores_in_s3_calls_both(deploy: Deploy, engine: Engine) -> None:
-    spec = policy(deploy, engine, S3 | MIRROR | {"s3_endpoint": "https://s3.example.com:9000"})
+def test_a_mirror_that_stores_in_s3_calls_both() -> None:
+    spec = policy(S3 | MIRROR | {"s3_endpoint": "https://s3.example.com:9000"})
     assert leaves(spec, 9000)
     assert leaves(spec, 443)

@@ -1,5 +1,6 @@
 """The graph: what the component creates, wired to what, with which options."""
 
+from collections.abc import Callable
 from typing import Any
 
 import bcrypt
@@ -8,7 +9,7 @@ import pytest
 
 from registry import PrivateRegistry, PrivateRegistryArgs
 from registry.validation import InvalidInput
-from tests.conftest import Deploy, Engine, certificate_of, configuration, is_secret, unwrap
+from tests.conftest import Deploy, Engine, attach, certificate_of, configuration, is_secret, run, unwrap
 
 GUIDE = PrivateRegistryArgs(
     exposure="external-ips",
@@ -23,13 +24,24 @@ GUIDE = PrivateRegistryArgs(
 )
 
 
-@pytest.fixture
-def outputs(deploy: Deploy) -> dict[str, Any]:
-    return deploy(lambda: PrivateRegistry("registry", GUIDE))
+@pytest.fixture(scope="module")
+def guide() -> tuple[Engine, dict[str, Any]]:
+    """Deploy the guide's registry once. Return what was registered, and the outputs."""
+    attach(engine := Engine())
+    return engine, run(lambda: PrivateRegistry("registry", GUIDE))
 
 
-@pytest.mark.usefixtures("outputs")
 class TestTheGuide:
+    """They only read the one deployment."""
+
+    @pytest.fixture
+    def engine(self, guide: tuple[Engine, dict[str, Any]]) -> Engine:
+        return guide[0]
+
+    @pytest.fixture
+    def outputs(self, guide: tuple[Engine, dict[str, Any]]) -> dict[str, Any]:
+        return guide[1]
+
     def test_each_step_is_a_resource(self, engine: Engine) -> None:
         kinds = [each.type.rpartition(":")[2] for each in engine.registered if not each.type.startswith("private")]
         assert sorted(kinds) == [
@@ -264,15 +276,15 @@ def test_a_renamed_namespace_is_refused(deploy: Deploy, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "warning"),
+    ("given", "warning"),
     [
-        ({"image": "registry:2.7"}, "CVE-2026-41888"),
-        ({"storage_size": "2G"}, "counts in powers of ten"),
-        ({"passwords": {"centos": pulumi.Output.secret("centos")}}, "easily guessed"),
+        (lambda: {"image": "registry:2.7"}, "CVE-2026-41888"),
+        (lambda: {"storage_size": "2G"}, "counts in powers of ten"),
+        (lambda: {"passwords": {"centos": pulumi.Output.secret("centos")}}, "easily guessed"),
     ],
 )
 def test_what_is_allowed_but_unwise_is_taken_with_a_warning(
-    deploy: Deploy, args: Any, warning: str, caplog: pytest.LogCaptureFixture
+    deploy: Deploy, given: Callable[[], Any], warning: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    deploy(lambda: PrivateRegistry("registry", args))
+    deploy(lambda: PrivateRegistry("registry", given()))
     assert warning in caplog.text

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -455,14 +455,13 @@ SOME = st.lists(st.sampled_from(list(CLIENTS)), min_size=1, unique=True)
     st.lists(st.tuples(st.sampled_from([KNOWN, HTTPS, replace(KNOWN, endpoint=f"{HOST}:5001")]), SOME), max_size=4),
     st.randoms(use_true_random=False),
 )
-@settings(max_examples=60, deadline=None)
 def test_what_was_trusted_is_forgotten_without_a_trace(
     theirs: set[str], text: str, is_root: bool, calls: list[tuple[Known, list[str]]], random: Any
 ) -> None:
     """Whatever others have, whichever registries are trusted in whatever order, and with a new CA in between."""
     with tempfile.TemporaryDirectory() as folder:
         computer = Computer(Path(folder), programs=("update-ca-certificates",))
-        for path in theirs:
+        for path in sorted(theirs):
             computer.write(path, CONTENTS[path])
         computer.write("etc/hosts", text)
         computer.write("etc/ca-certificates.conf", "")

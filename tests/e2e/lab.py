@@ -193,7 +193,7 @@ class Project:
         done = self.run(command, *(("--yes", "--skip-preview") if command == "up" else ()), check=False)
         said = done.stdout + done.stderr
         assert done.returncode != 0, said
-        assert "Traceback" not in said
+        assert "Traceback" not in said, said
         return said
 
 

@@ -98,10 +98,10 @@ def fails(lab: Lab, where: str, node: str, image: str, secret: str | None) -> st
     def failed() -> bool:
         events = lab.api.objects("events", where, fields="reason=Failed")
         told[:] = [each["message"] for each in events if "pull image" in each["message"]]
-        (pod,) = lab.api.objects("pods", where)
-        (container,) = pod["status"].get("containerStatuses", [{"state": {}}])
-        waits_for = container["state"].get("waiting", {}).get("reason")
-        return bool(told) and waits_for in ("ErrImagePull", "ImagePullBackOff")
+        pods = lab.api.objects("pods", where)
+        containers = [each for pod in pods for each in pod["status"].get("containerStatuses", ())]
+        reasons = [each["state"].get("waiting", {}).get("reason") for each in containers]
+        return bool(told) and reasons in (["ErrImagePull"], ["ImagePullBackOff"])
 
     with running(lab, where, node, image, secret):
         eventually(60, "the pull fails", failed)

@@ -19,6 +19,9 @@ from contextlib import suppress
 from typing import Any
 
 SOCKET = "python.sock"
+FORWARDED = (signal.SIGINT, signal.SIGTERM)
+"""Signals that reach the program: the language host sends them when the engine ends an update."""
+
 STREAMS = 3
 LONGEST = 1 << 22
 """Bytes of the longest request: arguments and variables."""
@@ -34,6 +37,8 @@ def ask(path: str) -> int:
         streams = array.array("i", range(STREAMS))
         server.sendmsg([len(request).to_bytes(4, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])
         server.sendall(request)
+        for number in FORWARDED:
+            signal.signal(number, lambda number, _: server.sendall(bytes([number])))
         return int(server.recv(8) or b"1")
 
 
@@ -63,8 +68,11 @@ def _attend(connection: socket.socket) -> None:
         connection.close()
         _become(request, streams)
     ended = os.pidfd_open(program)
-    if ended not in select.select([ended, connection.fileno()], [], [])[0]:
-        os.kill(program, signal.SIGKILL)
+    while ended not in select.select([ended, connection.fileno()], [], [])[0]:
+        told = connection.recv(1)
+        os.kill(program, told[0] if told else signal.SIGKILL)
+        if not told:
+            break
     _, status = os.waitpid(program, 0)
     code = os.waitstatus_to_exitcode(status)
     with suppress(OSError):
@@ -84,6 +92,7 @@ def _become(request: dict[str, Any], streams: "array.array[int]") -> None:
     """Be the process that asked: run a module (`-m NAME`) or a file as `__main__`, and exit as Python does."""
     import runpy
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a daemon of a shell starts with it ignored
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
     os.environ.clear()

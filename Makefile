@@ -30,7 +30,7 @@ lint: venv ## ruff: format and rules
 types: venv ## mypy, strict
 	@$(BIN)/python -m tests types
 
-unit: venv ## Offline tests, a minute or two
+unit: venv ## Offline tests, 40 seconds
 	@$(BIN)/python -m tests unit -- $(ARGS)
 
 e2e: venv ## On embedded clusters of their own: real engine, Kubernetes and Docker engine; needs root

@@ -61,7 +61,7 @@ TYPES = Part("types", "strict types, all packages", (("mypy",),))
 UNIT = Part(
     "unit",
     "every rule and the resource graph, offline",
-    (("pytest", "-n", "2", "--dist", "loadfile"),),
+    (("pytest", "--ignore", "tests/e2e", "-n", "2", "--dist", "loadfile"),),
 )
 E2E = Part(
     "e2e",

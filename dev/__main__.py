@@ -33,7 +33,7 @@ def up(name: Name = "dev", isolated: Isolated = False, stock_periods: StockPerio
     cluster = _embedded(name, isolated, stock_periods)
     if cluster:
         cluster.check()
-    engine = provide(beside=BUILT if cluster else ())
+    engine = provide(also=BUILT if cluster else ())
     if cluster:
         with step("two nodes of Kubernetes, and a laptop"):
             cluster.up()

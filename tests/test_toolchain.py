@@ -288,8 +288,8 @@ class TestEngine:
         assert (home / f"plugins/resource-tls-v{_version('tls')}/pulumi-resource-tls").exists()
         assert not (tmp_path / ".pulumi").exists()
 
-    def test_programs_beside_it_are_built_along(self, install: Install, built: list[str]) -> None:
-        engine.provide(beside=("kube", "registry"))
+    def test_other_programs_are_built_at_the_same_time(self, install: Install, built: list[str]) -> None:
+        engine.provide(also=("kube", "registry"))
 
         assert {"kube", "registry", "pulumi"} <= set(built)
         assert len(built) == 7

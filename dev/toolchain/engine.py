@@ -45,17 +45,17 @@ class Engine:
     """The PULUMI_* variables that it needs."""
 
 
-def provide(beside: Sequence[str] = ()) -> Engine:
+def provide(also: Sequence[str] = ()) -> Engine:
     """Return the engine of this machine. Build one only if needed, which takes minutes the first time.
 
-    Programs `beside` are built along with it: a caller that needs both waits less than for one after the other.
+    Build the programs `also` at the same time, which is faster than to build them afterwards.
     """
     wheels = {name: _wheel(name) for name in ("pulumi", *(f"pulumi-{provider}" for provider in PROVIDERS))}
     on_path = shutil.which("pulumi")
     if on_path and not Path(on_path).is_relative_to(cache.root()) and _serves(Path(on_path), wheels):
         return Engine()
     check_pins(wheels)
-    home = _home(beside)
+    home = _home(also)
     return Engine(home / "bin", {"PULUMI_HOME": str(home), **OFFLINE})
 
 
@@ -100,10 +100,10 @@ def _downloaded(pulumi: Path, name: str, version: str, current: Step) -> bool:
     return done.returncode == 0
 
 
-def _home(beside: Sequence[str]) -> Path:
+def _home(also: Sequence[str]) -> Path:
     """Return the Pulumi home made of the built programs. The engine keeps its notes in it, as in any home."""
     resources = {provider: f"pulumi-resource-{provider}" for provider in PROVIDERS}
-    built = _build_all([*resources.values(), *beside, "pulumi", LANGUAGE])
+    built = _build_all([*resources.values(), *also, "pulumi", LANGUAGE])
     bins = [built["pulumi"], built[LANGUAGE]]
     plugins = {provider: built[program] for provider, program in resources.items()}
     names = "\n".join(folder.name for folder in (*bins, *plugins.values()))

@@ -5,7 +5,6 @@ announces one.
 """
 
 import json
-import socket
 import ssl
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,12 +15,9 @@ from typing import Any, NamedTuple
 
 from cryptography import x509
 
-from dev.cluster import Cluster, network
-from dev.cluster.plan import MASTER
 from dev.toolchain import golang
 from tests.e2e.kube_api import KubeApi
 
-API_PORT = 6443
 CONNECTIONS = 2
 DRY = "?dryRun=All&fieldValidation=Strict"
 TOLD_BY_US_TOO = "spec.externalIPs is deprecated"
@@ -33,11 +29,8 @@ Object = dict[str, Any]
 class ApiServer:
     """The lab's, asked from inside its network over a few connections that stay open."""
 
-    def __init__(self, cluster: Cluster, api: KubeApi) -> None:
-        self._plan = cluster.plan
+    def __init__(self, api: KubeApi) -> None:
         self._api = api
-        self._tls = ssl.create_default_context(cafile=str(self._plan.pki / "kubernetes-ca.crt"))
-        self._tls.load_cert_chain(self._plan.pki / "admin.crt", self._plan.pki / "admin.key")
 
     def asked(self, resource: Object) -> str:
         """Return the question whether this object may be created, as one text: where, and what."""
@@ -56,10 +49,7 @@ class ApiServer:
         return dict(answers)
 
     def _ask(self, share: Sequence[str]) -> list[tuple[str, str]]:
-        connection = HTTPSConnection(MASTER.address)
-        raw = network.connect(self._plan, MASTER, API_PORT, timeout=30)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # headers and body go apart: 40 ms a question else
-        connection.sock = self._tls.wrap_socket(raw, server_hostname=MASTER.address)
+        connection = self._api.connect()
         try:
             return [(question, self._one(connection, *question.split(" ", 1))) for question in share]
         finally:

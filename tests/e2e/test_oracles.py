@@ -136,7 +136,7 @@ class Case(NamedTuple):
 
 @pytest.fixture(scope="session")
 def api(lab: Lab) -> ApiServer:
-    return ApiServer(lab.cluster, lab.api)
+    return ApiServer(lab.api)
 
 
 @pytest.fixture(scope="session")

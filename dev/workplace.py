@@ -56,6 +56,11 @@ class Workplace:
                 process.wait()
                 raise
 
+    def with_variables(self, more: Mapping[str, str]) -> "Workplace":
+        """Return the place with `more` variables; they replace those of the same name."""
+        added = ("env", *(f"{name}={value}" for name, value in more.items())) if self.enter else ()
+        return Workplace({**self.variables, **more}, (*self.enter, *added))
+
     def exports(self) -> str:
         """The variables as a shell reads them."""
         return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in self.variables.items())

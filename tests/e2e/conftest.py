@@ -13,7 +13,7 @@ import yaml
 from dev.cluster.programs import BUILT
 from dev.toolchain.engine import provide
 from dev.workplace import PROJECT, STATE, workplace
-from tests.e2e import artifacts, schedule
+from tests.e2e import artifacts, providers, schedule
 from tests.e2e.kube_api import KubeApi
 from tests.e2e.lab import (
     ADDRESS,
@@ -111,8 +111,9 @@ def lab(first_up: subprocess.CompletedProcess[str]) -> Iterator[Lab]:
     cluster = embedded_cluster()
     virtualenv = warm_environment(cluster, STATE / NAME / "warm")
     config = warm_checkout(virtualenv) / "Pulumi.dev.yaml"
+    place = workplace(NAME, provide(), cluster).with_variables({providers.VARIABLE: providers.start(cluster)})
     with closing(KubeApi(cluster)) as api:
-        yield Lab(cluster, workplace(NAME, provide(), cluster), config, api, virtualenv)
+        yield Lab(cluster, place, config, api, virtualenv)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 from functools import cached_property
+from http import HTTPStatus
 from http.client import HTTPException, HTTPSConnection
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -22,6 +23,10 @@ TIMEOUT = 30.0
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 Object = dict[str, Any]
+
+
+class NotFound(AssertionError):
+    """The API server has no such object, which fails a test unless it waits for one with `eventually`."""
 
 
 class Resource(NamedTuple):
@@ -57,7 +62,7 @@ class KubeApi:
         return connection
 
     def get(self, kind: str, name: str, namespace: str) -> Object:
-        """Return the object. Raise AssertionError with the API server's words if there is none."""
+        """Return the object. Raise NotFound, with the API server's words, if there is none."""
         return self._read(f"{self._collection(kind, namespace)}/{name}")
 
     def exists(self, kind: str, name: str, namespace: str = "") -> bool:
@@ -89,7 +94,9 @@ class KubeApi:
 
     def _read(self, path: str) -> Object:
         status, content = self._request("GET", path)
-        assert status == 200, f"{path}: {json.loads(content).get('message', content)}"
+        if status == HTTPStatus.NOT_FOUND:
+            raise NotFound(f"{path}: {json.loads(content).get('message', content)}")
+        assert status == HTTPStatus.OK, f"{path}: {json.loads(content).get('message', content)}"
         return dict(json.loads(content))
 
     def _discover(self) -> dict[str, Resource]:

@@ -14,7 +14,7 @@ import sys
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,9 +27,9 @@ from dev.cluster import Cluster, process
 from dev.cluster.plan import LAPTOP
 from dev.cluster.process import Daemon
 from dev.packages import Packages
-from dev.workplace import PROJECT, STATE, Workplace
-from tests.e2e import warm
-from tests.e2e.kube_api import KubeApi, Object
+from dev.workplace import PASSPHRASE, PROJECT, STATE, Workplace
+from tests.e2e import stack_file, warm
+from tests.e2e.kube_api import KubeApi, NotFound, Object
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
 """Number of the worker of pytest-xdist, "0" without workers."""
@@ -100,8 +100,7 @@ class Lab:
         return {step["urn"].rpartition("::")[2]: step["op"] for step in steps if step["op"] not in ("same", "read")}
 
     def outputs(self) -> dict[str, str]:
-        shown = self.pulumi("stack", "output", "--json", "--show-secrets", *STACK)
-        return dict(json.loads(shown.stdout))
+        return stack_file.read_outputs(self.place, "private-registry", "dev")
 
     @contextmanager
     def configured(self, secret: Mapping[str, str] | None = None, **changes: Any) -> Iterator[None]:
@@ -109,11 +108,9 @@ class Lab:
         before = self.config.read_text()
         settings = yaml.safe_load(before)
         settings["config"] |= {f"private-registry:{key}": value for key, value in changes.items()}
+        encrypted = encrypted_config(self.place, settings["encryptionsalt"], secret or {})
+        settings["config"] |= {f"private-registry:{key}": value for key, value in encrypted.items()}
         self.config.write_text(yaml.safe_dump(settings))
-        for key, value in (secret or {}).items():
-            self.pulumi(
-                "config", "set", "--secret", "--path", key, *STACK, "--config-file", str(self.config), stdin=value
-            )
         try:
             yield
         finally:
@@ -177,16 +174,16 @@ class Project:
     def up(self, *arguments: str) -> dict[str, Any]:
         """Deploy; the outputs, with secrets opened."""
         self.pulumi("up", "--yes", "--skip-preview", *arguments)
-        return dict(json.loads(self.pulumi("stack", "output", "--json", "--show-secrets")))
+        project = yaml.safe_load((self.folder / "Pulumi.yaml").read_text())["name"]
+        return stack_file.read_outputs(self.lab.place, project, self.folder.name)
 
     def configure(self, secret: Mapping[str, Any] | None = None, **settings: Any) -> None:
         """Set the stack's config to just this."""
         file = self.folder / f"Pulumi.{self.folder.name}.yaml"
         kept = {key: value for key, value in yaml.safe_load(file.read_text()).items() if key != "config"}
-        config = {f"{self.folder.name}:{key}": value for key, value in settings.items()}
+        encrypted = encrypted_config(self.lab.place, kept["encryptionsalt"], secret or {})
+        config = {f"{self.folder.name}:{key}": value for key, value in (settings | encrypted).items()}
         file.write_text(yaml.safe_dump(kept | {"config": config}))
-        for key, value in (secret or {}).items():
-            self.pulumi("config", "set", "--secret", "--path", key, stdin=value)
 
     def refused(self, command: str = "preview") -> str:
         """What a preview, or an update, says as it refuses."""
@@ -237,6 +234,16 @@ class Registry:
 
     def has(self, repository: str, digest: str) -> bool:
         return self.status(f"/v2/{repository}/blobs/{digest}") == 200
+
+
+def encrypted_config(place: Workplace, salt: str, secret: Mapping[str, str]) -> dict[str, Any]:
+    """Return config of secret values, as `pulumi config set --secret --path KEY` writes it; a key may be `a.b`."""
+    config: dict[str, Any] = {}
+    for path, text in secret.items():
+        key, _, name = path.partition(".")
+        value = stack_file.encrypt(place, salt, text)
+        config[key] = config.get(key, {}) | {name: value} if name else value
+    return config
 
 
 def lay_out(name: str, program: str | None, virtualenv: Path) -> Path:
@@ -297,9 +304,12 @@ def unpacked(command: str, package: str) -> Packages:
 
 
 def eventually(seconds: float, what: str, condition: Any, pause: float = 0.2) -> None:
-    """Wait for `condition`, and fail with `what` if it does not come true in time."""
+    """Wait for `condition`, and fail with `what` if it does not come true in time. Without its object it is not."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while True:
+        with suppress(NotFound):
+            if condition():
+                return
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(pause)
 
@@ -311,6 +321,10 @@ def projects(lab: Lab) -> Iterator[Callable[..., Project]]:
 
     def make(name: str, program: str | None = None) -> Project:
         made.append(Project(lab, lay_out(name, program, lab.virtualenv)))
+        if lab.place.variables["PULUMI_CONFIG_PASSPHRASE"] == PASSPHRASE:
+            # With one salt for all stacks, a worker derives one key: each costs it a million rounds of SHA-256.
+            salt = yaml.safe_load((PROJECT / "Pulumi.dev.yaml").read_text())["encryptionsalt"]
+            (made[-1].folder / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump({"encryptionsalt": salt}))
         made[-1].pulumi("stack", "select", "--create")
         return made[-1]
 

@@ -336,12 +336,12 @@ def balancer(exposed: Exposed, answer: Mapping[str, str]) -> Iterator[None]:
     status = json.dumps({"status": {"loadBalancer": {"ingress": [answer]}}})
 
     def serve() -> None:
+        # An `up` replaces the Service, so it may be gone at any moment.
         while not ended.wait(0.3):
-            if not exposed.lab.api.exists("service", "docker-registry", exposed.name):
-                continue
-            service = exposed.lab.get("service", "docker-registry", exposed.name)
-            if service["spec"].get("loadBalancerClass") == BALANCER and not service["status"]["loadBalancer"]:
-                exposed.lab.kubectl("patch", *at, "--subresource=status", "--type=merge", "--patch", status)
+            for service in exposed.lab.api.objects("service", exposed.name):
+                if service["spec"].get("loadBalancerClass") == BALANCER and not service["status"]["loadBalancer"]:
+                    patch = ("patch", *at, "--subresource=status", "--type=merge", "--patch", status)
+                    exposed.lab.kubectl(*patch, check=False)
 
     controller = threading.Thread(target=serve)
     controller.start()

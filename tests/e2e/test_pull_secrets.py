@@ -281,7 +281,7 @@ def under_load(served: Registry) -> Iterator[list[str]]:
         over.touch()
         answers = [status for client in clients for status in client.communicate()[0].split()]
         print(f"{len(answers)} requests")
-        assert len(answers) > 100
+        assert len(answers) > 20
         failed += [status for status in answers if status != "200"]
 
 

@@ -43,6 +43,7 @@ def person(bare: Lab) -> Iterator[list[str]]:
         "PULUMI_BACKEND_URL": (OWN / "state").as_uri(),
         "PULUMI_CONFIG_PASSPHRASE": "of their own",
         "KUBECONFIG": bare.cluster.kubeconfig,
+        "PIP_NO_COMPILE": "0",  # pip wants the contrary of what it says: thousands of modules are not compiled
     }
     ours = [variable for variable in bare.place.variables if variable not in brought]
     unset = [f"--unset={variable}" for variable in ours if variable.startswith("PULUMI_")]

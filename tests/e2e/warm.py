@@ -5,24 +5,31 @@ each run. In this environment `bin/python` hands its arguments, variables, worki
 server that has done those imports and forks for each run. Engine, language host, providers and program are the real
 ones. What a person types runs in the real environment, and so do tests that look at processes.
 
+Three processes of each `pulumi up` run this file's imports, so what only the server needs is imported there.
+
 `python -m tests.e2e.warm SOCKET` is the server, `bin/python` is this file too, run without its package.
 """
 
 import array
+import gc
 import json
 import os
-import select
 import signal
 import socket
 import sys
-from contextlib import suppress
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SOCKET = "python.sock"
 FORWARDED = (signal.SIGINT, signal.SIGTERM)
 """Signals that reach the program: the language host sends them when the engine ends an update."""
 
 STREAMS = 3
+LIST = ["-m", "pip", "list", "-v", "--format", "json"]
+"""Arguments by which the language host looks for plugins in each run. The environment stays as it is: asked once."""
+
 LONGEST = 1 << 22
 """Bytes of the longest request: arguments and variables."""
 
@@ -44,7 +51,11 @@ def ask(path: str) -> int:
 
 def serve(path: str) -> None:
     """Answer at `path` until the process is ended: a child for each request sees to its program."""
+    import subprocess
+
+    listed = subprocess.run([sys.executable, *LIST], stdout=subprocess.PIPE, check=True).stdout
     _import_what_is_slow()
+    gc.freeze()  # what is there stays: no child looks through it, which would also copy its pages
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
@@ -54,15 +65,23 @@ def serve(path: str) -> None:
             if os.fork() == 0:
                 server.close()
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                _attend(connection)
+                _attend(connection, listed)
             connection.close()
 
 
-def _attend(connection: socket.socket) -> None:
-    """Run one program and tell its exit code. End it if whoever asked is gone."""
+def _attend(connection: socket.socket, listed: bytes) -> None:
+    """Run one program and tell its exit code. End it if whoever asked is gone. `listed` is what LIST prints."""
+    import select
+    from contextlib import suppress
+
     head, ancillary, *_ = connection.recvmsg(4, socket.CMSG_SPACE(STREAMS * array.array("i").itemsize))
     streams = array.array("i", ancillary[0][2])
     request = json.loads(_read(connection, int.from_bytes(head, "big")))
+    if request["argv"] == LIST:
+        with open(streams[1], "wb") as stdout:
+            stdout.write(listed)
+        connection.sendall(b"0")
+        os._exit(0)
     program = os.fork()
     if program == 0:
         connection.close()
@@ -88,7 +107,7 @@ def _read(connection: socket.socket, length: int) -> bytes:
     return content
 
 
-def _become(request: dict[str, Any], streams: "array.array[int]") -> None:
+def _become(request: "dict[str, Any]", streams: "array.array[int]") -> None:
     """Be the process that asked: run a module (`-m NAME`) or a file as `__main__`, and exit as Python does."""
     import runpy
 

@@ -1,0 +1,34 @@
+"""Providers that start once for a lab: the engine attaches to them, as it does for people who develop a provider.
+
+Random values and TLS need no state, so that one process serves all stacks. The Kubernetes provider cannot be shared:
+after one update it is cancelled.
+"""
+
+import os
+from pathlib import Path
+
+from dev.cluster import Cluster, process
+from dev.cluster.plan import LAPTOP
+from dev.cluster.process import Daemon
+from dev.toolchain.engine import provide
+
+VARIABLE = "PULUMI_DEBUG_PROVIDERS"
+"""Variable that names providers to attach to, as `NAME:PORT,NAME:PORT`."""
+
+SHARED = ("random", "tls")
+
+
+def start(cluster: Cluster) -> str:
+    """Start the shared providers on the laptop; return the value of VARIABLE. They end with the cluster."""
+    return ",".join(f"{name}:{_start(cluster, name)}" for name in SHARED)
+
+
+def _start(cluster: Cluster, name: str) -> int:
+    """Start one provider; return the port that it prints."""
+    (program,) = Path(provide().env["PULUMI_HOME"]).glob(f"plugins/resource-{name}-v*/pulumi-resource-{name}")
+    daemon = Daemon(LAPTOP, f"provider-{name}", (str(program),))
+    log = cluster.plan.log(LAPTOP, daemon.name)
+    log.unlink(missing_ok=True)
+    process.start(cluster.plan, daemon, {"PATH": os.environ["PATH"]})
+    process.wait(cluster.plan, daemon, lambda: log.read_text().endswith("\n"))
+    return int(log.read_text())

@@ -15,6 +15,7 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -153,13 +154,12 @@ def main() -> None:
 
 
 def repeat(kind: str, asked: dict[str, Any], seen: Seen, over: threading.Event) -> None:
-    """The same work until it is over; what failed is noted already."""
-    client = Client(asked, seen)
-    while not over.wait(asked["pause"]):
-        try:
+    """The same work until it is over, and once more then, for what is served in the end; what failed is noted."""
+    client, is_last = Client(asked, seen), False
+    while not is_last:
+        is_last = over.wait(asked["pause"])
+        with suppress(OSError, http.client.HTTPException):
             WORK[kind](client, asked)
-        except (OSError, http.client.HTTPException):
-            continue
     client.close()
 
 

@@ -16,15 +16,16 @@ from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from dev import packages
-from dev.cluster import Cluster, process
-from dev.cluster.plan import LAPTOP
+from dev.cluster import Cluster, network, process
+from dev.cluster.plan import LAPTOP, NODES, Host
 from dev.cluster.process import Daemon
 from dev.packages import Packages
 from dev.workplace import PASSPHRASE, PROJECT, STATE, Workplace
@@ -87,9 +88,29 @@ class Lab:
         return done
 
     def up(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        return self.pulumi(
+        done = self.pulumi(
             "up", "--yes", "--skip-preview", *STACK, "--config-file", str(self.config), *arguments, check=check
         )
+        self.wait_for_proxies()
+        return done
+
+    def wait_for_proxies(self) -> None:
+        """Wait until the nodes forward to each Service that has a ready Pod: kube-proxy hears of it a moment later."""
+        ready = [pod for pod in self.api.objects("pods") if is_ready(pod)]
+        for service in self.api.objects("services"):
+            spec, namespace = service["spec"], service["metadata"]["namespace"]
+            labels = (pod["metadata"]["labels"] for pod in ready if pod["metadata"]["namespace"] == namespace)
+            if "selector" in spec and any(spec["selector"].items() <= each.items() for each in labels):
+                ports = [each["port"] for each in spec["ports"] if each["protocol"] == "TCP"]
+                for node, port in product(NODES, ports):
+                    forwards = partial(self._accepts, node, spec["clusterIP"], port)
+                    eventually(20, f"{node.name} forwards to {spec['clusterIP']}:{port}", forwards)
+
+    def _accepts(self, node: Host, address: str, port: int) -> bool:
+        """Whether a connection from the node to the address is accepted."""
+        with suppress(OSError), network.connect(self.cluster.plan, node, port, address, timeout=1):
+            return True
+        return False
 
     def preview(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.pulumi("preview", *STACK, "--config-file", str(self.config), *arguments, check=check)
@@ -174,6 +195,11 @@ class Project:
     def up(self, *arguments: str) -> dict[str, Any]:
         """Deploy; the outputs, with secrets opened."""
         self.pulumi("up", "--yes", "--skip-preview", *arguments)
+        self.lab.wait_for_proxies()
+        return self.outputs()
+
+    def outputs(self) -> dict[str, Any]:
+        """The outputs of the last update, with secrets opened."""
         project = yaml.safe_load((self.folder / "Pulumi.yaml").read_text())["name"]
         return stack_file.read_outputs(self.lab.place, project, self.folder.name)
 
@@ -244,6 +270,12 @@ def encrypted_config(place: Workplace, salt: str, secret: Mapping[str, str]) -> 
         value = stack_file.encrypt(place, salt, text)
         config[key] = config.get(key, {}) | {name: value} if name else value
     return config
+
+
+def is_ready(each: Object) -> bool:
+    """Whether a Pod or a Node is ready, and stays."""
+    conditions = {condition["type"]: condition["status"] for condition in each["status"].get("conditions", [])}
+    return conditions.get("Ready") == "True" and "deletionTimestamp" not in each["metadata"]
 
 
 def lay_out(name: str, program: str | None, virtualenv: Path) -> Path:

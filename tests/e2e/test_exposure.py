@@ -81,7 +81,8 @@ class Exposed:
         """Deploy, and see that the API server has nothing against what came of it; what the engine said."""
         self.configure(**settings)
         said = self.project.pulumi("up", "--yes", "--skip-preview")
-        self.outputs = json.loads(self.project.pulumi("stack", "output", "--json", "--show-secrets"))
+        self.lab.wait_for_proxies()
+        self.outputs = self.project.outputs()
         self.ca.write_text(self.outputs["ca_pem"])
         assert self.warnings() == ([DEPRECATED] if settings.get("exposure") == "external-ips" else [])
         return said

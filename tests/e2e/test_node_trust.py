@@ -13,8 +13,8 @@ import pytest
 
 from dev.cluster import cgroup, process
 from dev.cluster.plan import NODES
-from tests.e2e.lab import Lab, Project, eventually
-from tests.e2e.test_workload import is_ready, pods
+from tests.e2e.lab import Lab, Project, eventually, is_ready
+from tests.e2e.test_workload import pods
 from tests.issuing import Wanted, issue
 
 pytestmark = pytest.mark.e2e
@@ -61,8 +61,11 @@ class Trust:
 
 
 @pytest.fixture
-def trust(lab: Lab, project: Callable[[str, str], Project]) -> Trust:
-    return Trust(lab, project("trust", PROGRAM))
+def trust(lab: Lab, project: Callable[[str, str], Project]) -> Iterator[Trust]:
+    made = Trust(lab, project("trust", PROGRAM))
+    yield made
+    # While one is not, the API server refuses to delete them.
+    eventually(30, "each Pod is ready", lambda: all(map(is_ready, made.pods().values())))
 
 
 def team(ca_pem: str = OLD, **more: str) -> dict[str, str]:

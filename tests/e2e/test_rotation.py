@@ -87,6 +87,7 @@ def test_a_bare_pod_is_away_for_a_moment(
     for rotation in range(REPLACEMENTS):
         with under_load(served, f"/v2/kept/layer/blobs/{digest}", {"fresh": 1}, pause=0.05, patience=0.5) as seen:
             registry("bare", certificate_days=300 + rotation, **BARE)
+            eventually(20, "the new Pod is reached", lambda: served.status("/v2/") == 200)
         assert len(seen["fresh"]["leaves"]) == 2
         gaps.append(seen["fresh"]["gap"])
     figures(f"a bare Pod is away for {', '.join(f'{gap:.2f}' for gap in sorted(gaps))} s")

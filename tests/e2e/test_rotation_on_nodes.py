@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from dev.cluster.plan import NODES
-from tests.e2e.lab import SOAK, Lab, Project, Registry, eventually, of_secret
+from tests.e2e.lab import SOAK, Lab, Project, Registry, eventually, is_ready, of_secret
 from tests.e2e.test_node_trust import CONTAINERD, DOCKER
-from tests.e2e.test_workload import is_ready, pods, without_kubelet
+from tests.e2e.test_workload import pods, without_kubelet
 
 pytestmark = pytest.mark.e2e
 

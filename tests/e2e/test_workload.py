@@ -10,7 +10,7 @@ import pytest
 from dev.cluster import process
 from dev.cluster.node import kubelet
 from dev.cluster.plan import NODES
-from tests.e2e.lab import Lab, Registry, eventually
+from tests.e2e.lab import Lab, Registry, eventually, is_ready
 from tests.e2e.load import failed, under_load
 from tests.e2e.s3 import S3
 
@@ -104,8 +104,3 @@ def nodes(lab: Lab, namespace: str) -> list[str]:
 
 def uid(each: dict[str, Any]) -> str:
     return str(each["metadata"]["uid"])
-
-
-def is_ready(each: dict[str, Any]) -> bool:
-    conditions = each["status"].get("conditions", [])
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 import pulumi
@@ -206,6 +207,33 @@ class TestAgent:
         (file.parent / ".ca.crt.trust").write_text("half")
         self.run(root, "took_over=; place_all; remove_mine")
         assert not file.parent.exists()
+
+    def test_half_a_file_of_a_registry_that_is_no_longer_wanted_goes(self, root: Path) -> None:
+        half = root / "node/docker/left:5000/.ca.crt.trust"
+        half.parent.mkdir()
+        half.write_text("half")
+        theirs = root / "node/docker/theirs:5000"
+        theirs.mkdir()
+        self.run(root, "remove_unwanted")
+        assert not half.parent.exists()
+        assert theirs.exists(), "an empty folder of others"
+
+    def test_told_to_stop_it_leaves_no_half_file(self, root: Path) -> None:
+        file = self.want(root, "docker/team:5000/ca.crt", "ours\n")
+        half = file.with_name(".ca.crt.trust")
+        slow = root / "bin/cat"
+        slow.parent.mkdir()
+        slow.write_text('#!/bin/sh\nsleep 1\nexec /bin/cat "$@"\n')
+        slow.chmod(0o755)
+        variables = {"NAMESPACE": "trust", "POD_UID": "1", "PATH": f"{slow.parent}:/usr/bin:/bin"}
+        with subprocess.Popen(["sh", str(root / "agent.sh"), "keep"], env=variables) as agent:
+            deadline = monotonic() + 5
+            while not half.exists():
+                assert monotonic() < deadline, "it writes nothing"
+                sleep(0.01)
+            agent.terminate()
+        assert agent.returncode == 0
+        assert not file.parent.exists(), "nothing of it is left"
 
     def test_it_is_in_place_only_as_a_whole(self, root: Path) -> None:
         file = self.want(root, "docker/team:5000/ca.crt", "ours\n")

@@ -81,6 +81,17 @@ remove_unwanted() {
     ours_on_the_node | while IFS= read -r file; do
         [ -e "/wanted${file#/node}" ] || remove "$file"
     done
+    remove_unfinished
+}
+
+# A Pod that was killed while it wrote: what it leaves goes too, unless the next write of that file replaces it.
+remove_unfinished() {
+    for folder in /node/*/*; do
+        for name in ca.crt hosts.toml; do
+            half=$(temporary "$folder/$name")
+            exists "$half" && [ ! -e "/wanted${folder#/node}/$name" ] && rm -f "$half" && rmdir "$folder" 2> /dev/null
+        done
+    done
 }
 
 remove_mine() {
@@ -90,15 +101,18 @@ remove_mine() {
     exit 0
 }
 
+# Told to stop, it finishes the file that it writes: half of one would stay on the node.
 keep() {
-    took_over=
-    trap remove_mine TERM INT
-    while :; do
+    took_over= told=
+    trap told=yes TERM INT
+    until [ -n "$told" ]; do
         remove_unwanted
         place_all
+        [ -n "$told" ] && break
         sleep 5 &
         wait $!
     done
+    remove_mine
 }
 
 check() {

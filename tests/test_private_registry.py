@@ -288,3 +288,9 @@ def test_what_is_allowed_but_unwise_is_taken_with_a_warning(
 ) -> None:
     deploy(lambda: PrivateRegistry("registry", given()))
     assert warning in caplog.text
+
+
+def test_in_a_namespace_that_stays_the_volume_comes_before_its_claim(deploy: Deploy, engine: Engine) -> None:
+    deploy(lambda: PrivateRegistry("registry", {"create_namespace": False}))
+    waits_for = [urn.rpartition("::")[2] for urn in engine.named("registry-data-claim").request.dependencies]
+    assert "registry-data-volume" in waits_for, "so `destroy` takes the claim away first, and nothing is left"

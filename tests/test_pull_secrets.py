@@ -42,6 +42,8 @@ def test_a_changed_password_reaches_the_secret_by_a_patch_and_replaces_nothing(d
     assert is_secret(patch.inputs["data"])
     assert patch.inputs["metadata"]["annotations"] == {"pulumi.com/patchForce": "true"}, "the key is the Secret's"
     assert patch.request.deletedWith.endswith("::registry-pull-secrets-builds"), "alone it cannot let go of the key"
+    waits_for = [urn.rpartition("::")[2] for urn in patch.request.dependencies]
+    assert "registry-pull-secrets-builds" in waits_for, "a patch of nothing would make a Secret of another type"
 
 
 @pytest.mark.parametrize("first", ["registry-namespace", "registry-auth-secret"], ids=["leases", "users"])

@@ -45,6 +45,10 @@ UP = (
     *(sys.executable, "-m", "dev", "up", "--cluster", NAME, "--isolated"),
     *(["--stock-periods"] if SOAK else []),
 )
+ENGINE = ("env", "PULUMI_EXPERIMENTAL=true", "PULUMI_SKIP_CHECKPOINTS=true", "pulumi", "--non-interactive")
+"""The engine, which writes its state at the end alone: to write it with every step is a quarter of its work. `make up`,
+and whatever is interrupted, runs without these variables."""
+
 STACK = ("--stack", "dev")
 ADDRESS = "192.168.56.10"
 NAMESPACE = "docker-registry"
@@ -83,7 +87,7 @@ class Lab:
 
     def pulumi(self, *arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         where = () if "--cwd" in arguments else ("--cwd", str(self.config.parent))
-        done = self.place.run("pulumi", "--non-interactive", *where, *arguments, check=False, stdin=stdin)
+        done = self.place.run(*ENGINE, *where, *arguments, check=False, stdin=stdin)
         assert done.returncode == 0 or not check, f"pulumi {arguments}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -198,10 +202,13 @@ class Project:
         self.lab.wait_for_proxies()
         return self.outputs()
 
+    @property
+    def name(self) -> str:
+        return str(yaml.safe_load((self.folder / "Pulumi.yaml").read_text())["name"])
+
     def outputs(self) -> dict[str, Any]:
         """The outputs of the last update, with secrets opened."""
-        project = yaml.safe_load((self.folder / "Pulumi.yaml").read_text())["name"]
-        return stack_file.read_outputs(self.lab.place, project, self.folder.name)
+        return stack_file.read_outputs(self.lab.place, self.name, self.folder.name)
 
     def configure(self, secret: Mapping[str, Any] | None = None, **settings: Any) -> None:
         """Set the stack's config to just this."""
@@ -357,11 +364,13 @@ def projects(lab: Lab) -> Iterator[Callable[..., Project]]:
             # With one salt for all stacks, a worker derives one key: each costs it a million rounds of SHA-256.
             salt = yaml.safe_load((PROJECT / "Pulumi.dev.yaml").read_text())["encryptionsalt"]
             (made[-1].folder / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump({"encryptionsalt": salt}))
-        made[-1].pulumi("stack", "select", "--create")
+            stack_file.create(lab.place, made[-1].name, name)
+        else:
+            made[-1].pulumi("stack", "init")
         return made[-1]
 
     yield make
     for each in made:
         each.pulumi("destroy", "--yes", "--skip-preview")
         # As `pulumi stack rm` does, without an engine's start.
-        shutil.rmtree(STATE / NAME / "pulumi/.pulumi/stacks" / each.folder.name)
+        shutil.rmtree(stack_file.path(lab.place, each.name, each.folder.name).parent)

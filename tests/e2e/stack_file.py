@@ -25,10 +25,21 @@ KEY_BYTES = 32
 NONCE_BYTES = 12
 
 
+def path(place: Workplace, project: str, stack: str) -> Path:
+    """Return the file that has the stack's state."""
+    return Path(urlparse(place.variables["PULUMI_BACKEND_URL"]).path) / ".pulumi/stacks" / project / f"{stack}.json"
+
+
+def create(place: Workplace, project: str, stack: str) -> None:
+    """Create the stack as `pulumi stack init` does, without a state."""
+    file = path(place, project, stack)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({"version": 3, "checkpoint": {"stack": f"organization/{project}/{stack}"}}))
+
+
 def read_outputs(place: Workplace, project: str, stack: str) -> dict[str, Any]:
     """Return the outputs of the last update, with secrets opened."""
-    backend = Path(urlparse(place.variables["PULUMI_BACKEND_URL"]).path)
-    state = json.loads((backend / ".pulumi/stacks" / project / f"{stack}.json").read_text())["checkpoint"]["latest"]
+    state = json.loads(path(place, project, stack).read_text())["checkpoint"]["latest"]
     (root,) = [each for each in state["resources"] if each["type"] == "pulumi:pulumi:Stack"]
     salt = state["secrets_providers"]["state"]["salt"]
     return dict(_opened(root.get("outputs", {}), _crypter(place, salt)))

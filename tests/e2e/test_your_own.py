@@ -35,7 +35,9 @@ def person(bare: Lab) -> Iterator[list[str]]:
     shutil.rmtree(OWN, ignore_errors=True)
     engine = provide()
     assert engine.path, "the lab runs a built engine"
-    shutil.copytree(engine.path.parent, OWN / "pulumi", copy_function=os.link)
+    # Engines of other labs write and clear their logs there meanwhile.
+    logs = shutil.ignore_patterns("logs")
+    shutil.copytree(engine.path.parent, OWN / "pulumi", copy_function=os.link, ignore=logs)
     (OWN / "state").mkdir()
     brought = {
         "PATH": f"{OWN / 'pulumi/bin'}:{bare.place.env['PATH']}",

@@ -247,6 +247,31 @@ def test_replicas_come_to_different_nodes_after_every_change(deploy: Deploy, eng
     assert spread["matchLabelKeys"] == ["pod-template-hash"], "the old ones do not count, which are about to go"
 
 
+def test_a_replica_serves_on_until_no_proxy_sends_it_anything_and_a_bare_pod_goes_at_once(
+    deploy: Deploy, engine: Engine
+) -> None:
+    args: Any = {"workload": "deployment", "replicas": 2, "storage": "s3", "s3_bucket": "images", "namespace": "two"}
+    deploy(lambda: [PrivateRegistry("replicas", args), PrivateRegistry("registry", {})][-1])
+    replicas = unwrap(engine.one("Deployment").inputs["spec"])["template"]["spec"]
+    (replica,), (alone,) = replicas["containers"], unwrap(engine.one("Pod").inputs["spec"])["containers"]
+    assert replica["lifecycle"]["preStop"] == {"sleep": {"seconds": 3}}
+    assert "preStop" not in alone["lifecycle"], "its successor waits for it"
+
+
+def test_namespace_of_provisioned_images_stays_and_any_other_goes(deploy: Deploy, engine: Engine) -> None:
+    args: Any = {"storage": "class", "storage_class": "fast", "namespace": "kept"}
+    deploy(lambda: [PrivateRegistry("kept", args), PrivateRegistry("registry", {})][-1])
+    stays = {name: engine.named(f"{name}-namespace").request.retainOnDelete for name in ("kept", "registry")}
+    assert stays == {"kept": True, "registry": False}, "with it, its claim would go, and the images"
+
+
+def test_probes_speak_tls(deploy: Deploy, engine: Engine) -> None:
+    deploy(lambda: PrivateRegistry("registry", {}))
+    (container,) = unwrap(engine.one("Pod").inputs["spec"])["containers"]
+    for probe in ("readinessProbe", "livenessProbe"):
+        assert container[probe]["httpGet"] == {"path": "/", "port": 5000, "scheme": "HTTPS"}
+
+
 @pytest.mark.parametrize(
     ("key", "moved"),
     [("storage_path", "/srv/elsewhere"), ("storage_size", "4Gi"), ("node", "k8s-worker")],

@@ -95,7 +95,7 @@ class Registered:
 
 
 class Noted:
-    """What a state keeps of a resource, as the engine's own JSON: secrets are wrapped in it, however deep they are.
+    """State of a resource as the engine's JSON, in which secrets are wrapped at any depth.
 
     The JSON is made at the first access, as most tests never read it.
     """

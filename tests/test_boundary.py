@@ -104,7 +104,7 @@ EXAMPLES: dict[str, Any] = {
 }
 """A value of every argument that is accepted and not its default."""
 
-BESIDE: dict[str, dict[str, Any]] = {
+COMPANIONS: dict[str, dict[str, Any]] = {
     "external_ips": {"exposure": "external-ips"},
     "node_port": {"exposure": "node-port"},
     "load_balancer_class": BALANCED,
@@ -136,7 +136,7 @@ BESIDE: dict[str, dict[str, Any]] = {
     "service_monitor": {"metrics": True},
     "default_pull_secret": {"pull_secrets": ["builds"]},
 }
-"""What an argument needs beside it to be accepted, given plain."""
+"""Other arguments, as plain values, without which an argument is refused."""
 
 GROUPS: tuple[tuple[str, ...], ...] = (
     (
@@ -214,11 +214,11 @@ def test_the_table_has_every_argument_and_no_default() -> None:
 
 @pytest.mark.parametrize("key", EXAMPLES)
 def test_an_argument_changes_the_graph(key: str) -> None:
-    beside = {name: value for name, value in BESIDE.get(key, {}).items() if name != key}
+    companions = {name: value for name, value in COMPANIONS.get(key, {}).items() if name != key}
     try:
-        without = from_json(json.dumps(beside))
+        without = from_json(json.dumps(companions))
     except InvalidInput:
-        return  # what is beside it needs it
+        return  # a companion needs it
     assert plain(key) != without
 
 
@@ -272,9 +272,9 @@ def test_two_registries_of_a_program_in_another_language_are_told_apart(
 
 
 def given(keys: tuple[str, ...], wrap: Callable[[Any], Any]) -> Given:
-    """Return the examples of these keys, those that may be Outputs wrapped, and plain what they need beside them."""
-    beside = {name: value for key in keys for name, value in BESIDE.get(key, {}).items()}
-    return beside | {key: wrap(EXAMPLES[key]) if key in MAY_BE_OUTPUTS else EXAMPLES[key] for key in keys}
+    """Return the examples of the keys and their companions. Wrap the examples that may be Outputs."""
+    companions = {name: value for key in keys for name, value in COMPANIONS.get(key, {}).items()}
+    return companions | {key: wrap(EXAMPLES[key]) if key in MAY_BE_OUTPUTS else EXAMPLES[key] for key in keys}
 
 
 def different(
@@ -327,7 +327,7 @@ WAYS: dict[str, tuple[Callable[[Given], Given], Callable[[Any], Any]]] = {
     "wired output": (as_plugin, wired_output),
     "wired secret": (as_plugin, wired_secret),
 }
-"""By name: how the component is called, and what wraps a value that may be an Output."""
+"""Ways to call the component, and the function that wraps a value which may be an Output, by name."""
 
 
 def graph(program: Callable[[], Given]) -> Graph:

@@ -369,7 +369,7 @@ def test_nor_by_rules_for_several_at_once(
 
 
 class Deployed(NamedTuple):
-    """What the engine was told, and the SDK's debug log, which `pulumi up --json` prints."""
+    """The engine that recorded a deployment, and the SDK's debug log, which `pulumi up --json` prints."""
 
     engine: Engine
     said: str

@@ -232,7 +232,7 @@ class TestAgent:
                 sleep(0.01)
             begun = half.exists()
             agent.terminate()
-        assert begun, "it writes beside the file"
+        assert begun, "no temporary file was written"
         assert agent.returncode == 0
         assert not file.parent.exists(), "nothing of it is left"
 

@@ -117,7 +117,7 @@ def test_a_first_step_that_ended_halfway_can_be_repeated() -> None:
 
 
 class Up(NamedTuple):
-    """What an `up` registered, put out and logged, and how it failed if it did."""
+    """Result of an `up`: the recording engine, the outputs, the log lines, and the error if it failed."""
 
     engine: Engine
     outputs: dict[str, Any]

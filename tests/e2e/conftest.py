@@ -111,7 +111,8 @@ def lab(first_up: subprocess.CompletedProcess[str]) -> Iterator[Lab]:
     cluster = embedded_cluster()
     virtualenv = warm_environment(cluster, STATE / NAME / "warm")
     config = warm_checkout(virtualenv) / "Pulumi.dev.yaml"
-    place = workplace(NAME, provide(), cluster).with_variables({providers.VARIABLE: providers.start(cluster)})
+    engine = provide()
+    place = workplace(NAME, engine, cluster).with_variables({providers.VARIABLE: providers.start(cluster, engine)})
     with closing(KubeApi(cluster)) as api:
         yield Lab(cluster, place, config, api, virtualenv)
 

@@ -26,7 +26,7 @@ Object = dict[str, Any]
 
 
 class NotFound(AssertionError):
-    """The API server has no such object, which fails a test unless it waits for one with `eventually`."""
+    """The API server has no such object. It fails a test, but `eventually` goes on waiting."""
 
 
 class Resource(NamedTuple):
@@ -62,7 +62,7 @@ class KubeApi:
         return connection
 
     def get(self, kind: str, name: str, namespace: str) -> Object:
-        """Return the object. Raise NotFound, with the API server's words, if there is none."""
+        """Return the object. Raise NotFound with the API server's message if it does not exist."""
         return self._read(f"{self._collection(kind, namespace)}/{name}")
 
     def exists(self, kind: str, name: str, namespace: str = "") -> bool:
@@ -94,9 +94,9 @@ class KubeApi:
 
     def _read(self, path: str) -> Object:
         status, content = self._request("GET", path)
-        if status == HTTPStatus.NOT_FOUND:
-            raise NotFound(f"{path}: {json.loads(content).get('message', content)}")
-        assert status == HTTPStatus.OK, f"{path}: {json.loads(content).get('message', content)}"
+        if status != HTTPStatus.OK:
+            error = NotFound if status == HTTPStatus.NOT_FOUND else AssertionError
+            raise error(f"{path}: {json.loads(content).get('message', content)}")
         return dict(json.loads(content))
 
     def _discover(self) -> dict[str, Resource]:

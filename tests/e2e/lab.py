@@ -49,6 +49,9 @@ ENGINE = ("env", "PULUMI_EXPERIMENTAL=true", "PULUMI_SKIP_CHECKPOINTS=true", "pu
 """The engine, which writes its state at the end alone: to write it with every step is a quarter of its work. `make up`,
 and whatever is interrupted, runs without these variables."""
 
+WITHOUT_BYTECODE = {"PIP_NO_COMPILE": "0"}
+"""Variable that has pip leave the SDKs' thousands of modules uncompiled. Pip reads the value of `no-*` inverted."""
+
 STACK = ("--stack", "dev")
 ADDRESS = "192.168.56.10"
 NAMESPACE = "docker-registry"
@@ -133,7 +136,7 @@ class Lab:
         before = self.config.read_text()
         settings = yaml.safe_load(before)
         settings["config"] |= {f"private-registry:{key}": value for key, value in changes.items()}
-        encrypted = encrypted_config(self.place, settings["encryptionsalt"], secret or {})
+        encrypted = stack_file.encrypt_config(self.place, settings["encryptionsalt"], secret or {})
         settings["config"] |= {f"private-registry:{key}": value for key, value in encrypted.items()}
         self.config.write_text(yaml.safe_dump(settings))
         try:
@@ -214,7 +217,7 @@ class Project:
         """Set the stack's config to just this."""
         file = self.folder / f"Pulumi.{self.folder.name}.yaml"
         kept = {key: value for key, value in yaml.safe_load(file.read_text()).items() if key != "config"}
-        encrypted = encrypted_config(self.lab.place, kept["encryptionsalt"], secret or {})
+        encrypted = stack_file.encrypt_config(self.lab.place, kept["encryptionsalt"], secret or {})
         config = {f"{self.folder.name}:{key}": value for key, value in (settings | encrypted).items()}
         file.write_text(yaml.safe_dump(kept | {"config": config}))
 
@@ -267,16 +270,6 @@ class Registry:
 
     def has(self, repository: str, digest: str) -> bool:
         return self.status(f"/v2/{repository}/blobs/{digest}") == 200
-
-
-def encrypted_config(place: Workplace, salt: str, secret: Mapping[str, str]) -> dict[str, Any]:
-    """Return config of secret values, as `pulumi config set --secret --path KEY` writes it; a key may be `a.b`."""
-    config: dict[str, Any] = {}
-    for path, text in secret.items():
-        key, _, name = path.partition(".")
-        value = stack_file.encrypt(place, salt, text)
-        config[key] = config.get(key, {}) | {name: value} if name else value
-    return config
 
 
 def is_ready(each: Object) -> bool:

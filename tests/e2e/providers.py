@@ -10,7 +10,7 @@ from pathlib import Path
 from dev.cluster import Cluster, process
 from dev.cluster.plan import LAPTOP
 from dev.cluster.process import Daemon
-from dev.toolchain.engine import provide
+from dev.toolchain.engine import Engine
 
 VARIABLE = "PULUMI_DEBUG_PROVIDERS"
 """Variable that names providers to attach to, as `NAME:PORT,NAME:PORT`."""
@@ -18,14 +18,14 @@ VARIABLE = "PULUMI_DEBUG_PROVIDERS"
 SHARED = ("random", "tls")
 
 
-def start(cluster: Cluster) -> str:
+def start(cluster: Cluster, engine: Engine) -> str:
     """Start the shared providers on the laptop; return the value of VARIABLE. They end with the cluster."""
-    return ",".join(f"{name}:{_start(cluster, name)}" for name in SHARED)
+    return ",".join(f"{name}:{_start(cluster, engine, name)}" for name in SHARED)
 
 
-def _start(cluster: Cluster, name: str) -> int:
+def _start(cluster: Cluster, engine: Engine, name: str) -> int:
     """Start one provider; return the port that it prints."""
-    (program,) = Path(provide().env["PULUMI_HOME"]).glob(f"plugins/resource-{name}-v*/pulumi-resource-{name}")
+    (program,) = Path(engine.env["PULUMI_HOME"]).glob(f"plugins/resource-{name}-v*/pulumi-resource-{name}")
     daemon = Daemon(LAPTOP, f"provider-{name}", (str(program),))
     log = cluster.plan.log(LAPTOP, daemon.name)
     log.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,22 @@ def read_outputs(place: Workplace, project: str, stack: str) -> dict[str, Any]:
     return dict(_opened(root.get("outputs", {}), _crypter(place, salt)))
 
 
-def encrypt(place: Workplace, salt: str, text: str) -> dict[str, str]:
-    """Return the config value for a secret `text`. `salt` is the config's `encryptionsalt`."""
+def encrypt_config(place: Workplace, salt: str, secret: Mapping[str, str]) -> dict[str, Any]:
+    """Return config of secret values, as `pulumi config set --secret --path KEY` writes it. A key may be `a.b`.
+
+    `salt` is the config's `encryptionsalt`.
+    """
+    config: dict[str, Any] = {}
+    for key_path, text in secret.items():
+        key, _, name = key_path.partition(".")
+        value = _encrypt(_crypter(place, salt), text)
+        config[key] = config.get(key, {}) | {name: value} if name else value
+    return config
+
+
+def _encrypt(crypter: AESGCM, text: str) -> dict[str, str]:
     nonce = os.urandom(NONCE_BYTES)
-    ciphertext = _crypter(place, salt).encrypt(nonce, text.encode(), None)
+    ciphertext = crypter.encrypt(nonce, text.encode(), None)
     return {"secure": ":".join(["v1", b64encode(nonce).decode(), b64encode(ciphertext).decode()])}
 
 

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from dev.workplace import PROJECT, STATE
+from tests.e2e import stack_file
 from tests.e2e.lab import NAME, NAMESPACE, SOAK, STACK, UP, Lab, eventually
 
 pytestmark = pytest.mark.e2e
@@ -73,7 +74,7 @@ def test_an_up_cut_off_and_run_again_converges(lab: Lab, whole: int, moment: flo
 
 def test_a_file_that_a_killed_engine_left_cut_off_is_mended(lab: Lab) -> None:
     """Only the engine's own reading shows that it stumbles over it: "failed to load checkpoint: EOF"."""
-    (STATE / NAME / "pulumi/.pulumi/stacks/private-registry/dev.json.attrs").write_text("")
+    stack_file.path(lab.place, "private-registry", "dev").with_suffix(".json.attrs").write_text("")
     again = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert again.returncode == 0, f"{again.stdout}\n{again.stderr}"
     assert_converged(lab)

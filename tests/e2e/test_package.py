@@ -20,7 +20,7 @@ from dev.toolchain.build import build
 from dev.workplace import PROJECT, STATE
 from ops.engine import end_leftovers
 from tests import golden
-from tests.e2e.lab import NAME, Lab, Project
+from tests.e2e.lab import NAME, WITHOUT_BYTECODE, Lab, Project
 
 pytestmark = pytest.mark.e2e
 
@@ -36,7 +36,7 @@ def consumer(lab: Lab) -> Iterator[Lab]:
     variables = {
         "PATH": os.pathsep.join([lab.place.env["PATH"], str(build("pulumi-language-yaml"))]),
         "PULUMI_IGNORE_AMBIENT_PLUGINS": "false",
-        "PIP_NO_COMPILE": "0",  # pip wants the contrary of what it says: thousands of modules are not compiled
+        **WITHOUT_BYTECODE,
     }
     yield dataclasses.replace(lab, place=lab.place.with_variables(variables))
     with patch.dict(os.environ, lab.place.env):
@@ -96,12 +96,11 @@ def test_a_yaml_program_takes_the_component_by_its_folder(consumer: Lab, yaml_pr
 
 
 def test_what_is_refused_reaches_a_yaml_program_as_one_message(consumer: Lab, yaml_project: Project) -> None:
-    project = yaml_project
-    program = project.folder / "Pulumi.yaml"
+    program = yaml_project.folder / "Pulumi.yaml"
     right = program.read_text()
     program.write_text(right.replace("port: 5004", "port: 70000"))
     try:
-        said = project.refused()
+        said = yaml_project.refused()
     finally:
         program.write_text(right)
     assert "PrivateRegistry resource 'registry' has a problem: `port` must be " in said

@@ -10,7 +10,7 @@ import pytest
 
 from dev.toolchain.engine import provide
 from dev.workplace import PROJECT, STATE
-from tests.e2e.lab import NAME, NAMESPACE, STACK, UP, Lab, marked
+from tests.e2e.lab import NAME, NAMESPACE, STACK, UP, WITHOUT_BYTECODE, Lab, marked
 
 pytestmark = pytest.mark.e2e
 
@@ -45,7 +45,7 @@ def person(bare: Lab) -> Iterator[list[str]]:
         "PULUMI_BACKEND_URL": (OWN / "state").as_uri(),
         "PULUMI_CONFIG_PASSPHRASE": "of their own",
         "KUBECONFIG": bare.cluster.kubeconfig,
-        "PIP_NO_COMPILE": "0",  # pip wants the contrary of what it says: thousands of modules are not compiled
+        **WITHOUT_BYTECODE,
     }
     ours = [variable for variable in bare.place.variables if variable not in brought]
     unset = [f"--unset={variable}" for variable in ours if variable.startswith("PULUMI_")]

@@ -1,10 +1,11 @@
-"""The program: the stack's config goes in, one registry comes up, its outputs come out."""
+"""The program: create a registry from the stack's config, and export its outputs."""
 
 import pulumi
 
-from registry import PrivateRegistry
-from registry.config import args_from
+from registry import PrivateRegistry, redact_debug_log
+from registry.inputs.config import args_from
 
+redact_debug_log()
 registry = PrivateRegistry("registry", args_from(pulumi.Config()))
 for output in ("endpoint", "ca_pem", "username", "password", "passwords", "namespace", "addresses"):
     pulumi.export(output, getattr(registry, output))

@@ -1,10 +1,17 @@
-"""A private Docker registry on Kubernetes as one Pulumi component, and another by which nodes trust registries."""
+"""A private Docker registry on Kubernetes as a Pulumi component, and a component by which nodes trust registries."""
 
-from . import debug_log
-from .args import PrivateRegistryArgs
+from .inputs.args import PrivateRegistryArgs
 from .node_trust import NodeTrust, NodeTrustArgs, TrustedRegistryArgs
 from .private_registry import PrivateRegistry
+from .redaction import redact_debug_log
+from .validation import InvalidInput
 
-debug_log.silence()
-
-__all__ = ["NodeTrust", "NodeTrustArgs", "PrivateRegistry", "PrivateRegistryArgs", "TrustedRegistryArgs"]
+__all__ = [
+    "InvalidInput",
+    "NodeTrust",
+    "NodeTrustArgs",
+    "PrivateRegistry",
+    "PrivateRegistryArgs",
+    "TrustedRegistryArgs",
+    "redact_debug_log",
+]

@@ -1,7 +1,7 @@
-"""The component as a Pulumi plugin, for programs in every language: what PulumiPlugin.yaml runs.
+"""Serve the components as a Pulumi plugin, for programs in every language. PulumiPlugin.yaml runs it.
 
-The engine runs the folder, as a program without a package around it and, from its cache of plugins, under another
-name. The modules import each other relatively, so the folder is loaded as the package that it is for a Python program.
+The engine runs this folder as a program without a package, and from its plugin cache under another name. The modules
+import each other relatively, so the folder is loaded as the package `registry`.
 """
 
 import sys
@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 
 
 class Plugin(ComponentProvider):
-    """Serves the component; what it refuses ends in its message alone, as it does in a Python program."""
+    """Serve the components. A refused input ends in its message alone, as it does in a Python program."""
 
     def construct(
         self,
@@ -33,13 +33,13 @@ class Plugin(ComponentProvider):
             return super().construct(name, resource_type, inputs, options)
         except ComponentInitError as failed:
             if isinstance(failed.inner, pulumi.RunError):
-                # The one error of which the SDK sends neither its class nor a stack trace; it fails without a list.
+                # The SDK sends this error without its class and without a stack trace. It needs a list of properties.
                 raise InputPropertiesError(str(failed.inner), []) from failed.inner
             raise
 
 
 def load(folder: Path) -> ModuleType:
-    """The package `registry` from `folder`, whatever the folder is called."""
+    """Load the package `registry` from `folder`, whatever the name of the folder."""
     spec = spec_from_file_location("registry", folder / "__init__.py")
     assert spec is not None
     assert spec.loader is not None
@@ -49,8 +49,9 @@ def load(folder: Path) -> ModuleType:
 
 
 if __name__ == "__main__":
-    # As top-level modules, `node` or `storage` would hide others of that name.
-    sys.path[:] = [each for each in sys.path if Path(each).resolve() != HERE]
+    # As top-level modules, `node` or `storage` would hide other modules with these names.
+    sys.path[:] = [path for path in sys.path if Path(path).resolve() != HERE]
     package = load(HERE)
-    sys.modules["registry.validation.collisions"].serves_a_plugin = True  # type: ignore[attr-defined]
+    package.redact_debug_log()
+    sys.modules["registry.preflight.duplicates"].use_process_scope()
     main(Plugin([package.PrivateRegistry, package.NodeTrust], NAME), sys.argv[1:])

@@ -5,42 +5,30 @@ import json
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from .args import PrivateRegistryArgs
-from .metadata import Metadata
-from .validation.collisions import claim
+from .context import Context
 
-NAMESPACE = "kube-public"
-"""What everybody may read."""
+PUBLIC_NAMESPACE = "kube-public"
+"""Namespace that every user may read."""
 
-NAME = "local-registry-hosting"
-KEY = "localRegistryHosting.v1"
+CONFIG_MAP_NAME = "local-registry-hosting"
+CONFIG_MAP_KEY = "localRegistryHosting.v1"
 
 
-def announce(
-    name: str,
-    app: str,
-    given: PrivateRegistryArgs,
-    endpoint: pulumi.Output[str],
-    metadata: Metadata,
-    opts: pulumi.ResourceOptions,
-) -> None:
-    """Tell where the registry is reached from outside, from the nodes and from Pods, if asked to.
+def create_discovery_config_map(ctx: Context, endpoint: pulumi.Output[str], port: int) -> None:
+    """Create the ConfigMap, of which a cluster has one.
 
-    A cluster has one such ConfigMap. Where it is another's, the engine says "ConfigMap (NAME): configmaps
-    local-registry-hosting already exists" and leaves it alone; of that message NAME is ours and says why.
+    If another registry has created it, the engine says "ConfigMap (NAME): configmaps local-registry-hosting already
+    exists". NAME says why.
     """
-    if not given["discovery"]:
-        return
-    claim("discovery", "the cluster's one ConfigMap of it", name)
-    inside = pulumi.Output.concat(app, ".", metadata.namespace, ".svc:", str(given["port"]))
+    inside = pulumi.Output.concat(ctx.app, ".", ctx.namespace, ".svc:", str(port))
     kubernetes.core.v1.ConfigMap(
-        f"{name}-discovery-of-which-a-cluster-has-one",
-        metadata=metadata.of(NAME) | {"namespace": NAMESPACE},
-        data={KEY: pulumi.Output.all(endpoint, inside).apply(lambda known: hosting(*known))},
-        opts=opts,
+        f"{ctx.name}-discovery-of-which-a-cluster-has-one",
+        metadata=ctx.metadata(CONFIG_MAP_NAME) | {"namespace": PUBLIC_NAMESPACE},
+        data={CONFIG_MAP_KEY: pulumi.Output.all(endpoint, inside).apply(lambda resolved: hosting(*resolved))},
+        opts=ctx.options(),
     )
 
 
 def hosting(endpoint: str, inside: str) -> str:
-    """The document, YAML of which JSON is a part: outside and on the nodes the registry has one name."""
+    """Return the document: YAML as JSON. Nodes use the same name as clients outside the cluster."""
     return json.dumps({"host": endpoint, "hostFromContainerRuntime": endpoint, "hostFromClusterNetwork": inside})

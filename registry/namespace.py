@@ -1,48 +1,49 @@
 """The namespace: the registry's own, under the strictest Pod Security level that its Pod meets, or an existing one."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from .args import PrivateRegistryArgs
-from .metadata import Metadata
-from .validation import Described, InvalidInput
+from .context import Context
+from .lookup import lookup_name
+from .validation import InvalidInput
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
+"""Label that sets the Pod Security level."""
 
 
-class Home(NamedTuple):
-    """The name, once it is known to be the one asked for; the object, if it is the registry's own."""
+class NamespaceRef(NamedTuple):
+    """`name` resolves after the check for renames. `own` is the Namespace if the component created it."""
 
     name: pulumi.Output[str]
     own: kubernetes.core.v1.Namespace | None
 
 
-def provide_namespace(name: str, given: PrivateRegistryArgs, metadata: Metadata, opts: pulumi.ResourceOptions) -> Home:
-    """Make the namespace, which goes with the registry, or find the one that stays."""
-    if not given["create_namespace"]:
-        found = kubernetes.core.v1.Namespace.get(f"{name}-from-kubectl-get-namespaces", given["namespace"], opts=opts)
-        return Home(found.metadata.name.apply(str), None)
-    level = "baseline" if given["run_as_user"] == 0 else "restricted"
-    created = kubernetes.core.v1.Namespace(
-        name,
-        metadata=metadata.of(given["namespace"], labels={ENFORCE: level}, cluster_scoped=True),
-        opts=pulumi.ResourceOptions.merge(
-            opts,
-            pulumi.ResourceOptions(
-                ignore_changes=["metadata.name"],
-                # Deleted with it, a provisioned claim would take the images along.
-                retain_on_delete=given["storage"] == "class",
-            ),
-        ),
+def look_up_namespace(ctx: Context, name: str, *, after: Sequence[pulumi.Input[pulumi.Resource]]) -> NamespaceRef:
+    """Look up a namespace that exists."""
+    resource = lookup_name(f"{ctx.name}-namespace", "namespaces")
+    existing = kubernetes.core.v1.Namespace.get(resource, name, opts=ctx.options(depends_on=after))
+    return NamespaceRef(existing.metadata.name.apply(str), None)
+
+
+def create_namespace(
+    ctx: Context, name: str, *, runs_as_root: bool, keep: bool, after: Sequence[pulumi.Input[pulumi.Resource]]
+) -> NamespaceRef:
+    """Create the namespace. `keep` leaves it, and a provisioned claim in it, on `pulumi destroy`."""
+    level = "baseline" if runs_as_root else "restricted"
+    namespace = kubernetes.core.v1.Namespace(
+        f"{ctx.name}-namespace",
+        metadata=ctx.metadata(name, labels={ENFORCE: level}, cluster_scoped=True),
+        opts=ctx.options(depends_on=after, ignore_changes=["metadata.name"], retain_on_delete=keep),
     )
-    return Home(created.metadata.name.apply(lambda now: _unchanged(str(now), given["namespace"])), created)
+    return NamespaceRef(namespace.metadata.name.apply(lambda current: _refuse_rename(str(current), name)), namespace)
 
 
-def _unchanged(now: str, asked: str) -> str:
-    """Refuse another name: Kubernetes cannot rename, and to replace the namespace is to delete what is in it."""
-    if now != asked:
-        got = Described(f"{asked!r}, which would delete {now!r} and all in it")
-        raise InvalidInput("namespace", f"{now!r} as long as the stack lives", got, "set it back, or use another stack")
-    return now
+def _refuse_rename(current: str, requested: str) -> str:
+    """Refuse another name: Kubernetes cannot rename a namespace, and a new one would be empty."""
+    if current != requested:
+        problem = f"was {current!r} and cannot become {requested!r}, because that would delete everything in it"
+        raise InvalidInput("namespace", "rename", problem, "Set it back, or use another stack")
+    return current

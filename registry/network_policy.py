@@ -1,11 +1,11 @@
-"""Who may talk to the registry, and whom it may talk to: its clients; the servers that it stores in or mirrors.
+"""The NetworkPolicy: clients may connect to the registry, and the registry to the servers that it stores in or mirrors.
 
-Kubernetes leaves it to the cluster's network plug-in to enforce this; one that does not ignores it.
+The cluster's network plug-in enforces it. A plug-in without support ignores it.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -15,92 +15,103 @@ from pulumi_kubernetes.networking.v1 import (
     NetworkPolicyPeerArgsDict,
 )
 
-from .args import PrivateRegistryArgs
-from .metadata import Metadata
+from .context import Context
+from .settings import MirrorSettings, StorageSettings
 
 DNS: NetworkPolicyEgressRuleArgsDict = {"ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]}
 
-ROLE: NetworkPolicyEgressRuleArgsDict = {
+NODE_METADATA: NetworkPolicyEgressRuleArgsDict = {
     "to": [{"ip_block": {"cidr": "169.254.169.254/32"}}],
     "ports": [{"protocol": "TCP", "port": 80}],
 }
-"""Where AWS tells a node the keys of its role."""
+"""Address at which AWS hands a node the keys of its role."""
 
-TOKENS = "https://auth.docker.io"
-"""Of such a server a registry may send its clients for a token."""
+TOKEN_SERVER = "https://auth.docker.io"
+"""URL of the server from which a registry fetches tokens for Docker Hub."""
 
 ANY_POD: NetworkPolicyPeerArgsDict = {"namespace_selector": {}}
 
-SERVICE = re.compile(r"://[^.:/]+\.(?P<namespace>[^.:/]+)\.svc(\.cluster\.local)?(:[0-9]+)?$")
+SERVICE_URL = re.compile(r"://[^.:/]+\.(?P<namespace>[^.:/]+)\.svc(\.cluster\.local)?(:[0-9]+)?$")
 """The URL of a server inside the cluster."""
 
 
-def shield(
-    name: str,
-    app: str,
-    given: PrivateRegistryArgs,
-    ports: Mapping[str, int],
-    metadata: Metadata,
-    opts: pulumi.ResourceOptions,
+class Ports(NamedTuple):
+    """Ports of the Pods. `metrics` is None if Prometheus does not scrape them."""
+
+    registry: int
+    metrics: int | None
+
+
+def create_network_policy(
+    ctx: Context,
+    ports: Ports,
+    client_cidrs: pulumi.Input[list[str]],
+    storage: StorageSettings,
+    mirror: MirrorSettings | None,
+    *,
+    behind_proxy: bool,
 ) -> None:
-    """Deny everything to and from the registry's Pods but their `ports`, and the servers that they depend on."""
-    listed = pulumi.Output.from_input(given["client_cidrs"])
-    clients = listed.apply(lambda known: _clients(known, ports["registry"], behind=given["exposure"] == "ingress"))
-    watchers: list[NetworkPolicyIngressRuleArgsDict] = (
-        [{"from_": [ANY_POD], "ports": [{"protocol": "TCP", "port": ports["metrics"]}]}] if given["metrics"] else []
+    """Deny every connection to and from the Pods but those of clients, of Prometheus and to the servers they need."""
+    clients = pulumi.Output.from_input(client_cidrs).apply(
+        lambda cidrs: _client_rule(cidrs, ports.registry, behind_proxy=behind_proxy)
     )
-    by_role = given["storage"] == "s3" and given.get("s3_access_key") is None and given.get("s3_secret") is None
-    upstream = pulumi.Output.all(*_upstreams(given)).apply(lambda urls: [*_egress(urls), *([ROLE] if by_role else [])])
+    prometheus: list[NetworkPolicyIngressRuleArgsDict] = []
+    if ports.metrics is not None:
+        prometheus = [{"from_": [ANY_POD], "ports": [{"protocol": "TCP", "port": ports.metrics}]}]
+    node_role = [NODE_METADATA] if storage.uses_node_role else []
+    egress = pulumi.Output.all(*_upstreams(storage, mirror)).apply(lambda urls: [*_egress_rules(urls), *node_role])
     kubernetes.networking.v1.NetworkPolicy(
-        name,
-        metadata=metadata.of(app),
+        f"{ctx.name}-policy",
+        metadata=ctx.metadata(ctx.app),
         spec={
-            "pod_selector": {"match_labels": metadata.selector},
+            "pod_selector": {"match_labels": ctx.selector},
             "policy_types": ["Ingress", "Egress"],
-            "ingress": clients.apply(lambda rule: [rule, *watchers]),
-            "egress": upstream,
+            "ingress": clients.apply(lambda rule: [rule, *prometheus]),
+            "egress": egress,
         },
-        opts=opts,
+        opts=ctx.options(),
     )
 
 
-def _clients(cidrs: Sequence[str], port: int, *, behind: bool) -> Any:
-    """One rule. Behind an Ingress the controller's Pod is the client, and asks the real one's address itself."""
+def _client_rule(cidrs: Sequence[str], port: int, *, behind_proxy: bool) -> Any:
+    """Return the rule for clients. Behind a proxy its Pod is the client, and it checks the address of the real one."""
     rule: dict[str, Any] = {"ports": [{"protocol": "TCP", "port": port}]}
-    if behind and cidrs:
+    if behind_proxy and cidrs:
         rule["from_"] = [ANY_POD]
     elif cidrs:
         rule["from_"] = [{"ip_block": {"cidr": cidr}} for cidr in cidrs]
     return rule
 
 
-def _upstreams(given: PrivateRegistryArgs) -> list[pulumi.Input[str]]:
-    """URLs of the servers that the registry itself is a client of."""
+def _upstreams(storage: StorageSettings, mirror: MirrorSettings | None) -> list[pulumi.Input[str]]:
+    """Return the URLs of the servers that the registry connects to."""
     urls: list[pulumi.Input[str]] = []
-    if given["storage"] == "s3":
-        urls.append(given.get("s3_endpoint") or "https://s3.amazonaws.com")
-    if given["mode"] == "mirror":
-        urls += [given["mirror_of"], TOKENS]
+    if storage.storage == "s3":
+        urls.append(storage.s3_endpoint or "https://s3.amazonaws.com")
+    if mirror is not None:
+        urls += [mirror.mirror_of, TOKEN_SERVER]
     return urls
 
 
-def _egress(urls: Sequence[str]) -> list[Any]:
-    """To any address, as a server's may change: its port, and the DNS that finds it."""
+def _egress_rules(urls: Sequence[str]) -> list[Any]:
+    """Allow DNS and the ports of the servers. The addresses are open, because a server's address may change."""
     if not urls:
         return []
     ports = sorted({_port(url) for url in urls})
-    return [DNS, {"ports": [{"protocol": "TCP", "port": port} for port in ports]}, *_behind_services(urls)]
+    return [DNS, {"ports": [{"protocol": "TCP", "port": port} for port in ports]}, *_service_namespaces(urls)]
 
 
-def _behind_services(urls: Sequence[str]) -> list[NetworkPolicyEgressRuleArgsDict]:
-    """Network plug-ins see the port of the Pod, which the URL of a Service need not tell: any, in its namespace."""
-    found = [match["namespace"] for url in urls if (match := SERVICE.search(url))]
+def _service_namespaces(urls: Sequence[str]) -> list[NetworkPolicyEgressRuleArgsDict]:
+    """Allow every port in the namespace of a Service. Plug-ins see the Pod's port, which may differ from the URL's."""
+    namespaces = [match["namespace"] for url in urls if (match := SERVICE_URL.search(url))]
     return [
         {"to": [{"namespace_selector": {"match_labels": {"kubernetes.io/metadata.name": namespace}}}]}
-        for namespace in dict.fromkeys(found)
+        for namespace in dict.fromkeys(namespaces)
     ]
 
 
 def _port(url: str) -> int:
-    given = re.search(r":([0-9]+)$", url)
-    return int(given[1]) if given else 443 if url.startswith("https") else 80
+    explicit = re.search(r":([0-9]+)$", url)
+    if explicit:
+        return int(explicit[1])
+    return 443 if url.startswith("https") else 80

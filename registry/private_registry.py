@@ -1,96 +1,141 @@
-"""A private Docker registry on Kubernetes: the table of contents.
+"""A private Docker registry on Kubernetes: the component, as a table of contents.
 
-`PrivateRegistry` checks its inputs and hands outputs from part to part; each part is a module of its own. What it
-deliberately does not do: create a provider (the caller's flows in), change a namespace that is not its own, or delete
-images.
+`PrivateRegistry` resolves its inputs to settings, and hands outputs from part to part. Each part is a module of its
+own. The component does not create a provider, change a namespace that it did not create, or delete images.
 """
 
 import pulumi
 
-from .args import PrivateRegistryArgs
-from .auth import Auth
-from .certificate import Certificate
-from .discovery import announce
-from .exposure import address, addresses, expose, route
-from .lease import hold
-from .metadata import Metadata
-from .monitoring import find_operator, measure
-from .namespace import provide_namespace
-from .network_policy import shield
-from .node import find_node, label_node
-from .node_trust.of_registry import trust_registry
-from .pull_secrets import hand_out
-from .settings import settled
-from .storage import Storage
-from .validation.names import component
-from .workload import METRICS_PORT, PORT, Needs, Workload
+from .context import INSTANCE, NAME, Context
+from .discovery import create_discovery_config_map
+from .exposure import EXPOSURES, create_service, external_addresses, resolve_endpoint
+from .inputs.args import PrivateRegistryArgs
+from .inputs.resolve import resolve
+from .monitoring import create_metrics_service
+from .namespace import create_namespace, look_up_namespace
+from .network_policy import Ports, create_network_policy
+from .node import label_node
+from .node_trust.for_registry import NO_TRUST, NodeAddress, trust_on_nodes
+from .preflight import acquire_leases, look_up_node, look_up_operator
+from .pull_secrets import Login, create_pull_secrets
+from .storage import MOUNT_PATH, Storage
+from .tls import CertificateAuthority, ExistingCertificate, ServerCertificate
+from .users import Users
+from .validation.names import component_name
+from .workload import METRICS_PORT, PORT, Workload, WorkloadInputs
 
 APP = "docker-registry"
-"""Name of the workload, the Service and the policy. It is fixed, so a namespace has room for one registry."""
+"""Name of the workload, the Service and the policy. It is fixed, so a namespace has place for one registry."""
 
 
 class PrivateRegistry(pulumi.ComponentResource):
-    """A TLS registry with password, on a node's folder, a claim or an object store, behind the way in you choose."""
+    """A registry with TLS and passwords. It stores images in a node's folder, a claim or an object store."""
 
     endpoint: pulumi.Output[str]
     """host:port, as in `docker login` and in image references."""
     ca_pem: pulumi.Output[str]
     """Every CA that clients must trust, PEM: a whole file for certs.d."""
     username: pulumi.Output[str]
-    """What the first of `users` logs in as; empty with `users_secret`."""
+    """The login of the first of `users`; empty with `users_secret`."""
     password: pulumi.Output[str]
     """The password of that login; secret, and empty with `users_secret`."""
     passwords: pulumi.Output[dict[str, str]]
-    """All passwords that get in, by login; secret, and empty with `users_secret`."""
+    """All accepted passwords by login; secret, and empty with `users_secret`."""
     namespace: pulumi.Output[str]
     """The namespace of its objects."""
     addresses: pulumi.Output[list[str]]
-    """Addresses at which clients outside the cluster reach it, if it knows any: external IPs, or the balancer's."""
+    """Addresses for clients outside the cluster, if known: external IPs, or those of the load balancer."""
 
     def __init__(self, name: str, args: PrivateRegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("private-registry:index:PrivateRegistry", component(name), {}, opts)
-        given = settled(args)
-        child = pulumi.ResourceOptions(parent=self)
-        selector = {"app.kubernetes.io/name": APP, "app.kubernetes.io/instance": given["namespace"]}
-        metadata = Metadata(selector, given["labels"], given["annotations"])
-        reached = address(APP, given)
+        super().__init__("private-registry:index:PrivateRegistry", component_name(name), {}, opts)
+        settings = resolve(args)
+        exposure, storage, tls = settings.exposure, settings.storage, settings.tls
+        kind = EXPOSURES[exposure.exposure]
+        selector = {NAME: APP, INSTANCE: settings.namespace}
+        ctx = Context(name, APP, selector, settings.labels, settings.annotations, self, settings.namespace)
+        endpoint = resolve_endpoint(APP, settings.namespace, kind, exposure, tls.certificate_names)
 
-        node = find_node(f"{name}-node", given, child)
-        operator = find_operator(f"{name}-metrics", given, child)
-        first = [*hold(name, given, metadata, child), *(found for found in (node, operator) if found)]
-        home = provide_namespace(
-            f"{name}-namespace", given, metadata, pulumi.ResourceOptions(parent=self, depends_on=first)
-        )
-        metadata = metadata._replace(namespace=home.name)
-        certificate = Certificate(f"{name}-tls", given, reached.host, reached.hosts, metadata, child)
-        service = expose(f"{name}-service", APP, given, node, PORT, metadata, child)
-        trusted = trust_registry(f"{name}-nodes", given, reached.endpoint, certificate.ca_pem, service, child)
-        leaf = certificate.serve(trusted.after, trusted.addresses)
-        users = Auth(f"{name}-auth", given, metadata, child)
-        images = Storage(f"{name}-data", given, metadata, home.own, child)
-        needs = Needs(
-            certificate=leaf.secret_name,
-            users=users.secret_name,
-            claim=images.claim_name,
-            driver=images.driver,
-            node_selector=label_node(f"{name}-label", given, node, child),
-            endpoint=reached.endpoint,
-            read_once=leaf.pem,
-            after=[certificate, users],
-        )
-        workload = Workload(f"{name}-workload", APP, given, needs, metadata, child)
-        certificate.served(after=[workload])
-        route(f"{name}-service-ingress", APP, given, service, leaf.secret_name, metadata, child)
-        shield(f"{name}-policy", APP, given, {"registry": PORT, "metrics": METRICS_PORT}, metadata, child)
-        measure(f"{name}-metrics", APP, given, METRICS_PORT, metadata, child)
-        once_taken = pulumi.ResourceOptions(parent=self, depends_on=[users])
-        hand_out(name, given, reached.endpoint, (users.username, users.password), metadata, once_taken)
-        announce(name, APP, given, reached.endpoint, metadata, child)
+        node = look_up_node(ctx, storage.node) if storage.kind.is_on_node or kind.needs_node else None
+        operator = look_up_operator(ctx) if settings.service_monitor else None
+        preconditions = [*acquire_leases(ctx, settings), *(found for found in (node, operator) if found)]
+        if settings.create_namespace:
+            namespace = create_namespace(
+                ctx,
+                settings.namespace,
+                runs_as_root=settings.workload.run_as_user == 0,
+                keep=storage.kind.keeps_namespace,
+                after=preconditions,
+            )
+        else:
+            namespace = look_up_namespace(ctx, settings.namespace, after=preconditions)
+        ctx = ctx.in_namespace(namespace.name)
 
-        self.endpoint = reached.endpoint
-        self.ca_pem = certificate.ca_pem
+        authority: CertificateAuthority | ExistingCertificate
+        if tls.tls_secret is not None:
+            authority = ExistingCertificate(ctx, tls.tls_secret, endpoint.host)
+        else:
+            authority = CertificateAuthority(ctx, tls, endpoint.hosts)
+        service = create_service(ctx, kind, exposure, PORT, node)
+        trust = NO_TRUST
+        if settings.node_trust is not None:
+            service_ip = service.spec.cluster_ip.apply(str)
+            is_for_service = isinstance(authority, CertificateAuthority)
+            trust = trust_on_nodes(
+                ctx,
+                settings.node_trust,
+                endpoint.host_port,
+                authority.ca_pem,
+                NodeAddress(service_ip, exposure.port) if is_for_service else None,
+            )
+        certificate: ServerCertificate | ExistingCertificate
+        if isinstance(authority, CertificateAuthority):
+            certificate = ServerCertificate(ctx, tls, authority, trust.with_addresses(endpoint.hosts), trust.after)
+        else:
+            certificate = authority
+        users = Users(ctx, settings.users)
+        images = Storage(ctx, storage, namespace.own)
+        pinned_to = node if storage.kind.is_on_node else None
+        workload = Workload(
+            ctx,
+            settings.workload,
+            settings.serving,
+            WorkloadInputs(
+                certificate=certificate.secret_name,
+                certificate_pem=certificate.pem,
+                users=users.secret_name,
+                claim=images.claim_name,
+                claim_path=MOUNT_PATH,
+                driver=images.driver,
+                node_selector=label_node(ctx, storage.node_label, pinned_to) if pinned_to is not None else None,
+                external_url=pulumi.Output.concat("https://", endpoint.host_port) if kind.behind_proxy else None,
+                rolls=storage.rolls,
+                after=[certificate, users],
+            ),
+        )
+        if isinstance(authority, CertificateAuthority):
+            authority.complete_rotation_step(after=[workload])
+        create_network_policy(
+            ctx,
+            Ports(PORT, METRICS_PORT if settings.metrics else None),
+            exposure.client_cidrs,
+            storage,
+            settings.serving.mirror,
+            behind_proxy=kind.behind_proxy,
+        )
+        if kind.create_route is not None:
+            kind.create_route(ctx, exposure, service, certificate.secret_name)
+        if settings.metrics:
+            create_metrics_service(ctx, METRICS_PORT, service_monitor=settings.service_monitor)
+        if settings.pull_secrets is not None:
+            login = Login(users.username, users.password, accepted_after=users)
+            create_pull_secrets(ctx, settings.pull_secrets, endpoint.host_port, login)
+        if settings.discovery:
+            create_discovery_config_map(ctx, endpoint.host_port, exposure.port)
+
+        self.endpoint = endpoint.host_port
+        self.ca_pem = authority.ca_pem
         self.username, self.password = users.username, users.password
         self.passwords = users.passwords
-        self.namespace = home.name
-        self.addresses = addresses(given, service)
+        self.namespace = namespace.name
+        self.addresses = external_addresses(kind, exposure, service)
         self.register_outputs({key: getattr(self, key) for key in PrivateRegistry.__annotations__})

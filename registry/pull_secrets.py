@@ -1,103 +1,109 @@
-"""Pull Secrets: what lets Pods of other namespaces pull, and with `default_pull_secret` without saying so themselves.
+"""Pull Secrets, which let Pods of other namespaces pull. With `default_pull_secret` those Pods need not name them.
 
-A Secret whose data changes is replaced by the provider, and one of a fixed name is deleted first: for a moment no Pod
-could pull. So the Secret is made once, with its first content, and a patch that the API server applies in place keeps
-it current. Neither namespaces nor ServiceAccounts are made here, and of a ServiceAccount nothing of others is touched.
+The provider replaces a Secret whose data changes, and deletes one with a fixed name first: for a moment no Pod could
+pull. So the Secret is created once, with its first content, and a patch keeps it current in place. The component
+creates neither namespaces nor ServiceAccounts here, and changes nothing in them that others have set.
 """
 
 import json
 from base64 import b64encode
+from typing import NamedTuple
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from .args import PrivateRegistryArgs
-from .metadata import Metadata
-from .validation.collisions import claim
-from .validation.network import spellings
-from .validation.pulling import only_ours
+from .context import Context
+from .lookup import lookup_name
+from .settings import PullSecretSettings
+from .validation.network import image_reference_hosts
+from .validation.pull_secrets import refuse_other_pull_secrets
 
-KEY = ".dockerconfigjson"
-"""What the kubelet reads in a Secret of type kubernetes.io/dockerconfigjson."""
+DATA_KEY = ".dockerconfigjson"
+"""Key that the kubelet reads in a Secret of type kubernetes.io/dockerconfigjson."""
 
 
-def hand_out(
-    name: str,
-    given: PrivateRegistryArgs,
-    endpoint: pulumi.Output[str],
-    login: tuple[pulumi.Output[str], pulumi.Output[str]],
-    metadata: Metadata,
-    opts: pulumi.ResourceOptions,
-) -> None:
-    """In each namespace of `pull_secrets` a Secret with `login`, user and password, named after the registry's own
-    namespace, so that two registries may both put one there."""
-    content = pulumi.Output.all(endpoint, *login).apply(lambda known: docker_config(*known))
-    ours = pulumi.Output.concat(metadata.namespace, "-pull")
-    for namespace in given["pull_secrets"]:
-        of_it = f"{name}-pull-secrets-{namespace}"
-        secret = _secret(of_it, namespace, ours, content, metadata, opts)
-        if given["default_pull_secret"]:
-            claim("default_pull_secret", f"the default ServiceAccount of {namespace}", name)
-            _use(f"{of_it}-default", namespace, ours, secret, opts)
+class Login(NamedTuple):
+    """A login, and the resource after whose deployment the registry accepts it."""
+
+    username: pulumi.Output[str]
+    password: pulumi.Output[str]
+    accepted_after: pulumi.Resource
+
+
+def create_pull_secrets(ctx: Context, settings: PullSecretSettings, endpoint: pulumi.Output[str], login: Login) -> None:
+    """Create a Secret with the login in each namespace.
+
+    It is named after the registry's namespace, so that two registries can both have one there.
+    """
+    content = pulumi.Output.all(endpoint, login.username, login.password).apply(
+        lambda resolved: docker_config(*resolved)
+    )
+    secret_name = pulumi.Output.concat(ctx.namespace, "-pull")
+    for namespace in settings.pull_secrets:
+        name = f"{ctx.name}-pull-secrets-{namespace}"
+        secret = _create_secret(ctx, name, namespace, secret_name, content, [login.accepted_after])
+        if settings.default_pull_secret:
+            _add_to_default_account(ctx, f"{name}-default", namespace, secret_name, [login.accepted_after, secret])
 
 
 def docker_config(endpoint: str, username: str, password: str) -> str:
-    """What `docker login` writes, for every way to spell the registry in an image's reference."""
+    """Return what `docker login` writes, for every way to name the registry in an image reference."""
     auth = b64encode(f"{username}:{password}".encode()).decode()
     login = {"username": username, "password": password, "auth": auth}
-    return json.dumps({"auths": dict.fromkeys(spellings(endpoint), login)})
+    return json.dumps({"auths": dict.fromkeys(image_reference_hosts(endpoint), login)})
 
 
-def _secret(
+def _create_secret(
+    ctx: Context,
     name: str,
     namespace: str,
-    ours: pulumi.Output[str],
+    secret_name: pulumi.Output[str],
     content: pulumi.Output[str],
-    metadata: Metadata,
-    opts: pulumi.ResourceOptions,
+    after: list[pulumi.Resource],
 ) -> kubernetes.core.v1.Secret:
-    """The Secret, and what keeps it current. Without its namespace `pulumi preview` fails: the engine then says
-    "Namespace (NAME): resource 'x' does not exist", of which NAME is ours and tells the remedy."""
-    found = kubernetes.core.v1.Namespace.get(f"{name}-from-kubectl-get-namespaces", namespace, opts=opts)
-    data = {KEY: content.apply(lambda text: b64encode(text.encode()).decode())}
+    """Create the Secret, and the patch that keeps it current. `pulumi preview` fails without the namespace."""
+    looked_up = lookup_name(name, "namespaces")
+    existing = kubernetes.core.v1.Namespace.get(looked_up, namespace, opts=ctx.options(depends_on=after))
+    data = {DATA_KEY: content.apply(lambda text: b64encode(text.encode()).decode())}
     secret = kubernetes.core.v1.Secret(
         name,
-        metadata=metadata.of(ours) | {"namespace": found.metadata.name},
+        metadata=ctx.metadata(secret_name) | {"namespace": existing.metadata.name},
         type="kubernetes.io/dockerconfigjson",
         data=data,
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["data"])),
+        opts=ctx.options(depends_on=after, ignore_changes=["data"]),
     )
     kubernetes.core.v1.SecretPatch(
         f"{name}-current",
-        metadata={"name": ours, "namespace": namespace, "annotations": {"pulumi.com/patchForce": "true"}},
+        metadata={
+            "name": secret_name,
+            "namespace": namespace,
+            "annotations": {"pulumi.com/patchForce": "true"},
+        },
         data=data,
-        # By itself it could not let go of a key that this type of Secret must have.
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[secret], deleted_with=secret)),
+        # The patch alone could not be deleted, because this type of Secret must have the key.
+        opts=ctx.options(depends_on=[*after, secret], deleted_with=secret),
     )
     return secret
 
 
-def _use(
-    name: str,
-    namespace: str,
-    ours: pulumi.Output[str],
-    secret: kubernetes.core.v1.Secret,
-    opts: pulumi.ResourceOptions,
+def _add_to_default_account(
+    ctx: Context, name: str, namespace: str, secret_name: pulumi.Output[str], after: list[pulumi.Resource]
 ) -> None:
-    """Have the default ServiceAccount use the Secret, if it uses none of others.
+    """Let the default ServiceAccount use the Secret, unless it uses others.
 
-    Its list belongs as a whole to who wrote it last: `pulumi destroy` empties a list that is still ours, and leaves one
-    that somebody else has added to since, our name in it included. Where the whole namespace has gone since, it takes
-    `pulumi destroy --refresh`.
+    The whole list belongs to the program that wrote it last. `pulumi destroy` empties a list that this stack wrote
+    last, and leaves one that was changed since. After the namespace was deleted, run `pulumi destroy --refresh`.
     """
-    looked_up = f"{name}-from-kubectl-get-serviceaccounts"
-    found = kubernetes.core.v1.ServiceAccount.get(looked_up, f"{namespace}/default", opts=opts)
-    used = pulumi.Output.all(ours, found.image_pull_secrets).apply(
-        lambda known: only_ours(namespace, known[0], [each["name"] for each in known[1] or []])
+    looked_up = lookup_name(name, "serviceaccounts")
+    account = kubernetes.core.v1.ServiceAccount.get(
+        looked_up, f"{namespace}/default", opts=ctx.options(depends_on=after[:1])
+    )
+    allowed = pulumi.Output.all(secret_name, account.image_pull_secrets).apply(
+        lambda resolved: refuse_other_pull_secrets(namespace, resolved[0], [item["name"] for item in resolved[1] or []])
     )
     kubernetes.core.v1.ServiceAccountPatch(
         name,
         metadata={"name": "default", "namespace": namespace},
-        image_pull_secrets=[{"name": used}],
-        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[secret])),
+        image_pull_secrets=[{"name": allowed}],
+        opts=ctx.options(depends_on=after),
     )

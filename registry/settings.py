@@ -1,229 +1,173 @@
-"""From inputs to settings: the defaults, a rule for every input, rules for several at once, and advice."""
+"""The settings: the inputs with defaults applied and rules checked, by subject.
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, cast, get_args
+Each field has the name of its input, where inputs/args.py describes it. None means that the input is not set. A part
+takes the subjects that it needs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import pulumi
 
-from .args import PrivateRegistryArgs
-from .validation import (
-    certificates,
-    checked,
-    contradictions,
-    credentials,
-    dynamic,
-    flag,
-    generations,
-    images,
-    known_before,
-    known_keys,
-    logins,
-    names,
-    network,
-    nodes,
-    pulling,
-    quantities,
-    storage,
-    workloads,
-)
+from .validation.storage import STORAGE_KINDS, StorageKind
 
-DEFAULTS = PrivateRegistryArgs(
-    hostname="docker-registry",
-    port=5000,
-    exposure="cluster",
-    external_ips=[],
-    client_cidrs=[],
-    namespace="docker-registry",
-    create_namespace=True,
-    labels={},
-    annotations={},
-    certificate_names=[],
-    certificate_subject={},
-    certificate_key="P-256",
-    certificate_days=356,
-    renew_before_days=30,
-    ca_days=3650,
-    ca_generations=[1],
-    users=["centos"],
-    password_generations={},
-    node_trust=False,
-    containerd_folder=nodes.CONTAINERD_FOLDER,
-    docker_folder=nodes.DOCKER_FOLDER,
-    pull_secrets=[],
-    default_pull_secret=False,
-    discovery=False,
-    storage="host-path",
-    storage_path="/var/lib/docker-registry/repository",
-    storage_size="2Gi",
-    storage_access="ReadWriteOnce",
-    s3_region="us-east-1",
-    workload="pod",
-    replicas=1,
-    node="k8s-master",
-    node_label="run-docker-registry=true",
-    requests={"cpu": "100m", "memory": "64Mi"},
-    limits={"memory": "512Mi"},
-    image=images.NEWEST,
-    image_pull_policy="IfNotPresent",
-    mode="read-write",
-    allow_delete=False,
-    upload_hours=24,
-    metrics=False,
-    service_monitor=False,
-    log_level="info",
-    log_format="text",
-)
-"""What counts where nothing is given. Pulumi.yaml repeats it for the command line, and a test compares the two."""
-
-RULES: dict[str, Callable[[Any], Any]] = {
-    "hostname": names.hostname,
-    "port": network.port,
-    "exposure": network.exposure,
-    "external_ips": network.external_ips,
-    "node_port": network.node_port,
-    "load_balancer_class": names.load_balancer_class,
-    "load_balancer_address": network.load_balancer_address,
-    "ingress_class": partial(names.object_name, "ingress_class"),
-    "client_cidrs": network.client_cidrs,
-    "namespace": names.namespace,
-    "create_namespace": partial(flag, "create_namespace"),
-    "labels": names.labels,
-    "annotations": names.annotations,
-    "certificate_names": names.certificate_names,
-    "certificate_subject": certificates.certificate_subject,
-    "certificate_key": certificates.certificate_key,
-    "certificate_days": certificates.certificate_days,
-    "renew_before_days": certificates.renew_before_days,
-    "ca_days": certificates.ca_days,
-    "ca_generations": partial(generations.generations, "ca_generations"),
-    "ca_certificate": certificates.ca_certificate,
-    "ca_key": certificates.ca_key,
-    "tls_secret": partial(names.object_name, "tls_secret"),
-    "users": credentials.users,
-    "passwords": credentials.passwords,
-    "password_generations": logins.password_generations,
-    "users_secret": partial(names.object_name, "users_secret"),
-    "node_trust": partial(flag, "node_trust"),
-    "node_trust_image": partial(images.image, key="node_trust_image"),
-    "containerd_folder": partial(nodes.folder, "containerd_folder"),
-    "docker_folder": partial(nodes.folder, "docker_folder"),
-    "pull_secrets": pulling.pull_secrets,
-    "default_pull_secret": partial(flag, "default_pull_secret"),
-    "discovery": partial(flag, "discovery"),
-    "storage": storage.storage,
-    "storage_path": storage.storage_path,
-    "storage_size": storage.storage_size,
-    "storage_claim": partial(names.object_name, "storage_claim"),
-    "storage_class": partial(names.object_name, "storage_class"),
-    "storage_access": storage.storage_access,
-    "s3_bucket": storage.s3_bucket,
-    "s3_region": storage.s3_region,
-    "s3_endpoint": network.s3_endpoint,
-    "s3_prefix": storage.s3_prefix,
-    "s3_access_key": partial(credentials.foreign, "s3_access_key"),
-    "s3_secret_key": partial(credentials.foreign, "s3_secret_key"),
-    "s3_secret": partial(names.object_name, "s3_secret"),
-    "upstream_ca": certificates.upstream_ca,
-    "workload": workloads.workload,
-    "replicas": workloads.replicas,
-    "node": names.node,
-    "node_label": names.node_label,
-    "run_as_user": names.run_as_user,
-    "requests": partial(quantities.resources, "requests"),
-    "limits": partial(quantities.resources, "limits"),
-    "priority_class": partial(names.object_name, "priority_class"),
-    "image": images.image,
-    "image_pull_policy": images.image_pull_policy,
-    "image_pull_secret": partial(names.object_name, "image_pull_secret"),
-    "mode": workloads.mode,
-    "mirror_of": network.mirror_of,
-    "mirror_username": workloads.mirror_username,
-    "mirror_password": partial(credentials.foreign, "mirror_password"),
-    "allow_delete": partial(flag, "allow_delete"),
-    "upload_hours": workloads.upload_hours,
-    "metrics": partial(flag, "metrics"),
-    "service_monitor": partial(flag, "service_monitor"),
-    "log_level": workloads.log_level,
-    "log_format": workloads.log_format,
-}
-"""By key: each takes a value and returns it, or refuses it and tells the remedy."""
-
-SECRET = ("ca_key", "passwords", "s3_secret_key", "mirror_password")
-"""What the state and every output keep encrypted, whoever gave it in plain text."""
-
-TOGETHER: dict[Callable[..., None], tuple[str, ...]] = {
-    contradictions.refuse_endless_renewal: ("renew_before_days", "certificate_days"),
-    certificates.of_one_authority: ("ca_certificate", "ca_key"),
-    credentials.of_the_users: ("passwords", "users"),
-    logins.of_the_users: ("password_generations", "users"),
-    logins.of_generated: ("passwords", "password_generations"),
-    quantities.within_limits: ("requests", "limits"),
-    network.one_family: ("load_balancer_address", "client_cidrs"),
-}
-"""Rules for the values of several keys, known now or later. The first key's value is held back until its rule holds."""
-
-ADVICE: dict[Callable[..., str], tuple[str, ...]] = {
-    images.image_advice: ("image",),
-    storage.size_advice: ("storage_size",),
-    credentials.password_advice: ("passwords",),
-    certificates.ca_advice: ("ca_certificate", "certificate_days"),
-}
-"""What to say of values that are taken but unwise, and the keys of those values."""
+Text = pulumi.Input[str]
+Texts = pulumi.Input[list[str]]
 
 
-def settled(args: PrivateRegistryArgs) -> PrivateRegistryArgs:
-    """The inputs, checked, with the defaults where nothing is given; says what is allowed but unwise."""
-    given = {**DEFAULTS, **{key: value for key, value in args.items() if value is not None}}
-    known_keys(given, RULES)
-    accepted = {key: _accepted(key, value) for key, value in given.items()}
-    contradictions.refuse_idle(accepted, DEFAULTS)
-    contradictions.refuse_missing(accepted, DEFAULTS)
-    contradictions.refuse_unshared_replicas(accepted)
-    pulling.refuse_own_namespace(accepted)
-    for rule, keys in TOGETHER.items():
-        _agree(rule, keys, accepted)
-    _warn(accepted)
-    accepted.setdefault("run_as_user", 0 if accepted["storage"] == "host-path" else UNPRIVILEGED)
-    return cast(PrivateRegistryArgs, accepted)
+@dataclass(frozen=True)
+class ExposureSettings:
+    """How clients reach the registry."""
+
+    exposure: str
+    hostname: Text
+    port: int
+    external_ips: list[str]
+    node_port: int | None
+    load_balancer_class: Text | None
+    load_balancer_address: Text | None
+    ingress_class: Text | None
+    client_cidrs: Texts
 
 
-UNPRIVILEGED = 65532
-"""The user `nonroot` of distroless images: any but root does, and this one belongs to no person."""
+@dataclass(frozen=True)
+class TlsSettings:
+    """The server certificate, and the CA that issues it."""
+
+    certificate_names: Texts
+    certificate_subject: Mapping[str, str]
+    certificate_key: str
+    certificate_days: int
+    renew_before_days: int
+    ca_days: int
+    ca_generations: list[int]
+    ca_certificate: Text | None
+    ca_key: Text | None
+    tls_secret: Text | None
 
 
-def is_structural(key: str) -> bool:
-    """Whether the input shapes the graph: its annotation takes no Output."""
-    return not any("Output" in str(each) for each in get_args(PrivateRegistryArgs.__annotations__[key]))
+@dataclass(frozen=True)
+class UserSettings:
+    """Who may push and pull."""
+
+    users: list[str]
+    passwords: pulumi.Input[Mapping[str, Text]] | None
+    password_generations: Mapping[str, list[int]]
+    users_secret: Text | None
 
 
-def _accepted(key: str, value: Any) -> Any:
-    given = known_before(key, value) if is_structural(key) else value
-    ruled = checked(given, RULES[key])
-    return pulumi.Output.secret(ruled) if key in SECRET else ruled
+@dataclass(frozen=True)
+class StorageSettings:
+    """The storage location of the images."""
+
+    storage: str
+    storage_path: Text
+    storage_size: Text
+    storage_claim: Text | None
+    storage_class: Text | None
+    storage_access: str
+    node: Text
+    node_label: Text
+    replicas: int
+    s3_bucket: Text | None
+    s3_region: Text
+    s3_endpoint: Text | None
+    s3_prefix: Text | None
+    s3_access_key: Text | None
+    s3_secret_key: Text | None
+    s3_secret: Text | None
+
+    @property
+    def kind(self) -> StorageKind:
+        """Properties of this kind of storage."""
+        return STORAGE_KINDS[self.storage]
+
+    @property
+    def rolls(self) -> bool:
+        """Whether a new Pod reaches the images while the old one runs.
+
+        The claims of several replicas are shared, so they always do.
+        """
+        return self.kind.old_and_new_pod_overlap or self.storage_access == "ReadWriteMany" or self.replicas > 1
+
+    @property
+    def uses_node_role(self) -> bool:
+        """Whether the registry takes its S3 keys from the role of its node."""
+        return self.storage == "s3" and self.s3_access_key is None and self.s3_secret is None
 
 
-def _agree(rule: Callable[..., None], keys: tuple[str, ...], accepted: dict[str, Any]) -> None:
-    """Apply a rule for several keys now, or hold the first one back until the rule is content."""
-    if any(accepted.get(key) is None for key in keys):
-        return
-    values = [accepted[key] for key in keys]
-    if not dynamic(values):
-        rule(*values)
-        return
+@dataclass(frozen=True)
+class MirrorSettings:
+    """The registry that this one mirrors."""
 
-    # The first value stays as secret as it is: the CA of a secret key is for everybody to read.
-    content = pulumi.Output.unsecret(pulumi.Output.all(*values).apply(lambda known: rule(*known)))
-    accepted[keys[0]] = pulumi.Output.all(values[0], content).apply(lambda both: both[0])
+    mirror_of: Text
+    mirror_username: Text | None
+    mirror_password: Text | None
 
 
-def _warn(accepted: dict[str, Any]) -> None:
-    """Say of each value that is allowed but unwise, the guide's own weak ones among them, what there is to say."""
-    for advice, keys in ADVICE.items():
-        if all(accepted.get(key) is not None for key in keys):
-            pulumi.Output.all(*(accepted[key] for key in keys)).apply(partial(_say, advice))
+@dataclass(frozen=True)
+class WorkloadSettings:
+    """The Pods that run the registry."""
+
+    workload: str
+    replicas: int
+    run_as_user: int
+    requests: pulumi.Input[dict[str, str]]
+    limits: pulumi.Input[dict[str, str]]
+    priority_class: Text | None
+    image: Text
+    image_pull_policy: str
+    image_pull_secret: Text | None
+    metrics: bool
+    upstream_ca: Text | None
 
 
-def _say(advice: Callable[..., str], values: list[Any]) -> None:
-    if said := advice(*values):
-        pulumi.log.warn(said)
+@dataclass(frozen=True)
+class ServingSettings:
+    """What the registry's own configuration file says, apart from storage and TLS."""
+
+    mode: str
+    allow_delete: bool
+    upload_hours: int
+    metrics: bool
+    log_level: str
+    log_format: str
+    mirror: MirrorSettings | None
+
+
+@dataclass(frozen=True)
+class NodeTrustSettings:
+    """The files by which the nodes trust the registry."""
+
+    node_trust_image: Text
+    containerd_folder: Text
+    docker_folder: Text
+
+
+@dataclass(frozen=True)
+class PullSecretSettings:
+    """The pull Secrets in other namespaces."""
+
+    pull_secrets: list[str]
+    default_pull_secret: bool
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of a registry. A subject is None if its feature is off."""
+
+    namespace: str
+    create_namespace: bool
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    exposure: ExposureSettings
+    tls: TlsSettings
+    users: UserSettings
+    storage: StorageSettings
+    workload: WorkloadSettings
+    serving: ServingSettings
+    node_trust: NodeTrustSettings | None
+    pull_secrets: PullSecretSettings | None
+    metrics: bool
+    service_monitor: bool
+    discovery: bool

@@ -134,6 +134,8 @@ class Engine(mocks.Mocks):
         answer = {**args.inputs, **ANSWERS.get(args.typ, nothing)(args.name)}
         if args.resource_id:
             return args.resource_id, {**found(args.resource_id), **self.live.get(args.name, {})}
+        if args.typ == "pulumi:index:Stash":
+            answer["output"] = answer["input"]
         if args.typ == "kubernetes:core/v1:Service":
             answer["spec"] = with_default("clusterIP", "10.96.0.7", answer["spec"])
         if isinstance(answer.get("metadata"), dict):

@@ -1,7 +1,7 @@
-"""Each protection of a secret in `registry/`, found in its source, and the package without just that one.
+"""Find each protection of a secret in the source of `registry/`, and make the package without just that one.
 
-A protection that is written in a way that is known here is found by itself; `test_mutants.py` has the others fail.
-Run as a script, this module judges mutants: it imports what is slow once, and forks for each of them.
+test_mutants.py asserts which protections are found. e2e/test_mutants.py takes each of them away. Run as a script, this
+module judges mutants: it imports the slow modules once, and forks for each mutant.
 """
 
 import ast
@@ -13,84 +13,106 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
-HOLDERS = ("value", "content", "hashed", "data")
-"""Parameters of a rule that hold what was given, which may be a secret."""
+SECRET_VALUES = {
+    "config.args_from": "str(config.get(key))",
+    "config._read": "str(config.get(key))",
+    "network._server_url": "str(value)",
+    "pem.read_certificates": "str(value)",
+    "pem.private_key": "str(value)",
+    "secrets.decode_secret_data": "str(data)",
+    "secrets.external_credential": "str(value)",
+    "users.passwords": "str(value)",
+    "users._password": "str(value)",
+    "users.htpasswd": "str(content)",
+    "users._bcrypt_cost": "str(hashed)",
+}
+"""Text that holds a secret, by function that refuses a secret without showing it."""
 
-OF_SECRETS = ("credentials", "pem", "secrets", "network")
-"""Modules of rules that a secret, or what may be pasted in place of one, goes through."""
+SHOWN = ("not-a-server-url",)
+"""Codes of those functions whose message shows the value, once it is known to hold no secret."""
 
-NO_SECRET = {"credentials.users": "names, which every message shows", "network.external_ips": "addresses"}
-"""Rules of those modules that tell of something else in words."""
-
-FILTERS = {"before_colon": 0, "LOGIN.sub": 1, "without_secrets": 0}
-"""Functions that take a secret out of a text, and which of their arguments that is."""
+FILTERS = {"without_password": 0, "URL_CREDENTIALS.sub": 1, "without_secrets": 0}
+"""Functions that remove a secret from a text, and the position of that text among their arguments."""
 
 PYTEST_OPTIONS = ("-qx", "-p", "no:cacheprovider", "--override-ini", "addopts=--tb=native")
 """Options for a copy of the canary. Those of pyproject.toml load plugins that the copy does not have."""
 
 
 class Mutant(NamedTuple):
-    """A module without one protection: where it was, what it was, and the module's text."""
+    """A module without one protection.
+
+    Attributes:
+        file: Path of the module in the package.
+        line: Line of the protection.
+        place: `module.function` that has it, or the module alone at the top level.
+        protection: The removed protection.
+        text: The text of the module without it.
+    """
 
     file: str
     line: int
-    what: str
+    place: str
+    protection: str
     text: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line} {self.what}"
+        """Return where it was and what was removed."""
+        return f"{self.file}:{self.line} {self.place} {self.protection}"
+
+    @property
+    def kind(self) -> str:
+        """The kind of the protection, without its arguments."""
+        return self.protection.partition("(")[0].partition(" of ")[0]
 
 
 class Edit(NamedTuple):
-    """A node, what is to stand in its place, and what is lost by that."""
+    """A node, the source that replaces it, and the protection that this removes."""
 
     node: ast.AST
-    instead: str
-    what: str
+    replacement: str
+    protection: str
 
 
-def of_package(package: Path) -> list[Mutant]:
-    """Every mutant of every module below `package`."""
-    return [mutant for path in sorted(package.rglob("*.py")) for mutant in _of_module(package, path)]
+def mutants_of(package: Path) -> list[Mutant]:
+    """Return every mutant of every module below `package`."""
+    return [mutant for path in sorted(package.rglob("*.py")) for mutant in _mutants_of_module(package, path)]
 
 
-def one_of_each_kind(found: list[Mutant]) -> list[Mutant]:
+def one_of_each_kind(mutants: list[Mutant]) -> list[Mutant]:
     """Return the first mutant of each kind of protection, for a run that cannot judge all."""
-    kinds: dict[str, Mutant] = {}
-    for mutant in found:
-        kinds.setdefault(mutant.what.partition("(")[0].partition(" of ")[0].rpartition(" among ")[2], mutant)
-    return list(kinds.values())
+    first: dict[str, Mutant] = {}
+    for mutant in mutants:
+        first.setdefault(mutant.kind, mutant)
+    return list(first.values())
 
 
-def _of_module(package: Path, path: Path) -> Iterator[Mutant]:
+def _mutants_of_module(package: Path, path: Path) -> Iterator[Mutant]:
     source = path.read_text()
     tree = ast.parse(source)
-    edits = [*_values(tree)]
-    for function in ast.walk(tree):
-        if isinstance(function, ast.FunctionDef) and (held := _held(function, path.stem)):
-            edits += [*_causes(function), *_words(function, held)]
+    module = module_name(path)
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    edits = [*_marks(tree)]
+    for function in functions:
+        if secret := SECRET_VALUES.get(f"{module}.{function.name}"):
+            edits += _messages(function, secret)
     for edit in edits:
-        yield Mutant(str(path.relative_to(package)), edit.node.lineno, edit.what, _replaced(source, edit))  # type: ignore[attr-defined]
+        line = edit.node.lineno  # type: ignore[attr-defined]
+        inside = [function.name for function in functions if function.lineno <= line <= (function.end_lineno or 0)]
+        place = f"{module}.{inside[-1]}" if inside else module
+        yield Mutant(str(path.relative_to(package)), line, place, edit.protection, _replaced(source, edit))
 
 
-def _held(function: ast.FunctionDef, module: str) -> str:
-    """What in this function is the value that was given, which may be a secret; "" if nothing is."""
-    if module == "config":
-        return "config.get(key)"
-    if module not in OF_SECRETS or f"{module}.{function.name}" in NO_SECRET:
-        return ""
-    return next((argument.arg for argument in function.args.args if argument.arg in HOLDERS), "")
+def module_name(path: Path) -> str:
+    """Return the name of the module, or of the package for its `__init__`."""
+    return path.parent.name if path.stem == "__init__" else path.stem
 
 
-def _values(tree: ast.AST) -> Iterator[Edit]:
-    """What marks a value, keeps it in a Secret, or sees to it that a person marked it."""
+def _marks(tree: ast.AST) -> Iterator[Edit]:
+    """Yield what marks a value as secret, keeps it in a Secret, or demands that the config marks it."""
     negated = {id(node.operand) for node in ast.walk(tree) if isinstance(node, ast.UnaryOp)}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "SECRET":
-            assert isinstance(node.value, ast.Tuple)
-            for each in node.value.elts:
-                kept = ast.Tuple([other for other in node.value.elts if other is not each], ast.Load())
-                yield Edit(node.value, ast.unparse(kept), f"{ast.unparse(each)} among the secrets")
+        if isinstance(node, ast.keyword) and node.arg == "secret" and ast.unparse(node.value) == "True":
+            yield Edit(node.value, "False", "secret=True")
         if not isinstance(node, ast.Call):
             continue
         called = ast.unparse(node.func)
@@ -112,41 +134,39 @@ def _as_config_map(node: ast.Call) -> str:
     return ast.unparse(ast.Call(node.func, node.args, keywords)).replace("v1.Secret(", "v1.ConfigMap(", 1)
 
 
-def _causes(function: ast.FunctionDef) -> Iterator[Edit]:
-    """An error that is raised without the one behind it, which may hold the value."""
+def _messages(function: ast.FunctionDef, secret: str) -> Iterator[Edit]:
+    """Yield each refusal with the value in its message, and each one with the original error, which may hold it."""
     for node in ast.walk(function):
-        if isinstance(node, ast.Raise) and isinstance(node.cause, ast.Constant) and node.exc:
-            yield Edit(node, f"raise {ast.unparse(node.exc)}", "from None")
-
-
-def _words(function: ast.FunctionDef, held: str) -> Iterator[Edit]:
-    """Words in place of the value in a message."""
-    for node in ast.walk(function):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "Described":
-            yield Edit(node, held, ast.unparse(node))
+        if not isinstance(node, ast.Raise) or not isinstance(node.exc, ast.Call):
+            continue
+        problem, code = node.exc.args[2], ast.literal_eval(node.exc.args[1])
+        if code in SHOWN:
+            continue
+        yield Edit(problem, f"{ast.unparse(problem)} + {secret}", f"problem of {code}")
+        if isinstance(node.cause, ast.Constant):
+            yield Edit(node, f"raise {ast.unparse(node.exc)}", f"from None of {code}")
 
 
 def _replaced(source: str, edit: Edit) -> str:
-    """The source with the node's own text replaced; the parser counts columns in bytes."""
+    """Return the source with the node replaced. The parser counts columns in bytes."""
     node: Any = edit.node
     before = [0, *accumulate(len(line) for line in source.encode().splitlines(keepends=True))]
     start, end = before[node.lineno - 1] + node.col_offset, before[node.end_lineno - 1] + node.end_col_offset
-    return (source.encode()[:start] + edit.instead.encode() + source.encode()[end:]).decode()
+    return (source.encode()[:start] + edit.replacement.encode() + source.encode()[end:]).decode()
 
 
-def revealed(package: Path) -> set[str]:
-    """`module.function` of every place that takes a mark off."""
-    found = set()
-    for path in package.rglob("*.py"):
-        for function in ast.walk(ast.parse(path.read_text())):
-            if isinstance(function, ast.FunctionDef) and "Output.unsecret(" in ast.unparse(function):
-                name = path.parent.name if path.stem == "__init__" else path.stem
-                found.add(f"{name}.{function.name}")
-    return found
+def unmarked_places(package: Path) -> set[str]:
+    """Return `module.function` of every place that removes the mark of a secret."""
+    return {
+        f"{module_name(path)}.{function.name}"
+        for path in package.rglob("*.py")
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.FunctionDef) and "Output.unsecret(" in ast.unparse(function)
+    }
 
 
 def _judge(folder: Path) -> int:
-    """Start the canary of the copy in `folder` in a process of its own; its pid. It ends with pytest's exit code."""
+    """Start the canary of the copy in `folder`. Return the pid of a process that ends with pytest's exit code."""
     if pid := os.fork():
         return pid
     code = 3
@@ -168,7 +188,7 @@ def _judge(folder: Path) -> int:
 
 
 def main(folders: list[str], at_once: int) -> None:
-    """Print `FOLDER CODE` for each copy of the project."""
+    """Judge the copies of the project, and print `FOLDER CODE` for each."""
     import bcrypt  # noqa: F401
     import cryptography.x509  # noqa: F401
     import hypothesis  # noqa: F401
@@ -179,7 +199,7 @@ def main(folders: list[str], at_once: int) -> None:
     import pulumi_tls
     import pytest  # noqa: F401
 
-    # Resolved at their first use only.
+    # Python resolves them at their first use only.
     _ = pulumi_kubernetes.core.v1.Secret, pulumi_random.RandomPassword, pulumi_tls.PrivateKey
     running: dict[int, str] = {}
     while folders or running:

@@ -1,7 +1,7 @@
 """A value means the same however it comes: plain, as an Output, as a secret, or from a program in another language.
 
 On its way to the plugin a value is JSON at heart: numbers arrive as floats, names in camelCase, a secret and what is
-an Output arrive as objects that say so. A new argument is a line in EXAMPLES.
+an Output arrive as objects that say so. A new input is a line in tests/examples.py.
 """
 
 import json
@@ -17,126 +17,13 @@ from pulumi.runtime import rpc
 
 from registry import PrivateRegistry, PrivateRegistryArgs
 from registry.__main__ import NAME, Plugin
-from registry.settings import DEFAULTS
-from registry.validation import InvalidInput, collisions
+from registry.inputs.table import DEFAULTS
+from registry.preflight import duplicates
+from registry.validation import InvalidInput
 from tests import golden
 from tests.conftest import SOAK, Engine, attach, encoded
-from tests.issuing import Wanted, issue, leaf
-
-CA = issue(Wanted())
-EXISTING: dict[str, Any] = {"create_namespace": False}
-S3: dict[str, Any] = {"storage": "s3", "s3_bucket": "images"}
-S3_KEYS: dict[str, Any] = {"s3_access_key": "AKIA0", "s3_secret_key": "hunter22"}
-MIRROR: dict[str, Any] = {"mode": "mirror", "mirror_of": "https://registry.example.com"}
-LOGIN: dict[str, Any] = {"mirror_username": "ci", "mirror_password": "hunter22"}
-BALANCED: dict[str, Any] = {"exposure": "load-balancer"}
-
-EXAMPLES: dict[str, Any] = {
-    "hostname": "registry.example.com",
-    "port": 5001,
-    "exposure": "load-balancer",
-    "external_ips": ["192.168.56.11", "192.168.56.12"],
-    "node_port": 30500,
-    "load_balancer_class": "example.com/internal",
-    "load_balancer_address": "10.0.0.7",
-    "ingress_class": "nginx",
-    "client_cidrs": ["10.0.0.0/8"],
-    "namespace": "team-registry",
-    "create_namespace": False,
-    "labels": {"example.com/team": "red"},
-    "annotations": {"example.com/team": "red and blue"},
-    "certificate_names": ["*.example.com", "10.0.0.8"],
-    "certificate_subject": {"country": "FR", "organizational_unit": "R&D"},
-    "certificate_key": "RSA-3072",
-    "certificate_days": 90,
-    "renew_before_days": 10,
-    "ca_days": 800,
-    "ca_generations": [1, 2],
-    "ca_certificate": CA.pem,
-    "ca_key": CA.key_pem,
-    "tls_secret": "my-certificate",
-    "users": ["jean", "marie"],
-    "passwords": {"centos": "correct horse battery"},
-    "password_generations": {"centos": [2, 1]},
-    "users_secret": "my-users",
-    "node_trust": True,
-    "node_trust_image": "busybox:1.37",
-    "containerd_folder": "/var/lib/rancher/k3s/agent/etc/containerd/certs.d",
-    "docker_folder": "/etc/containers/certs.d",
-    "pull_secrets": ["builds", "kube-system"],
-    "default_pull_secret": True,
-    "discovery": True,
-    "storage": "local",
-    "storage_path": "/srv/registry",
-    "storage_size": "9Gi",
-    "storage_claim": "my-claim",
-    "storage_class": "fast",
-    "storage_access": "ReadWriteMany",
-    "s3_bucket": "images",
-    "s3_region": "eu-west-3",
-    "s3_endpoint": "https://s3.example.com:9000",
-    "s3_prefix": "registries/team",
-    "s3_access_key": "AKIA1",
-    "s3_secret_key": "hunter23",
-    "s3_secret": "my-keys",
-    "upstream_ca": CA.pem,
-    "workload": "deployment",
-    "replicas": 2,
-    "node": "k8s-worker",
-    "node_label": "registry=here",
-    "run_as_user": 65532,
-    "requests": {"cpu": "200m"},
-    "limits": {"memory": "1Gi"},
-    "priority_class": "important",
-    "image": "registry:3.1.1",
-    "image_pull_policy": "Always",
-    "image_pull_secret": "my-login",
-    "mode": "read-only",
-    "mirror_of": "https://other.example.com",
-    "mirror_username": "jean",
-    "mirror_password": "hunter23",
-    "allow_delete": True,
-    "upload_hours": 48,
-    "metrics": True,
-    "service_monitor": True,
-    "log_level": "debug",
-    "log_format": "json",
-}
-"""A value of every argument that is accepted and not its default."""
-
-COMPANIONS: dict[str, dict[str, Any]] = {
-    "external_ips": {"exposure": "external-ips"},
-    "node_port": {"exposure": "node-port"},
-    "load_balancer_class": BALANCED,
-    "load_balancer_address": BALANCED,
-    "ingress_class": {"exposure": "ingress"},
-    "ca_certificate": {"ca_key": CA.key_pem},
-    "ca_key": {"ca_certificate": CA.pem},
-    "tls_secret": EXISTING,
-    "users_secret": EXISTING,
-    "node_trust_image": {"node_trust": True},
-    "containerd_folder": {"node_trust": True},
-    "docker_folder": {"node_trust": True},
-    "storage_claim": EXISTING | {"storage": "claim"},
-    "storage_class": {"storage": "class"},
-    "storage_access": {"storage": "class", "storage_class": "fast"},
-    "s3_bucket": S3,
-    "s3_region": S3,
-    "s3_endpoint": S3,
-    "s3_prefix": S3,
-    "s3_access_key": S3 | S3_KEYS,
-    "s3_secret_key": S3 | S3_KEYS,
-    "s3_secret": S3 | EXISTING,
-    "upstream_ca": S3,
-    "replicas": S3 | {"workload": "deployment"},
-    "image_pull_secret": EXISTING,
-    "mirror_of": MIRROR,
-    "mirror_username": MIRROR | LOGIN,
-    "mirror_password": MIRROR | LOGIN,
-    "service_monitor": {"metrics": True},
-    "default_pull_secret": {"pull_secrets": ["builds"]},
-}
-"""Other arguments, as plain values, without which an argument is refused."""
+from tests.examples import CA, EXAMPLES, companions
+from tests.issuing import issue, leaf
 
 GROUPS: tuple[tuple[str, ...], ...] = (
     (
@@ -214,9 +101,9 @@ def test_the_table_has_every_argument_and_no_default() -> None:
 
 @pytest.mark.parametrize("key", EXAMPLES)
 def test_an_argument_changes_the_graph(key: str) -> None:
-    companions = {name: value for name, value in COMPANIONS.get(key, {}).items() if name != key}
+    needed = companions(key)
     try:
-        without = from_json(json.dumps(companions))
+        without = from_json(json.dumps(needed))
     except InvalidInput:
         return  # a companion needs it
     assert plain(key) != without
@@ -257,8 +144,7 @@ def test_two_registries_of_a_program_in_another_language_are_told_apart(
     monkeypatch: pytest.MonkeyPatch, shared: Given, key: str
 ) -> None:
     """They come over a connection each, to one process."""
-    monkeypatch.setattr(collisions, "serves_a_plugin", True)
-    monkeypatch.setattr(collisions, "_of_the_plugin", {})
+    monkeypatch.setattr(duplicates, "_of_process", {})
 
     def program() -> Given:
         for name in ("first", "second"):
@@ -267,14 +153,14 @@ def test_two_registries_of_a_program_in_another_language_are_told_apart(
             outputs = dict(PLUGIN.construct(name, TOKEN, rpc.deserialize_properties(wire)).state)
         return outputs
 
-    with pytest.raises((InputPropertiesError, InvalidInput), match=f"`{key}` must be the registry's alone"):
+    with pytest.raises((InputPropertiesError, InvalidInput), match=f"`{key}` reserves "):
         graph(program)
 
 
 def given(keys: tuple[str, ...], wrap: Callable[[Any], Any]) -> Given:
     """Return the examples of the keys and their companions. Wrap the examples that may be Outputs."""
-    companions = {name: value for key in keys for name, value in COMPANIONS.get(key, {}).items()}
-    return companions | {key: wrap(EXAMPLES[key]) if key in MAY_BE_OUTPUTS else EXAMPLES[key] for key in keys}
+    needed = {name: value for key in keys for name, value in companions(key).items()}
+    return needed | {key: wrap(EXAMPLES[key]) if key in MAY_BE_OUTPUTS else EXAMPLES[key] for key in keys}
 
 
 def different(

@@ -14,14 +14,26 @@ from pulumi.runtime.proto import GetSchemaRequest, ResourceProviderStub
 
 import registry
 from registry import PrivateRegistry, PrivateRegistryArgs
-from registry.settings import DEFAULTS, RULES
-from registry.validation.contradictions import BELONGS, NEEDS
+from registry.inputs.table import DEFAULTS, INPUTS
 from tests import golden
+from tests.golden import messages, project, reference
 
 
 def test_the_package_exports_the_components_and_their_arguments() -> None:
-    components = ["NodeTrust", "NodeTrustArgs", "PrivateRegistry", "PrivateRegistryArgs", "TrustedRegistryArgs"]
-    assert registry.__all__ == components
+    assert registry.__all__ == [
+        "InvalidInput",
+        "NodeTrust",
+        "NodeTrustArgs",
+        "PrivateRegistry",
+        "PrivateRegistryArgs",
+        "TrustedRegistryArgs",
+        "redact_debug_log",
+    ]
+
+
+def test_the_import_of_the_package_changes_nothing() -> None:
+    code = "import pulumi; before = pulumi.log.debug; import registry; assert pulumi.log.debug is before"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(registry.__path__[0]).parent)
 
 
 def test_the_component_can_be_analyzed_as_a_plugin() -> None:
@@ -35,7 +47,7 @@ def test_the_component_can_be_analyzed_as_a_plugin() -> None:
 
 
 def test_every_argument_has_a_rule_and_says_its_default() -> None:
-    assert list(RULES) == list(PrivateRegistryArgs.__annotations__), "one order everywhere"
+    assert list(INPUTS) == list(PrivateRegistryArgs.__annotations__), "one order everywhere"
     described = Analyzer("private-registry").analyze_component(PrivateRegistry).inputs
     for key, property in zip(PrivateRegistryArgs.__annotations__, described.values(), strict=True):
         says = re.search(r"(?:Default:?|No default) ?(.*?)\.$", str(property.description))
@@ -55,11 +67,11 @@ def _spoken(default: object) -> tuple[str, ...]:
     return (str(default),)
 
 
-def test_every_choice_of_another_key_is_one_that_its_rule_knows() -> None:
-    choices = [choice for each in BELONGS.values() for choice in each] + list(NEEDS)
-    for choice in choices:
-        for value in choice.values:
-            RULES[choice.key](value)
+def test_every_condition_has_values_that_the_other_input_accepts() -> None:
+    for row in INPUTS.values():
+        for condition in row.only_with:
+            for value in condition.values:
+                INPUTS[condition.key].rule(value)
 
 
 def test_the_schema_is_the_one_that_is_written_down() -> None:
@@ -101,13 +113,42 @@ def properties(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
+SHARED = {"context", "inputs", "lookup", "preflight", "settings", "validation"}
+"""Modules that every part may import."""
+
+TOP = {"__init__", "__main__", "private_registry", "redaction"}
+"""Modules that are above the parts, or have nothing to do with them."""
+
+
 def test_parts_never_import_each_other() -> None:
-    """`private_registry.py` hands outputs between them; what all share are the arguments, metadata and rules."""
+    """`private_registry.py` hands outputs from part to part."""
     root = Path(registry.__path__[0])
-    shared = {"__init__", "__main__", "args", "metadata", "settings", "config", "private_registry"}
-    parts = {path.stem for path in root.glob("*.py")} - shared | {"storage", "workload", "node_trust"}
+    modules = {path.stem for path in root.glob("*.py")} | {path.parent.name for path in root.glob("*/__init__.py")}
+    parts = modules - SHARED - TOP
+    assert {"users", "storage", "tls", "workload"} <= parts
     for part in parts:
-        for source in [*root.glob(f"{part}.py"), *root.glob(f"{part}/*.py")]:
-            dots = "." * (len(source.relative_to(root).parts))
-            imports = re.findall(rf"^from {re.escape(dots)}(\w+)", source.read_text(), re.MULTILINE)
-            assert not (set(imports) & parts) - {part}, f"{source.name} imports another part"
+        imported = _imports(root, part) - {part}
+        assert not imported & parts, f"{part} imports {imported & parts}"
+        assert not imported & {"inputs", "preflight"}, f"{part} imports {imported & {'inputs', 'preflight'}}"
+
+
+def test_the_layers_below_the_parts_have_no_cycle() -> None:
+    root = Path(registry.__path__[0])
+    below = {"validation": set(), "settings": {"validation"}, "context": set(), "lookup": set()}
+    for module, allowed in below.items():
+        assert _imports(root, module) - {module} <= allowed, module
+
+
+def _imports(root: Path, module: str) -> set[str]:
+    """Return the modules of the package that a module, or a folder of modules, imports."""
+    imported: set[str] = set()
+    for source in [*root.glob(f"{module}.py"), *root.glob(f"{module}/**/*.py")]:
+        dots = "." * len(source.relative_to(root).parts)
+        imported |= set(re.findall(rf"^\s*from {re.escape(dots)}(\w+)", source.read_text(), re.MULTILINE))
+    return imported
+
+
+def test_every_generated_file_is_up_to_date() -> None:
+    assert reference.PAGE.read_text() == reference.page(), "make schema"
+    assert project.FILE.read_text() == project.page(), "make schema"
+    assert messages.PAGE.read_text() == messages.page(), "make schema"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from registry import PrivateRegistry, PrivateRegistryArgs
-from registry.lease import lease_name
+from registry.preflight.leases import lease_name
 from registry.validation import InvalidInput
 from tests.conftest import Deploy, Engine, Registered, unwrap
 
@@ -13,8 +13,9 @@ EXTERNAL = PrivateRegistryArgs(exposure="external-ips", external_ips=["192.168.5
 
 
 def test_the_api_servers_own_port_is_refused(deploy: Deploy) -> None:
-    with pytest.raises(InvalidInput, match="`port` must be free on the nodes, got 6443, the API server's"):
+    with pytest.raises(InvalidInput) as refusal:
         deploy(lambda: PrivateRegistry("registry", {**EXTERNAL, "port": 6443}))
+    assert (refusal.value.key, refusal.value.code) == ("port", "port-of-api-server")
 
 
 def test_what_is_taken_and_how_to_see_by_whom_is_in_the_names(deploy: Deploy, engine: Engine) -> None:
@@ -40,8 +41,9 @@ def test_a_folder_is_not_changed_for_one_that_nobody_holds_a_lease_of(
     first = {"private-registry/of": "/var/lib/docker-registry/repository on k8s-master"}
     engine.live["registry-alone-in-its-folder-holder-by-kubectl-get-leases"] = {"metadata": {"annotations": first}}
     args: Any = {key: moved}
-    with pytest.raises(InvalidInput, match=f"`{key}` must be '.*' as long as the images lie there, got '{moved}'"):
+    with pytest.raises(InvalidInput) as refusal:
         deploy(lambda: PrivateRegistry("registry", args))
+    assert (refusal.value.key, refusal.value.code) == (key, "relocation")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import json
 import traceback
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass
 from functools import cache
 from typing import Any, NamedTuple, cast
 
@@ -15,18 +16,22 @@ import pulumi
 import pytest
 from pulumi.runtime.config import set_all_config
 
-from registry import PrivateRegistry, debug_log
-from registry.auth import SALT_LENGTH
-from registry.config import args_from
-from registry.settings import RULES, SECRET, is_structural, settled
+from registry import PrivateRegistry, redaction
+from registry.inputs import table
+from registry.inputs.config import args_from
+from registry.inputs.resolve import is_structural, resolve
+from registry.inputs.table import INPUTS
+from registry.users import SALT_LENGTH
 from registry.validation import InvalidInput
-from registry.validation.credentials import htpasswd
-from registry.validation.pem import served
-from registry.validation.secrets import opened
+from registry.validation.pem import validate_server_chain
+from registry.validation.secrets import decode_secret_data
+from registry.validation.users import htpasswd
 from tests import canary
 from tests.conftest import SECRET_MARK, Deploy, Engine, Noted, attach, encoded, is_secret, logged, run
 from tests.issuing import Wanted, issue, leaf
 from tests.test_validation import REFUSED
+
+redaction.redact_debug_log()  # as the program and the plugin do at their start
 
 Given = dict[str, Any]
 
@@ -112,7 +117,7 @@ KNOWN: dict[str, str] = {
 
 MEANT: dict[str, tuple[str, ...]] = {
     "private-registry:index:PrivateRegistry": ("password", "passwords"),
-    "private-registry:index:Auth": ("password", "passwords"),
+    "private-registry:index:Users": ("password", "passwords"),
     "random:index/randomPassword:RandomPassword": ("result",),
     "tls:index/privateKey:PrivateKey": ("privateKeyPem", "privateKeyPemPkcs8"),
     "tls:index/selfSignedCert:SelfSignedCert": ("privateKeyPem",),
@@ -180,6 +185,14 @@ def test_a_piece_of_a_secret_is_found_in_every_form(form: str) -> None:
     assert canary.found(KNOWN, "nothing of the kind: generated, chosen, of-s3") == []
 
 
+def setting(settings: Any, key: str) -> Any:
+    """Return the setting of that name, of whatever subject."""
+    if key in vars(settings):
+        return vars(settings)[key]
+    found = [setting(subject, key) for subject in vars(settings).values() if is_dataclass(subject)]
+    return next((value for value in found if value is not None), None)
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("key", SECRETS)
 def test_what_is_secret_is_so_from_the_first_moment(engine: Engine, key: str, way: str) -> None:
@@ -189,7 +202,7 @@ def test_what_is_secret_is_so_from_the_first_moment(engine: Engine, key: str, wa
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def main() -> Any:
-        accepted = cast(Given, settled(wrapped(args, WAYS[way])))[key]
+        accepted = setting(resolve(wrapped(args, WAYS[way])), key)
         assert isinstance(accepted, pulumi.Output)
         return pulumi.Output.all(accepted.is_secret()).apply(marks.extend)
 
@@ -198,15 +211,15 @@ def test_what_is_secret_is_so_from_the_first_moment(engine: Engine, key: str, wa
 
 
 def test_an_input_that_sounds_like_a_secret_is_one_or_known_to_be_none() -> None:
-    sound = {key for key in RULES if any(word in key for word in ("password", "secret", "token", "_key"))}
-    assert sound - NO_SECRETS.keys() == set(SECRET) == set(SECRETS)
+    sound = {key for key in INPUTS if any(word in key for word in ("password", "secret", "token", "_key"))}
+    assert sound - NO_SECRETS.keys() == set(SECRETS) == set(table.SECRETS)
 
 
 def test_the_sdks_debug_log_says_what_it_is_about_and_no_secret() -> None:
-    mark = f'key: "{SECRET_MARK}" value {{ string_value: "{debug_log.MARK}" }}'
-    assert debug_log.without_secrets("registering: name=a, props=b") == "registering: name=a, props=b"
-    assert debug_log.without_secrets(f"prepared: urn=a, props={PLANTED} {mark}") == "prepared: urn=a, props=[secret]"
-    assert debug_log.without_secrets(f"{PLANTED} {mark} props=") == debug_log.without_secrets(mark) == "[secret]"
+    mark = f'key: "{SECRET_MARK}" value {{ string_value: "{redaction.SECRET_MARK}" }}'
+    assert redaction.without_secrets("registering: name=a, props=b") == "registering: name=a, props=b"
+    assert redaction.without_secrets(f"prepared: urn=a, props={PLANTED} {mark}") == "prepared: urn=a, props=[secret]"
+    assert redaction.without_secrets(f"{PLANTED} {mark} props=") == redaction.without_secrets(mark) == "[secret]"
 
 
 def test_a_salt_is_as_long_as_the_search_takes_it_for() -> None:
@@ -248,7 +261,7 @@ def test_no_rule_shows_a_secret(key: str) -> None:
     said = []
     for value in [*WRONG, *users, PLANTED.encode(), "p" * 80 + PLANTED, "ENCRYPTED" + PLANTED, f"{PLANTED}\ud800"]:
         try:
-            RULES[key](value)
+            INPUTS[key].rule(value)
         except InvalidInput as error:
             said.append(shown(error))
     assert len(said) > 100
@@ -259,33 +272,33 @@ TLS = ["docker-registry"]
 SERVED = issue(leaf(*TLS), CA)
 OPENED = ("secret", ["wanted"], "make it")
 ELSEWHERE: dict[str, Callable[[], Any]] = {
-    "a key for the CA's certificate": lambda: RULES["ca_certificate"](CA.key_pem),
-    "a certificate for the CA's key": lambda: RULES["ca_key"](CA.pem),
-    "a key of another kind for it": lambda: RULES["ca_certificate"](f"-----BEGIN EC PRIVATE KEY-----\n{PLANTED}"),
-    "a password for the CA": lambda: RULES["ca_certificate"](PLANTED),
-    "a cut key": lambda: RULES["ca_key"](CA.key_pem[:-60]),
-    "an encrypted key": lambda: RULES["ca_key"](CA.encrypted_key_pem),
-    "a key among upstream CAs": lambda: RULES["upstream_ca"](CA.pem + CA.key_pem),
-    "a Secret without a key": lambda: served(SERVED.pem, PLANTED, TLS),
-    "a Secret with another key": lambda: served(SERVED.pem, CA.key_pem, TLS),
-    "a Secret with two keys": lambda: served(SERVED.key_pem, SERVED.key_pem, TLS),
-    "a Secret of other keys": lambda: opened(OPENED[0], {"password": encoded(PLANTED)}, *OPENED[1:]),
-    "a Secret that is no base64": lambda: opened(OPENED[0], {"wanted": f"!{PLANTED}"}, *OPENED[1:]),
-    "a Secret of bytes": lambda: opened(
+    "a key for the CA's certificate": lambda: INPUTS["ca_certificate"].rule(CA.key_pem),
+    "a certificate for the CA's key": lambda: INPUTS["ca_key"].rule(CA.pem),
+    "a key of another kind for it": lambda: INPUTS["ca_certificate"].rule(f"-----BEGIN EC PRIVATE KEY-----\n{PLANTED}"),
+    "a password for the CA": lambda: INPUTS["ca_certificate"].rule(PLANTED),
+    "a cut key": lambda: INPUTS["ca_key"].rule(CA.key_pem[:-60]),
+    "an encrypted key": lambda: INPUTS["ca_key"].rule(CA.encrypted_key_pem),
+    "a key among upstream CAs": lambda: INPUTS["upstream_ca"].rule(CA.pem + CA.key_pem),
+    "a Secret without a key": lambda: validate_server_chain(SERVED.pem, PLANTED, TLS),
+    "a Secret with another key": lambda: validate_server_chain(SERVED.pem, CA.key_pem, TLS),
+    "a Secret with two keys": lambda: validate_server_chain(SERVED.key_pem, SERVED.key_pem, TLS),
+    "a Secret of other keys": lambda: decode_secret_data(OPENED[0], {"password": encoded(PLANTED)}, *OPENED[1:]),
+    "a Secret that is no base64": lambda: decode_secret_data(OPENED[0], {"wanted": f"!{PLANTED}"}, *OPENED[1:]),
+    "a Secret of bytes": lambda: decode_secret_data(
         OPENED[0], {"wanted": b64encode(PLANTED.encode() + b"\xff").decode()}, *OPENED[1:]
     ),
     "passwords for hashes": lambda: htpasswd(f"jean:{PLANTED}"),
     "hashes of another kind": lambda: htpasswd(f"jean:{{SHA}}{PLANTED}"),
     "a password in a comment": lambda: htpasswd(f"# jean:{PLANTED}"),
     "costly hashes": lambda: htpasswd(f"jean:$2b$14${'a' * 22}{PLANTED.replace('-', '.'):a<31}"),
-    "a login in the S3 server's URL": lambda: RULES["s3_endpoint"](f"https://key:{PLANTED}@s3.example.com"),
-    "one without a scheme": lambda: RULES["s3_endpoint"](f"key:{PLANTED}@s3.example.com"),
-    "one that is wrong beside": lambda: RULES["s3_endpoint"](f"s3://{PLANTED}@s3..example.com/a"),
-    "a login in the mirror's URL": lambda: RULES["mirror_of"](f"https://ci:{PLANTED}@registry.example.com/v2"),
-    "a login in the image": lambda: RULES["image"](f"https://ci:{PLANTED}@registry.example.com/registry:3.1.2"),
-    "a login in the hostname": lambda: RULES["hostname"](f"https://ci:{PLANTED}@registry.example.com"),
-    "a login for a user": lambda: RULES["users"]([f"centos:{PLANTED}"]),
-    "a login for the mirror's user": lambda: RULES["mirror_username"](f"ci:{PLANTED}"),
+    "a login in the S3 server's URL": lambda: INPUTS["s3_endpoint"].rule(f"https://key:{PLANTED}@s3.example.com"),
+    "one without a scheme": lambda: INPUTS["s3_endpoint"].rule(f"key:{PLANTED}@s3.example.com"),
+    "one that is wrong beside": lambda: INPUTS["s3_endpoint"].rule(f"s3://{PLANTED}@s3..example.com/a"),
+    "a login in the mirror's URL": lambda: INPUTS["mirror_of"].rule(f"https://ci:{PLANTED}@registry.example.com/v2"),
+    "a login in the image": lambda: INPUTS["image"].rule(f"https://ci:{PLANTED}@registry.example.com/registry:3.1.2"),
+    "a login in the hostname": lambda: INPUTS["hostname"].rule(f"https://ci:{PLANTED}@registry.example.com"),
+    "a login for a user": lambda: INPUTS["users"].rule([f"centos:{PLANTED}"]),
+    "a login for the mirror's user": lambda: INPUTS["mirror_username"].rule(f"ci:{PLANTED}"),
 }
 
 
@@ -317,7 +330,7 @@ def test_a_secret_in_plain_config_is_refused_and_not_shown(config: Callable[...,
     assert_silent(refusal.value)
 
 
-@pytest.mark.parametrize("key", RULES)
+@pytest.mark.parametrize("key", INPUTS)
 def test_a_secret_in_config_of_another_shape_is_not_shown(config: Callable[..., pulumi.Config], key: str) -> None:
     """As after `pulumi config set --secret passwords ...`, without `--path`."""
     for value in (PLANTED, f'"{PLANTED}"', f'{{"{PLANTED}', f"[{PLANTED}]"):
@@ -342,7 +355,7 @@ def test_what_is_secret_in_the_config_stays_so(config: Callable[..., pulumi.Conf
     assert marks == [True] * len(values)
 
 
-TOGETHER: dict[str, Given] = {
+COMBINATIONS: dict[str, Given] = {
     "the CA of another key": {"ca_certificate": OTHER.pem, "ca_key": CA.key_pem},
     "a key alone": {"ca_key": CA.key_pem},
     "a password of nobody": {"passwords": {"jaen": CHOSEN["jean"]}},
@@ -357,13 +370,13 @@ TOGETHER: dict[str, Given] = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("what", TOGETHER)
+@pytest.mark.parametrize("what", COMBINATIONS)
 def test_nor_by_rules_for_several_at_once(
     deploy: Deploy, engine: Engine, caplog: pytest.LogCaptureFixture, what: str, way: str
 ) -> None:
     engine.live |= MADE | THERE
     with pytest.raises(InvalidInput) as refusal:
-        deploy(lambda: PrivateRegistry("registry", wrapped(USERS | TOGETHER[what], WAYS[way])))
+        deploy(lambda: PrivateRegistry("registry", wrapped(USERS | COMBINATIONS[what], WAYS[way])))
     assert canary.found(KNOWN, str(refusal.value)) == []
     assert leaks(engine, caplog.text) == set()
 
@@ -398,7 +411,7 @@ def test_the_digest_of_the_configuration_lets_nobody_guess_what_is_short_in_it(d
     for secret in ("one", "another"):
         engine.live |= {"registry-workload-http-secret": {"result": secret}}
         deploy(lambda: PrivateRegistry("registry", cast(Any, SHAPES["a mirror"])))
-        digests.add(engine.one("Pod").inputs["metadata"]["annotations"]["private-registry/read-once"])
+        digests.add(engine.one("Pod").inputs["metadata"]["annotations"]["checksum/config"])
         engine.registered.clear()
     assert len(digests) == 2
 

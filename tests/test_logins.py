@@ -8,7 +8,7 @@ import bcrypt
 import pytest
 
 from registry import PrivateRegistry
-from registry.validation.logins import accepted, handed_out
+from registry.validation.users import current_login, logins
 from tests.conftest import Deploy, Engine, unwrap
 
 
@@ -46,8 +46,8 @@ def test_a_generation_is_a_login_and_the_first_one_is_told(
 
 def test_what_is_handed_out_moves_without_a_change_of_the_file() -> None:
     users = ["jean", "centos"]
-    assert accepted(users, {"centos": [1, 2]}) == accepted(users, {"centos": [2, 1]}) == ["jean", "centos", "centos-2"]
-    assert [handed_out("centos", {"centos": each}) for each in ([1, 2], [2, 1])] == ["centos", "centos-2"]
+    assert logins(users, {"centos": [1, 2]}) == logins(users, {"centos": [2, 1]}) == ["jean", "centos", "centos-2"]
+    assert [current_login("centos", {"centos": each}) for each in ([1, 2], [2, 1])] == ["centos", "centos-2"]
 
 
 def test_the_first_generation_has_the_names_of_before(deploy: Deploy, engine: Engine) -> None:

@@ -9,7 +9,7 @@ import typer.main
 from ops.__main__ import app
 from ops.trust import CLIENTS
 from registry import PrivateRegistry
-from registry.settings import RULES
+from registry.inputs.table import INPUTS
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["docs/trust.md", "docs/symptoms.md", "docs/clients.md"]
@@ -30,9 +30,9 @@ def code(page: str) -> tuple[list[str], list[str]]:
 def test_what_looks_like_an_input_is_one_or_an_output(page: str) -> None:
     running, lines = code(page)
     named = {each for each in running if re.fullmatch(r"[a-z]+(_[a-z]+)+", each)} - {"config_path"}
-    assert named <= RULES.keys() | OUTPUTS
+    assert named <= INPUTS.keys() | OUTPUTS
     text = "\n".join([*running, *lines])
-    assert set(re.findall(r"config set (?:--\S+ )*'?([a-z0-9_]+)", text)) <= RULES.keys()
+    assert set(re.findall(r"config set (?:--\S+ )*'?([a-z0-9_]+)", text)) <= INPUTS.keys()
     assert set(re.findall(r"stack output ([a-z_]+)", text)) <= OUTPUTS
 
 

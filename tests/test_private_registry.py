@@ -47,8 +47,8 @@ class TestTheGuide:
         assert sorted(kinds) == [
             *["CertRequest", "Lease", "Lease", "LocallySignedCert", "Namespace", "NetworkPolicy", "NodePatch"],
             *["PersistentVolume", "PersistentVolumeClaim", "Pod", "PrivateKey", "PrivateKey"],
-            *["RandomPassword", "RandomPassword", *["RandomString"] * 4],
-            *["Secret", "Secret", "Secret", "SelfSignedCert", "Service"],
+            *["RandomPassword", "RandomPassword", *["RandomString"] * 3],
+            *["Secret", "Secret", "Secret", "SelfSignedCert", "Service", "Stash"],
         ]
 
     def test_the_certificate_covers_every_way_in(self, engine: Engine) -> None:
@@ -151,11 +151,11 @@ class TestTheGuide:
         before = engine.named("registry-workload-configuration").request.dependencies
         assert not any(urn.endswith(users) for urn in before)
 
-    def test_what_is_read_once_replaces_the_pod(self, engine: Engine) -> None:
+    def test_a_changed_checksum_replaces_the_pod(self, engine: Engine) -> None:
         options = engine.one("Pod").request
         assert options.deleteBeforeReplace, "one node, one claim: there is room for one"
-        assert list(options.replaceOnChanges) == ['metadata.annotations["private-registry/read-once"]']
-        assert len(engine.one("Pod").inputs["metadata"]["annotations"]["private-registry/read-once"]) == 64, "a digest"
+        assert list(options.replaceOnChanges) == ['metadata.annotations["checksum/config"]']
+        assert len(engine.one("Pod").inputs["metadata"]["annotations"]["checksum/config"]) == 64, "a digest"
 
     def test_no_one_waits_for_the_services_endpoints(self, engine: Engine) -> None:
         service = engine.one("Service").inputs
@@ -278,26 +278,30 @@ def test_probes_speak_tls(deploy: Deploy, engine: Engine) -> None:
 )
 def test_what_would_replace_the_volume_is_refused(deploy: Deploy, engine: Engine, key: str, moved: str) -> None:
     in_place = {"storage_path": "/srv/here", "storage_size": "2Gi", "node": "k8s-master"}
-    engine.live["registry-data-place"] = {"keepers": {"storage": "host-path", **in_place}}
+    engine.live["registry-data-location"] = {"output": {"storage": "host-path", **in_place}}
     args: Any = in_place | {key: moved}
-    with pytest.raises(InvalidInput, match=f"`{key}` must be '{in_place[key]}' as long as the images lie there"):
+    with pytest.raises(InvalidInput) as refusal:
         deploy(lambda: PrivateRegistry("registry", args))
+    assert (refusal.value.key, refusal.value.code) == (key, "relocation")
+    assert in_place[key] in refusal.value.problem
 
 
 @pytest.mark.parametrize("moved", [{"storage": "s3", "s3_bucket": "images"}, {"storage": "local"}])
 def test_another_kind_of_storage_is_refused_as_long_as_images_lie_in_the_first(
     deploy: Deploy, engine: Engine, moved: Any
 ) -> None:
-    engine.live["registry-data-place"] = {"keepers": {"storage": "host-path"}}
-    with pytest.raises(InvalidInput, match="`storage` must be 'host-path' as long as the images lie there"):
+    engine.live["registry-data-location"] = {"output": {"storage": "host-path"}}
+    with pytest.raises(InvalidInput) as refusal:
         deploy(lambda: PrivateRegistry("registry", moved))
+    assert (refusal.value.key, refusal.value.code) == ("storage", "relocation")
     assert not [each for each in engine.registered if each.type.endswith("Pod")], "nothing runs on an empty store"
 
 
 def test_a_renamed_namespace_is_refused(deploy: Deploy, engine: Engine) -> None:
     engine.live["registry-namespace"] = {"metadata": {"name": "docker-registry", "uid": "1"}}
-    with pytest.raises(InvalidInput, match="`namespace` must be 'docker-registry' as long as the stack lives"):
+    with pytest.raises(InvalidInput) as refusal:
         deploy(lambda: PrivateRegistry("registry", {"namespace": "renamed"}))
+    assert (refusal.value.key, refusal.value.code) == ("namespace", "rename")
 
 
 @pytest.mark.parametrize(

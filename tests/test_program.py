@@ -14,6 +14,7 @@ from registry.validation import InvalidInput
 from tests.conftest import Engine, unwrap
 
 ROOT = Path(__file__).resolve().parent.parent
+PLANTED = "correct horse battery"
 DECLARED = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
 
 
@@ -60,24 +61,26 @@ def test_every_declared_key_reaches_the_component(run_program: Any, engine: Engi
 
 
 def test_an_unknown_key_is_refused(run_program: Any, engine: Engine) -> None:
-    with pytest.raises(InvalidInput, match="did you mean `storage_size`"):
+    with pytest.raises(InvalidInput) as refusal:
         run_program(storage_siez="2Gi")
+    assert (refusal.value.key, refusal.value.code) == ("storage_siez", "unknown-key")
     assert engine.registered == []
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("passwords", {"centos": "in plain text"}),
-        ("ca_key", "in plain text"),
-        ("s3_secret_key", "in plain text"),
-        ("mirror_password", "in plain text"),
+        ("passwords", {"centos": PLANTED}),
+        ("ca_key", PLANTED),
+        ("s3_secret_key", PLANTED),
+        ("mirror_password", PLANTED),
     ],
 )
 def test_a_secret_in_plain_text_is_refused_and_not_shown(run_program: Any, key: str, value: Any) -> None:
-    with pytest.raises(InvalidInput, match=f"`{key}` must be set as a secret") as refusal:
+    with pytest.raises(InvalidInput) as refusal:
         run_program(**{key: value})
-    assert "in plain text" not in str(refusal.value)
+    assert (refusal.value.key, refusal.value.code) == (key, "plain-text-secret")
+    assert PLANTED not in str(refusal.value)
 
 
 def test_a_secret_password_is_taken(run_program: Any) -> None:
@@ -91,7 +94,6 @@ def test_a_key_without_a_default_is_read_in_its_own_type(run_program: Any, engin
     assert unwrap(engine.one("Pod").inputs["spec"])["securityContext"]["runAsUser"] == 65532
 
 
-def test_the_program_stays_a_page() -> None:
-    lines = (ROOT / "__main__.py").read_text().splitlines()
-    assert len(lines) <= 30
-    assert not any(line.lstrip().startswith(("if ", "import pulumi_kubernetes")) for line in lines)
+def test_the_debug_log_is_redacted(run_program: Any) -> None:
+    run_program()
+    assert getattr(pulumi.log.debug, "redacts", False)

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from registry.settings import DEFAULTS, RULES
+from registry.inputs.table import DEFAULTS, INPUTS
 from tests.golden import reference
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -35,7 +35,7 @@ def test_every_key_of_a_page_is_an_input() -> None:
     for source in [ROOT / "README.md", ROOT / "docs/choosing.md"]:
         text = source.read_text()
         keys = re.findall(r"`([a-z0-9_]+): ", text) + re.findall(r"config set (?:--\S+ )*'?([a-z0-9_]+)", text)
-        assert set(keys) <= set(RULES), source.name
+        assert set(keys) <= set(INPUTS), source.name
 
 
 def test_the_program_and_the_component_have_the_same_defaults() -> None:

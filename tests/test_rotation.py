@@ -12,9 +12,9 @@ import pulumi
 import pytest
 
 from registry import PrivateRegistry
-from registry.certificate.authority import said_of
+from registry.tls.authority import rotation_hint
 from registry.validation import InvalidInput
-from registry.validation.generations import at_step, generations, one_step, step_of
+from registry.validation.rotation import generations, generations_at, require_next_step, step_of
 from tests.conftest import Engine, attach, certificate_of, logged, unwrap
 from tests.issuing import Wanted, issue
 
@@ -24,48 +24,36 @@ STEPS = [[1], [1, 2], [2, 1], [2], [2, 3], [3, 2], [3]]
 @pytest.mark.parametrize(("step", "listed"), list(enumerate(STEPS)), ids=str)
 def test_the_steps_follow_each_other(step: int, listed: list[int]) -> None:
     assert step_of(listed) == step
-    assert at_step(step) == listed
+    assert generations_at(step) == listed
 
 
 def test_numbers_of_another_language_are_whole_ones_from_then_on() -> None:
     assert [type(each) for each in generations("ca_generations", cast(Any, [2.0, 1.0]))] == [int, int]
 
 
-REFUSED: list[tuple[list[int], dict[int, int], str]] = [
-    # what is asked for, at which step the note of each step was made, what is said
-    (
-        [2],
-        {0: 0, 1: 0, 2: 3, 4: 3},
-        "[1] or [1, 2], as a rotation goes one step at a time, got [2]: set {} to [1, 2] and",
-    ),
-    (
-        [2, 1],
-        {0: 0, 1: 0, 3: 2},
-        "[1] or [1, 2], as a rotation goes one step at a time, got [2, 1]: set {} to [1, 2] and",
-    ),
-    (
-        [2, 3],
-        {0: 0, 1: 1, 2: 1, 3: 4, 5: 4},
-        "[1, 2] or [2, 1], as a rotation goes one step at a time, got [2, 3]: set",
-    ),
-    (
-        [2],
-        {0: 3, 1: 0, 2: 3, 4: 3},
-        "[1], as a rotation goes one step at a time, got [2]: set {} to [1] and `pulumi up`",
-    ),
-    ([1], {1: 1}, "the step that it was, or the next, got [1], a step back: set {} back to what it was"),
-    ([1, 2], {0: 3, 2: 3}, "the step that it was, or the next, got [1, 2], a step back"),
-    ([1, 2], {0: 0, 2: 2}, "the step that it was, or the next, got [1, 2], a step back"),
+REFUSED: list[tuple[list[int], dict[int, int], str, list[int] | None]] = [
+    # requested generations, the step at which the note of each step was written, code, the generations to set first
+    ([2], {0: 0, 1: 0, 2: 3, 4: 3}, "step-left-out", [1, 2]),
+    ([2, 1], {0: 0, 1: 0, 3: 2}, "step-left-out", [1, 2]),
+    ([2, 3], {0: 0, 1: 1, 2: 1, 3: 4, 5: 4}, "step-left-out", [2, 1]),
+    ([2], {0: 3, 1: 0, 2: 3, 4: 3}, "step-left-out", [1]),
+    ([1], {1: 1}, "step-back", None),
+    ([1, 2], {0: 3, 2: 3}, "step-back", None),
+    ([1, 2], {0: 0, 2: 2}, "step-back", None),
 ]
 
 
-@pytest.mark.parametrize(("asked", "notes", "says"), REFUSED, ids=[f"{asked} {notes}" for asked, notes, _ in REFUSED])
-def test_a_jump_and_a_step_back_are_refused_with_the_step_to_take(
-    asked: list[int], notes: dict[int, int], says: str
+@pytest.mark.parametrize(
+    ("requested", "notes", "code", "first"), REFUSED, ids=[f"{requested} {notes}" for requested, notes, *_ in REFUSED]
+)
+def test_a_left_out_step_and_a_step_back_are_refused(
+    requested: list[int], notes: dict[int, int], code: str, first: list[int] | None
 ) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        one_step("ca_generations", asked, notes)
-    assert str(refusal.value).startswith(f"`ca_generations` must be {says.format('ca_generations')}")
+        require_next_step("ca_generations", requested, notes)
+    assert (refusal.value.key, refusal.value.code) == ("ca_generations", code)
+    if first is not None:
+        assert f"`ca_generations` to {first} " in refusal.value.remedy
 
 
 @dataclass
@@ -80,7 +68,7 @@ class State:
         asked = {each: self.notes.get(each, step) for each in range(step + 2) if each != step}
         self.notes = self.notes | asked
         try:
-            one_step("ca_generations", at_step(step), asked)
+            require_next_step("ca_generations", generations_at(step), asked)
         except InvalidInput:
             return False
         if end != "before the note":
@@ -166,12 +154,12 @@ def at(*taken: int) -> Stack:
     """After these steps."""
     stack = Stack()
     for step in taken:
-        stack.up(at_step(step))
+        stack.up(generations_at(step))
     return stack
 
 
 def digest(engine: Engine) -> str:
-    return str(engine.one("Pod").inputs["metadata"]["annotations"]["private-registry/read-once"])
+    return str(engine.one("Pod").inputs["metadata"]["annotations"]["checksum/config"])
 
 
 def test_the_pod_is_replaced_by_the_one_step_that_makes_another_leaf() -> None:
@@ -228,13 +216,14 @@ def test_a_refused_jump_leaves_everything_as_it_is_and_the_right_step_then_goes(
     taken: tuple[int, ...], asked: list[int], remedy: list[int]
 ) -> None:
     stack = at(*taken)
-    with pytest.raises(InvalidInput, match="as a rotation goes one step at a time") as refusal:
+    with pytest.raises(InvalidInput) as refusal:
         stack.up(asked)
-    assert str(refusal.value).endswith(f"set ca_generations to {remedy} and `pulumi up` first")
+    assert refusal.value.code == "step-left-out"
+    assert f"`ca_generations` to {remedy} " in refusal.value.remedy
     kinds = {each.type.rpartition(":")[2] for each in stack.engine.registered}
     assert not kinds & {"SelfSignedCert", "CertRequest", "LocallySignedCert", "Pod"}, "a key alone is of no effect"
     assert not [each for each in stack.engine.registered if each.name == "registry-tls-secret"]
-    with pytest.raises(InvalidInput, match="as a rotation goes one step at a time"):
+    with pytest.raises(InvalidInput):
         stack.up(asked)
     stack.up(remedy)
 
@@ -242,15 +231,16 @@ def test_a_refused_jump_leaves_everything_as_it_is_and_the_right_step_then_goes(
 def test_a_rotation_does_not_go_back_even_to_where_the_stack_began() -> None:
     stack = at(0, 1, 2, 3)
     for back in ([1], [1, 2], [2, 1]):
-        with pytest.raises(InvalidInput, match="a step back: set ca_generations back to what it was"):
+        with pytest.raises(InvalidInput) as refusal:
             stack.up(back)
+        assert refusal.value.code == "step-back"
     stack.up([2])
     stack.up([2, 3])
 
 
 def test_a_step_is_noted_once_what_serves_the_leaf_is_there() -> None:
     for step in (1, 2):
-        engine, _ = at(*range(step)).up(at_step(step))
+        engine, _ = at(*range(step)).up(generations_at(step))
         noted = engine.named(f"registry-tls-step-{step}").request
         assert any(urn.endswith("::registry-workload-pod") for urn in noted.dependencies)
         assert not any(f"registry-tls-step-{step}" in urn for urn in engine.one("Pod").request.dependencies)
@@ -268,12 +258,12 @@ def test_before_a_ca_would_be_replaced_at_once_there_is_time_to_rotate_it(days: 
     ends = datetime.now(UTC) + timedelta(days=days, hours=1)
     stack = Stack({"registry-tls-ca": {"validityEndTime": ends.strftime("%Y-%m-%dT%H:%M:%SZ")}})
     stack.up([1])
-    said = f"CA 1 ends on {ends:%Y-%m-%d}: the first `pulumi up` of its last 397 days makes another one, which no"
+    warning = f"CA 1 ends on {ends:%Y-%m-%d}."
     text = "\n".join(stack.said)
-    assert (said in text) == told
-    assert ("Rotate it before: set ca_generations to [1, 2]" in text) == told
+    assert (warning in text) == told
+    assert ("set `ca_generations` to [1, 2]" in text) == told
     stack.up([1, 2])
-    assert not [each for each in stack.said if "Rotate it before" in each], "it is being done"
+    assert not [line for line in stack.said if warning in line], "the rotation is in progress"
 
 
 @pytest.mark.parametrize("brought", ["ca_certificate", "nothing"])
@@ -285,22 +275,19 @@ def test_only_a_generated_ca_has_steps(brought: str) -> None:
     assert len(notes) == (0 if args else 2)
 
 
-def test_the_midst_of_a_rotation_is_told_with_what_to_do_next() -> None:
+def test_a_rotation_in_progress_is_logged_with_the_next_action() -> None:
     stack = Stack()
-    told = []
+    logged_hints = []
     for listed in STEPS[:4]:
         stack.up(listed)
-        told.append([each for each in stack.said if "CA rotation" in each])
-    assert told == [
-        [],
-        [
-            "CA rotation, step 1 of 3: CA 2 is trusted beside CA 1, which signs; hand out `ca_pem` to every client, "
-            "then set ca_generations to [2, 1]"
-        ],
-        [
-            "CA rotation, step 2 of 3: CA 2 signs, CA 1 is still trusted; see that every client gets on, "
-            "then set ca_generations to [2]"
-        ],
-        [],
-    ]
-    assert "CA 5 is trusted beside CA 4" in said_of([4, 5])
+        logged_hints.append([line for line in stack.said if "CA rotation" in line])
+        hint = rotation_hint(listed)
+        assert logged_hints[-1] == ([f"{hint.state}. {hint.next_action}."] if hint else [])
+    assert [len(hints) for hints in logged_hints] == [0, 1, 1, 0]
+    assert "step 1 of 3" in logged_hints[1][0]
+    assert "[2, 1]" in logged_hints[1][0]
+    assert "step 2 of 3" in logged_hints[2][0]
+    assert "[2]" in logged_hints[2][0]
+    later = rotation_hint([4, 5])
+    assert later is not None
+    assert "CA 5 and CA 4" in later.state

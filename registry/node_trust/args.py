@@ -1,4 +1,4 @@
-"""What may be set of NodeTrust."""
+"""The inputs of NodeTrust."""
 
 from typing import NotRequired, TypedDict
 
@@ -9,23 +9,23 @@ class TrustedRegistryArgs(TypedDict):
     endpoint: pulumi.Input[str]
     """host:port, as in image references."""
     ca_pem: pulumi.Input[str]
-    """Every CA that may have signed its certificate, PEM."""
+    """Every CA that may have issued its certificate, PEM."""
     address: NotRequired[pulumi.Input[str]]
-    """IP:port by which nodes reach it, a SAN of its certificate: then pulls need no DNS. Default: by its name."""
+    """IP:port by which nodes reach it, a SAN of its certificate: pulls then need no DNS. Default: by its name."""
 
 
 class NodeTrustArgs(TypedDict):
     registries: list[TrustedRegistryArgs]
-    """The registries that every node shall trust."""
+    """The registries that every node trusts."""
     namespace: NotRequired[str]
-    """Name of the namespace that is made for it. Default node-trust."""
+    """Namespace to create for it. Default node-trust."""
     labels: NotRequired[dict[str, str]]
-    """Labels for every object, beside the component's own. Default none."""
+    """Labels for every object, in addition to the component's own. Default none."""
     annotations: NotRequired[dict[str, str]]
-    """Annotations for every object, beside the component's own. Default none."""
+    """Annotations for every object, in addition to the component's own. Default none."""
     containerd_folder: NotRequired[pulumi.Input[str]]
     """containerd's config_path on the nodes. Default /etc/containerd/certs.d."""
     docker_folder: NotRequired[pulumi.Input[str]]
-    """Where Docker, podman and skopeo look on the nodes. Default /etc/docker/certs.d."""
+    """Folder in which Docker, podman and skopeo look on the nodes. Default /etc/docker/certs.d."""
     image: NotRequired[pulumi.Input[str]]
     """Any image with sh, cat, cmp and mv. Default registry:3.1.2."""

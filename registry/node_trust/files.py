@@ -1,34 +1,44 @@
-"""The files by which a node trusts a registry: where the container runtimes look, and what stands in them.
+"""The files by which a node trusts a registry.
 
-containerd reads them at every pull (config_path, docs/hosts.md of containerd), and Docker, podman and skopeo at every
-connection (containers-certs.d(5)): nothing has to be restarted.
+containerd reads them at every pull (config_path, docs/hosts.md of containerd). Docker, podman and skopeo read them at
+every connection (containers-certs.d(5)). So no runtime has to be restarted.
 """
 
 from collections.abc import Iterator, Mapping
 
-from ..validation.network import spellings
+from ..validation.network import image_reference_hosts
 
 CONTAINERD, DOCKER = "containerd", "docker"
-"""Kinds of folders."""
+"""Kinds of folders, one for each runtime."""
 
 
-def files(endpoint: str, ca_pem: str, address: str) -> Iterator[tuple[str, str]]:
-    """Path below the kind's folder, and content, of every file; `address` is IP:port, or empty to go by the name."""
-    for host in spellings(endpoint):
+def registry_files(endpoint: str, ca_pem: str, address: str) -> Iterator[tuple[str, str]]:
+    """Yield path and content of every file. The path begins with the kind of folder.
+
+    `address` is IP:port, or "" to connect by the name.
+    """
+    for host in image_reference_hosts(endpoint):
         yield f"{CONTAINERD}/{host}/ca.crt", ca_pem
         yield f"{CONTAINERD}/{host}/hosts.toml", hosts_toml(endpoint, address)
         yield f"{DOCKER}/{host}/ca.crt", ca_pem
 
 
 def hosts_toml(endpoint: str, address: str) -> str:
-    """Pull from `address`, and from the name if that does not answer; `ca` is relative to the file's folder."""
+    """Return a hosts.toml that pulls from `address`, or from the name if that fails.
+
+    `ca` is relative to the folder of the file.
+    """
     server = f'server = "https://{endpoint}"\ncapabilities = ["pull", "resolve"]\nca = "ca.crt"\n'
     if not address:
         return server
     return f'{server}\n[host."https://{address}"]\n  capabilities = ["pull", "resolve"]\n  ca = "ca.crt"\n'
 
 
-def wanted(registries: list[Mapping[str, str]]) -> dict[str, str]:
-    """Content by path, in the order of the paths, of all `registries` (endpoint, ca_pem and perhaps address)."""
-    each = (files(one["endpoint"], one["ca_pem"], one.get("address", "")) for one in registries)
-    return dict(sorted(file for found in each for file in found))
+def all_files(registries: list[Mapping[str, str]]) -> dict[str, str]:
+    """Return the content of every file by path, sorted by path."""
+    files = [
+        file
+        for registry in registries
+        for file in registry_files(registry["endpoint"], registry["ca_pem"], registry.get("address", ""))
+    ]
+    return dict(sorted(files))

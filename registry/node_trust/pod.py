@@ -1,37 +1,37 @@
-"""The Pod that keeps the files on a node: root, to whom the folders belong, but without anything else of root's."""
+"""The Pod that keeps the files on a node. It is root, because the folders belong to root, without capabilities."""
 
 from collections.abc import Mapping
 
 import pulumi
 from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict, VolumeArgsDict, VolumeMountArgsDict
 
-from .args import NodeTrustArgs
 from .files import CONTAINERD, DOCKER
+from .resolve import Settings
 
 
-def pod_spec(given: NodeTrustArgs, files: VolumeArgsDict) -> PodSpecArgsDict:
-    """On every node, whatever its taints. `files` is the volume of what shall be there."""
-    folders: dict[str, pulumi.Input[str]] = {CONTAINERD: given["containerd_folder"], DOCKER: given["docker_folder"]}
-    on_the_node: list[VolumeArgsDict] = [
+def pod_spec(settings: Settings, files: VolumeArgsDict) -> PodSpecArgsDict:
+    """Return the spec of a Pod that runs on every node, whatever its taints. `files` is the volume to copy."""
+    folders = {CONTAINERD: settings.containerd_folder, DOCKER: settings.docker_folder}
+    volumes: list[VolumeArgsDict] = [
         {"name": kind, "host_path": {"path": path, "type": "DirectoryOrCreate"}} for kind, path in folders.items()
     ]
     return {
         "automount_service_account_token": False,
-        "containers": [_container(given, folders)],
+        "containers": [_container(settings.image, folders)],
         "enable_service_links": False,
         "priority_class_name": "system-node-critical",
         "security_context": {"run_as_user": 0, "run_as_group": 0, "seccomp_profile": {"type": "RuntimeDefault"}},
         "termination_grace_period_seconds": 10,
         "tolerations": [{"operator": "Exists"}],
-        "volumes": [files, *on_the_node],
+        "volumes": [files, *volumes],
     }
 
 
-def _container(given: NodeTrustArgs, folders: Mapping[str, pulumi.Input[str]]) -> ContainerArgsDict:
+def _container(image: pulumi.Input[str], folders: Mapping[str, pulumi.Input[str]]) -> ContainerArgsDict:
     mounts: list[VolumeMountArgsDict] = [{"name": kind, "mount_path": f"/node/{kind}"} for kind in folders]
     return {
         "name": "agent",
-        "image": given["image"],
+        "image": image,
         "command": ["sh", "/wanted/agent.sh", "keep"],
         "env": [
             {"name": "NAMESPACE", "value_from": {"field_ref": {"field_path": "metadata.namespace"}}},

@@ -1,65 +1,55 @@
-"""Where the images live, and what the workload has to know of it: the claim that it mounts, and the registry's driver.
+"""The storage of the images: the claim that the workload mounts, and the driver of the registry.
 
-Objects come and go with the stack; bytes stay (docs/adr/0006-volume-and-claim.md, docs/adr/0010-storage.md). What a
-change of config would have to replace is refused instead.
+Objects come and go with the stack, and the images stay (docs/adr/0006-volume-and-claim.md, docs/adr/0010-storage.md).
+A change of the config that would leave the images behind is refused.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import pulumi
 from pulumi_kubernetes.core.v1 import Namespace
 
-from ..args import PrivateRegistryArgs
-from ..metadata import Metadata
-from . import claims, folder, s3
-from .place import settled_place
+from ..context import Context
+from ..settings import StorageSettings
+from .claims import create_claim_of_class, look_up_claim
+from .location_lock import pin_storage_location
+from .node_folder import create_folder_claim
+from .s3 import s3_driver
 
 T = TypeVar("T")
 
-MOUNTED = "/var/lib/registry"
-"""Where the workload mounts the claim."""
+MOUNT_PATH = "/var/lib/registry"
+"""Path at which the workload mounts the claim."""
 
-FILESYSTEM = {"filesystem": {"rootdirectory": MOUNTED}}
-
-Claim = Callable[[str, PrivateRegistryArgs, Metadata, Namespace | None, pulumi.Resource], pulumi.Output[str]]
-
-CLAIMS: dict[str, Claim] = {
-    "host-path": folder.claim_folder,
-    "local": folder.claim_folder,
-    "claim": claims.find_claim,
-    "class": claims.claim_from_class,
-}
-"""By the kind of storage: what makes or finds the claim, whose name is known once a Pod that mounts it can start."""
+FILESYSTEM_DRIVER = {"filesystem": {"rootdirectory": MOUNT_PATH}}
 
 
 class Storage(pulumi.ComponentResource):
     """Volume and claim, or an object store."""
 
     claim_name: pulumi.Output[str] | None
-    """Nothing is mounted without one."""
+    """The claim, known once a Pod can mount it; None for an object store."""
     driver: pulumi.Output[Mapping[str, Any]]
-    """What the registry's own configuration calls its storage."""
+    """The storage section of the registry's configuration."""
 
-    def __init__(
-        self,
-        name: str,
-        given: PrivateRegistryArgs,
-        metadata: Metadata,
-        own_namespace: Namespace | None,
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        super().__init__("private-registry:index:Storage", name, {}, opts)
-        in_place = settled_place(f"{name}-place", given, metadata, self)
-        self.claim_name, self.driver = None, pulumi.Output.from_input(FILESYSTEM)
-        if given["storage"] == "s3":
-            self.driver = _once(in_place, s3.driver(name, given, metadata, self))
+    def __init__(self, ctx: Context, settings: StorageSettings, own_namespace: Namespace | None) -> None:
+        super().__init__("private-registry:index:Storage", f"{ctx.name}-data", {}, ctx.options())
+        ctx = ctx.below(self, "data")
+        checked = pin_storage_location(ctx, settings)
+        self.claim_name, self.driver = None, pulumi.Output.from_input(FILESYSTEM_DRIVER)
+        if settings.storage == "s3":
+            self.driver = _after(checked, s3_driver(ctx, settings))
+        elif settings.storage_claim is not None:
+            self.claim_name = _after(checked, look_up_claim(ctx, settings, settings.storage_claim))
+        elif settings.storage_class is not None:
+            claim = create_claim_of_class(ctx, settings, settings.storage_class)
+            self.claim_name = _after(checked, claim)
         else:
-            claim = CLAIMS[given["storage"]](name, given, metadata, own_namespace, self)
-            self.claim_name = _once(in_place, claim)
+            self.claim_name = _after(checked, create_folder_claim(ctx, settings, own_namespace))
         self.register_outputs({"claim_name": self.claim_name})
 
 
-def _once(in_place: pulumi.Output[bool], known: pulumi.Output[T]) -> pulumi.Output[T]:
-    """What the workload waits for, held back from a config that says that the images lie elsewhere."""
-    return pulumi.Output.all(in_place, known).apply(lambda both: both[1])
+def _after(checked: pulumi.Output[bool], value: pulumi.Output[T]) -> pulumi.Output[T]:
+    """Return `value` once the storage location has been checked."""
+    return pulumi.Output.all(checked, value).apply(lambda both: both[1])

@@ -1,49 +1,44 @@
-"""A claim that is there already, or one that a StorageClass provisions a volume for."""
+"""An existing claim, or a claim whose volume a StorageClass provisions."""
 
 import pulumi
-from pulumi_kubernetes.core.v1 import Namespace, PersistentVolumeClaim
+from pulumi_kubernetes.core.v1 import PersistentVolumeClaim
 
-from ..args import PrivateRegistryArgs
-from ..metadata import NOT_AWAITED, Metadata
-from ..validation.contradictions import refuse_unshared_claim
-from .folder import CLAIM
+from ..context import SKIP_AWAIT, Context
+from ..lookup import lookup_name
+from ..settings import StorageSettings
+from ..validation.storage import refuse_unshared_claim
+
+CLAIM_NAME = "repository"
 
 
-def find_claim(
-    name: str, given: PrivateRegistryArgs, metadata: Metadata, own_namespace: Namespace | None, parent: pulumi.Resource
+def look_up_claim(ctx: Context, settings: StorageSettings, name: pulumi.Input[str]) -> pulumi.Output[str]:
+    """Return the existing claim's name. Fail if its access modes do not allow `replicas`."""
+    claim = PersistentVolumeClaim.get(lookup_name(ctx.name, "pvc"), ctx.lookup_id(name), opts=ctx.options())
+
+    def check(resolved: list[object]) -> str:
+        claim_name, access_modes = resolved
+        refuse_unshared_claim(settings.replicas, access_modes)  # type: ignore[arg-type]
+        return str(claim_name)
+
+    return pulumi.Output.all(name, claim.spec.access_modes).apply(check)
+
+
+def create_claim_of_class(
+    ctx: Context, settings: StorageSettings, storage_class: pulumi.Input[str]
 ) -> pulumi.Output[str]:
-    """The name of the existing claim, if as many as wanted can mount it."""
-    found = PersistentVolumeClaim.get(
-        f"{name}-from-kubectl-get-pvc",
-        metadata.id_of(given["storage_claim"]),
-        opts=pulumi.ResourceOptions(parent=parent),
-    )
+    """Create a claim that may grow. `pulumi destroy` keeps it: most classes delete the volume of a deleted claim.
 
-    def usable(known: list[object]) -> str:
-        claim, modes = known
-        refuse_unshared_claim(given["replicas"], modes)  # type: ignore[arg-type]
-        return str(claim)
-
-    return pulumi.Output.all(given["storage_claim"], found.spec.access_modes).apply(usable)
-
-
-def claim_from_class(
-    name: str, given: PrivateRegistryArgs, metadata: Metadata, own_namespace: Namespace | None, parent: pulumi.Resource
-) -> pulumi.Output[str]:
-    """A claim that may grow. Nobody waits for it, as many classes provision when the Pod is there.
-
-    It is retained: most classes delete their volume, and the images with it, when the claim goes.
+    Do not wait for binding: with WaitForFirstConsumer it happens only once the Pod exists.
     """
     claim = PersistentVolumeClaim(
-        f"{name}-claim",
-        metadata=metadata.of(CLAIM, annotations=NOT_AWAITED),
+        f"{ctx.name}-claim",
+        metadata=ctx.metadata(CLAIM_NAME, annotations=SKIP_AWAIT),
         spec={
-            "access_modes": [given["storage_access"]],
-            "storage_class_name": given["storage_class"],
-            "resources": {"requests": {"storage": given["storage_size"]}},
+            "access_modes": [settings.storage_access],
+            "storage_class_name": storage_class,
+            "resources": {"requests": {"storage": settings.storage_size}},
         },
-        opts=pulumi.ResourceOptions(
-            parent=parent,
+        opts=ctx.options(
             retain_on_delete=True,
             ignore_changes=["spec.accessModes", "spec.storageClassName"],
         ),

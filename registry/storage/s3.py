@@ -1,4 +1,4 @@
-"""Images in an object store that speaks S3: nothing is mounted, and any number of replicas share it."""
+"""Images in an object store that speaks S3. No claim is mounted, and any number of replicas share the bucket."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,57 +6,53 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from ..args import PrivateRegistryArgs
-from ..metadata import Metadata
-from ..validation.secrets import opened
+from ..context import Context
+from ..lookup import lookup_name
+from ..settings import StorageSettings
+from ..validation.secrets import decode_secret_data
 
-KEYS = {"access-key": "accesskey", "secret-key": "secretkey"}
-"""Of an existing Secret, and what the registry's driver calls them."""
+DRIVER_KEYS = {"access-key": "accesskey", "secret-key": "secretkey"}
+"""Keys of an existing Secret, and their names in the registry's S3 driver."""
 
 
-def driver(
-    name: str, given: PrivateRegistryArgs, metadata: Metadata, parent: pulumi.Resource
-) -> pulumi.Output[Mapping[str, Any]]:
-    """The registry's own words for the bucket. Clients never talk to it: its name and CA are not theirs to know."""
+def s3_driver(ctx: Context, settings: StorageSettings) -> pulumi.Output[Mapping[str, Any]]:
+    """Return the storage section of the registry's configuration.
+
+    Clients download from the registry, not from the bucket: they know neither its name nor its CA.
+    """
     return pulumi.Output.all(
-        bucket=given["s3_bucket"],
-        region=given["s3_region"],
-        endpoint=given.get("s3_endpoint"),
-        prefix=given.get("s3_prefix"),
-        keys=_keys(name, given, metadata, parent),
-    ).apply(lambda known: _driver(**known))
+        bucket=settings.s3_bucket,
+        region=settings.s3_region,
+        endpoint=settings.s3_endpoint,
+        prefix=settings.s3_prefix,
+        keys=_keys(ctx, settings),
+    ).apply(lambda resolved: _driver(**resolved))
 
 
 def _driver(
     bucket: str, region: str, endpoint: str | None, prefix: str | None, keys: Mapping[str, str]
 ) -> Mapping[str, Any]:
-    elsewhere = {"regionendpoint": endpoint, "forcepathstyle": True} if endpoint else {}
+    server = {"regionendpoint": endpoint, "forcepathstyle": True} if endpoint else {}
     is_secure = not (endpoint or "").startswith("http://")
     root = {"rootdirectory": f"/{prefix}"} if prefix else {}
     return {
-        "s3": {"bucket": bucket, "region": region, "secure": is_secure, **elsewhere, **root, **keys},
+        "s3": {"bucket": bucket, "region": region, "secure": is_secure, **server, **root, **keys},
         "redirect": {"disable": True},
     }
 
 
-def _keys(
-    name: str, given: PrivateRegistryArgs, metadata: Metadata, parent: pulumi.Resource
-) -> pulumi.Input[Mapping[str, Any]]:
-    """The access key, from the config or from an existing Secret; neither where the node or a role brings one."""
-    if given.get("s3_secret") is None:
-        return {KEYS[each]: given[key] for each, key in _GIVEN.items() if given.get(key) is not None}  # type: ignore[literal-required]
-    found = kubernetes.core.v1.Secret.get(
-        f"{name}-from-kubectl-get-secrets",
-        metadata.id_of(given["s3_secret"]),
-        opts=pulumi.ResourceOptions(parent=parent),
+def _keys(ctx: Context, settings: StorageSettings) -> pulumi.Input[Mapping[str, Any]]:
+    """Return the access key of the config or of an existing Secret. Without either, the registry uses a role."""
+    if settings.s3_secret is None:
+        keys = {"accesskey": settings.s3_access_key, "secretkey": settings.s3_secret_key}
+        return {name: value for name, value in keys.items() if value is not None}
+    secret = kubernetes.core.v1.Secret.get(
+        lookup_name(ctx.name, "secrets"), ctx.lookup_id(settings.s3_secret), opts=ctx.options()
     )
-    return found.data.apply(_opened)  # as secret as the data of every Secret
+    return secret.data.apply(_read_keys)  # as secret as the data of every Secret
 
 
-_GIVEN = {"access-key": "s3_access_key", "secret-key": "s3_secret_key"}
-
-
-def _opened(data: Mapping[str, str] | None) -> Mapping[str, str]:
-    remedy = "`kubectl create secret generic NAME --from-literal=access-key=... --from-literal=secret-key=...`"
-    texts = opened("s3_secret", data, KEYS, remedy)
-    return {KEYS[key]: texts[key] for key in KEYS}
+def _read_keys(data: Mapping[str, str] | None) -> Mapping[str, str]:
+    command = "kubectl create secret generic NAME --from-literal=access-key=... --from-literal=secret-key=..."
+    texts = decode_secret_data("s3_secret", data, DRIVER_KEYS, f"Make it with `{command}`")
+    return {driver_key: texts[key] for key, driver_key in DRIVER_KEYS.items()}

@@ -1,31 +1,33 @@
-"""The certificate's own settings: lifetimes, keys and the subject.
+"""Rules for certificates: lifetimes, kinds of keys and the subject.
 
-What reads PEM is imported where some is given only: `cryptography` takes longer to import than all other rules.
+The functions for PEM are imported inside the rules, because `cryptography` takes longer to import than all other rules.
 """
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from . import InvalidInput, known_keys, whole_number
+from .basics import one_of, refuse_unknown_keys, whole_number
+from .errors import InvalidInput, quoted
+from .limits import CA_NOTICE_DAYS, LONGEST_CERTIFICATE_DAYS
 
 
-class Key(NamedTuple):
-    """A kind of private key, in the words of pulumi-tls."""
+class KeyKind(NamedTuple):
+    """A kind of private key, by the names of pulumi-tls."""
 
     algorithm: str
     ecdsa_curve: str | None = None
     rsa_bits: int | None = None
 
 
-KEYS = {
-    "P-256": Key("ECDSA", ecdsa_curve="P256"),
-    "P-384": Key("ECDSA", ecdsa_curve="P384"),
-    "RSA-2048": Key("RSA", rsa_bits=2048),
-    "RSA-3072": Key("RSA", rsa_bits=3072),
-    "RSA-4096": Key("RSA", rsa_bits=4096),
+KEY_KINDS = {
+    "P-256": KeyKind("ECDSA", ecdsa_curve="P256"),
+    "P-384": KeyKind("ECDSA", ecdsa_curve="P384"),
+    "RSA-2048": KeyKind("RSA", rsa_bits=2048),
+    "RSA-3072": KeyKind("RSA", rsa_bits=3072),
+    "RSA-4096": KeyKind("RSA", rsa_bits=4096),
 }
-"""Keys that Docker, containerd, podman, OpenSSL and Apple's clients all take; hence no P-224 and no Ed25519."""
+"""Kinds of keys that Docker, containerd, podman, OpenSSL and Apple's clients all accept: no P-224 and no Ed25519."""
 
 SUBJECT_LENGTHS = {
     "country": 2,
@@ -34,64 +36,75 @@ SUBJECT_LENGTHS = {
     "organization": 64,
     "organizational_unit": 64,
 }
-"""Fields of the subject beside the common name, and their upper bounds (RFC 5280, appendix A.1)."""
-
-LONGEST_DAYS = 397
-"""Browsers, and Go and Apple's clients on macOS, refuse a server's certificate that lasts longer."""
-
-NOTICE_DAYS = 180
-"""Between the first word of the end of a generated CA and the day from which it is replaced, to rotate it in."""
+"""Characters of each subject field at most (RFC 5280, appendix A.1). The common name is the hostname."""
 
 
 def certificate_key(value: str) -> str:
-    """The kind of both private keys, one of `KEYS`."""
-    if not isinstance(value, str) or value not in KEYS:
-        raise InvalidInput("certificate_key", f"one of {', '.join(KEYS)}", value, "P-256 is right unless you know why")
-    return value
+    """Require one of `KEY_KINDS`."""
+    return one_of("certificate_key", value, KEY_KINDS, "Use P-256 unless a client needs RSA")
 
 
 def certificate_subject(value: Mapping[str, str]) -> Mapping[str, str]:
-    """Fields of the subject beside the common name, which is the hostname."""
+    """Require subject fields within their lengths."""
+    key = "certificate_subject"
     if not isinstance(value, Mapping):
-        raise InvalidInput("certificate_subject", "a map", value, "for example {country: FR, locality: Nice}")
-    known_keys([f"certificate_subject.{key}" for key in value], [f"certificate_subject.{k}" for k in SUBJECT_LENGTHS])
-    for field, given in value.items():
-        key, longest = f"certificate_subject.{field}", SUBJECT_LENGTHS[field]
-        if not isinstance(given, str) or not 0 < len(given) <= longest or not given.isprintable():
-            raise InvalidInput(key, f"1 to {longest} printable characters", given, "or leave it out")
-    country = value.get("country", "FR")
-    if not (len(country) == 2 and country.isascii() and country.isalpha() and country.isupper()):
-        raise InvalidInput("certificate_subject.country", "two capital letters (ISO 3166)", country, "for example 'FR'")
+        problem = f"must be a map, not {quoted(value)}"
+        raise InvalidInput(key, "not-a-map", problem, "For example {country: FR, locality: Nice}")
+    refuse_unknown_keys([f"{key}.{field}" for field in value], [f"{key}.{field}" for field in SUBJECT_LENGTHS])
+    for field, content in value.items():
+        longest = SUBJECT_LENGTHS[field]
+        if not isinstance(content, str) or not 0 < len(content) <= longest or not content.isprintable():
+            problem = f"must be 1 to {longest} printable characters, not {quoted(content)}"
+            raise InvalidInput(f"{key}.{field}", "not-a-subject-field", problem, "Shorten it, or leave it out")
+    if "country" in value:
+        _country(value["country"])
     return value
 
 
+def _country(value: str) -> None:
+    if not (len(value) == 2 and value.isascii() and value.isalpha() and value.isupper()):
+        problem = f"must be two capital letters (ISO 3166), not {quoted(value)}"
+        raise InvalidInput("certificate_subject.country", "not-a-country", problem, "For example 'FR'")
+
+
 def certificate_days(value: int) -> int:
-    """Lifetime of the server's certificate."""
-    return whole_number("certificate_days", value, 1, LONGEST_DAYS, "a whole number of days", "the guide uses 356")
-
-
-def ca_days(value: int) -> int:
-    """Lifetime of the generated CA. It is renewed when less than the longest leaf's is left: two of those at least."""
-    remedy = "3650 is ten years: replacing the CA means visiting every client"
-    return whole_number("ca_days", value, 2 * LONGEST_DAYS, 7300, "a whole number of days", remedy)
-
-
-def renew_before_days(value: int) -> int:
-    """Length of the window before the end in which the next `pulumi up` renews the certificate."""
+    """Require a lifetime of the server certificate that every client accepts."""
     return whole_number(
-        "renew_before_days", value, 0, LONGEST_DAYS - 1, "a whole number of days", "30 gives you a month of notice"
+        "certificate_days", value, 1, LONGEST_CERTIFICATE_DAYS, "a whole number of days", "Use for example 356"
     )
 
 
-def ca_certificate(value: str) -> str:
-    """A CA of the user's own in PEM, followed by those above it."""
-    from .pem import certificate_authority
+def ca_days(value: int) -> int:
+    """Require a lifetime of the generated CA: at least that of two server certificates.
 
-    return certificate_authority(value)
+    The CA is renewed when it would end before a new server certificate.
+    """
+    remedy = "Use for example 3650, ten years: after the CA every client has to be changed"
+    return whole_number("ca_days", value, 2 * LONGEST_CERTIFICATE_DAYS, 7300, "a whole number of days", remedy)
+
+
+def renew_before_days(value: int) -> int:
+    """Require how many days before its end the next `pulumi up` renews the server certificate."""
+    highest = LONGEST_CERTIFICATE_DAYS - 1
+    return whole_number("renew_before_days", value, 0, highest, "a whole number of days", "Use for example 30")
+
+
+def refuse_endless_renewal(renew_before_days: int, certificate_days: int) -> None:
+    """Refuse a renewal window as long as the lifetime, because every `pulumi up` would renew the certificate."""
+    if renew_before_days >= certificate_days:
+        problem = f"is {renew_before_days}, but must be less than `certificate_days`, which is {certificate_days}"
+        raise InvalidInput("renew_before_days", "longer-than-lifetime", problem, "Use for example 30 of 356 days")
+
+
+def ca_certificate(value: str) -> str:
+    """Require the PEM of a CA that can sign, followed by the CAs above it."""
+    from .pem import validate_authority
+
+    return validate_authority(value)
 
 
 def ca_key(value: str) -> str:
-    """That CA's private key."""
+    """Require the PEM of an unencrypted private key."""
     from .pem import private_key
 
     private_key("ca_key", value)
@@ -99,32 +112,33 @@ def ca_key(value: str) -> str:
 
 
 def upstream_ca(value: str) -> str:
-    """The CA of the S3 server or of the mirrored registry, in PEM."""
-    from .pem import trusted
+    """Require the PEM of the CAs of the S3 server or of the mirrored registry."""
+    from .pem import validate_trusted
 
-    return trusted(value)
+    return validate_trusted(value)
 
 
-def of_one_authority(ca_certificate: str, ca_key: str) -> None:
-    """The CA's certificate and key belong together."""
-    from .pem import authority
+def ca_and_key_match(ca_certificate: str, ca_key: str) -> None:
+    """Refuse a CA and a key that do not belong together."""
+    from .pem import require_key_of_authority
 
-    authority(ca_certificate, ca_key)
+    require_key_of_authority(ca_certificate, ca_key)
 
 
 def ca_advice(ca_certificate: str, certificate_days: int) -> str:
-    """What to say of a CA that its leaf would outlive."""
-    from .pem import outlived
+    """Return a warning if the CA ends before a new server certificate would, else ""."""
+    from .pem import short_authority_warning
 
-    return outlived(ca_certificate, certificate_days)
+    return short_authority_warning(ca_certificate, certificate_days)
 
 
-def end_advice(generation: int, end: str, now: datetime) -> str:
-    """What to say of a generated CA that ends on `end` (ISO 8601) and has no successor, once it is time to rotate."""
+def ca_end_advice(generation: int, end: str, now: datetime) -> str:
+    """Return a warning if the generated CA that ends on `end` (ISO 8601) has to be rotated soon, else ""."""
     ends = datetime.fromisoformat(end)
-    if (ends - now).days > LONGEST_DAYS + NOTICE_DAYS:
+    if (ends - now).days > LONGEST_CERTIFICATE_DAYS + CA_NOTICE_DAYS:
         return ""
     return (
-        f"CA {generation} ends on {ends:%Y-%m-%d}: the first `pulumi up` of its last {LONGEST_DAYS} days makes another "
-        f"one, which no client trusts. Rotate it before: set ca_generations to [{generation}, {generation + 1}]"
+        f"CA {generation} ends on {ends:%Y-%m-%d}. In its last {LONGEST_CERTIFICATE_DAYS} days `pulumi up` replaces it "
+        "by a CA that no client trusts. "
+        f"Rotate it before: set `ca_generations` to [{generation}, {generation + 1}]."
     )

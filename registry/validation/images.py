@@ -1,8 +1,9 @@
-"""Which registry runs: an image reference that means the same tomorrow."""
+"""Rules for the image: a reference that means the same tomorrow, and warnings about versions with known holes."""
 
 import re
 
-from . import InvalidInput, one_of, text
+from .basics import one_of, text
+from .errors import InvalidInput, quoted
 
 REFERENCE = re.compile(
     r"(?P<repository>(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*"
@@ -11,48 +12,50 @@ REFERENCE = re.compile(
     r"(?::(?P<tag>[\w][\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?",
     re.ASCII,
 )
-"""repository[:tag][@digest] by the grammar of the distribution project (reference/regexp.go)."""
+"""An image reference, repository[:tag][@digest] (CNCF Distribution, reference/regexp.go)."""
 
 LONGEST_REPOSITORY = 255
-"""Characters (reference.RepositoryNameTotalLengthMax)."""
+"""Characters of a repository (CNCF Distribution, reference.RepositoryNameTotalLengthMax)."""
 
 ADVISORIES = (
     ((3, 1, 0), "CVE-2026-35172, CVE-2026-33540"),
     ((3, 1, 1), "CVE-2026-41888: tags can be deleted though deletion is off"),
     ((3, 1, 2), "CVE-2026-85747"),
 )
-"""By the release that mended them: the advisories of CNCF Distribution."""
+"""Advisories of CNCF Distribution, each with the release that fixed it."""
 
 NEWEST = "registry:3.1.2"
 
 
 def image(value: str, *, key: str = "image") -> str:
-    """An image with a tag other than `latest`, or with a digest."""
-    remedy = f"name the version, for example {NEWEST!r}"
-    given = text(key, value, NEWEST)
-    match = REFERENCE.fullmatch(given)
+    """Require an image reference with a digest, or with a tag other than `latest`."""
+    remedy = f"Name the version, for example {NEWEST!r}"
+    reference = text(key, value, NEWEST)
+    match = REFERENCE.fullmatch(reference)
     if not match or len(match["repository"]) > LONGEST_REPOSITORY:
-        raise InvalidInput(key, "an image reference in lower case", given, remedy)
+        problem = f"must be an image reference in lower case, not {quoted(reference)}"
+        raise InvalidInput(key, "not-an-image", problem, remedy)
     if match["digest"] is None and match["tag"] in (None, "latest"):
-        raise InvalidInput(key, "pinned to a version or a digest", given, remedy)
-    return given
+        problem = f"must be pinned to a version or a digest, not {quoted(reference)}"
+        raise InvalidInput(key, "not-pinned", problem, remedy)
+    return reference
 
 
 def image_pull_policy(value: str) -> str:
-    """When the kubelet asks the image's registry again."""
+    """Require one of the pull policies of Kubernetes."""
     choices = ("Always", "IfNotPresent", "Never")
-    return one_of("image_pull_policy", value, choices, "IfNotPresent is right for a pinned version")
+    return one_of("image_pull_policy", value, choices, "IfNotPresent suits a pinned version")
 
 
 def image_advice(value: str) -> str:
-    """What to say of a version with known holes; what a tag leaves open (`3`, `stable`) is believed."""
+    """Return a warning if the version has known vulnerabilities. Floating tags such as `3` are not checked."""
     match = REFERENCE.fullmatch(value)
     version = re.match(r"v?(\d+(\.\d+)*)", match["tag"] or "") if match else None
     if not version:
         return ""
     numbers = tuple(int(number) for number in version[1].split("."))
-    holes = [advisory for fixed, advisory in ADVISORIES if numbers < fixed[: len(numbers)]]
-    if not holes:
+    advisories = [advisory for fixed, advisory in ADVISORIES if numbers < fixed[: len(numbers)]]
+    if not advisories:
         return ""
-    loss = ", and 2.x can lose tags in a crash" if numbers < (3,) else ""
-    return f"`image` {value} has known holes ({'; '.join(holes)}){loss}: use {NEWEST} or newer"
+    loss = ", and version 2 can lose tags in a crash" if numbers < (3,) else ""
+    return f"`image` {value} has known vulnerabilities ({'; '.join(advisories)}){loss}. Use {NEWEST} or newer."

@@ -1,205 +1,219 @@
-"""Names: the host that clients type, and the Kubernetes names and labels around it."""
+"""Rules for the hostname, and for Kubernetes names, labels and annotations."""
 
 import re
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from . import Described, InvalidInput, text, whole_number, words
+from .basics import text, texts
+from .errors import InvalidInput, quoted
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-"""One DNS label, RFC 1123: at most 63 characters."""
+"""A DNS label, RFC 1123: at most 63 characters."""
 
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-"""The name of an object, and the prefix of a label's key (apimachinery, IsDNS1123Subdomain)."""
+"""The name of an object, and the prefix of a label key (apimachinery, IsDNS1123Subdomain)."""
 
 QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 """The name part of a label key, and a label value: at most 63 characters."""
 
 LONGEST_ANNOTATIONS = 240 * 1024
-"""Bytes of all annotations of an object: 256 KiB (apimachinery, TotalAnnotationSizeLimitB) without the component's."""
+"""Bytes of all annotations of an object: 256 KiB (apimachinery, TotalAnnotationSizeLimitB) less the component's own."""
 
 MOST_LABELS = 100
-"""Labels on an object, beside the component's own: with thousands, etcd takes none of the objects."""
+"""Labels on an object, without the component's own. With thousands of them etcd rejects every object."""
 
-OURS = ("private-registry/", "pulumi.com/")
-"""Prefixes of what the component and the provider write themselves."""
+RESERVED_PREFIXES = ("private-registry/", "pulumi.com/")
+"""Prefixes of the annotations that the component and the provider set."""
 
-COMPONENTS_OWN = (
-    *("app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"),
-    *("pod-security.kubernetes.io/enforce", "kubernetes.io/metadata.name"),
+RESERVED_KEYS = (
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/component",
+    "pod-security.kubernetes.io/enforce",
+    "kubernetes.io/metadata.name",
 )
-"""Keys by which its objects are found, or that mean something for the namespace."""
+"""Keys that select the component's objects, or that change what the namespace allows."""
 
-NOT_OURS = ("default", "kube-system", "kube-public", "kube-node-lease")
+CLUSTER_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
 def hostname(value: str) -> str:
-    """The name in the certificate and in every image reference: a lower-case DNS name.
+    """Require a lower-case DNS name that fits the common name of the certificate.
 
-    At most 64 characters, because it is the common name too (X.520, ub-common-name).
+    The limit of 64 characters is that of a common name (X.520, ub-common-name).
     """
-    remedy = "use the name that clients type before the port, for example 'docker-registry' or 'registry.example.com'"
+    remedy = "Use the name that clients type before the port, for example 'docker-registry' or 'registry.example.com'"
     name = text("hostname", value, "docker-registry")
     if not name.isascii():
-        raise InvalidInput("hostname", "plain ASCII", name, "write an international name in its xn-- form")
-    if len(name) > 64 or not dns_name(name):
-        raise InvalidInput("hostname", "a DNS name in lower case of at most 64 characters", name, remedy)
+        problem = f"must be plain ASCII, not {quoted(name)}"
+        raise InvalidInput("hostname", "not-ascii", problem, "Write an international name in its xn-- form")
+    if len(name) > 64 or not is_dns_name(name):
+        problem = f"must be a DNS name in lower case of at most 64 characters, not {quoted(name)}"
+        raise InvalidInput("hostname", "not-a-dns-name", problem, remedy)
     if name.rsplit(".", 1)[-1].isdigit():
-        raise InvalidInput("hostname", "a name, not an address", name, f"{remedy}; addresses go into `external_ips`")
+        problem = f"must be a name, not the address {quoted(name)}"
+        raise InvalidInput("hostname", "is-an-address", problem, f"{remedy}. Addresses go into `external_ips`")
     return name
 
 
-def component(value: str) -> str:
-    """The registry's own name in the program: part of the names of its objects, and the value of a label."""
-    if len(value) > 63 or not dns_name(value):
-        remedy = "for example PrivateRegistry('team', ...)"
-        raise InvalidInput("name", "a DNS name in lower case of at most 63 characters", value, remedy)
+def component_name(value: str) -> str:
+    """Require a name that can be part of object names and the value of a label."""
+    if len(value) > 63 or not is_dns_name(value):
+        problem = f"must be a DNS name in lower case of at most 63 characters, not {quoted(value)}"
+        raise InvalidInput("name", "not-a-dns-name", problem, "For example PrivateRegistry('team', ...)")
     return value
 
 
 def namespace(value: str) -> str:
-    """A namespace for the registry, and none that the cluster itself needs."""
+    """Require a DNS label that is not one of the cluster's own namespaces."""
     name = text("namespace", value, "docker-registry")
     if not LABEL.fullmatch(name):
-        raise InvalidInput("namespace", "a DNS label of at most 63 characters", name, "for example 'docker-registry'")
-    if name in NOT_OURS:
-        raise InvalidInput(
-            "namespace", "one of the registry's own", name, "it belongs to the cluster; use 'docker-registry'"
-        )
+        problem = f"must be a DNS label of at most 63 characters, not {quoted(name)}"
+        raise InvalidInput("namespace", "not-a-dns-label", problem, "For example 'docker-registry'")
+    if name in CLUSTER_NAMESPACES:
+        problem = f"must not be {quoted(name)}, which belongs to the cluster"
+        raise InvalidInput("namespace", "belongs-to-the-cluster", problem, "For example 'docker-registry'")
     return name
 
 
 def node(value: str) -> str:
-    """The node that holds the images, as `kubectl get nodes` names it."""
+    """Require the name of a node, as `kubectl get nodes` prints it."""
     name = text("node", value, "k8s-master")
-    # The label kubernetes.io/hostname bears it, by which the volume finds its node.
-    if len(name) > 63 or not dns_name(name):
-        raise InvalidInput("node", "the name of a node", name, "take one from `kubectl get nodes`")
+    # The label kubernetes.io/hostname, by which the volume selects its node, holds at most 63 characters.
+    if len(name) > 63 or not is_dns_name(name):
+        problem = f"must be the name of a node, not {quoted(name)}"
+        raise InvalidInput("node", "not-a-node-name", problem, "Take one from `kubectl get nodes`")
     return name
 
 
 def object_name(key: str, value: str) -> str:
-    """The name of an object that exists already: a DNS subdomain, RFC 1123."""
+    """Require the name of an object: a DNS subdomain, RFC 1123."""
     name = text(key, value, "my-secret")
-    if not _subdomain(name):
-        raise InvalidInput(key, "the name of an object in lower case", name, "take one from `kubectl get`")
+    if not _is_subdomain(name):
+        problem = f"must be the name of an object, in lower case, not {quoted(name)}"
+        raise InvalidInput(key, "not-an-object-name", problem, "Take one from `kubectl get`")
     return name
 
 
 def load_balancer_class(value: str) -> str:
-    """The implementation's name, spelled like a label's key."""
+    """Require the name of a load balancer implementation, which has the form of a label key."""
     name = text("load_balancer_class", value, "example.com/internal")
-    if not _qualified(name):
-        remedy = "for example 'example.com/internal', from your load balancer's manual"
-        raise InvalidInput("load_balancer_class", "a name with an optional DNS prefix", name, remedy)
+    if not _is_qualified(name):
+        problem = f"must be a name with an optional DNS prefix, not {quoted(name)}"
+        remedy = "For example 'example.com/internal', from the manual of your load balancer"
+        raise InvalidInput("load_balancer_class", "not-a-qualified-name", problem, remedy)
     return name
 
 
 def certificate_names(value: list[str]) -> list[str]:
-    """More SANs: DNS names in lower case, a wildcard for a whole first label, or addresses."""
+    """Require subject alternative names: lower-case DNS names, wildcards for the whole first label, or addresses."""
     addresses: list[IPv4Address | IPv6Address] = []
-    for name in words("certificate_names", value, ["registry.example.com", "10.0.0.7"]):
+    for name in texts("certificate_names", value, ["registry.example.com", "10.0.0.7"]):
         try:
             address = ip_address(name)
         except ValueError:
-            _san(name)
+            _subject_alternative_name(name)
         else:
             addresses.append(address)
             if isinstance(address, IPv6Address) and (address.ipv4_mapped or address.scope_id):
-                remedy = "write the IPv4 address, or the IPv6 address without its zone"
-                raise InvalidInput("certificate_names", "addresses as a certificate holds them", name, remedy)
+                problem = f"has {quoted(name)}, a form of address that no certificate can hold"
+                remedy = "Write the IPv4 address, or the IPv6 address without its zone"
+                raise InvalidInput("certificate_names", "address-form", problem, remedy)
     if len(set(addresses)) < len(addresses):
-        raise InvalidInput("certificate_names", "distinct addresses", value, "name each one once")
+        problem = f"names an address twice: {quoted(value)}"
+        raise InvalidInput("certificate_names", "repeated", problem, "Name each one once")
     return value
 
 
-def _san(name: str) -> None:
-    remedy = "for example 'registry.example.com' or '*.example.com'"
+def _subject_alternative_name(name: str) -> None:
+    remedy = "For example 'registry.example.com' or '*.example.com'"
     labels = name.removeprefix("*.").split(".")
     is_wildcard = name.startswith("*.")
-    if not dns_name(".".join(labels)) or (is_wildcard and len(labels) < 2):
-        raise InvalidInput("certificate_names", "DNS names in lower case or addresses", name, remedy)
+    if not is_dns_name(".".join(labels)) or (is_wildcard and len(labels) < 2):
+        problem = f"must be DNS names in lower case or addresses, not {quoted(name)}"
+        raise InvalidInput("certificate_names", "not-a-dns-name", problem, remedy)
     if labels[-1].isdigit():
-        raise InvalidInput("certificate_names", "addresses of four numbers, or names", name, remedy)
+        problem = f"must be names, or addresses of four numbers, not {quoted(name)}"
+        raise InvalidInput("certificate_names", "incomplete-address", problem, remedy)
 
 
 def labels(value: Mapping[str, str]) -> Mapping[str, str]:
-    """Labels for every object: what the API server takes, and none of the component's own."""
-    remedy = "for example {example.com/team: red}"
+    """Require labels that the API server accepts and that the component does not set itself."""
     for key, label in _metadata("labels", value).items():
         if label and not QUALIFIED.fullmatch(label):
-            raise InvalidInput(f"labels.{key}", "at most 63 letters, digits and -_.", label, remedy)
+            problem = f"must be at most 63 letters, digits and -_., not {quoted(label)}"
+            raise InvalidInput(f"labels.{key}", "not-a-label-value", problem, "For example {example.com/team: red}")
     if len(value) > MOST_LABELS:
-        got = Described(str(len(value)))
-        raise InvalidInput("labels", f"at most {MOST_LABELS} labels", got, "what is long belongs into annotations")
+        problem = f"must be at most {MOST_LABELS} labels, not {len(value)}"
+        raise InvalidInput("labels", "too-many", problem, "Use `annotations` for long lists")
     return value
 
 
 def annotations(value: Mapping[str, str]) -> Mapping[str, str]:
-    """Annotations for every object: what the API server takes, and none of the component's own."""
-    for key, each in _metadata("annotations", value).items():
-        if any("\ud800" <= character <= "\udfff" for character in each):
-            raise InvalidInput(f"annotations.{key}", "valid Unicode", Described("a lone surrogate"), "write it anew")
-    size = sum(len(key.encode()) + len(each.encode()) for key, each in value.items())
+    """Require annotations that the API server accepts and that the component does not set itself."""
+    for key, annotation in _metadata("annotations", value).items():
+        if any("\ud800" <= character <= "\udfff" for character in annotation):
+            problem = "must be valid Unicode, but has a lone surrogate"
+            raise InvalidInput(f"annotations.{key}", "not-unicode", problem, "Type the text again")
+    size = sum(len(key.encode()) + len(annotation.encode()) for key, annotation in value.items())
     if size > LONGEST_ANNOTATIONS:
-        got = Described(f"{size} bytes")
-        raise InvalidInput("annotations", f"at most {LONGEST_ANNOTATIONS} bytes in all", got, "shorten them")
+        problem = f"must be at most {LONGEST_ANNOTATIONS} bytes in all, not {size}"
+        raise InvalidInput("annotations", "too-long", problem, "Shorten them")
     return value
 
 
-def _metadata(of: str, value: Mapping[str, str]) -> Mapping[str, str]:
+def _metadata(name: str, value: Mapping[str, str]) -> Mapping[str, str]:
+    """Require texts by qualified name, without the keys that the component sets."""
     if not isinstance(value, Mapping):
-        raise InvalidInput(of, "a map", value, "for example {example.com/team: red}")
-    for key, each in value.items():
-        # The prefix of an annotation's key may be in capitals, the API server says.
-        if not isinstance(key, str) or not _qualified(key.lower() if of == "annotations" else key):
-            raise InvalidInput(of, "keyed by a name with an optional DNS prefix", key, "for example example.com/team")
-        if key.lower().startswith(OURS) or key in COMPONENTS_OWN:
-            got = Described(f"{key}, which the component sets itself")
-            raise InvalidInput(of, "keys of your own", got, "choose a prefix of yours, for example example.com/team")
-        if not isinstance(each, str):
-            raise InvalidInput(f"{of}.{key}", "text", each, "put it in quotes, for example 'true'")
+        problem = f"must be a map, not {quoted(value)}"
+        raise InvalidInput(name, "not-a-map", problem, "For example {example.com/team: red}")
+    for key, item in value.items():
+        # The API server accepts capitals in the prefix of an annotation key.
+        if not isinstance(key, str) or not _is_qualified(key.lower() if name == "annotations" else key):
+            problem = f"must have keys that are a name with an optional DNS prefix, not {quoted(key)}"
+            raise InvalidInput(name, "not-a-qualified-name", problem, "For example example.com/team")
+        if key.lower().startswith(RESERVED_PREFIXES) or key in RESERVED_KEYS:
+            problem = f"must not have the key {quoted(key)}, which the component sets itself"
+            raise InvalidInput(name, "reserved-key", problem, "Use a prefix of your own, for example example.com/team")
+        if not isinstance(item, str):
+            problem = f"must be text, not {quoted(item)}"
+            raise InvalidInput(f"{name}.{key}", "not-text", problem, "Put it in quotes, for example 'true'")
     return value
 
 
 def node_label(value: str) -> str:
-    """The label that pins the Pod to its node, as `key=value`; the key may have a DNS prefix."""
-    remedy = "for example 'run-docker-registry=true'"
+    """Require a label as `key=value` that Kubernetes does not keep for itself."""
+    remedy = "For example 'run-docker-registry=true'"
     key, equals, label = text("node_label", value, "run-docker-registry=true").partition("=")
     if not equals:
-        raise InvalidInput("node_label", "key=value", value, remedy)
-    if not _qualified(key):
-        raise InvalidInput("node_label", "a label with a valid key", value, remedy)
+        raise InvalidInput("node_label", "not-key=value", f"must be key=value, not {quoted(value)}", remedy)
+    if not _is_qualified(key):
+        problem = f"must have a key that is a name with an optional DNS prefix, not {quoted(value)}"
+        raise InvalidInput("node_label", "not-a-qualified-name", problem, remedy)
     if label and not QUALIFIED.fullmatch(label):
-        raise InvalidInput("node_label", "a label with a value of letters, digits and -_.", value, remedy)
-    if _kubernetes_own(key):
-        got = Described(f"{key}, a key that Kubernetes keeps for itself")
-        raise InvalidInput("node_label", "a label of your own", got, remedy)
+        problem = f"must have a value of at most 63 letters, digits and -_., not {quoted(value)}"
+        raise InvalidInput("node_label", "not-a-label-value", problem, remedy)
+    if _is_kubernetes_own(key):
+        problem = f"must not have the key {quoted(key)}, which Kubernetes keeps for itself"
+        raise InvalidInput("node_label", "reserved-key", problem, remedy)
     return value
 
 
-def run_as_user(value: int) -> int:
-    """The numeric user of the registry's process; 0 is root."""
-    return whole_number(
-        "run_as_user", value, 0, 2**31 - 1, "a numeric user id", "0, or the owner of the images' folder"
-    )
-
-
-def _qualified(key: str) -> bool:
-    """Whether `key` can be that of a label or an annotation: a name, after a DNS prefix and a slash if any."""
+def _is_qualified(key: str) -> bool:
+    """Return whether `key` can be the key of a label or an annotation: an optional DNS prefix and a name."""
     prefix, slash, name = key.rpartition("/")
-    return bool(QUALIFIED.fullmatch(name)) and (not slash or _subdomain(prefix))
+    return bool(QUALIFIED.fullmatch(name)) and (not slash or _is_subdomain(prefix))
 
 
-def _kubernetes_own(key: str) -> bool:
+def _is_kubernetes_own(key: str) -> bool:
     return key.rpartition("/")[0].split(".")[-2:] in (["kubernetes", "io"], ["k8s", "io"])
 
 
-def _subdomain(value: str) -> bool:
-    """Whether Kubernetes takes it for a DNS subdomain: of its parts, it limits no one's length."""
+def _is_subdomain(value: str) -> bool:
+    """Return whether Kubernetes takes it for a DNS subdomain. Kubernetes does not limit the length of a label in it."""
     return len(value) <= 253 and bool(SUBDOMAIN.fullmatch(value))
 
 
-def dns_name(value: str) -> bool:
-    """Whether it can be resolved: a DNS name, RFC 1123."""
+def is_dns_name(value: str) -> bool:
+    """Return whether it is a DNS name that can be resolved, RFC 1123."""
     return len(value) <= 253 and all(LABEL.fullmatch(label) for label in value.split("."))

@@ -1,170 +1,203 @@
-"""Addresses, ports and networks: what a Service can carry and a client can reach."""
+"""Rules for addresses, ports, networks and URLs."""
 
 import re
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from . import Described, InvalidInput, one_of, text, whole_number, words
-from .names import dns_name
+from .basics import text, texts, whole_number
+from .errors import InvalidInput, quoted
+from .names import is_dns_name
 
-RESERVED = ip_network("240.0.0.0/4")
-"""Class E and the broadcast address, RFC 1112: no host answers there."""
+RESERVED_NETWORK = ip_network("240.0.0.0/4")
+"""Class E and the broadcast address, RFC 1112. No host has such an address."""
 
-SERVER = re.compile(r"https?://(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?/?", re.ASCII)
-"""The URL of a server by name or address, whose own spelling is another question."""
+SERVER_URL = re.compile(r"https?://(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?/?", re.ASCII)
+"""The URL of a server. The host is checked apart."""
 
-EXPOSURES = ("cluster", "external-ips", "node-port", "load-balancer", "ingress")
+MOST_EXTERNAL_IPS = 32
 
-DEPRECATED, OFF = (1, 36), (1, 40)
-"""Versions of Kubernetes: the first that warns of Service.spec.externalIPs, and the earliest that may switch it off."""
+EXTERNAL_IPS_DEPRECATED, EXTERNAL_IPS_REMOVED = (1, 36), (1, 40)
+"""Kubernetes versions: the first that warns of Service.spec.externalIPs, and the first that may ignore it."""
 
 
 def port(value: int) -> int:
-    """The port of the Service, which clients type after the hostname."""
-    return whole_number("port", value, 1, 65535, "a TCP port", "for example 5000")
+    """Require the port of the Service."""
+    return whole_number("port", value, 1, 65535, "a TCP port", "For example 5000")
 
 
 def node_port(value: int) -> int:
-    """The port on every node: the API server's default range."""
-    return whole_number("node_port", value, 30000, 32767, "a port", "for example 30500")
-
-
-def exposure(value: str) -> str:
-    """The way in, one of `EXPOSURES`."""
-    return one_of("exposure", value, EXPOSURES, "external-ips is the guide's")
+    """Require a port in the API server's default range for node ports."""
+    return whole_number("node_port", value, 30000, 32767, "a port", "For example 30500")
 
 
 def external_ips(value: list[str]) -> list[str]:
-    """Addresses of the nodes on which the Service answers; each becomes a SAN of the certificate."""
-    example = ["192.168.56.10"]
+    """Require addresses of nodes that other hosts can reach, all of one family."""
     if not isinstance(value, list):
-        raise InvalidInput("external_ips", "a list of addresses", value, f"for example {example!r}")
-    addresses = [_reachable("external_ips", given) for given in value]
+        problem = f"must be a list of addresses, not {quoted(value)}"
+        raise InvalidInput("external_ips", "not-a-list", problem, "For example ['192.168.56.10']")
+    addresses = [_reachable("external_ips", item) for item in value]
     if len(set(addresses)) < len(addresses):
-        raise InvalidInput("external_ips", "distinct addresses", value, "name each one once")
+        problem = f"names an address twice: {quoted(value)}"
+        raise InvalidInput("external_ips", "repeated", problem, "Name each one once")
     if len({address.version for address in addresses}) > 1:
-        raise InvalidInput("external_ips", "addresses of one family", value, "all IPv4, or all IPv6")
-    if len(value) > 32:
-        raise InvalidInput("external_ips", "at most 32 addresses", Described(str(len(value))), "use fewer nodes")
+        problem = f"mixes IPv4 and IPv6: {quoted(value)}"
+        raise InvalidInput("external_ips", "mixed-families", problem, "Use addresses of one family")
+    if len(value) > MOST_EXTERNAL_IPS:
+        problem = f"must be at most {MOST_EXTERNAL_IPS} addresses, not {len(value)}"
+        raise InvalidInput("external_ips", "too-many", problem, "Use fewer nodes")
     return value
 
 
 def load_balancer_address(value: str) -> str:
-    """The address that the load balancer shall have."""
+    """Require an address that other hosts can reach."""
     _reachable("load_balancer_address", value)
     return value
 
 
 def client_cidrs(value: list[str]) -> list[str]:
-    """Networks from which clients connect, as a NetworkPolicy's ipBlock takes them."""
-    remedy = "for example '10.0.0.0/8', or '10.1.2.3/32' for one host"
-    for given in words("client_cidrs", value, ["10.0.0.0/8"]):
-        address, slash, length = given.partition("/")
+    """Require networks in the form that the ipBlock of a NetworkPolicy takes."""
+    example = "For example '10.0.0.0/8', or '10.1.2.3/32' for one host"
+    for item in texts("client_cidrs", value, ["10.0.0.0/8"]):
+        address, slash, length = item.partition("/")
+        cidr = item if slash and length.isdigit() and "%" not in address else ""
         try:
-            network = ip_network(given if slash and length.isdigit() and "%" not in address else "")
+            network = ip_network(cidr)
         except ValueError as error:
-            raise InvalidInput("client_cidrs", "networks in CIDR notation, host bits zero", given, remedy) from error
-        if str(network) != given or getattr(network.network_address, "ipv4_mapped", None):
-            raise InvalidInput("client_cidrs", "networks in their usual form", given, f"write {str(network)!r}")
+            if _has_host_bits(cidr):
+                problem = f"has {quoted(item)}, an address inside a network"
+                remedy = f"Write {str(ip_network(cidr, strict=False))!r}"
+                raise InvalidInput("client_cidrs", "cidr-host-bits", problem, remedy) from error
+            problem = f"must be networks in CIDR notation, not {quoted(item)}"
+            raise InvalidInput("client_cidrs", "not-a-cidr", problem, example) from error
+        if str(network) != item or getattr(network.network_address, "ipv4_mapped", None):
+            problem = f"must be networks in their usual form, not {quoted(item)}"
+            raise InvalidInput("client_cidrs", "cidr-form", problem, f"Write {str(network)!r}")
     return value
 
 
-def one_family(load_balancer_address: str, client_cidrs: list[str]) -> None:
-    """Refuse an address that none of the clients could reach."""
+def _has_host_bits(cidr: str) -> bool:
+    """Return whether the network is valid but for the bits behind its prefix."""
+    try:
+        ip_network(cidr, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
+def load_balancer_reaches_clients(load_balancer_address: str, client_cidrs: list[str]) -> None:
+    """Refuse an address whose family none of the client networks has."""
     family = ip_address(load_balancer_address).version
-    if client_cidrs and all(ip_network(each).version != family for each in client_cidrs):
-        remedy = "take an address of the clients' family"
-        raise InvalidInput("load_balancer_address", "of a family of `client_cidrs`", load_balancer_address, remedy)
+    if client_cidrs and all(ip_network(cidr).version != family for cidr in client_cidrs):
+        problem = f"is {quoted(load_balancer_address)}, whose family none of `client_cidrs` has"
+        remedy = "Use an address of the same family as the clients"
+        raise InvalidInput("load_balancer_address", "family-of-clients", problem, remedy)
 
 
 def s3_endpoint(value: str) -> str:
-    """The S3 server, if it is not AWS."""
-    return _server("s3_endpoint", value, "https://s3.example.com:9000")
+    """Require the URL of an S3 server."""
+    return _server_url("s3_endpoint", value, "https://s3.example.com:9000")
 
 
 def mirror_of(value: str) -> str:
-    """The registry whose images are kept."""
-    return _server("mirror_of", value, "https://registry-1.docker.io")
+    """Require the URL of a registry."""
+    return _server_url("mirror_of", value, "https://registry-1.docker.io")
 
 
-def _server(key: str, value: str, example: str) -> str:
-    """The URL of a whole server, without credentials, path, query or fragment."""
-    given = text(key, value, example)
-    match = SERVER.fullmatch(given)
-    if "@" in given:
-        remedy = "credentials have keys of their own, so that they stay secret"
-        raise InvalidInput(key, "a URL without credentials", Described("one with some"), remedy)
-    if not match or not _is_host(match["host"]) or not 0 < int(match["port"] or 443) <= 65535:
-        raise InvalidInput(key, "the http or https URL of a server, without a path", given, f"for example {example!r}")
-    return given.rstrip("/")
+def _server_url(key: str, value: str, example: str) -> str:
+    """Return the URL without its final slash. Refuse credentials, a path, a query or a fragment."""
+    url = text(key, value, example)
+    match = SERVER_URL.fullmatch(url)
+    if "@" in url:
+        problem = "must be a URL without credentials"
+        remedy = "Set the credentials by their own keys, so that they stay secret"
+        raise InvalidInput(key, "url-credentials", problem, remedy)
+    if not match or not _is_url_host(match["host"]) or not 0 < int(match["port"] or 443) <= 65535:
+        problem = f"must be the http or https URL of a server, without a path, not {quoted(url)}"
+        raise InvalidInput(key, "not-a-server-url", problem, f"For example {example!r}")
+    return url.rstrip("/")
 
 
-def _is_host(host: str) -> bool:
-    """A name, an IPv4 address, or an IPv6 address in brackets."""
-    if version := family(host.strip("[]")):
+def _is_url_host(host: str) -> bool:
+    """Return whether it is a name, an IPv4 address, or an IPv6 address in brackets."""
+    if version := ip_version(host.strip("[]")):
         return version == (6 if host.startswith("[") else 4)
-    return dns_name(host) and not host.rsplit(".", 1)[-1].isdigit()
+    return is_dns_name(host) and not host.rsplit(".", 1)[-1].isdigit()
 
 
-def family(host: str) -> int:
-    """4 or 6 of an address, 0 of whatever is none."""
+def ip_version(host: str) -> int:
+    """Return 4 or 6 for an IP address, else 0."""
     try:
         return ip_address(host).version
     except ValueError:
         return 0
 
 
-def spellings(endpoint: str) -> list[str]:
-    """How references of images begin that lie at `host:port`: the port of HTTPS may be left out."""
+def image_reference_hosts(endpoint: str) -> list[str]:
+    """Return how image references may name the registry at `host:port`. Clients leave out the port 443."""
     return list(dict.fromkeys([endpoint, endpoint.removesuffix(":443")]))
 
 
-def external_ips_by_version(kubelet: str) -> str:
-    """What to say of external IPs on nodes that run `kubelet`, such as v1.36.3; refused once they are off."""
-    numbers = re.match(r"v(\d+)\.(\d+)", kubelet or "")
+def external_ips_warning(kubelet_version: str) -> str:
+    """Return a warning if the cluster deprecates external IPs, else "". Refuse them if it ignores them.
+
+    `kubelet_version` is that of a node, such as v1.36.3.
+    """
+    numbers = re.match(r"v(\d+)\.(\d+)", kubelet_version or "")
     version = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
-    instead = "set `exposure` to load-balancer, node-port or ingress"
-    if version >= OFF:
-        got = Described(f"external-ips on Kubernetes {kubelet}, which ignores them")
-        raise InvalidInput("exposure", "a way that this cluster knows", got, instead)
-    if version < DEPRECATED:
+    if version >= EXTERNAL_IPS_REMOVED:
+        problem = f"must not be external-ips: Kubernetes {kubelet_version} ignores external IPs"
+        remedy = "Set `exposure` to load-balancer, node-port or ingress"
+        raise InvalidInput("exposure", "external-ips-ignored", problem, remedy)
+    if version < EXTERNAL_IPS_DEPRECATED:
         return ""
-    return f"`exposure` external-ips is deprecated since Kubernetes 1.36 and off from 1.40 on: before then, {instead}"
+    return (
+        "`exposure: external-ips` is deprecated since Kubernetes 1.36, and Kubernetes 1.40 may ignore it. "
+        "Before you upgrade the cluster, set `exposure` to load-balancer, node-port or ingress."
+    )
 
 
-def of_the_clusters_family(key: str, addresses: list[str], cluster_ip: str) -> list[str]:
-    """Refuse addresses of another family than the cluster's own Services: traffic to them would go nowhere."""
+def require_cluster_family(key: str, addresses: Sequence[str], cluster_ip: str) -> list[str]:
+    """Refuse addresses of another family than the cluster's Services, which would drop their traffic."""
     family = ip_address(cluster_ip).version
-    for given in addresses:
-        if ip_address(given).version != family:
-            raise InvalidInput(key, f"of the cluster's family, IPv{family}", given, "use an address of that family")
-    return addresses
+    for address in addresses:
+        if ip_address(address).version != family:
+            problem = f"has {quoted(address)}, but the Services of this cluster have IPv{family} addresses"
+            raise InvalidInput(key, "family-of-cluster", problem, f"Use an IPv{family} address")
+    return list(addresses)
 
 
-def beside_the_api_server(port: int, api_port: float | str) -> None:
-    """Refuse the API server's own port, 6443.0 as the engine tells it: its node would give its connections away."""
+def refuse_api_server_port(port: int, api_port: float | str) -> None:
+    """Refuse the API server's port, because the Service would capture the node's API traffic.
+
+    The engine passes the API server's port as a float, such as 6443.0.
+    """
     if api_port in (port, str(port)):
-        remedy = "take another one, for example 5000: the nodes could not reach their API server any more"
-        raise InvalidInput("port", "free on the nodes", Described(f"{port}, the API server's"), remedy)
+        problem = f"must not be {port}, the port of the API server: the nodes could not reach it any more"
+        raise InvalidInput("port", "port-of-api-server", problem, "Use another port, for example 5000")
 
 
-def _reachable(key: str, given: str) -> IPv4Address | IPv6Address:
-    """An address as the API server takes it (no leading zeros, prefix length or zone) that another host can reach."""
-    remedy = "use an address by which clients reach the cluster, for example '192.168.56.10'"
+def _reachable(key: str, value: str) -> IPv4Address | IPv6Address:
+    """Return an address that other hosts can reach, in the form that the API server takes.
+
+    The API server takes no leading zeros, prefix length or zone.
+    """
+    remedy = "Use an address by which clients reach the cluster, for example '192.168.56.10'"
     try:
-        address = ip_address(given if isinstance(given, str) else "")
+        address = ip_address(value if isinstance(value, str) else "")
     except ValueError as error:
-        raise InvalidInput(key, "IP addresses in full", given, remedy) from error
-    unreachable = (
+        raise InvalidInput(key, "not-an-address", f"must be IP addresses, not {quoted(value)}", remedy) from error
+    is_unreachable = (
         address.is_loopback
         or address.is_unspecified
         or address.is_link_local
         or address.is_multicast
-        or address in RESERVED
+        or address in RESERVED_NETWORK
         or (isinstance(address, IPv6Address) and (address.ipv4_mapped or address.scope_id))
     )
-    if unreachable:
-        raise InvalidInput(key, "addresses that other hosts can reach", given, remedy)
-    if str(address) != given:
-        # The API server warns of it, and compares addresses as text.
-        raise InvalidInput(key, "addresses in their usual form", given, f"write {str(address)!r}")
+    if is_unreachable:
+        raise InvalidInput(key, "unreachable-address", f"has {quoted(value)}, which no other host can reach", remedy)
+    if str(address) != value:
+        # The API server compares addresses as text.
+        problem = f"must be addresses in their usual form, not {quoted(value)}"
+        raise InvalidInput(key, "address-form", problem, f"Write {str(address)!r}")
     return address

@@ -1,86 +1,93 @@
-"""What nodes shall trust: registries by endpoint, CA and address, and the folders where the runtimes look."""
+"""Rules for NodeTrust: registries by endpoint, CA and address, and the folders in which container runtimes look."""
 
 import re
 from collections.abc import Collection, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from . import Described, InvalidInput, known_keys, text
-from .names import dns_name
-from .network import family
+from .basics import refuse_unknown_keys, text
+from .errors import InvalidInput, quoted
+from .names import is_dns_name
+from .network import ip_version
 
 CONTAINERD_FOLDER, DOCKER_FOLDER = "/etc/containerd/certs.d", "/etc/docker/certs.d"
-"""Where the runtimes look unless they are told otherwise."""
+"""Folders in which the runtimes look by default."""
 
-KEYS = ("endpoint", "ca_pem", "address")
+REGISTRY_KEYS = ("endpoint", "ca_pem", "address")
 
-NEEDED = ("endpoint", "ca_pem")
+REQUIRED_KEYS = ("endpoint", "ca_pem")
 
-MOST = 20
-"""Registries: with three files each they stay below the megabyte of a ConfigMap."""
+MOST_REGISTRIES = 20
+"""Registries of one NodeTrust. With three files each they stay below the megabyte of a ConfigMap."""
 
 
 def registries(value: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """One at least, each with endpoint and CA; their values have rules of their own, for when they are known."""
-    example = "for example [{'endpoint': 'docker-registry:5000', 'ca_pem': '-----BEGIN ...'}]"
-    if not isinstance(value, list) or not all(isinstance(each, Mapping) for each in value):
-        raise InvalidInput("registries", "a list of registries", Described(type(value).__name__), example)
-    if not 0 < len(value) <= MOST:
-        raise InvalidInput("registries", f"1 to {MOST} registries", Described(str(len(value))), example)
-    for each in value:
-        known_keys(each, KEYS)
-        for key in NEEDED:
-            if each.get(key) is None:
-                raise InvalidInput("registries", f"registries with `{key}` each", Described("one without"), example)
+    """Require registries with endpoint and CA. Rules of their own check the values when those are known."""
+    example = "For example [{'endpoint': 'docker-registry:5000', 'ca_pem': '-----BEGIN ...'}]"
+    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+        problem = f"must be a list of registries, not a value of type {type(value).__name__}"
+        raise InvalidInput("registries", "not-a-list", problem, example)
+    if not 0 < len(value) <= MOST_REGISTRIES:
+        problem = f"must be 1 to {MOST_REGISTRIES} registries, not {len(value)}"
+        raise InvalidInput("registries", "out-of-range", problem, example)
+    for registry in value:
+        refuse_unknown_keys(registry, REGISTRY_KEYS)
+        for key in REQUIRED_KEYS:
+            if registry.get(key) is None:
+                raise InvalidInput("registries", "key-missing", f"has a registry without `{key}`", example)
     return value
 
 
 def endpoint(value: str) -> str:
-    """host:port, as image references begin; an IPv6 address has spellings that each runtime takes its own way."""
-    given = text("endpoint", value, "docker-registry:5000")
-    host, _, port = given.rpartition(":")
-    if not (dns_name(host) or _is_ipv4(host)) or not _is_port(port):
-        raise InvalidInput("endpoint", "host:port, in lower case", given, "for example 'docker-registry:5000'")
-    return given
+    """Require host:port, as image references begin. Runtimes differ in how they write an IPv6 address, so none is."""
+    host_port = text("endpoint", value, "docker-registry:5000")
+    host, _, port = host_port.rpartition(":")
+    if not (is_dns_name(host) or _is_ipv4(host)) or not _is_port(port):
+        problem = f"must be host:port, in lower case, not {quoted(host_port)}"
+        raise InvalidInput("endpoint", "not-an-endpoint", problem, "For example 'docker-registry:5000'")
+    return host_port
 
 
 def ca_pem(value: str) -> str:
-    """Certificates, PEM, as `pulumi stack output ca_pem` of a registry prints them."""
-    from .pem import as_pem, bundle
+    """Return the certificates in PEM, as `pulumi stack output ca_pem` of a registry prints them."""
+    from .pem import read_certificates, to_pem
 
-    return as_pem(bundle("ca_pem", value))
+    return to_pem(read_certificates("ca_pem", value))
 
 
 def address(value: str) -> str:
-    """IP:port, an IPv6 address in brackets; empty for none."""
-    given = text("address", value, "10.96.12.7:5000")
-    host, _, port = given.rpartition(":")
-    if given and not ((_is_ipv4(host) or _is_ipv6(host)) and _is_port(port)):
-        raise InvalidInput("address", "IP:port", given, "for example '10.96.12.7:5000'")
-    return given
+    """Require IP:port with an IPv6 address in brackets, or "" for no address."""
+    ip_port = text("address", value, "10.96.12.7:5000")
+    host, _, port = ip_port.rpartition(":")
+    if ip_port and not ((_is_ipv4(host) or _is_ipv6(host)) and _is_port(port)):
+        problem = f"must be IP:port, not {quoted(ip_port)}"
+        raise InvalidInput("address", "not-an-address", problem, "For example '10.96.12.7:5000'")
+    return ip_port
 
 
-def distinct(endpoints: Collection[str]) -> None:
-    """Each registry has one folder."""
+def refuse_repeated_endpoints(endpoints: Collection[str]) -> None:
+    """Refuse two registries with one endpoint, because each has one folder."""
     if len(set(endpoints)) < len(endpoints):
-        raise InvalidInput("registries", "distinct endpoints", sorted(endpoints), "name each registry once")
+        problem = f"has an endpoint twice: {quoted(sorted(endpoints))}"
+        raise InvalidInput("registries", "repeated", problem, "Name each registry once")
 
 
 def folder(key: str, value: str) -> str:
-    """A folder of the nodes in which there is one for each registry: absolute, and called certs.d.
+    """Require an absolute path to a folder called certs.d.
 
-    Every runtime's is, by default and by habit. Another name is more likely a folder of something else.
+    Every runtime's folder has that name by default and by habit. Another name is probably a folder for other things.
     """
-    given = text(key, value, CONTAINERD_FOLDER)
-    parts = given.split("/")[1:]
-    is_normal = given.startswith("/") and str(PurePosixPath(given)) == given and ".." not in parts
-    if not is_normal or not given.isprintable() or ":" in given or len(given) > 4095:
-        remedy = f"for example {CONTAINERD_FOLDER!r}, or '/var/lib/rancher/k3s/agent/etc/containerd/certs.d' of k3s"
-        raise InvalidInput(key, "an absolute path without '..', '//', ':' or a trailing '/'", given, remedy)
+    path = text(key, value, CONTAINERD_FOLDER)
+    parts = path.split("/")[1:]
+    is_normal = path.startswith("/") and str(PurePosixPath(path)) == path and ".." not in parts
+    if not is_normal or not path.isprintable() or ":" in path or len(path) > 4095:
+        problem = f"must be an absolute path without '..', '//', ':' or a trailing '/', not {quoted(path)}"
+        remedy = f"For example {CONTAINERD_FOLDER!r}, or '/var/lib/rancher/k3s/agent/etc/containerd/certs.d' for k3s"
+        raise InvalidInput(key, "not-an-absolute-path", problem, remedy)
     if parts[-1] != "certs.d":
-        got = Described(f"{given!r}, in which files of others lie")
-        raise InvalidInput(key, "a folder called certs.d", got, "name the folder that the runtime's config names")
-    return given
+        problem = f"must be a folder called certs.d, not {quoted(path)}"
+        raise InvalidInput(key, "not-certs.d", problem, "Use the folder that the configuration of the runtime names")
+    return path
 
 
 def _is_port(port: str) -> bool:
@@ -88,8 +95,8 @@ def _is_port(port: str) -> bool:
 
 
 def _is_ipv4(host: str) -> bool:
-    return family(host) == 4
+    return ip_version(host) == 4
 
 
 def _is_ipv6(host: str) -> bool:
-    return host.startswith("[") and host.endswith("]") and family(host[1:-1]) == 6
+    return host.startswith("[") and host.endswith("]") and ip_version(host[1:-1]) == 6

@@ -1,116 +1,188 @@
-"""Where the images lie, and how much room they may take."""
+"""Rules for the storage location and its size."""
 
 import re
 from collections.abc import Mapping
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
-from . import Described, InvalidInput, one_of, text
+from .basics import one_of, text
+from .errors import InvalidInput, quoted
 from .quantities import amount
 
-KINDS = ("host-path", "local", "claim", "class", "s3")
+
+class StorageKind(NamedTuple):
+    """How one kind of storage differs from the others.
+
+    Attributes:
+        is_on_node: Whether the images lie in a folder of one node, to which the Pods are pinned.
+        is_mounted: Whether the Pods mount a claim.
+        old_and_new_pod_overlap: Whether a new Pod always reaches the images before the old one has gone.
+        several_nodes: Whether replicas on several nodes can share it. A class depends on its access mode.
+        keeps_namespace: Whether deleting the namespace would delete the images.
+        fixed: Inputs that cannot change without moving the images.
+    """
+
+    is_on_node: bool = False
+    is_mounted: bool = True
+    old_and_new_pod_overlap: bool = False
+    several_nodes: bool = False
+    keeps_namespace: bool = False
+    fixed: tuple[str, ...] = ()
+
+
+FOLDER = StorageKind(is_on_node=True, old_and_new_pod_overlap=True, fixed=("storage_path", "node", "storage_size"))
+
+STORAGE_KINDS = {
+    "host-path": FOLDER,
+    "local": FOLDER,
+    "claim": StorageKind(several_nodes=True),
+    "class": StorageKind(keeps_namespace=True, fixed=("storage_class", "storage_access")),
+    "s3": StorageKind(is_mounted=False, old_and_new_pod_overlap=True, several_nodes=True),
+}
+"""Kinds of storage. `claim` counts as shared until the access modes of the existing claim are known."""
 
 ACCESS_MODES = ("ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany")
+"""Access modes of a claim that the registry can write to."""
 
-LONGEST_PATH, LONGEST_NAME = 4095, 255
-"""Bytes that Linux takes of a path and of each name in it (limits.h, PATH_MAX with its NUL and NAME_MAX)."""
+LONGEST_PATH, LONGEST_FILE_NAME = 4095, 255
+"""Bytes that Linux allows for a path and for each name in it (limits.h: PATH_MAX without its NUL, and NAME_MAX)."""
 
-MOVE = "set it back; to move the images: `pulumi destroy` (it keeps them), move them, set the key, `pulumi up`"
+SMALLEST_SIZE = 2**20
+"""Bytes below which no image fits. A `2` or `2m` is a forgotten or mistaken suffix."""
 
-SMALLEST = 2**20
-"""Bytes below which no image fits: a `2` or `2m` is a forgotten or mistaken suffix."""
+SYSTEM_FOLDERS = (
+    "bin",
+    "boot",
+    "dev",
+    "etc",
+    "home",
+    "lib",
+    "lib64",
+    "proc",
+    "root",
+    "run",
+    "sbin",
+    "sys",
+    "tmp",
+    "usr",
+)
+"""Top-level folders that hold the node's own or short-lived files."""
 
-SYSTEM = ("bin", "boot", "dev", "etc", "home", "lib", "lib64", "proc", "root", "run", "sbin", "sys", "tmp", "usr")
-"""Top-level folders in which the registry would write among the node's own or short-lived files."""
-
-TAKEN = ("/var/lib/kubelet", "/var/lib/containerd", "/var/lib/docker", "/var/lib/etcd", "/var/lib/dpkg", "/var/log")
-TAKEN_TREES = ("/var/run", "/var/tmp", "/var/cache")
+NODE_FOLDERS = (
+    "/var/cache",
+    "/var/lib/containerd",
+    "/var/lib/docker",
+    "/var/lib/dpkg",
+    "/var/lib/etcd",
+    "/var/lib/kubelet",
+    "/var/log",
+    "/var/run",
+    "/var/tmp",
+)
+"""Folders below /var that programs of the node write to."""
 
 
 def storage(value: str) -> str:
-    """The kind of storage, one of `KINDS`."""
-    return one_of("storage", value, KINDS, "host-path is the guide's")
+    """Require one of `STORAGE_KINDS`."""
+    return one_of("storage", value, STORAGE_KINDS, "The guide uses host-path")
 
 
 def storage_access(value: str) -> str:
-    """How the claim may be mounted; the registry writes, so ReadOnlyMany is none of them."""
-    return one_of("storage_access", value, ACCESS_MODES, "ReadWriteMany is what several replicas need")
+    """Require one of `ACCESS_MODES`."""
+    return one_of("storage_access", value, ACCESS_MODES, "Several replicas need ReadWriteMany")
 
 
 def storage_size(value: str) -> str:
-    """What the claim asks for, as a Kubernetes quantity such as `2Gi`."""
+    """Require a Kubernetes quantity such as `2Gi`."""
     size = amount("storage_size", value, "2Gi")
-    if not SMALLEST <= size < 2**63 or size % 1:
-        raise InvalidInput("storage_size", "whole bytes from 1Mi up to 8Ei", value, "for example '2Gi'")
+    if not SMALLEST_SIZE <= size < 2**63 or size % 1:
+        problem = f"must be whole bytes from 1Mi up to 8Ei, not {quoted(value)}"
+        raise InvalidInput("storage_size", "out-of-range", problem, "For example '2Gi'")
     return value
 
 
+def size_advice(value: str) -> str:
+    """Return a warning if the suffix is a power of ten, which is often a forgotten `i`, else ""."""
+    if value[-1] not in "kMGTPE":
+        return ""
+    binary = f"{value.replace('k', 'K')}i"
+    return f"`storage_size` {value} counts in powers of ten (2G is 1.86Gi). Write {binary} if you mean powers of two."
+
+
+def storage_path(value: str) -> str:
+    """Require an absolute path that is the registry's alone and that no program clears."""
+    remedy = "Give the registry a folder of its own, for example '/var/lib/docker-registry/repository'"
+    path = text("storage_path", value, "/var/lib/docker-registry/repository")
+    if not path.isprintable() or ":" in path:
+        problem = f"must be a path without control characters and ':', not {quoted(path)}"
+        raise InvalidInput("storage_path", "path-characters", problem, remedy)
+    if len(path.encode()) > LONGEST_PATH or any(len(part.encode()) > LONGEST_FILE_NAME for part in path.split("/")):
+        problem = f"must have at most {LONGEST_PATH} bytes, and {LONGEST_FILE_NAME} in each name, unlike {quoted(path)}"
+        raise InvalidInput("storage_path", "too-long", problem, remedy)
+    parts = path.split("/")[1:]
+    if not path.startswith("/") or str(PurePosixPath(path)) != path or path.startswith("//") or ".." in parts:
+        problem = f"must be an absolute path without '..', '//' or a trailing '/', not {quoted(path)}"
+        raise InvalidInput("storage_path", "not-an-absolute-path", problem, remedy)
+    if "tmp" in parts:
+        problem = f"must not be {quoted(path)}, because folders called tmp are cleared"
+        raise InvalidInput("storage_path", "temporary-folder", problem, remedy)
+    is_system = parts[0] in SYSTEM_FOLDERS or len(parts) < 2 or path == "/var/lib"
+    if is_system or any(path == folder or path.startswith(f"{folder}/") for folder in NODE_FOLDERS):
+        problem = f"must not be {quoted(path)}, which belongs to the node"
+        raise InvalidInput("storage_path", "folder-of-the-node", problem, remedy)
+    return path
+
+
 def s3_bucket(value: str) -> str:
-    """A bucket's name by the rules of S3 for general purpose buckets."""
+    """Require a name by the rules of S3 for general purpose buckets."""
     name = text("s3_bucket", value, "team-registry")
     is_address = re.fullmatch(r"(\d+\.){3}\d+", name, re.ASCII)
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name, re.ASCII) or ".." in name or is_address:
-        remedy = "for example 'team-registry'"
-        raise InvalidInput("s3_bucket", "a bucket's name: 3 to 63 of a-z, 0-9, dots and dashes", name, remedy)
+        problem = f"must be the name of a bucket, 3 to 63 of a-z, 0-9, dots and dashes, not {quoted(name)}"
+        raise InvalidInput("s3_bucket", "not-a-bucket", problem, "For example 'team-registry'")
     return name
 
 
 def s3_region(value: str) -> str:
-    """The name of a region, whose spelling is the server's affair."""
+    """Require the form of a region's name. The S3 server decides which regions exist."""
     name = text("s3_region", value, "eu-west-3")
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?", name, re.ASCII):
-        raise InvalidInput("s3_region", "a region in lower case", name, "for example 'eu-west-3'")
+        problem = f"must be a region in lower case, not {quoted(name)}"
+        raise InvalidInput("s3_region", "not-a-region", problem, "For example 'eu-west-3'")
     return name
 
 
 def s3_prefix(value: str) -> str:
-    """A folder in the bucket, without slashes at its ends."""
+    """Require a folder in the bucket, without slashes at its ends."""
     name = text("s3_prefix", value, "registries/team")
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", name, re.ASCII) or len(name) > 512 or ".." in name:
-        raise InvalidInput("s3_prefix", "a folder such as a/b", name, "for example 'registries/team'")
+        problem = f"must be a folder such as a/b, not {quoted(name)}"
+        raise InvalidInput("s3_prefix", "not-a-folder", problem, "For example 'registries/team'")
     return name
 
 
-def stays(lies: Mapping[str, str], asked: Mapping[str, str]) -> bool:
-    """Refuse that the images shall lie elsewhere than they do: nothing moves them."""
-    for key in lies.keys() & asked.keys():
-        if lies[key] != asked[key] and not (key == "storage_size" and _same_size(lies[key], asked[key])):
-            got = Described(f"{asked[key]!r}, which would need another volume")
-            raise InvalidInput(key, f"{lies[key]!r} as long as the images lie there", got, MOVE)
+def refuse_relocation(current: Mapping[str, str], requested: Mapping[str, str]) -> bool:
+    """Refuse a changed storage location: the component does not move images."""
+    for key in current.keys() & requested.keys():
+        if current[key] == requested[key] or (key == "storage_size" and _is_same_size(current[key], requested[key])):
+            continue
+        problem = f"was {current[key]!r} and cannot become {requested[key]!r}, because the images would stay behind"
+        remedy = (
+            "Set it back. To move the images, run `pulumi destroy`, which keeps them, move them, set the key, and run "
+            "`pulumi up`"
+        )
+        raise InvalidInput(key, "relocation", problem, remedy)
     return True
 
 
-def _same_size(lies: str, asked: str) -> bool:
-    """1.5Ti and 1536Gi are one."""
-    return amount("storage_size", lies, "2Gi") == amount("storage_size", asked, "2Gi")
+def _is_same_size(current: str, requested: str) -> bool:
+    """Return whether two quantities are equal, such as 1.5Ti and 1536Gi."""
+    return amount("storage_size", current, "2Gi") == amount("storage_size", requested, "2Gi")
 
 
-def size_advice(value: str) -> str:
-    """What to say of a suffix of powers of ten, which is easily a forgotten `i`."""
-    if value[-1] not in "kMGTPE":
-        return ""
-    meant = f"{value.replace('k', 'K')}i"
-    return f"`storage_size` {value} counts in powers of ten (2G is 1.86Gi): write {meant} if you mean powers of two"
-
-
-def storage_path(value: str) -> str:
-    """The folder on the node that holds the images: absolute, normal, and nobody else's."""
-    remedy = "give the registry a folder of its own, for example '/var/lib/docker-registry/repository'"
-    given = text("storage_path", value, "/var/lib/docker-registry/repository")
-    if not given.isprintable() or ":" in given:
-        raise InvalidInput("storage_path", "a path without control characters and ':'", given, remedy)
-    if len(given.encode()) > LONGEST_PATH or any(len(part.encode()) > LONGEST_NAME for part in given.split("/")):
-        raise InvalidInput("storage_path", f"folders of at most {LONGEST_NAME} bytes each", given, remedy)
-    parts = given.split("/")[1:]
-    if not given.startswith("/") or str(PurePosixPath(given)) != given or given.startswith("//") or ".." in parts:
-        raise InvalidInput("storage_path", "absolute, without '..', '//' or a trailing '/'", given, remedy)
-    if "tmp" in parts:
-        raise InvalidInput("storage_path", "on lasting storage", given, f"what lies in tmp is cleared; {remedy}")
-    is_system = parts[0] in SYSTEM or len(parts) < 2 or given == "/var/lib"
-    if is_system or _within(given, TAKEN) or _within(given, TAKEN_TREES):
-        got = Described(f"{given!r}, which belongs to the node")
-        raise InvalidInput("storage_path", "a folder of the registry's own", got, remedy)
-    return given
-
-
-def _within(path: str, roots: tuple[str, ...]) -> bool:
-    return any(path == root or path.startswith(f"{root}/") for root in roots)
+def refuse_unshared_claim(replicas: int, access_modes: list[str]) -> None:
+    """Refuse several replicas on an existing claim that only one node can mount."""
+    if replicas > 1 and "ReadWriteMany" not in access_modes:
+        problem = f"must be 1, not {replicas}, because the claim is {', '.join(access_modes)}"
+        remedy = "Use a ReadWriteMany claim, or `storage: s3`"
+        raise InvalidInput("replicas", "storage-not-shared", problem, remedy)

@@ -1,8 +1,8 @@
 """The registry itself: its configuration, and the Pod or the Deployment that runs it.
 
-A bare Pod, as in the guide (docs/adr/0001-pod-or-deployment.md): its kubelet restarts it after a crash or a reboot;
-after an eviction or a drain it takes the next `pulumi up`. A Deployment comes back by itself, and a new replica is
-ready before the old one goes.
+A bare Pod, as in the guide, is restarted by its kubelet after a crash or a reboot. After an eviction or a drain the
+next `pulumi up` creates it again (docs/adr/0001-pod-or-deployment.md). A Deployment comes back by itself, and a new
+replica is ready before the old one ends.
 """
 
 import hashlib
@@ -16,141 +16,148 @@ from pulumi_kubernetes.apps.v1 import DeploymentStrategyArgsDict
 from pulumi_kubernetes.core.v1 import PodSpecArgsDict
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgsDict
 
-from ..args import PrivateRegistryArgs
-from ..metadata import Metadata
-from .configuration import FILE, METRICS_PORT, PORT, UPSTREAM_CA, configuration
+from ..context import Context
+from ..settings import ServingSettings, WorkloadSettings
+from .configuration import FILE_NAME, METRICS_PORT, PORT, UPSTREAM_CA_FILE, configuration
 from .pod import Mounts, pod_spec
 
-__all__ = ["METRICS_PORT", "PORT", "Needs", "Workload"]
+__all__ = ["METRICS_PORT", "PORT", "Workload", "WorkloadInputs"]
 
 SECRET_NAME = "configuration-secret"
 
-READ_ONCE = "private-registry/read-once"
-"""Annotation of the Pods: a digest of what the registry reads at its start only, so that a change makes new ones."""
+CONFIG_CHECKSUM = "checksum/config"
+"""Annotation of the Pods: a checksum of the files that the registry reads only at its start.
+
+A change of it restarts the Pods. Helm charts use the same key."""
+
+ROLLING_UPDATE: DeploymentStrategyArgsDict = {
+    "type": "RollingUpdate",
+    "rolling_update": {"max_surge": 1, "max_unavailable": 0},
+}
+"""Start a new replica before an old one ends."""
+
+RECREATE: DeploymentStrategyArgsDict = {"type": "Recreate"}
+"""End the old replica first. A new one might start on a node that cannot mount the claim, and both would wait."""
 
 
-class Needs(NamedTuple):
-    """What other parts made for the workload: Secrets and claim by name, a node's label, parts of the configuration.
+class WorkloadInputs(NamedTuple):
+    """What other parts hand to the workload.
 
-    `read_once` is what the registry reads at its start only, beside that. `after` has to be there before, though its
-    changes alone do not concern the workload.
+    Attributes:
+        certificate: Name of the TLS Secret.
+        certificate_pem: The server certificate. Another one restarts the Pods.
+        users: Name of the htpasswd Secret.
+        claim: Name of the claim; None for an object store.
+        claim_path: Path at which the claim is mounted.
+        driver: Storage section of the configuration.
+        node_selector: Labels of the node that has the images; None if the Pods may run anywhere.
+        external_url: URL of the registry behind a proxy, else None.
+        rolls: Whether a new Pod reaches the images while the old one runs.
+        after: Resources to create first. Their changes do not restart the Pods.
     """
 
     certificate: pulumi.Input[str]
+    certificate_pem: pulumi.Input[str]
     users: pulumi.Input[str]
     claim: pulumi.Input[str] | None
+    claim_path: str
     driver: pulumi.Input[Mapping[str, Any]]
     node_selector: pulumi.Input[dict[str, str]] | None
-    endpoint: pulumi.Input[str]
-    read_once: pulumi.Input[str]
+    external_url: pulumi.Input[str] | None
+    rolls: bool
     after: Sequence[pulumi.Resource]
 
 
-class Workload(pulumi.ComponentResource):
-    """The configuration Secret, and what runs with it."""
+class PodTemplate(NamedTuple):
+    """The Pod of either workload."""
 
-    def __init__(
-        self,
-        name: str,
-        app: str,
-        given: PrivateRegistryArgs,
-        needs: Needs,
-        metadata: Metadata,
-        opts: pulumi.ResourceOptions | None = None,
-    ) -> None:
-        super().__init__("private-registry:index:Workload", name, {}, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        http_secret = random.RandomPassword(f"{name}-http-secret", length=43, special=False, opts=child).result
-        files = {FILE: configuration(given, needs.driver, http_secret, needs.endpoint)}
-        if given.get("upstream_ca") is not None:
-            files[UPSTREAM_CA] = pulumi.Output.from_input(given["upstream_ca"])
-        secret = kubernetes.core.v1.Secret(
-            f"{name}-configuration", metadata=metadata.of(SECRET_NAME), string_data=files, opts=child
-        )
-        mounts = Mounts(needs.certificate, needs.users, SECRET_NAME, needs.claim)
-        # Not secret, as an annotation is none: a digest tells nothing.
-        digest = pulumi.Output.unsecret(pulumi.Output.all(needs.read_once, files).apply(_digest))
-        opts = pulumi.ResourceOptions(parent=self, depends_on=[*needs.after, secret])
-        spec = pod_spec(given, mounts, needs.node_selector)
-        RUNNERS[given["workload"]](Run(name, app, given, spec, digest, metadata, opts))
-        self.register_outputs({})
-
-
-class Run(NamedTuple):
-    """What runs as a Pod or as a Deployment: its name in the state and on the cluster, and the Pod that it is."""
-
-    name: str
-    app: str
-    given: PrivateRegistryArgs
     spec: PodSpecArgsDict
-    read_once: pulumi.Output[str]
-    metadata: Metadata
+    checksum: pulumi.Output[str]
     opts: pulumi.ResourceOptions
 
 
-def _pod(run: Run) -> None:
-    """One node, one claim: there is room for one, so a changed Pod goes before the next comes."""
-    again = pulumi.ResourceOptions(
-        delete_before_replace=True, replace_on_changes=[f'metadata.annotations["{READ_ONCE}"]']
+class Workload(pulumi.ComponentResource):
+    """The configuration Secret, and the Pod or Deployment."""
+
+    def __init__(
+        self, ctx: Context, settings: WorkloadSettings, serving: ServingSettings, inputs: WorkloadInputs
+    ) -> None:
+        super().__init__("private-registry:index:Workload", f"{ctx.name}-workload", {}, ctx.options())
+        ctx = ctx.below(self, "workload")
+        http_secret = random.RandomPassword(
+            f"{ctx.name}-http-secret", length=43, special=False, opts=ctx.options()
+        ).result
+        files = {FILE_NAME: configuration(serving, inputs.driver, http_secret, inputs.external_url)}
+        if settings.upstream_ca is not None:
+            files[UPSTREAM_CA_FILE] = pulumi.Output.from_input(settings.upstream_ca)
+        secret = kubernetes.core.v1.Secret(
+            f"{ctx.name}-configuration", metadata=ctx.metadata(SECRET_NAME), string_data=files, opts=ctx.options()
+        )
+        mounts = Mounts(inputs.certificate, inputs.users, SECRET_NAME, inputs.claim, inputs.claim_path)
+        template = PodTemplate(
+            pod_spec(settings, mounts, inputs.node_selector),
+            # An annotation is public, and so is a checksum of secrets.
+            pulumi.Output.unsecret(pulumi.Output.all(inputs.certificate_pem, files).apply(_checksum)),
+            ctx.options(depends_on=[*inputs.after, secret]),
+        )
+        if settings.workload == "pod":
+            _create_pod(ctx, template)
+        else:
+            _create_deployment(ctx, settings, template, ROLLING_UPDATE if inputs.rolls else RECREATE)
+        self.register_outputs({})
+
+
+def _create_pod(ctx: Context, template: PodTemplate) -> None:
+    """Create a bare Pod. One node and one claim have place for one Pod, so the old one is deleted first."""
+    replacement = pulumi.ResourceOptions(
+        delete_before_replace=True, replace_on_changes=[f'metadata.annotations["{CONFIG_CHECKSUM}"]']
     )
     kubernetes.core.v1.Pod(
-        f"{run.name}-pod",
-        metadata=run.metadata.of(run.app, annotations={READ_ONCE: run.read_once}),
-        spec=run.spec,
-        opts=pulumi.ResourceOptions.merge(run.opts, again),
+        f"{ctx.name}-pod",
+        metadata=ctx.metadata(ctx.app, annotations={CONFIG_CHECKSUM: template.checksum}),
+        spec=template.spec,
+        opts=pulumi.ResourceOptions.merge(template.opts, replacement),
     )
 
 
-def _deployment(run: Run) -> None:
-    """Replicas on different nodes where there are several; of those, a drain takes one at a time."""
-    here: LabelSelectorArgsDict = {"match_labels": run.metadata.selector}
-    run.spec["topology_spread_constraints"] = [
+def _create_deployment(
+    ctx: Context, settings: WorkloadSettings, template: PodTemplate, strategy: DeploymentStrategyArgsDict
+) -> None:
+    """Create replicas, on different nodes if there are several. A drain ends one replica at a time."""
+    selector: LabelSelectorArgsDict = {"match_labels": ctx.selector}
+    template.spec["topology_spread_constraints"] = [
         {
             "max_skew": 1,
             "topology_key": "kubernetes.io/hostname",
             "when_unsatisfiable": "ScheduleAnyway",
-            "label_selector": here,
-            # Each generation for itself: spread against those that go, the new ones might all come to one node.
+            "label_selector": selector,
+            # Count only Pods of one ReplicaSet. Otherwise all new ones might start on one node.
             "match_label_keys": ["pod-template-hash"],
         }
     ]
     kubernetes.apps.v1.Deployment(
-        f"{run.name}-deployment",
-        metadata=run.metadata.of(run.app),
+        f"{ctx.name}-deployment",
+        metadata=ctx.metadata(ctx.app),
         spec={
-            "replicas": run.given["replicas"],
-            "selector": here,
-            "strategy": _strategy(run.given),
+            "replicas": settings.replicas,
+            "selector": selector,
+            "strategy": strategy,
             "template": {
-                "metadata": run.metadata.of(annotations={READ_ONCE: run.read_once}, cluster_scoped=True),
-                "spec": run.spec,
+                "metadata": ctx.metadata(annotations={CONFIG_CHECKSUM: template.checksum}, cluster_scoped=True),
+                "spec": template.spec,
             },
         },
-        opts=run.opts,
+        opts=template.opts,
     )
-    if run.given["replicas"] > 1:
+    if settings.replicas > 1:
         kubernetes.policy.v1.PodDisruptionBudget(
-            f"{run.name}-budget",
-            metadata=run.metadata.of(run.app),
-            spec={"max_unavailable": 1, "selector": here},
-            opts=run.opts,
+            f"{ctx.name}-budget",
+            metadata=ctx.metadata(ctx.app),
+            spec={"max_unavailable": 1, "selector": selector},
+            opts=template.opts,
         )
 
 
-RUNNERS = {"pod": _pod, "deployment": _deployment}
-
-
-def _strategy(given: PrivateRegistryArgs) -> DeploymentStrategyArgsDict:
-    """One more at a time, before an old one goes: on one node, or on storage that several nodes share.
-
-    Elsewhere the new one might land on a node where the claim cannot be mounted, and both would wait for ever.
-    """
-    shared = given["storage"] in ("host-path", "local", "s3") or given["storage_access"] == "ReadWriteMany"
-    if not shared and given["replicas"] == 1:
-        return {"type": "Recreate"}
-    return {"type": "RollingUpdate", "rolling_update": {"max_surge": 1, "max_unavailable": 0}}
-
-
-def _digest(read_once: list[object]) -> str:
-    """A fingerprint for the state, where the configuration itself would be one more secret."""
-    return hashlib.sha256(repr(read_once).encode()).hexdigest()
+def _checksum(content: list[object]) -> str:
+    """Return a checksum for the state, which the content itself would make secret."""
+    return hashlib.sha256(repr(content).encode()).hexdigest()

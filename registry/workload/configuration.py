@@ -1,4 +1,4 @@
-"""The registry's own configuration file, in place of the image's, which logs at debug and opens a debug port (3.x)."""
+"""The registry's configuration file. It replaces the image's, which logs at debug and opens a debug port (3.x)."""
 
 import json
 from collections.abc import Mapping
@@ -6,87 +6,98 @@ from typing import Any
 
 import pulumi
 
-from ..args import PrivateRegistryArgs
+from ..settings import MirrorSettings, ServingSettings
 
 PORT = 5000
-"""Where the registry listens inside its Pod, whatever the Service's port."""
+"""Port on which the registry listens in its Pod, whatever the port of the Service."""
 
 METRICS_PORT = 5001
-"""Of the debug server: metrics, and profiles too, so never on the Service that clients use."""
+"""Port of the debug server. It serves profiles as well as metrics, so it is never on the Service for clients."""
 
-FILE = "config.yml"
-UPSTREAM_CA = "upstream-ca.pem"
+FILE_NAME = "config.yml"
+UPSTREAM_CA_FILE = "upstream-ca.pem"
 
-PURGE_INTERVAL = "6h"
-"""Between two looks for unfinished uploads; by default a full disk would free itself after eight days."""
+UPLOAD_PURGE_INTERVAL = "6h"
+"""Interval of the upload purge. With the default a full disk would take eight days to recover."""
+
+DRAIN_TIMEOUT = "20s"
+"""Time for pushes in flight to finish before the Pod ends."""
 
 
 def configuration(
-    given: PrivateRegistryArgs,
+    settings: ServingSettings,
     driver: pulumi.Input[Mapping[str, Any]],
     http_secret: pulumi.Input[str],
-    endpoint: pulumi.Input[str],
+    external_url: pulumi.Input[str] | None,
 ) -> pulumi.Output[str]:
-    """The file, as JSON, which every YAML reader takes, so that no secret needs quoting; as secret as its parts."""
-    known = pulumi.Output.all(
+    """Return the file as JSON, which is YAML too and needs no quoting of secrets. It is as secret as its parts.
+
+    `external_url` is the URL at which uploads continue. Without it the registry answers with the name that the client
+    typed, which is right for all its names. Behind a proxy it does not know that name.
+    """
+    return pulumi.Output.all(
         driver=driver,
         http_secret=http_secret,
-        endpoint=endpoint,
-        mirror={key: given.get(f"mirror_{key}") for key in ("of", "username", "password")},
-    )
-    return known.apply(lambda parts: json.dumps(_file(given, **parts), indent=1))
+        external_url=external_url,
+        proxy=_proxy(settings.mirror),
+    ).apply(lambda resolved: json.dumps(_file(settings, **resolved), indent=1))
 
 
 def _file(
-    given: PrivateRegistryArgs,
+    settings: ServingSettings,
     driver: Mapping[str, Any],
     http_secret: str,
-    endpoint: str,
-    mirror: Mapping[str, str | None],
+    external_url: str | None,
+    proxy: Mapping[str, str],
 ) -> dict[str, Any]:
-    return {
+    file: dict[str, Any] = {
         "version": "0.1",
-        "log": {"level": given["log_level"], "formatter": given["log_format"]},
-        "storage": {**driver, **_care(given)},
-        "http": {**_http(http_secret), **_host(given, endpoint), **_debug(given)},
-        **_proxy(mirror),
+        "log": {"level": settings.log_level, "formatter": settings.log_format},
+        "storage": {**driver, **_storage_maintenance(settings)},
+        "http": _http(settings, http_secret, external_url),
+    }
+    if proxy:
+        file["proxy"] = proxy
+    return file
+
+
+def _storage_maintenance(settings: ServingSettings) -> dict[str, Any]:
+    upload_purging = {
+        "enabled": True,
+        "age": f"{settings.upload_hours}h",
+        "interval": UPLOAD_PURGE_INTERVAL,
+        "dryrun": False,
+    }
+    return {
+        "delete": {"enabled": settings.allow_delete},
+        "maintenance": {"uploadpurging": upload_purging, "readonly": {"enabled": settings.mode == "read-only"}},
     }
 
 
-def _care(given: PrivateRegistryArgs) -> dict[str, Any]:
-    purging = {"enabled": True, "age": f"{given['upload_hours']}h", "interval": PURGE_INTERVAL, "dryrun": False}
-    return {
-        "delete": {"enabled": given["allow_delete"]},
-        "maintenance": {"uploadpurging": purging, "readonly": {"enabled": given["mode"] == "read-only"}},
-    }
+def _http(settings: ServingSettings, http_secret: str, external_url: str | None) -> dict[str, Any]:
+    """Return the HTTP section.
 
-
-def _http(secret: str) -> dict[str, Any]:
-    """draintimeout: pushes in flight finish before the Pod goes. secret: an upload resumes after a restart, or at
-    another replica. No HTTP/2: it halves the speed of large pulls."""
-    return {
+    The secret lets an upload continue after a restart, or at another replica. HTTP/2 would halve the speed of large
+    pulls.
+    """
+    http: dict[str, Any] = {
         "addr": f":{PORT}",
-        "secret": secret,
-        "draintimeout": "20s",
+        "secret": http_secret,
+        "draintimeout": DRAIN_TIMEOUT,
         "http2": {"disabled": True},
         "headers": {"X-Content-Type-Options": ["nosniff"]},
     }
+    if external_url is not None:
+        http["host"] = external_url
+    if settings.metrics:
+        http["debug"] = {"addr": f":{METRICS_PORT}", "prometheus": {"enabled": True, "path": "/metrics"}}
+    return http
 
 
-def _host(given: PrivateRegistryArgs, endpoint: str) -> dict[str, Any]:
-    """Where an upload goes on. Without it the registry says what the client typed, which is right for every name that
-    it has; behind an Ingress it cannot know."""
-    return {"host": f"https://{endpoint}"} if given["exposure"] == "ingress" else {}
-
-
-def _debug(given: PrivateRegistryArgs) -> dict[str, Any]:
-    if not given["metrics"]:
+def _proxy(mirror: MirrorSettings | None) -> Mapping[str, pulumi.Input[str]]:
+    if mirror is None:
         return {}
-    return {"debug": {"addr": f":{METRICS_PORT}", "prometheus": {"enabled": True, "path": "/metrics"}}}
-
-
-def _proxy(mirror: Mapping[str, str | None]) -> dict[str, Any]:
-    if mirror["of"] is None:
-        return {}
-    login = {key: mirror[key] for key in ("username", "password") if mirror[key] is not None}
-    return {"proxy": {"remoteurl": mirror["of"], **login}}
+    proxy = {"remoteurl": mirror.mirror_of}
+    if mirror.mirror_username is not None and mirror.mirror_password is not None:
+        proxy |= {"username": mirror.mirror_username, "password": mirror.mirror_password}
+    return proxy

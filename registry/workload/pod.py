@@ -1,5 +1,6 @@
-"""The Pod, alone or as a Deployment's template: one container that may do nothing but serve."""
+"""The Pod, alone or as the template of a Deployment: one container with the rights that serving needs."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import pulumi
@@ -14,11 +15,13 @@ from pulumi_kubernetes.core.v1 import (
     VolumeArgsDict,
 )
 
-from ..args import PrivateRegistryArgs
-from .configuration import FILE, METRICS_PORT, PORT, UPSTREAM_CA
+from ..settings import WorkloadSettings
+from .configuration import FILE_NAME, METRICS_PORT, PORT, UPSTREAM_CA_FILE
 
-FOLDERS = {"certificate": "/certs", "users": "/auth", "configuration": "/etc/distribution"}
-"""Secrets, mounted as read-only folders: by subPath the registry would not see new users (htpasswd is re-read)."""
+CONFIGURATION_FOLDER = "/etc/distribution"
+
+SECRET_FOLDERS = {"certificate": "/certs", "users": "/auth", "configuration": CONFIGURATION_FOLDER}
+"""Mount path of each Secret. With subPath the registry would not see changed users."""
 
 VARIABLES = {
     "REGISTRY_AUTH": "htpasswd",
@@ -28,84 +31,86 @@ VARIABLES = {
     "REGISTRY_HTTP_TLS_KEY": "/certs/tls.key",
     "OTEL_TRACES_EXPORTER": "none",
 }
-"""The guide's variables: they say where the mounts are; what else is set stands in the configuration. And no traces:
-3.x would send them to a collector that nobody runs, and log each failure."""
+"""The guide's variables, which name the mounted files. The last one disables the traces of 3.x, which need a server."""
 
-HEAD_START = ["registry", "--version"]
-"""Run in the container when it starts: the kubelet probes after it. By then the registry listens, which takes it some
-hundredths of a second; probed before that, it would be asked again, and be ready, only a second later."""
+POST_START_COMMAND = ["registry", "--version"]
+"""Command that delays the first probe until the registry listens, some hundredths of a second.
 
-HANDOVER = 3
-"""Seconds that a replica goes on serving after it was told to stop: until no proxy sends it anything new."""
+A probe before that would fail, and the next one comes a second later."""
+
+PRE_STOP_SLEEP_SECONDS = 3
+"""Seconds to keep serving after SIGTERM, until every kube-proxy has removed the endpoint."""
 
 CONTROL_PLANE: TolerationArgsDict = {
     "key": "node-role.kubernetes.io/control-plane",
     "operator": "Exists",
     "effect": "NoSchedule",
 }
-"""The guide's node is one, as are all nodes of many a small cluster."""
+"""Toleration for control planes: the guide's node is one, and so are all nodes of many small clusters."""
 
-LOST = 30
-"""Seconds after which a replica is made elsewhere, where its node is out of reach and the images are not on it."""
+UNREACHABLE_TOLERATION_SECONDS = 30
+"""Seconds before a replica on an unreachable node is replaced, if its images are not on that node."""
+
+UNREACHABLE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
 class Mounts(NamedTuple):
-    """Names of the Secrets, and of the claim unless the images are in an object store."""
+    """Names of the Secrets, and of the claim. An object store has no claim."""
 
     certificate: pulumi.Input[str]
     users: pulumi.Input[str]
     configuration: pulumi.Input[str]
     claim: pulumi.Input[str] | None
+    claim_path: str
 
 
 def pod_spec(
-    given: PrivateRegistryArgs, mounts: Mounts, selector: pulumi.Input[dict[str, str]] | None
+    settings: WorkloadSettings, mounts: Mounts, node_selector: pulumi.Input[dict[str, str]] | None
 ) -> PodSpecArgsDict:
-    """What runs. `selector` finds the node that it is pinned to, if any."""
+    """Return the spec of the Pod. `node_selector` pins it to a node."""
     spec: PodSpecArgsDict = {
         "automount_service_account_token": False,
-        "containers": [_container(given, mounts)],
-        "enable_service_links": False,  # the variables of a Service named REGISTRY_... would be read as settings
-        "security_context": _security_context(given["run_as_user"]),
-        "tolerations": [CONTROL_PLANE, *_while_lost(given, is_pinned=selector is not None)],
+        "containers": [_container(settings, mounts)],
+        "enable_service_links": False,  # the registry would read the variables of a Service called REGISTRY
+        "security_context": _security_context(settings.run_as_user),
+        "tolerations": [CONTROL_PLANE, *_unreachable_tolerations(settings, is_pinned=node_selector is not None)],
         "volumes": _volumes(mounts),
     }
-    if selector is not None:
-        spec["node_selector"] = selector
-    if given.get("priority_class") is not None:
-        spec["priority_class_name"] = given["priority_class"]
-    if given.get("image_pull_secret") is not None:
-        spec["image_pull_secrets"] = [{"name": given["image_pull_secret"]}]
+    if node_selector is not None:
+        spec["node_selector"] = node_selector
+    if settings.priority_class is not None:
+        spec["priority_class_name"] = settings.priority_class
+    if settings.image_pull_secret is not None:
+        spec["image_pull_secrets"] = [{"name": settings.image_pull_secret}]
     return spec
 
 
 def _volumes(mounts: Mounts) -> list[VolumeArgsDict]:
     secrets: list[VolumeArgsDict] = [
-        {"name": name, "secret": {"secret_name": getattr(mounts, name)}} for name in FOLDERS
+        {"name": name, "secret": {"secret_name": getattr(mounts, name)}} for name in SECRET_FOLDERS
     ]
     if mounts.claim is None:
         return secrets
     return [{"name": "repository", "persistent_volume_claim": {"claim_name": mounts.claim}}, *secrets]
 
 
-def _container(given: PrivateRegistryArgs, mounts: Mounts) -> ContainerArgsDict:
+def _container(settings: WorkloadSettings, mounts: Mounts) -> ContainerArgsDict:
     probe: HTTPGetActionArgsDict = {"path": "/", "port": PORT, "scheme": "HTTPS"}  # 200 without credentials
-    folders = {**({} if mounts.claim is None else {"repository": "/var/lib/registry"}), **FOLDERS}
-    ports = {"registry": PORT, **({"metrics": METRICS_PORT} if given["metrics"] else {})}
     return {
         "name": "registry",
-        "image": given["image"],
-        "image_pull_policy": given["image_pull_policy"],
-        "args": ["serve", f"/etc/distribution/{FILE}"],
-        "env": _variables(given),
-        "ports": [{"name": name, "container_port": port} for name, port in ports.items()],
+        "image": settings.image,
+        "image_pull_policy": settings.image_pull_policy,
+        "args": ["serve", f"{CONFIGURATION_FOLDER}/{FILE_NAME}"],
+        "env": _variables(settings),
+        "ports": [{"name": name, "container_port": port} for name, port in _ports(settings).items()],
         "volume_mounts": [
-            {"name": name, "mount_path": path, "read_only": name in FOLDERS} for name, path in folders.items()
+            {"name": name, "mount_path": path, "read_only": name in SECRET_FOLDERS}
+            for name, path in _folders(mounts).items()
         ],
-        "lifecycle": _lifecycle(given),
+        "lifecycle": _lifecycle(settings),
         "readiness_probe": {"http_get": probe, "period_seconds": 1},
         "liveness_probe": {"http_get": probe, "period_seconds": 10},
-        "resources": {"requests": given["requests"], "limits": given["limits"]},
+        "resources": {"requests": settings.requests, "limits": settings.limits},
         "security_context": {
             "allow_privilege_escalation": False,
             "capabilities": {"drop": ["ALL"]},
@@ -114,29 +119,46 @@ def _container(given: PrivateRegistryArgs, mounts: Mounts) -> ContainerArgsDict:
     }
 
 
-def _variables(given: PrivateRegistryArgs) -> list[EnvVarArgsDict]:
-    trusted = {"SSL_CERT_FILE": f"/etc/distribution/{UPSTREAM_CA}"} if given.get("upstream_ca") is not None else {}
-    return [{"name": name, "value": value} for name, value in {**VARIABLES, **trusted}.items()]
+def _ports(settings: WorkloadSettings) -> Mapping[str, int]:
+    return {"registry": PORT, "metrics": METRICS_PORT} if settings.metrics else {"registry": PORT}
 
 
-def _lifecycle(given: PrivateRegistryArgs) -> LifecycleArgsDict:
-    lifecycle: LifecycleArgsDict = {"post_start": {"exec_": {"command": HEAD_START}}}
-    if given["workload"] == "deployment":
-        lifecycle["pre_stop"] = {"sleep": {"seconds": HANDOVER}}
+def _folders(mounts: Mounts) -> Mapping[str, str]:
+    if mounts.claim is None:
+        return SECRET_FOLDERS
+    return {"repository": mounts.claim_path, **SECRET_FOLDERS}
+
+
+def _variables(settings: WorkloadSettings) -> list[EnvVarArgsDict]:
+    variables = dict(VARIABLES)
+    if settings.upstream_ca is not None:
+        variables["SSL_CERT_FILE"] = f"{CONFIGURATION_FOLDER}/{UPSTREAM_CA_FILE}"
+    return [{"name": name, "value": value} for name, value in variables.items()]
+
+
+def _lifecycle(settings: WorkloadSettings) -> LifecycleArgsDict:
+    lifecycle: LifecycleArgsDict = {"post_start": {"exec_": {"command": POST_START_COMMAND}}}
+    if settings.workload == "deployment":
+        lifecycle["pre_stop"] = {"sleep": {"seconds": PRE_STOP_SLEEP_SECONDS}}
     return lifecycle
 
 
-def _while_lost(given: PrivateRegistryArgs, *, is_pinned: bool) -> list[TolerationArgsDict]:
-    """A bare Pod that is evicted from a node that is only out of reach is gone, and a pinned one has nowhere else."""
-    keys = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
-    lost: list[TolerationArgsDict] = [{"key": key, "operator": "Exists", "effect": "NoExecute"} for key in keys]
-    if given["workload"] == "pod" or is_pinned:
-        return lost
-    return [{**each, "toleration_seconds": LOST} for each in lost]
+def _unreachable_tolerations(settings: WorkloadSettings, *, is_pinned: bool) -> list[TolerationArgsDict]:
+    """Return the tolerations for an unreachable node.
+
+    A bare Pod would be deleted for good, and a pinned one cannot run elsewhere. Both stay.
+    """
+    tolerations: list[TolerationArgsDict] = [
+        {"key": taint, "operator": "Exists", "effect": "NoExecute"} for taint in UNREACHABLE_TAINTS
+    ]
+    if settings.workload == "deployment" and not is_pinned:
+        for toleration in tolerations:
+            toleration["toleration_seconds"] = UNREACHABLE_TOLERATION_SECONDS
+    return tolerations
 
 
 def _security_context(user: int) -> PodSecurityContextArgsDict:
-    """Root only where the folder belongs to root: without capabilities it may do no more there than any owner."""
+    """Return the security context. Root is for a folder that belongs to root, and has no capabilities."""
     return {
         "run_as_user": user,
         "run_as_group": user,

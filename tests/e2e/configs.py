@@ -6,9 +6,9 @@ from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
-
-from registry.settings import DEFAULTS, RULES
 from registry.validation.contradictions import BELONGS, INSTEAD
+
+from registry.inputs.table import DEFAULTS
 from tests.issuing import Wanted, issue
 from tests.test_validation import ACCEPTED, REFUSED
 

@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import pulumi
 from pulumi.runtime import mocks, rpc
+from registry.validation.contradictions import BELONGS
 
 from registry import PrivateRegistry
 from registry.exposure import TYPES, UNLIMITED
-from registry.settings import DEFAULTS
-from registry.validation.contradictions import BELONGS
+from registry.inputs.table import DEFAULTS
 from tests.conftest import Engine, RecordingMonitor
 from tests.e2e.oracles import Object, resource
 

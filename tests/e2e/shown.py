@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 from hypothesis import strategies as st
 
-from registry.settings import DEFAULTS
+from registry.inputs.table import DEFAULTS
 from registry.validation import certificates, pem
 from tests.e2e.configs import AUTHORITY, Given
 from tests.e2e.oracles import Shown
@@ -150,7 +150,7 @@ def _server(chance: Random) -> Foreign:
     made = _issue(chance, wanted, cas[0] if cas else None, said)
     above = _together(given)
     shown = Shown(made.pem + above, made.key_pem, _together(cas) or made.pem, (HOST,))
-    return Foreign("; ".join(said), lambda: pem.served(shown.chain, shown.key, [HOST]), shown)
+    return Foreign("; ".join(said), lambda: pem.validate_server_chain(shown.chain, shown.key, [HOST]), shown)
 
 
 def _authority(chance: Random) -> Foreign:

@@ -22,7 +22,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from pulumi.runtime.settings import SETTINGS
 
-from registry.settings import DEFAULTS, RULES, TOGETHER, settled
+from registry.inputs.resolve import resolve
+from registry.inputs.table import DEFAULTS, INPUTS
 from registry.validation import InvalidInput, contradictions, pulling
 from tests.conftest import Engine
 from tests.e2e import finds
@@ -154,7 +155,7 @@ def judge(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
     def run(args: Given) -> Judged:
         refusal: BaseException | None = None
         try:
-            settled(cast(Any, args))
+            resolve(cast(Any, args))
         except InvalidInput as raised:
             refusal = raised
         while waiting := asyncio.all_tasks(loop):
@@ -221,7 +222,7 @@ def _is_taken(args: Given) -> bool:
     whole: Given = {**DEFAULTS, **args}
     try:
         for key, value in args.items():
-            RULES[key](value)
+            INPUTS[key].rule(value)
         contradictions.refuse_idle(whole, DEFAULTS)
         contradictions.refuse_missing(whole, DEFAULTS)
         contradictions.refuse_unshared_replicas(whole)
@@ -263,7 +264,7 @@ from registry.settings import settled
 
 files = kubernetes.Provider("files", render_yaml_to_directory="rendered")
 for name, args in json.loads(pathlib.Path("cases.json").read_text()).items():
-    given = settled(args)
+    given = resolve(args)
     reached = address("docker-registry", given)
     of, opts = Metadata({}, {}, {}, name), pulumi.ResourceOptions(provider=files)
     made = Certificate(name, given, reached.host, reached.hosts, of, opts)

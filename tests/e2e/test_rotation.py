@@ -16,7 +16,7 @@ import pytest
 from cryptography import x509
 
 from dev.workplace import PROJECT
-from registry.validation.generations import at_step, step_of
+from registry.validation.rotation import generations_at, step_of
 from tests.e2e.lab import SOAK, Lab, Project, Registry, eventually, of_secret
 from tests.e2e.load import Seen, failed, under_load
 from tests.e2e.test_workload import pods, uid
@@ -147,7 +147,7 @@ def test_a_step_cut_off_halfway_is_not_taken_and_goes_on_when_repeated(
             else:
                 eventually(30, "the leaf is another", partial(has_another_leaf, lab, serial))
         recovered(project)
-        project.configure(ca_generations=at_step(step_of(cut_off) + 1), **BARE)
+        project.configure(ca_generations=generations_at(step_of(cut_off) + 1), **BARE)
         assert f"set ca_generations to {cut_off} and `pulumi up` first" in project.refused()
         project.configure(ca_generations=cut_off, **BARE)
         project.pulumi("up", "--yes", "--skip-preview", "--refresh")

@@ -1,4 +1,4 @@
-"""The components' schema, written down: whatever changes it changes programs that are not in this repository."""
+"""Files that are made from the code, and compared with it: `make schema` writes them."""
 
 import json
 from pathlib import Path
@@ -8,13 +8,14 @@ from registry import NodeTrust, PrivateRegistry
 from registry.__main__ import NAME, Plugin
 
 SCHEMA = Path(__file__).with_name("schema.json")
+"""The schema of the components. A change of it changes programs outside of this repository."""
 
 
 def current() -> dict[str, Any]:
-    """The schema that the plugin answers, made without an engine."""
+    """Return the schema that the plugin answers, without an engine."""
     return dict(json.loads(Plugin([PrivateRegistry, NodeTrust], NAME).schema or "{}"))
 
 
 def written(schema: dict[str, Any]) -> str:
-    """In the order of the code, so that a review reads it beside `registry/args.py`."""
+    """Return the text of the file, in the order of the code."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

@@ -1,7 +1,9 @@
-"""`make schema`: write down what the component offers to programs in every language, and the page that tells people."""
+"""Write every generated file. `make schema` runs it."""
 
-from tests.golden import SCHEMA, current, reference, written
+from tests.golden import SCHEMA, current, messages, project, reference, written
 
 if __name__ == "__main__":
     SCHEMA.write_text(written(current()))
     reference.PAGE.write_text(reference.page())
+    project.FILE.write_text(project.page())
+    messages.PAGE.write_text(messages.page())

@@ -1,4 +1,4 @@
-"""docs/configuration.md, made of what the component says of itself: nothing stands there that the code does not say."""
+"""docs/configuration.md: every input and output of the components, as the code describes them."""
 
 import inspect
 import re
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from registry import NodeTrust, NodeTrustArgs, PrivateRegistry, PrivateRegistryArgs, TrustedRegistryArgs
-from registry.settings import DEFAULTS, SECRET, is_structural
-from registry.validation.contradictions import BELONGS, EXISTING, INSTEAD, NEEDS, TOGETHER, Choice
+from registry.inputs.resolve import is_structural
+from registry.inputs.table import DEFAULTS, INPUTS, Condition
 from tests import golden
 
 PAGE = Path(__file__).parents[2] / "docs/configuration.md"
@@ -16,27 +16,30 @@ PAGE = Path(__file__).parents[2] / "docs/configuration.md"
 INTRODUCTION = """\
 # Configuration
 
-Made by `make schema` of [`args.py`](../registry/args.py), of the defaults in [`settings.py`](../registry/settings.py)
-and of the conditions in [`contradictions.py`](../registry/validation/contradictions.py); a test compares. Which
-exposure, storage and workload to take: [choosing.md](choosing.md).
+`make schema` makes this page from [`args.py`](../registry/inputs/args.py) and
+[`table.py`](../registry/inputs/table.py), and a test compares them. To choose an exposure, a storage
+and a workload, read [choosing.md](choosing.md).
 
-A key has one name: in `pulumi config set KEY VALUE`, as an argument of `PrivateRegistry` in Python and, in camelCase,
-as a property in other languages. On the command line, an item of a list is `--path 'KEY[0]'`, one of a map
-`--path KEY.NAME`; given, a list or a map replaces its default as a whole. A secret is set with `--secret`: in plain
-text it is refused. An input that cannot be an Output shapes the graph and has to be known before deployment.
+An input has the same name everywhere: in `pulumi config set KEY VALUE`, as an argument of
+`PrivateRegistry` in Python and, in camelCase, as a property in other languages. On the command line,
+write `--path 'KEY[0]'` for an item of a list and `--path KEY.NAME` for an item of a map. A list or a
+map that you set replaces the whole default. Set a secret with `--secret`: plain text is refused.
 
-A key is refused beside a choice with which it would mean nothing, and so is a choice without the key that it requires.
+An input that cannot be an Output decides which resources there are, so it must be known before
+deployment. An input is refused if it would have no effect, and so is a choice without the input that
+it requires.
 """
 
 
 NODE_TRUST = """\
-A component of its own, for registries of any kind: `NodeTrust("team", {"registries": [{"endpoint": a, "ca_pem": b}]})`.
-Every node trusts them, also one that joins later, until it is destroyed ([ADR 17](adr/0017-node-trust.md)).
+A component for registries of any kind: `NodeTrust("team", {"registries": [{"endpoint": a, "ca_pem": b}]})`.
+Every node trusts them until you destroy it, and new nodes trust them too
+([ADR 17](adr/0017-node-trust.md)).
 """
 
 
 def page() -> str:
-    """The whole page: the inputs by the headings in their class, what goes together, and the outputs."""
+    """Return the whole page: the inputs under the headings of their class, their combinations, and the outputs."""
     schema = golden.current()
     resource = schema["resources"]["private-registry:index:PrivateRegistry"]
     inputs = dict(zip(PrivateRegistryArgs.__annotations__, resource["inputProperties"].values(), strict=True))
@@ -45,13 +48,13 @@ def page() -> str:
     for heading, key in lines:
         parts += [_headed(heading, "key", "Output?", "default")] if heading else [_input(key, inputs[key])]
     outputs = dict(zip(PrivateRegistry.__annotations__, resource["properties"].values(), strict=True))
-    parts += ["\n## What goes together\n\n", *_together(), _headed("Outputs", "output")]
-    parts += [f"| `{key}` | {_type(each)} | {each['description']} |\n" for key, each in outputs.items()]
+    parts += ["\n## Combinations\n\n", *_combinations(), _headed("Outputs", "output")]
+    parts += [f"| `{key}` | {_type(output)} | {output['description']} |\n" for key, output in outputs.items()]
     return "".join([*parts, *_node_trust(schema)])
 
 
 def _node_trust(schema: dict[str, Any]) -> Iterator[str]:
-    """The other component, which a program may use alone."""
+    """Yield the section of the other component."""
     resource = schema["resources"]["private-registry:index:NodeTrust"]
     registry = schema["types"]["private-registry:index:TrustedRegistryArgs"]
     yield f"\n## NodeTrust\n\n{NODE_TRUST}"
@@ -71,25 +74,28 @@ def _headed(heading: str, name: str, *columns: str) -> str:
 
 
 def _input(key: str, schema: dict[str, Any]) -> str:
-    said = re.fullmatch(r"(?:With [^:]+: )?(.+?)\. (?:Default:?|(No default))(?: (.+))?\.", schema["description"])
-    assert said, f"{key} says what it is, then its default"
-    what, _, default = said.groups()
+    pattern = r"(?:With [^:]+: )?(.+?)\. (?:Default:?|(No default))(?: (.+))?\."
+    description = re.fullmatch(pattern, schema["description"])
+    assert description, f"{key} says what it is, then its default"
+    what, _, default = description.groups()
+    row = INPUTS[key]
     if isinstance(DEFAULTS.get(key), str | int):
         default = f"`{default}`"
+    conditions = ", or ".join(_condition(condition) for condition in row.only_with)
     cells = [
         f"`{key}`",
-        _type(schema) + (", secret" if key in SECRET else ""),
+        _type(schema) + (", secret" if row.secret else ""),
         "no" if is_structural(key) else "yes",
-        default or ("required" if key in NEEDS.values() else "none"),
-        (f"With {', or '.join(map(_choice, BELONGS[key]))}: {what}" if key in BELONGS else what),
+        default or ("required" if row.required else "none"),
+        f"With {conditions}: {what}" if conditions else what,
     ]
     return f"| {' | '.join(cells)} |\n"
 
 
-def _choice(choice: Choice) -> str:
-    if not choice.values:
-        return f"`{choice.key}`"
-    return f"`{choice.key}` {_listed([str(value).lower() for value in choice.values], 'or')}"
+def _condition(condition: Condition) -> str:
+    if not condition.values:
+        return f"`{condition.key}`"
+    return f"`{condition.key}` {_listed([str(value).lower() for value in condition.values], 'or')}"
 
 
 def _type(schema: dict[str, Any], plural: str = "") -> str:
@@ -101,12 +107,15 @@ def _type(schema: dict[str, Any], plural: str = "") -> str:
     return f"{schema['type']}{plural}"
 
 
-def _together() -> Iterator[str]:
-    for pair in sorted({tuple(sorted(pair)) for pair in TOGETHER}):
-        yield f"- {_listed(_code(pair))}: both, or neither.\n"
-    for key, others in INSTEAD.items():
-        yield f"- Beside `{key}` these are left out: {_listed(_code(others))}.\n"
-    yield f"- {_listed(_code(EXISTING))} name objects that are there before: they take `create_namespace` false.\n"
+def _combinations() -> Iterator[str]:
+    pairs = {tuple(sorted((key, row.both_or_neither))) for key, row in INPUTS.items() if row.both_or_neither}
+    for pair in sorted(pairs):
+        yield f"- {_listed(_code(pair))}: set both, or neither.\n"
+    for key, row in INPUTS.items():
+        if row.replaces:
+            yield f"- `{key}` replaces {_listed(_code(row.replaces))}: set none of them with it.\n"
+    existing = [key for key, row in INPUTS.items() if row.existing]
+    yield f"- {_listed(_code(existing))} name existing objects, so they need `create_namespace` false.\n"
 
 
 def _code(keys: Sequence[str]) -> list[str]:

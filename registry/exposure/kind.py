@@ -1,0 +1,66 @@
+"""How one exposure differs from the others."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi_kubernetes.core.v1 import ServiceSpecArgsDict
+
+from ..context import Context
+from ..settings import ExposureSettings
+
+Service = kubernetes.core.v1.Service
+Node = kubernetes.core.v1.Node
+
+SpecFields = Callable[[Context, ExposureSettings, Node | None], ServiceSpecArgsDict]
+
+
+def _service_port(settings: ExposureSettings) -> int:
+    return settings.port
+
+
+def _no_fields(ctx: Context, settings: ExposureSettings, node: Node | None) -> ServiceSpecArgsDict:
+    return {}
+
+
+def _no_addresses(settings: ExposureSettings, service: Service) -> pulumi.Input[list[str]]:
+    return []
+
+
+@dataclass(frozen=True)
+class ExposureKind:
+    """How one exposure differs from the others. The defaults are those of a Service inside the cluster.
+
+    Attributes:
+        service_type: Type of the Service.
+        is_external: Whether clients outside the cluster type the hostname. Otherwise the endpoint is the Service.
+        client_port: Returns the port that clients type.
+        behind_proxy: Whether a proxy in the cluster connects to the Service for the clients.
+        needs_node: Whether it looks up the node.
+        annotations: Annotations of the Service.
+        spec_fields: Returns more fields of the Service, once the cluster is known to support them.
+        addresses: Returns the addresses that DNS must point to.
+        create_route: Creates what leads clients to the Service: the last argument is the name of the TLS Secret.
+    """
+
+    service_type: str = "ClusterIP"
+    is_external: bool = True
+    client_port: Callable[[ExposureSettings], int] = _service_port
+    behind_proxy: bool = False
+    needs_node: bool = False
+    annotations: dict[str, str] | None = None
+    spec_fields: SpecFields = _no_fields
+    addresses: Callable[[ExposureSettings, Service], pulumi.Input[list[str]]] = _no_addresses
+    create_route: Callable[[Context, ExposureSettings, Service, pulumi.Input[str]], None] | None = None
+
+
+def traffic_policy(settings: ExposureSettings) -> ServiceSpecArgsDict:
+    """Return the traffic policy. With `Cluster`, the NetworkPolicy would see the node's address, not the client's."""
+    client_cidrs = pulumi.Output.from_input(settings.client_cidrs)
+    return {"external_traffic_policy": client_cidrs.apply(lambda cidrs: "Local" if cidrs else "Cluster")}
+
+
+def look_up_api_service(ctx: Context) -> Service:
+    """Look up the Service of the API server, which tells the address family of the cluster and the server's port."""
+    return Service.get(f"{ctx.name}-service-of-the-cluster", "default/kubernetes", opts=ctx.options())

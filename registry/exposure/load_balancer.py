@@ -1,0 +1,46 @@
+"""Exposure by a load balancer of the cluster."""
+
+from typing import Any
+
+import pulumi
+from pulumi_kubernetes.core.v1 import ServiceSpecArgsDict
+
+from ..context import Context
+from ..settings import ExposureSettings
+from ..validation import network
+from .kind import ExposureKind, Node, Service, look_up_api_service, traffic_policy
+
+WAIT_FOR_LOAD_BALANCER = {"pulumi.com/waitFor": "jsonpath={.status.loadBalancer.ingress}"}
+"""Annotation that waits until the load balancer has an address."""
+
+
+def _spec_fields(ctx: Context, settings: ExposureSettings, node: Node | None) -> ServiceSpecArgsDict:
+    spec = traffic_policy(settings)
+    if settings.load_balancer_class is not None:
+        spec["load_balancer_class"] = settings.load_balancer_class
+    if settings.load_balancer_address is not None:
+        cluster_ip = look_up_api_service(ctx).spec.cluster_ip
+        spec["load_balancer_ip"] = pulumi.Output.all(settings.load_balancer_address, cluster_ip).apply(
+            lambda resolved: network.require_cluster_family("load_balancer_address", [resolved[0]], resolved[1])[0]
+        )
+    return spec
+
+
+def _addresses(settings: ExposureSettings, service: Service) -> pulumi.Input[list[str]]:
+    """Return the addresses of the status. They win, because a load balancer may ignore the requested address."""
+    both = pulumi.Output.all(service.status.apply(_status_addresses), settings.load_balancer_address)
+    return both.apply(lambda resolved: resolved[0] or ([resolved[1]] if resolved[1] else []))
+
+
+def _status_addresses(status: Any) -> list[str]:
+    """Return the IP addresses of a load balancer. AWS's have only a name, which clients resolve by themselves."""
+    load_balancer = status.load_balancer if status else None
+    return [item.ip for item in (load_balancer.ingress if load_balancer else None) or [] if item.ip]
+
+
+LOAD_BALANCER = ExposureKind(
+    service_type="LoadBalancer",
+    annotations=WAIT_FOR_LOAD_BALANCER,
+    spec_fields=_spec_fields,
+    addresses=_addresses,
+)

@@ -1,0 +1,19 @@
+"""Exposure by a node port: every node accepts connections on it."""
+
+from pulumi_kubernetes.core.v1 import ServiceSpecArgsDict
+
+from ..context import Context
+from ..settings import ExposureSettings
+from .kind import ExposureKind, Node, traffic_policy
+
+
+def _client_port(settings: ExposureSettings) -> int:
+    assert settings.node_port is not None, "the exposure requires a node port"
+    return settings.node_port
+
+
+def _spec_fields(ctx: Context, settings: ExposureSettings, node: Node | None) -> ServiceSpecArgsDict:
+    return traffic_policy(settings)
+
+
+NODE_PORT = ExposureKind(service_type="NodePort", client_port=_client_port, spec_fields=_spec_fields)

@@ -1,0 +1,36 @@
+"""The Service: a stable address in front of the registry."""
+
+import pulumi
+from pulumi_kubernetes.core.v1 import ServicePortArgsDict
+
+from ..context import SKIP_AWAIT, Context
+from ..settings import ExposureSettings
+from .kind import ExposureKind, Node, Service
+
+REPLACE_ON = ["spec.ports", "spec.type", "spec.loadBalancerClass"]
+"""Fields that need a new Service. Server-side apply would keep an old port, and the class is immutable."""
+
+
+def create_service(
+    ctx: Context, kind: ExposureKind, settings: ExposureSettings, target_port: int, node: Node | None
+) -> Service:
+    """Create the Service. A load balancer's is ready when it has its addresses."""
+    port: ServicePortArgsDict = {"name": "registry", "port": settings.port, "target_port": target_port}
+    if settings.node_port is not None:
+        port["node_port"] = settings.node_port
+    return Service(
+        f"{ctx.name}-service",
+        metadata=ctx.metadata(ctx.app, annotations=kind.annotations or SKIP_AWAIT),
+        spec={
+            "selector": ctx.selector,
+            "type": kind.service_type,
+            "ports": [port],
+            **kind.spec_fields(ctx, settings, node),
+        },
+        opts=ctx.options(replace_on_changes=REPLACE_ON, delete_before_replace=True),
+    )
+
+
+def external_addresses(kind: ExposureKind, settings: ExposureSettings, service: Service) -> pulumi.Output[list[str]]:
+    """Return the addresses that DNS must point to, if the exposure has any."""
+    return pulumi.Output.from_input(kind.addresses(settings, service))

@@ -1,0 +1,167 @@
+"""The inputs of the component: name, type, description and default.
+
+A `pulumi.Input` may come from another resource. The other inputs decide which resources there are, and must be known
+before deployment (docs/adr/0009-inputs.md). table.py has the rules. The comments are the headings of
+docs/configuration.md. CONTRIBUTING.md lists what a new input needs.
+"""
+
+from collections.abc import Mapping
+from typing import NotRequired, TypedDict
+
+import pulumi
+
+
+class PrivateRegistryArgs(TypedDict):
+    # How clients reach it
+    hostname: NotRequired[pulumi.Input[str]]
+    """Name that clients outside the cluster type, and common name of the certificate. Default docker-registry."""
+    port: NotRequired[int]
+    """TCP port of the Service, 1 to 65535; clients of a node port or an Ingress use another one. Default 5000."""
+    exposure: NotRequired[str]
+    """How it is exposed: cluster, external-ips, node-port, load-balancer or ingress. Default cluster."""
+    external_ips: NotRequired[list[str]]
+    """With external-ips: addresses of nodes that accept connections; each becomes a SAN. Default none."""
+    node_port: NotRequired[int]
+    """With node-port: port on every node, 30000 to 32767. No default."""
+    load_balancer_class: NotRequired[pulumi.Input[str]]
+    """With load-balancer: name of the load balancer implementation. Default the cluster's."""
+    load_balancer_address: NotRequired[pulumi.Input[str]]
+    """With load-balancer: address to request, which becomes a SAN. Default any."""
+    ingress_class: NotRequired[pulumi.Input[str]]
+    """With ingress: IngressClass of a controller that reads ingress-nginx annotations. No default."""
+    client_cidrs: NotRequired[pulumi.Input[list[str]]]
+    """Networks that may connect; then only nodes that run the registry accept connections. Default every network."""
+
+    # Kubernetes objects
+    namespace: NotRequired[str]
+    """Namespace of its objects. Default docker-registry."""
+    create_namespace: NotRequired[bool]
+    """Whether to create the namespace; an existing one keeps its labels and is not deleted. Default true."""
+    labels: NotRequired[dict[str, str]]
+    """Labels for every object, in addition to the component's own. Default none."""
+    annotations: NotRequired[dict[str, str]]
+    """Annotations for every object, in addition to the component's own. Default none."""
+
+    # Certificate
+    certificate_names: NotRequired[pulumi.Input[list[str]]]
+    """More DNS names and addresses that clients use, as SANs; *.example.com is allowed. Default none."""
+    certificate_subject: NotRequired[dict[str, str]]
+    """Subject without the common name: country, province, locality, organization, organizational_unit. Default none."""
+    certificate_key: NotRequired[str]
+    """Kind of the private keys: P-256, P-384, RSA-2048, RSA-3072 or RSA-4096. Default P-256."""
+    certificate_days: NotRequired[int]
+    """Lifetime of the server certificate in days, 1 to 397. Default 356."""
+    renew_before_days: NotRequired[int]
+    """Days before its end from which `pulumi up` renews the server certificate. Default 30."""
+    ca_days: NotRequired[int]
+    """Lifetime of the generated CA in days, 794 to 7300. Default 3650."""
+    ca_generations: NotRequired[list[int]]
+    """Generated CAs that clients trust, the issuer first; rotate by [1], [1, 2], [2, 1], [2]. Default 1."""
+    ca_certificate: NotRequired[pulumi.Input[str]]
+    """A CA of your own that issues instead, PEM, followed by the CAs above it. Default: one is generated."""
+    ca_key: NotRequired[pulumi.Input[str]]
+    """Private key of that CA, unencrypted PEM, a secret. No default."""
+    tls_secret: NotRequired[pulumi.Input[str]]
+    """Name of an existing kubernetes.io/tls Secret to serve instead of an issued certificate. Default none."""
+
+    # Users
+    users: NotRequired[list[str]]
+    """Users that may push and pull; the outputs username and password are those of the first. Default centos."""
+    passwords: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
+    """Chosen passwords by user, secret, at most 72 bytes each. Default: 32 generated letters and digits each."""
+    password_generations: NotRequired[Mapping[str, list[int]]]
+    """Generations of generated passwords by user, current first; rotate by [1], [1, 2], [2, 1], [2]. Default none."""
+    users_secret: NotRequired[pulumi.Input[str]]
+    """Name of an existing Secret with bcrypt htpasswd lines in registry.password, instead of users. Default none."""
+
+    # Nodes and other namespaces
+    node_trust: NotRequired[bool]
+    """Whether the container runtime of every node trusts it, and reaches it without DNS. Default false."""
+    node_trust_image: NotRequired[pulumi.Input[str]]
+    """With node_trust: an image with sh, cat, cmp and mv that every node can pull. Default: image."""
+    containerd_folder: NotRequired[pulumi.Input[str]]
+    """With node_trust: containerd's config_path on the nodes. Default /etc/containerd/certs.d."""
+    docker_folder: NotRequired[pulumi.Input[str]]
+    """With node_trust: folder in which Docker, podman and skopeo look on the nodes. Default /etc/docker/certs.d."""
+    pull_secrets: NotRequired[list[str]]
+    """Existing namespaces that get a pull Secret, `namespace`-pull, such as docker-registry-pull. Default none."""
+    default_pull_secret: NotRequired[bool]
+    """With pull_secrets: whether the default ServiceAccount uses it, if it uses no other one. Default false."""
+    discovery: NotRequired[bool]
+    """Whether to create kube-public/local-registry-hosting (KEP-1755), one for a cluster. Default false."""
+
+    # Images
+    storage: NotRequired[str]
+    """Storage of the images: host-path, local, claim, class or s3. Default host-path."""
+    storage_path: NotRequired[pulumi.Input[str]]
+    """With host-path and local: absolute path of the folder on the node. Default /var/lib/docker-registry/repository."""
+    storage_size: NotRequired[pulumi.Input[str]]
+    """With host-path, local and class: size of the claim, a Kubernetes quantity. Default 2Gi."""
+    storage_claim: NotRequired[pulumi.Input[str]]
+    """With claim: name of the existing PersistentVolumeClaim. No default."""
+    storage_class: NotRequired[pulumi.Input[str]]
+    """With class: StorageClass that provisions the volume. No default."""
+    storage_access: NotRequired[str]
+    """With class: ReadWriteOnce, ReadWriteOncePod or ReadWriteMany. Default ReadWriteOnce."""
+    s3_bucket: NotRequired[pulumi.Input[str]]
+    """With s3: name of the existing bucket. No default."""
+    s3_region: NotRequired[pulumi.Input[str]]
+    """With s3: region of the bucket. Default us-east-1."""
+    s3_endpoint: NotRequired[pulumi.Input[str]]
+    """With s3: URL of a server other than AWS; requests use path style. Default AWS."""
+    s3_prefix: NotRequired[pulumi.Input[str]]
+    """With s3: folder in the bucket. Default its root."""
+    s3_access_key: NotRequired[pulumi.Input[str]]
+    """With s3: id of the access key. Default: the registry looks for one as the AWS tools do."""
+    s3_secret_key: NotRequired[pulumi.Input[str]]
+    """With s3: secret of the access key. No default."""
+    s3_secret: NotRequired[pulumi.Input[str]]
+    """With s3: name of an existing Secret with access-key and secret-key, instead of the two. Default none."""
+    upstream_ca: NotRequired[pulumi.Input[str]]
+    """With s3 or a mirror: CA of that server's certificate, PEM. Default the public ones."""
+
+    # Workload
+    workload: NotRequired[str]
+    """Workload: pod, as in the guide, or deployment, which comes back after a drain or a node loss. Default pod."""
+    replicas: NotRequired[int]
+    """With deployment: number of replicas; more than one needs shared storage, s3 or ReadWriteMany. Default 1."""
+    node: NotRequired[pulumi.Input[str]]
+    """With host-path, local and external-ips: node that holds the images, or any node. Default k8s-master."""
+    node_label: NotRequired[pulumi.Input[str]]
+    """With host-path and local: label, key=value, set on that node and selected. Default run-docker-registry=true."""
+    run_as_user: NotRequired[int]
+    """Numeric user of the process, which must own a host-path. Default 0 for host-path, otherwise 65532."""
+    requests: NotRequired[pulumi.Input[dict[str, str]]]
+    """Requested cpu and memory of each replica, Kubernetes quantities. Default cpu 100m, memory 64Mi."""
+    limits: NotRequired[pulumi.Input[dict[str, str]]]
+    """Limits of cpu and memory of each replica, Kubernetes quantities. Default memory 512Mi."""
+    priority_class: NotRequired[pulumi.Input[str]]
+    """PriorityClass of the Pods. Default the cluster's."""
+    image: NotRequired[pulumi.Input[str]]
+    """Image of the registry, with a version or a digest. Default registry:3.1.2."""
+    image_pull_policy: NotRequired[str]
+    """Pull policy of the image: Always, IfNotPresent or Never. Default IfNotPresent."""
+    image_pull_secret: NotRequired[pulumi.Input[str]]
+    """Name of an existing kubernetes.io/dockerconfigjson Secret to pull the image with. Default none."""
+
+    # Operation
+    mode: NotRequired[str]
+    """Mode: read-write, read-only (no pushes) or mirror (a cache of another registry). Default read-write."""
+    mirror_of: NotRequired[pulumi.Input[str]]
+    """With mirror: URL of the mirrored registry, such as https://registry-1.docker.io. No default."""
+    mirror_username: NotRequired[pulumi.Input[str]]
+    """With mirror: user name at that registry. Default none."""
+    mirror_password: NotRequired[pulumi.Input[str]]
+    """With mirror: password or token of that user, a secret. No default."""
+    allow_delete: NotRequired[bool]
+    """With read-write: whether users may delete tags and images. Default false."""
+    upload_hours: NotRequired[int]
+    """Age in hours at which an unfinished upload is removed, 1 to 8760. Default 24."""
+    metrics: NotRequired[bool]
+    """Whether Prometheus may scrape :5001/metrics on a Service inside the cluster. Default false."""
+    service_monitor: NotRequired[bool]
+    """With metrics: whether to create a ServiceMonitor; needs the CRDs of the Prometheus operator. Default false."""
+    log_level: NotRequired[str]
+    """Log level: error, warn, info or debug. Default info."""
+    log_format: NotRequired[str]
+    """Log format: text, json or logstash. Default text."""

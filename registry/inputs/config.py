@@ -1,0 +1,54 @@
+"""Read the inputs from the config of a stack."""
+
+from collections.abc import Mapping
+from typing import Any, cast, get_args, get_origin
+
+import pulumi
+from pulumi.runtime.config import get_config_env, is_config_secret
+
+from ..validation import InvalidInput
+from ..validation.basics import refuse_unknown_keys
+from .args import PrivateRegistryArgs
+from .table import SECRETS
+
+OBJECT_TYPES = (list, dict, Mapping)
+"""Types that the config holds as JSON."""
+
+
+def args_from(config: pulumi.Config) -> PrivateRegistryArgs:
+    """Return the inputs that the stack sets. Refuse unknown keys, and secrets that its file has in plain text."""
+    prefix = f"{config.name}:"
+    keys = {key.removeprefix(prefix) for key in get_config_env() if key.startswith(prefix)}
+    refuse_unknown_keys(keys, PrivateRegistryArgs.__annotations__)
+    for key in sorted(keys.intersection(SECRETS)):
+        if not is_config_secret(prefix + key):
+            problem = "is in plain text in the file of the stack"
+            remedy = f"Choose a new one and run {_set_command(key)}"
+            raise InvalidInput(key, "plain-text-secret", problem, remedy)
+    return cast(PrivateRegistryArgs, {key: _read(config, key) for key in sorted(keys)})
+
+
+def _set_command(key: str) -> str:
+    return f"`pulumi config set --secret {'--path passwords.USER' if key == 'passwords' else key}`"
+
+
+def _read(config: pulumi.Config, key: str) -> Any:
+    """Return the value in the type of the input, as an Output if it is secret in the config."""
+    value_type = _plain_type(PrivateRegistryArgs.__annotations__[key])
+    suffix = "object" if value_type in OBJECT_TYPES else "" if value_type is str else value_type.__name__
+    secret = "secret" if is_config_secret(f"{config.name}:{key}") else ""
+    try:
+        return getattr(config, "_".join(filter(None, ["get", secret, suffix])))(key)
+    except pulumi.ConfigTypeError as error:
+        if not secret:
+            raise
+        # `from None`: the SDK's message and its cause hold the value.
+        remedy = f"Run `pulumi config rm {key}`, then {_set_command(key)}"
+        raise InvalidInput(key, "secret-of-wrong-type", f"must be a {error.expect_type}", remedy) from None
+
+
+def _plain_type(hint: Any) -> type:
+    """Return the plain type inside `NotRequired` and `pulumi.Input`."""
+    if hint in (str, int, bool) or get_origin(hint) in OBJECT_TYPES:
+        return cast(type, get_origin(hint) or hint)
+    return _plain_type(get_args(hint)[0])

@@ -1,0 +1,211 @@
+"""One row an input: its rule, its default, and the other inputs that it depends on.
+
+The names, types and descriptions stand in args.py. Pulumi.yaml, docs/configuration.md and the schema for other
+languages are made from both by `make schema`.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from ..exposure import EXPOSURES
+from ..validation import certificates, images, names, network, nodes, pull_secrets, quantities, storage, users, workload
+from ..validation.basics import flag, one_of
+from ..validation.rotation import generations
+from ..validation.secrets import external_credential
+
+Values = Mapping[str, Any]
+
+
+class Condition(NamedTuple):
+    """A condition on another input: that it has one of `values`. Without values, that it is not empty."""
+
+    key: str
+    values: tuple[object, ...] = ()
+
+    def holds(self, values: Values) -> bool:
+        """Return whether the inputs fulfil it."""
+        return values[self.key] in self.values if self.values else bool(values[self.key])
+
+    def __str__(self) -> str:
+        """Return it in words, such as `storage` is host-path or local."""
+        if not self.values:
+            return f"`{self.key}` is set"
+        return f"`{self.key}` is {' or '.join(str(value).lower() for value in self.values)}"
+
+
+class Row(NamedTuple):
+    """What is to be known of an input.
+
+    Attributes:
+        rule: Takes the value and returns it, or raises `InvalidInput`.
+        default: The value if the input is not set; None for none.
+        secret: Whether the state and every output keep it encrypted.
+        only_with: Conditions of which one must hold. Otherwise the input would have no effect, and is refused.
+        required: Whether it must be set if `only_with` holds.
+        both_or_neither: An input that must be set together with it.
+        replaces: Inputs that have no effect if this one is set, and are refused.
+        existing: Whether it names an object that exists before the registry, and so does its namespace.
+    """
+
+    rule: Callable[[Any], Any]
+    default: Any = None
+    secret: bool = False
+    only_with: tuple[Condition, ...] = ()
+    required: bool = False
+    both_or_neither: str = ""
+    replaces: tuple[str, ...] = ()
+    existing: bool = False
+
+
+ON_NODE = Condition("storage", tuple(name for name, kind in storage.STORAGE_KINDS.items() if kind.is_on_node))
+EXTERNAL_IPS = Condition("exposure", ("external-ips",))
+NODE_PORT = Condition("exposure", ("node-port",))
+LOAD_BALANCER = Condition("exposure", ("load-balancer",))
+INGRESS = Condition("exposure", ("ingress",))
+CLAIM = Condition("storage", ("claim",))
+CLASS = Condition("storage", ("class",))
+S3 = Condition("storage", ("s3",))
+MIRROR = Condition("mode", ("mirror",))
+NODE_TRUST = Condition("node_trust", (True,))
+
+
+def _flag(key: str, **more: Any) -> Row:
+    return Row(partial(flag, key), default=False, **more)
+
+
+def _name(key: str, **more: Any) -> Row:
+    return Row(partial(names.object_name, key), **more)
+
+
+INPUTS: dict[str, Row] = {
+    # How clients reach it
+    "hostname": Row(names.hostname, default="docker-registry"),
+    "port": Row(network.port, default=5000),
+    "exposure": Row(
+        partial(one_of, "exposure", choices=EXPOSURES, remedy="The guide uses external-ips"), default="cluster"
+    ),
+    "external_ips": Row(network.external_ips, default=[], only_with=(EXTERNAL_IPS,), required=True),
+    "node_port": Row(network.node_port, only_with=(NODE_PORT,), required=True),
+    "load_balancer_class": Row(names.load_balancer_class, only_with=(LOAD_BALANCER,)),
+    "load_balancer_address": Row(network.load_balancer_address, only_with=(LOAD_BALANCER,)),
+    "ingress_class": _name("ingress_class", only_with=(INGRESS,), required=True),
+    "client_cidrs": Row(network.client_cidrs, default=[]),
+    # Kubernetes objects
+    "namespace": Row(names.namespace, default="docker-registry"),
+    "create_namespace": Row(partial(flag, "create_namespace"), default=True),
+    "labels": Row(names.labels, default={}),
+    "annotations": Row(names.annotations, default={}),
+    # Certificate
+    "certificate_names": Row(names.certificate_names, default=[]),
+    "certificate_subject": Row(certificates.certificate_subject, default={}),
+    "certificate_key": Row(certificates.certificate_key, default="P-256"),
+    "certificate_days": Row(certificates.certificate_days, default=356),
+    "renew_before_days": Row(certificates.renew_before_days, default=30),
+    "ca_days": Row(certificates.ca_days, default=3650),
+    "ca_generations": Row(partial(generations, "ca_generations"), default=[1]),
+    "ca_certificate": Row(
+        certificates.ca_certificate, both_or_neither="ca_key", replaces=("ca_days", "ca_generations")
+    ),
+    "ca_key": Row(certificates.ca_key, secret=True, both_or_neither="ca_certificate"),
+    "tls_secret": _name(
+        "tls_secret",
+        existing=True,
+        replaces=(
+            *("certificate_names", "certificate_subject", "certificate_key", "certificate_days", "renew_before_days"),
+            *("ca_days", "ca_generations", "ca_certificate", "ca_key"),
+        ),
+    ),
+    # Users
+    "users": Row(users.users, default=["centos"]),
+    "passwords": Row(users.passwords, secret=True),
+    "password_generations": Row(users.password_generations, default={}),
+    "users_secret": _name(
+        "users_secret", existing=True, replaces=("users", "passwords", "password_generations", "pull_secrets")
+    ),
+    # Nodes and other namespaces
+    "node_trust": _flag("node_trust"),
+    "node_trust_image": Row(partial(images.image, key="node_trust_image"), only_with=(NODE_TRUST,)),
+    "containerd_folder": Row(
+        partial(nodes.folder, "containerd_folder"), default=nodes.CONTAINERD_FOLDER, only_with=(NODE_TRUST,)
+    ),
+    "docker_folder": Row(partial(nodes.folder, "docker_folder"), default=nodes.DOCKER_FOLDER, only_with=(NODE_TRUST,)),
+    "pull_secrets": Row(pull_secrets.pull_secrets, default=[]),
+    "default_pull_secret": _flag("default_pull_secret", only_with=(Condition("pull_secrets"),)),
+    "discovery": _flag("discovery"),
+    # Images
+    "storage": Row(storage.storage, default="host-path"),
+    "storage_path": Row(storage.storage_path, default="/var/lib/docker-registry/repository", only_with=(ON_NODE,)),
+    "storage_size": Row(
+        storage.storage_size, default="2Gi", only_with=(Condition("storage", (*ON_NODE.values, "class")),)
+    ),
+    "storage_claim": _name("storage_claim", only_with=(CLAIM,), required=True, existing=True),
+    "storage_class": _name("storage_class", only_with=(CLASS,), required=True),
+    "storage_access": Row(storage.storage_access, default="ReadWriteOnce", only_with=(CLASS,)),
+    "s3_bucket": Row(storage.s3_bucket, only_with=(S3,), required=True),
+    "s3_region": Row(storage.s3_region, default="us-east-1", only_with=(S3,)),
+    "s3_endpoint": Row(network.s3_endpoint, only_with=(S3,)),
+    "s3_prefix": Row(storage.s3_prefix, only_with=(S3,)),
+    "s3_access_key": Row(
+        partial(external_credential, "s3_access_key"), only_with=(S3,), both_or_neither="s3_secret_key"
+    ),
+    "s3_secret_key": Row(
+        partial(external_credential, "s3_secret_key"), secret=True, only_with=(S3,), both_or_neither="s3_access_key"
+    ),
+    "s3_secret": _name("s3_secret", only_with=(S3,), existing=True, replaces=("s3_access_key", "s3_secret_key")),
+    "upstream_ca": Row(certificates.upstream_ca, only_with=(S3, MIRROR)),
+    # Workload
+    "workload": Row(workload.workload, default="pod"),
+    "replicas": Row(workload.replicas, default=1, only_with=(Condition("workload", ("deployment",)),)),
+    "node": Row(names.node, default="k8s-master", only_with=(ON_NODE, EXTERNAL_IPS)),
+    "node_label": Row(names.node_label, default="run-docker-registry=true", only_with=(ON_NODE,)),
+    "run_as_user": Row(workload.run_as_user),
+    "requests": Row(partial(quantities.resources, "requests"), default={"cpu": "100m", "memory": "64Mi"}),
+    "limits": Row(partial(quantities.resources, "limits"), default={"memory": "512Mi"}),
+    "priority_class": _name("priority_class"),
+    "image": Row(images.image, default=images.NEWEST),
+    "image_pull_policy": Row(images.image_pull_policy, default="IfNotPresent"),
+    "image_pull_secret": _name("image_pull_secret", existing=True),
+    # Operation
+    "mode": Row(workload.mode, default="read-write"),
+    "mirror_of": Row(network.mirror_of, only_with=(MIRROR,), required=True),
+    "mirror_username": Row(workload.mirror_username, only_with=(MIRROR,), both_or_neither="mirror_password"),
+    "mirror_password": Row(
+        partial(external_credential, "mirror_password"),
+        secret=True,
+        only_with=(MIRROR,),
+        both_or_neither="mirror_username",
+    ),
+    "allow_delete": _flag("allow_delete", only_with=(Condition("mode", ("read-write",)),)),
+    "upload_hours": Row(workload.upload_hours, default=24),
+    "metrics": _flag("metrics"),
+    "service_monitor": _flag("service_monitor", only_with=(Condition("metrics", (True,)),)),
+    "log_level": Row(workload.log_level, default="info"),
+    "log_format": Row(workload.log_format, default="text"),
+}
+"""Every input, in the order of args.py."""
+
+DEFAULTS = {key: row.default for key, row in INPUTS.items() if row.default is not None}
+"""Value of each input that has a default."""
+
+SECRETS = tuple(key for key, row in INPUTS.items() if row.secret)
+"""Inputs that the state and every output keep encrypted, even if they were set in plain text."""
+
+CROSS_FIELD_RULES: dict[Callable[..., None], tuple[str, ...]] = {
+    certificates.refuse_endless_renewal: ("renew_before_days", "certificate_days"),
+    certificates.ca_and_key_match: ("ca_certificate", "ca_key"),
+    users.passwords_of_users: ("passwords", "users"),
+    users.generations_of_users: ("password_generations", "users"),
+    users.generations_are_generated: ("passwords", "password_generations"),
+    quantities.within_limits: ("requests", "limits"),
+    network.load_balancer_reaches_clients: ("load_balancer_address", "client_cidrs"),
+}
+"""Rules for the values of several inputs. The first input's value is held back until its rule accepts them."""
+
+ADVICE: dict[Callable[..., str], tuple[str, ...]] = {
+    images.image_advice: ("image",),
+    storage.size_advice: ("storage_size",),
+    users.password_advice: ("passwords",),
+    certificates.ca_advice: ("ca_certificate", "certificate_days"),
+}
+"""Warnings about values that are allowed but unwise, and the inputs they are about."""

@@ -1,0 +1,97 @@
+"""Reservations of what only one registry may have, and Leases for a folder on a node and a port on an external address.
+
+Kubernetes would let two stacks share either, and one would write into the other's images or answer in its place. Only
+one stack can create a Lease that is named after the folder or the port. So the second `pulumi up` fails before it has
+created anything. (Namespaces and node ports exist once anyway.)
+
+If a Lease exists, the engine says "Lease (NAME): leases LEASE already exists". Only the two names can be chosen: NAME
+leads to the holder, and LEASE says what is taken.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+
+import pulumi
+from pulumi_kubernetes.coordination.v1 import Lease
+
+from ..context import Context
+from ..settings import ExposureSettings, Settings, StorageSettings
+from ..validation.storage import refuse_relocation
+from .duplicates import reserve
+
+LEASE_NAMESPACE = "default"
+"""Namespace of the Leases. It exists in every cluster and outlives every registry."""
+
+HOLDER_COMMAND = "holder-by-kubectl-get-leases"
+"""Part of the resource names: `kubectl get leases` prints the stack that holds each Lease."""
+
+SUBJECT = "private-registry/of"
+"""Annotation of a Lease that names the folder or the port in full."""
+
+ON = " on "
+"""Separator between a folder and its node."""
+
+LONGEST_READABLE = 48
+"""Characters of the subject in the name of the Lease, which has at most 63 with its digest."""
+
+
+def acquire_leases(ctx: Context, settings: Settings) -> list[pulumi.Input[pulumi.Resource]]:
+    """Reserve everything that this registry must have alone. Return the Leases."""
+    reserve("namespace", f"namespace {settings.namespace}", ctx.name)
+    if settings.exposure.node_port is not None:
+        reserve("node_port", f"node port {settings.exposure.node_port}", ctx.name)
+    if settings.discovery:
+        reserve("discovery", "the one discovery ConfigMap of the cluster", ctx.name)
+    if settings.pull_secrets is not None and settings.pull_secrets.default_pull_secret:
+        for namespace in settings.pull_secrets.pull_secrets:
+            reserve("default_pull_secret", f"the default ServiceAccount of {namespace}", ctx.name)
+    leases: list[pulumi.Input[pulumi.Resource]] = []
+    if settings.storage.kind.is_on_node:
+        leases.append(_lease_of_folder(ctx, settings.storage))
+    return leases + [_lease_of_address(ctx, settings.exposure, address) for address in settings.exposure.external_ips]
+
+
+def _lease_of_folder(ctx: Context, settings: StorageSettings) -> pulumi.Output[pulumi.Resource]:
+    """Acquire the Lease of the folder.
+
+    It keeps naming the first folder, as the volume does. Another folder is refused here too: if the first `pulumi up`
+    ended before there was a volume, nothing else would refuse it.
+    """
+    folder = pulumi.Output.all(settings.storage_path, settings.node).apply(ON.join)
+    reserved = folder.apply(lambda subject: reserve("storage_path", subject, ctx.name))
+    name = f"{ctx.name}-alone-in-its-folder-{HOLDER_COMMAND}"
+    lease = _lease(ctx, name, reserved, ctx.options(ignore_changes=["metadata"]))
+    requested = {"storage_path": settings.storage_path, "node": settings.node}
+    checked = pulumi.Output.all(lease.metadata.annotations, requested).apply(
+        lambda resolved: refuse_relocation(_subject_of(resolved[0]), resolved[1])
+    )
+    return checked.apply(lambda _: lease)
+
+
+def _lease_of_address(ctx: Context, settings: ExposureSettings, address: str) -> Lease:
+    subject = reserve("external_ips", f"port {settings.port} of {address}", ctx.name)
+    name = f"{ctx.name}-alone-at-{address}-{settings.port}-{HOLDER_COMMAND}".replace(":", "-")
+    return _lease(ctx, name, pulumi.Output.from_input(subject), ctx.options())
+
+
+def _subject_of(annotations: Mapping[str, str]) -> dict[str, str]:
+    path, _, node = annotations[SUBJECT].rpartition(ON)
+    return {"storage_path": path, "node": node}
+
+
+def _lease(ctx: Context, name: str, subject: pulumi.Output[str], opts: pulumi.ResourceOptions) -> Lease:
+    holder = f"{pulumi.get_project()}/{pulumi.get_stack()}"
+    return Lease(
+        name,
+        metadata=ctx.metadata(subject.apply(lease_name), annotations={SUBJECT: subject})
+        | {"namespace": LEASE_NAMESPACE},
+        spec={"holder_identity": holder},
+        opts=opts,
+    )
+
+
+def lease_name(subject: str) -> str:
+    """Return a DNS label of at most 63 characters: `taken-`, a readable part and a digest."""
+    readable = re.sub(r"[^a-z0-9]+", "-", subject.lower()).strip("-")[:LONGEST_READABLE].rstrip("-")
+    return f"taken-{readable}-{hashlib.sha256(subject.encode()).hexdigest()[:8]}"

@@ -1,0 +1,123 @@
+"""Users: their passwords, the bcrypt hashes, and the htpasswd Secret that the registry reads.
+
+The hash is made here, with a salt that the state keeps. `RandomPassword.bcrypt_hash` has cost 10, and the registry
+hashes on every request (docs/adr/0003-bcrypt-cost.md). The line of a user depends on that user alone, so other users
+come and go without a change of it. The registry reloads the file by itself.
+
+That takes a while: the kubelet updates a changed Secret in the Pod within about 90 s. Until then a password that
+changed in one step is refused, and the old one is accepted. So a generated password changes in three steps
+(docs/adr/0015-pull-secrets-and-passwords.md). First the registry accepts the next generation too, `[1, 2]`. Then the
+outputs hand it out, `[2, 1]`, which changes nothing here. Then the registry refuses the old one, `[2]`.
+"""
+
+from collections.abc import Mapping
+
+import bcrypt
+import pulumi
+import pulumi_kubernetes as kubernetes
+import pulumi_random as random
+
+from .context import Context
+from .lookup import lookup_name
+from .settings import UserSettings
+from .validation.secrets import decode_secret_data
+from .validation.users import current_login, logins
+from .validation.users import htpasswd as validate_htpasswd
+
+SECRET_NAME = "auth-secret"
+HTPASSWD_KEY = "registry.password"
+
+GENERATED_LENGTH = 32
+"""Letters and digits of a generated password: 190 bits, so a cheap hash reveals nothing."""
+
+SALT_LENGTH = 21
+"""Characters of a generated salt: 125 bits. bcrypt takes 22, but the last one holds only two bits and is fixed."""
+
+GENERATED_COST = 5
+"""bcrypt cost of generated passwords: 1.7 ms a request.
+
+The registry spends the same on unknown users, so response times reveal no names (docs/adr/0003-bcrypt-cost.md)."""
+
+CHOSEN_COST = 10
+"""bcrypt cost of chosen passwords: 50 ms a request. They can be guessed, and the hash slows the guessing down."""
+
+
+class Users(pulumi.ComponentResource):
+    """Passwords, hashes and Secret of the registry's users."""
+
+    passwords: pulumi.Output[dict[str, str]]
+    """Every accepted password by login; secret. Empty with an existing Secret."""
+    username: pulumi.Output[str]
+    """The login of the first user; empty with an existing Secret."""
+    password: pulumi.Output[str]
+    """The password of that login; secret."""
+    secret_name: pulumi.Output[str]
+    """A plain name: the registry reloads the file, so a changed Secret must not replace the Pod."""
+
+    def __init__(self, ctx: Context, settings: UserSettings) -> None:
+        super().__init__("private-registry:index:Users", f"{ctx.name}-auth", {}, ctx.options())
+        ctx = ctx.below(self, "auth")
+        login = ""
+        if settings.users_secret is not None:
+            self.passwords = pulumi.Output.secret({})
+            self.secret_name = _existing_secret(ctx, settings.users_secret)
+        else:
+            login = current_login(settings.users[0], settings.password_generations)
+            self.passwords = _create_secret(ctx, settings)
+            self.secret_name = pulumi.Output.from_input(SECRET_NAME)
+        self.username = pulumi.Output.from_input(login)
+        self.password = self.passwords.apply(lambda passwords: passwords.get(login, ""))
+        self.register_outputs({key: getattr(self, key) for key in Users.__annotations__})
+
+
+def _create_secret(ctx: Context, settings: UserSettings) -> pulumi.Output[dict[str, str]]:
+    """Create the htpasswd Secret. Return the passwords by login."""
+    accepted = logins(settings.users, settings.password_generations)
+    generated = {login: _password(ctx, login) for login in accepted}
+    salts = {login: _salt(ctx, login) for login in accepted}
+    chosen = settings.passwords or {}
+    passwords = pulumi.Output.all(generated, chosen).apply(lambda resolved: {**resolved[0], **resolved[1]})
+    content = pulumi.Output.all(passwords, chosen, salts).apply(lambda resolved: htpasswd(*resolved))
+    kubernetes.core.v1.Secret(
+        f"{ctx.name}-secret",
+        metadata=ctx.metadata(SECRET_NAME),
+        string_data={HTPASSWD_KEY: content},
+        opts=ctx.options(),
+    )
+    return passwords
+
+
+def htpasswd(passwords: Mapping[str, str], chosen: Mapping[str, str], salts: Mapping[str, str]) -> str:
+    """Return an htpasswd file with a line for each login. Chosen passwords are hashed at the higher cost."""
+    costs = {login: CHOSEN_COST if login in chosen else GENERATED_COST for login in salts}
+    return "".join(htpasswd_line(login, passwords[login], salts[login], cost=costs[login]) for login in salts)
+
+
+def htpasswd_line(username: str, password: str, salt: str, *, cost: int) -> str:
+    """Return one line of an htpasswd file, `user:$2b$...`. The same arguments give the same line in every run."""
+    hashed = bcrypt.hashpw(password.encode(), f"$2b${cost:02}${salt}.".encode())
+    return f"{username}:{hashed.decode()}\n"
+
+
+def _password(ctx: Context, login: str) -> pulumi.Output[str]:
+    """Generate a password, even if one is chosen: a chosen one may be an Output, known during deployment only."""
+    return random.RandomPassword(
+        f"{ctx.name}-{login}-password", length=GENERATED_LENGTH, special=False, opts=ctx.options()
+    ).result
+
+
+def _salt(ctx: Context, login: str) -> pulumi.Output[str]:
+    return random.RandomString(f"{ctx.name}-{login}-salt", length=SALT_LENGTH, special=False, opts=ctx.options()).result
+
+
+def _existing_secret(ctx: Context, name: pulumi.Input[str]) -> pulumi.Output[str]:
+    """Return the name of an existing Secret once its htpasswd lines are checked."""
+    secret = kubernetes.core.v1.Secret.get(lookup_name(ctx.name, "secrets"), ctx.lookup_id(name), opts=ctx.options())
+    checked = pulumi.Output.unsecret(secret.data.apply(_check_htpasswd))
+    return pulumi.Output.all(name, checked).apply(lambda resolved: str(resolved[0]))
+
+
+def _check_htpasswd(data: Mapping[str, str] | None) -> bool:
+    remedy = f"Make it with `kubectl create secret generic NAME --from-file={HTPASSWD_KEY}=FILE`"
+    validate_htpasswd(decode_secret_data("users_secret", data, [HTPASSWD_KEY], remedy)[HTPASSWD_KEY])
+    return True

@@ -1,0 +1,64 @@
+"""Rules for basic types: text, choices, flags, lists and whole numbers."""
+
+from collections.abc import Collection
+from difflib import get_close_matches
+
+from .errors import InvalidInput, quoted
+
+MOST_ENTRIES = 100
+"""Entries of a list. As names in a certificate they stay below the 100 KiB that OpenSSL reads of a chain."""
+
+
+def refuse_unknown_keys(keys: Collection[str], known: Collection[str]) -> None:
+    """Refuse a key that no part reads, because a mistyped key would silently have no effect."""
+    for key in sorted(set(keys) - set(known)):
+        remedy = did_you_mean(key, known) or f"Remove it. The settings are {', '.join(sorted(known))}"
+        raise InvalidInput(key, "unknown-key", "is not a setting", remedy)
+
+
+def did_you_mean(key: str, known: Collection[str], prefix: str = "") -> str:
+    """Return a question with the closest of the known keys, or "" if none is close."""
+    closest = get_close_matches(key, known, n=1)
+    return f"Did you mean `{prefix}{closest[0]}`?" if closest else ""
+
+
+def text(key: str, value: object, example: str) -> str:
+    """Require text, so that a rule can go on to look at its characters."""
+    if not isinstance(value, str):
+        raise InvalidInput(key, "not-text", f"must be text, not {quoted(value)}", f"For example {example!r}")
+    return value
+
+
+def one_of(key: str, value: object, choices: Collection[str], remedy: str) -> str:
+    """Require one of a few words."""
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidInput(key, "not-a-choice", f"must be one of {', '.join(choices)}, not {quoted(value)}", remedy)
+    return value
+
+
+def flag(key: str, value: object) -> bool:
+    """Require true or false. Other words that YAML and shells use are text here."""
+    if not isinstance(value, bool):
+        problem = f"must be true or false, not {quoted(value)}"
+        raise InvalidInput(key, "not-a-flag", problem, f"Run `pulumi config set {key} true`")
+    return value
+
+
+def texts(key: str, value: object, example: list[str]) -> list[str]:
+    """Require a list of distinct texts."""
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise InvalidInput(key, "not-a-list", f"must be a list of texts, not {quoted(value)}", f"For example {example}")
+    if len(value) > MOST_ENTRIES:
+        problem = f"must have at most {MOST_ENTRIES} entries, not {len(value)}"
+        raise InvalidInput(key, "too-many", problem, "Summarize them")
+    if len({item.lower() for item in value}) < len(value):
+        raise InvalidInput(key, "repeated", f"names an entry twice: {quoted(value)}", "Name each one once")
+    return value
+
+
+def whole_number(key: str, value: object, low: int, high: int, what: str, remedy: str) -> int:
+    """Require a whole number from `low` to `high`. 5000.0 is one, because plugins receive numbers as floats."""
+    is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not is_whole or not low <= value <= high:  # type: ignore[operator]
+        raise InvalidInput(key, "out-of-range", f"must be {what} from {low} to {high}, not {quoted(value)}", remedy)
+    return int(value)  # type: ignore[call-overload, no-any-return]

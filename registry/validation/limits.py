@@ -1,0 +1,7 @@
+"""Limits that several rules share."""
+
+LONGEST_CERTIFICATE_DAYS = 397
+"""Days a server certificate may last. Browsers, and Go's and Apple's clients on macOS, refuse longer ones."""
+
+CA_NOTICE_DAYS = 180
+"""Days between the first warning that a generated CA will end and the day it is replaced. They are for its rotation."""

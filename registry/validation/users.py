@@ -1,0 +1,196 @@
+"""Rules for users and their passwords. No message of this module holds a password.
+
+htpasswd has one hash for each name, so each generation of a generated password is a login of its own. Generation 1
+logs in by the user's name, and the others by that name and their number, such as `centos-2`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from .basics import did_you_mean, text
+from .errors import InvalidInput, quoted
+from .rotation import generations
+
+LONGEST_PASSWORD = 72
+"""Bytes of a password that bcrypt reads. It ignores the rest, so a longer password is weaker than it looks."""
+
+SET_PASSWORD = "pulumi config set --secret --path 'passwords[\"{user}\"]'"
+"""Command that sets a password. The user is quoted, because a name may have dots."""
+
+BCRYPT = re.compile(r"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}", re.ASCII)
+"""A bcrypt hash. `$2x$` marks hashes of a broken implementation."""
+
+MOST_USERS = 100
+"""Users of a registry. Each is two resources of the stack."""
+
+LOWEST_COST, HIGHEST_COST = 5, 10
+"""Costs of a bcrypt hash. A stolen cheap hash is soon guessed. With a dear one a core serves few requests a second."""
+
+COMMON_PASSWORDS = (
+    "password",
+    "passw0rd",
+    "12345678",
+    "123456789",
+    "1234567890",
+    "qwertyuiop",
+    "changeme",
+    "iloveyou",
+)
+"""Passwords of eight characters and more that are on every published list of the most used ones."""
+
+FIRST_GENERATION = [1]
+"""Generations of a user that `password_generations` does not name."""
+
+
+def users(value: list[str]) -> list[str]:
+    """Require names that htpasswd and HTTP basic authentication can carry (RFC 7617: no colon)."""
+    if not isinstance(value, list) or not value:
+        problem = f"must be a list with at least one name, not {quoted(value)}"
+        raise InvalidInput("users", "not-a-list", problem, "For example ['centos']")
+    if len(value) > MOST_USERS:
+        problem = f"must be at most {MOST_USERS} users, not {len(value)}"
+        raise InvalidInput("users", "too-many", problem, "Keep more in a Secret, and set `users_secret`")
+    for name in value:
+        _user(name)
+    if len(set(value)) < len(value):
+        raise InvalidInput("users", "repeated", f"names a user twice: {quoted(value)}", "Name each one once")
+    return value
+
+
+def _user(value: str) -> None:
+    name = text("users", value, "centos")
+    remedy = "Use letters, digits, dots and dashes, for example 'centos'"
+    if not 0 < len(name.encode("utf-8", "surrogatepass")) <= 255:
+        raise InvalidInput("users", "name-length", f"must be names of 1 to 255 bytes, not {quoted(name)}", remedy)
+    if ":" in name or name.startswith("#") or name != name.strip() or not name.isprintable():
+        problem = "must not have names that contain ':' or control characters, start with '#', or have outer spaces: "
+        raise InvalidInput("users", "name-characters", problem + quoted(without_password(name)), remedy)
+
+
+def without_password(name: str) -> str:
+    """Return the part before ':', so that a pasted `user:password` is not shown."""
+    user, colon, _ = name.partition(":")
+    return f"{user}:..." if colon else name
+
+
+def passwords(value: Mapping[str, str]) -> Mapping[str, str]:
+    """Require chosen passwords by user: each 1 to 72 bytes of UTF-8 on one line."""
+    if not isinstance(value, Mapping):
+        problem = f"must be a map by user, not a value of type {type(value).__name__}"
+        raise InvalidInput("passwords", "not-a-map", problem, f"Run `{SET_PASSWORD.format(user='centos')}`")
+    for user, password in value.items():
+        _password(str(user), password)
+    return value
+
+
+def _password(user: str, value: str) -> None:
+    key = f"passwords.{user}"
+    remedy = f"Choose another with `{SET_PASSWORD.format(user=user)}`, or leave it out to have one generated"
+    if not isinstance(value, str):
+        raise InvalidInput(key, "not-text", f"must be text, not a value of type {type(value).__name__}", remedy)
+    try:
+        length = len(value.encode("utf-8"))
+    except UnicodeEncodeError:
+        # `from None`: the original error holds the password.
+        raise InvalidInput(key, "not-unicode", "must be valid Unicode, but has a lone surrogate", remedy) from None
+    if not 0 < length <= LONGEST_PASSWORD:
+        raise InvalidInput(key, "password-length", f"must be 1 to {LONGEST_PASSWORD} bytes, not {length}", remedy)
+    if any(character in value for character in "\n\r\0"):
+        raise InvalidInput(key, "not-one-line", "must be one line, but has a line break or NUL", remedy)
+
+
+def passwords_of_users(passwords: Mapping[str, str], users: Sequence[str]) -> None:
+    """Refuse a password of an unknown user, because the user that was meant would keep a generated one."""
+    for name in passwords:
+        _known_user("passwords", name, users)
+
+
+def _known_user(key: str, name: str, users: Sequence[str]) -> None:
+    if name not in users:
+        remedy = did_you_mean(name, users, prefix=f"{key}.") or f"Add {name!r} to `users`, or remove it"
+        raise InvalidInput(f"{key}.{name}", "unknown-user", "names a user that is not in `users`", remedy)
+
+
+def password_generations(value: Mapping[str, list[int]]) -> dict[str, list[int]]:
+    """Require for each user one generation, or two that follow each other. The first is the one handed out."""
+    key = "password_generations"
+    if not isinstance(value, Mapping):
+        problem = f"must be a map by user, not {quoted(value)}"
+        raise InvalidInput(key, "not-a-map", problem, "For example {centos: [1, 2]}")
+    return {user: generations(f"{key}.{user}", numbers) for user, numbers in value.items()}
+
+
+def generations_of_users(password_generations: Mapping[str, Sequence[int]], users: Sequence[str]) -> None:
+    """Refuse generations of an unknown user, and a user with the same name as the generation of another one."""
+    for user in password_generations:
+        _known_user("password_generations", user, users)
+        if alike := [name for name in users if re.fullmatch(rf"{re.escape(user)}-[0-9]+", name)]:
+            problem = f"has {alike[0]!r}, which `password_generations` makes the login of a generation of {user!r}"
+            raise InvalidInput("users", "name-of-a-generation", problem, "Rename one of the two users")
+
+
+def generations_are_generated(passwords: Mapping[str, str], password_generations: Mapping[str, Sequence[int]]) -> None:
+    """Refuse generations for a chosen password: only generated passwords are rotated this way."""
+    for user in password_generations:
+        if user in passwords:
+            problem = f"is set, but the password of {user!r} is chosen and not generated"
+            remedy = f"Remove `password_generations.{user}`, or remove `passwords.{user}` to have one generated"
+            raise InvalidInput(f"password_generations.{user}", "password-is-chosen", problem, remedy)
+
+
+def logins(users: Sequence[str], generations: Mapping[str, Sequence[int]]) -> list[str]:
+    """Return every accepted login. The order is independent of the one handed out, so that htpasswd stays the same."""
+    return [
+        _login(user, generation) for user in users for generation in sorted(generations.get(user, FIRST_GENERATION))
+    ]
+
+
+def current_login(user: str, generations: Mapping[str, Sequence[int]]) -> str:
+    """Return the login that the outputs hand out for the user."""
+    return _login(user, generations.get(user, FIRST_GENERATION)[0])
+
+
+def _login(user: str, generation: int) -> str:
+    return user if generation == 1 else f"{user}-{generation}"
+
+
+def htpasswd(content: str) -> str:
+    """Require htpasswd lines that the registry accepts: bcrypt hashes only, because it refuses other kinds."""
+    lines = [line.strip() for line in content.splitlines()]
+    entries = [line for line in lines if line and not line.startswith("#")]
+    remedy = "Make each line with `htpasswd -nbBC 10 USER PASSWORD`"
+    if not entries:
+        raise InvalidInput("users_secret", "no-users", "names a Secret without users", remedy)
+    for number, line in enumerate(entries, 1):
+        name, _, hashed = line.partition(":")
+        if not name or not BCRYPT.fullmatch(hashed):
+            problem = f"names a Secret whose line {number} is not `user:bcrypt` ($2a$, $2b$ or $2y$)"
+            raise InvalidInput("users_secret", "not-bcrypt", problem, remedy)
+        _bcrypt_cost(number, hashed, remedy)
+    return content
+
+
+def _bcrypt_cost(number: int, hashed: str, remedy: str) -> None:
+    cost = int(hashed.split("$")[2])
+    if not LOWEST_COST <= cost <= HIGHEST_COST:
+        problem = f"names a Secret whose line {number} has bcrypt cost {cost}, not {LOWEST_COST} to {HIGHEST_COST}"
+        raise InvalidInput("users_secret", "bcrypt-cost", problem, remedy)
+
+
+def password_advice(passwords: Mapping[str, str] | None) -> str:
+    """Return a warning about passwords that are easily guessed, else "".
+
+    They are too short (NIST SP 800-63B), common, or the user's name.
+    """
+    weak = [
+        user
+        for user, password in (passwords or {}).items()
+        if len(password) < 8 or password.lower() in (user.lower(), *COMMON_PASSWORDS)
+    ]
+    if not weak:
+        return ""
+    return (
+        f"The password of {', '.join(weak)} is easily guessed: it is shorter than 8 characters, common, or the user's "
+        "name. Anyone who reaches the port could push images that your nodes run. Choose a longer one, or leave it "
+        "out to have one generated."
+    )

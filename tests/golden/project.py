@@ -1,0 +1,43 @@
+"""The section `config` of Pulumi.yaml: the inputs that have a default, as the command line describes them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from registry import PrivateRegistryArgs
+from registry.inputs.table import DEFAULTS
+from tests import golden
+
+FILE = Path(__file__).parents[2] / "Pulumi.yaml"
+
+TYPES = {str: "string", bool: "boolean", int: "integer", list: "array", dict: "object"}
+
+
+def page() -> str:
+    """Return the whole file, with the section made anew."""
+    head = FILE.read_text().partition("config:\n")[0]
+    return "".join([head, "config:\n", *(line for key in DEFAULTS for line in _entry(key, DEFAULTS[key]))])
+
+
+def _entry(key: str, default: Any) -> Iterator[str]:
+    kind = TYPES[type(default)]
+    yield f"  {key}:\n    type: {kind}\n"
+    if kind == "array":
+        yield f"    items:\n      type: {'integer' if key.endswith('generations') else 'string'}\n"
+    yield f"    description: {_scalar(_description(key))}\n"
+    yield f"    default: {_scalar(default)}\n"
+
+
+def _description(key: str) -> str:
+    """Return the description of the schema without its last sentence, which names the default."""
+    properties = golden.current()["resources"]["private-registry:index:PrivateRegistry"]["inputProperties"]
+    described = dict(zip(PrivateRegistryArgs.__annotations__, properties.values(), strict=True))
+    return str(described[key]["description"]).rpartition(". ")[0]
+
+
+def _scalar(value: Any) -> str:
+    """Return YAML: JSON where a plain word would mean something else."""
+    if isinstance(value, str) and ": " not in value and not value.startswith(("*", "-", "`")):
+        return value
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,328 @@
+"""Combinations of inputs: what is wrong with several together, in one program, or on this cluster."""
+
+from typing import Any, cast
+
+import pulumi
+import pytest
+
+from registry import PrivateRegistry
+from registry.inputs.combinations import check_combinations
+from registry.inputs.table import CROSS_FIELD_RULES, DEFAULTS, INPUTS, SECRETS
+from registry.validation import InvalidInput, network
+from registry.validation.storage import refuse_unshared_claim
+from tests.conftest import Deploy, Engine
+from tests.examples import CA, EXAMPLES, choice, companions
+from tests.issuing import Wanted, issue
+
+Given = dict[str, Any]
+
+OTHER = issue(Wanted("Another CA", days=100))
+S3: Given = {"storage": "s3", "s3_bucket": "team"}
+MIRROR: Given = {"mode": "mirror", "mirror_of": "https://registry-1.docker.io"}
+STAYS: Given = {"create_namespace": False}
+BUILDS: Given = {"pull_secrets": ["builds"], "default_pull_secret": True}
+
+
+def refused(deploy: Deploy, args: Given) -> InvalidInput:
+    """Return the refusal of the args. It holds no secret."""
+    with pytest.raises(InvalidInput) as refusal:
+        deploy(lambda: PrivateRegistry("registry", cast(Any, args)))
+    for key in SECRETS:
+        assert str(EXAMPLES[key]) not in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)
+    assert "PRIVATE" not in str(refusal.value)
+    return refusal.value
+
+
+def created(engine: Engine) -> list[str]:
+    """Return the resources below the component."""
+    return [each.name for each in engine.registered if each.name != "registry"]
+
+
+@pytest.mark.parametrize("key", [key for key, row in INPUTS.items() if row.only_with and row.default != EXAMPLES[key]])
+def test_an_input_without_an_effect_is_refused(deploy: Deploy, engine: Engine, key: str) -> None:
+    row = INPUTS[key]
+    elsewhere = dict(S3) if any(condition.holds(DEFAULTS) for condition in row.only_with) else {}
+    if key == "allow_delete":
+        elsewhere = {"mode": "read-only"}
+    refusal = refused(
+        deploy, {**elsewhere, **({"create_namespace": False} if row.existing else {}), key: EXAMPLES[key]}
+    )
+    assert (refusal.key, refusal.code) == (key, "no-effect")
+    assert created(engine) == []
+
+
+@pytest.mark.parametrize("key", [key for key, row in INPUTS.items() if row.required])
+def test_a_missing_input_is_named(deploy: Deploy, engine: Engine, key: str) -> None:
+    chosen = choice(INPUTS[key].only_with[0])
+    del chosen[key]
+    refusal = refused(deploy, chosen)
+    assert (refusal.key, refusal.code) == (key, "missing")
+    assert created(engine) == []
+
+
+@pytest.mark.parametrize("key", [key for key, row in INPUTS.items() if row.both_or_neither])
+def test_two_inputs_that_belong_together_are_set_together(deploy: Deploy, engine: Engine, key: str) -> None:
+    other = INPUTS[key].both_or_neither
+    assert INPUTS[other].both_or_neither == key
+    refusal = refused(
+        deploy, {**{name: value for name, value in companions(key).items() if name != other}, key: EXAMPLES[key]}
+    )
+    assert (refusal.key, refusal.code) == (other, "missing")
+    assert created(engine) == []
+
+
+@pytest.mark.parametrize(("key", "other"), [(key, other) for key, row in INPUTS.items() for other in row.replaces])
+def test_an_input_that_another_one_replaces_is_refused(deploy: Deploy, engine: Engine, key: str, other: str) -> None:
+    refusal = refused(
+        deploy, {**companions(key), **companions(other), key: EXAMPLES[key], other: EXAMPLES[other], **STAYS}
+    )
+    assert refusal.code == "replaced"
+    assert refusal.key in INPUTS[key].replaces
+    assert created(engine) == []
+
+
+@pytest.mark.parametrize("key", [key for key, row in INPUTS.items() if row.existing])
+def test_an_existing_object_is_not_looked_for_in_a_new_namespace(deploy: Deploy, engine: Engine, key: str) -> None:
+    refusal = refused(deploy, {**companions(key), "create_namespace": True, key: EXAMPLES[key]})
+    assert (refusal.key, refusal.code) == ("create_namespace", "namespace-is-new")
+    assert created(engine) == []
+
+
+COMBINATIONS: list[tuple[Given, str, str]] = [
+    # inputs, key and code of the refusal
+    ({"workload": "deployment", "replicas": 2}, "replicas", "storage-not-shared"),
+    (
+        {"workload": "deployment", "replicas": 3, "storage": "class", "storage_class": "fast"},
+        "replicas",
+        "storage-not-shared",
+    ),
+    ({"ca_certificate": CA.pem, "ca_key": OTHER.key_pem}, "ca_key", "key-of-another-certificate"),
+    ({"password_generations": {"cento": [2]}}, "password_generations.cento", "unknown-user"),
+    ({"password_generations": {"jean": [2]}}, "password_generations.jean", "unknown-user"),
+    ({"users": ["centos", "centos-2"], "password_generations": {"centos": [1]}}, "users", "name-of-a-generation"),
+    (
+        {"passwords": {"centos": "hunter2"}, "password_generations": {"centos": [1, 2]}},
+        "password_generations.centos",
+        "password-is-chosen",
+    ),
+    ({"pull_secrets": ["builds", "docker-registry"]}, "pull_secrets", "own-namespace"),
+    ({"certificate_days": 30}, "renew_before_days", "longer-than-lifetime"),
+    ({"renew_before_days": 396, "certificate_days": 396}, "renew_before_days", "longer-than-lifetime"),
+    ({"passwords": {"cento": "hunter2"}}, "passwords.cento", "unknown-user"),
+    ({"passwords": {"jean": "hunter2"}}, "passwords.jean", "unknown-user"),
+    ({"limits": {"memory": "32Mi"}}, "requests.memory", "more-than-limit"),
+    ({"requests": {"cpu": "2"}, "limits": {"cpu": "1999m"}}, "requests.cpu", "more-than-limit"),
+    (
+        {"exposure": "load-balancer", "load_balancer_address": "10.0.0.7", "client_cidrs": ["2001:db8::/32"]},
+        "load_balancer_address",
+        "family-of-clients",
+    ),
+    ({"hostnam": "x"}, "hostnam", "unknown-key"),
+    ({"host_port": 5000}, "host_port", "unknown-key"),
+]
+
+# Deliberately accepted:
+# - `port` 5001, the port of the metrics, which have a Service of their own.
+# - a node label that several nodes have: the volume is bound to `node` by name, and the Pod follows the volume.
+# - a storage path that is a link or a file on the node, an image for another processor: only the kubelet sees them.
+# - an external IP inside the networks of Services or Pods: not every user may read those ranges.
+# - a smaller `storage_size` with `storage` class: the API server refuses it, and the claim stays as it is.
+# - `1_000` as a number, YAML's anchors, secrets of another stack: the engine reads the file before the program starts.
+
+
+@pytest.mark.parametrize(("args", "key", "code"), COMBINATIONS, ids=[f"{key}: {code}" for _, key, code in COMBINATIONS])
+def test_a_wrong_combination_is_refused_before_anything_is_created(
+    deploy: Deploy, engine: Engine, args: Given, key: str, code: str
+) -> None:
+    refusal = refused(deploy, args)
+    assert (refusal.key, refusal.code) == (key, code)
+    if not any(name in {name for keys in CROSS_FIELD_RULES.values() for name in keys} for name in args):
+        assert created(engine) == []
+
+
+@pytest.mark.parametrize("key", DEFAULTS)
+def test_a_default_of_the_command_line_contradicts_nothing(key: str) -> None:
+    values = {**DEFAULTS, **S3, "tls_secret": "tls", "users_secret": "users", key: DEFAULTS[key]}
+    check_combinations(values | {"storage": "s3", "create_namespace": False})
+
+
+@pytest.mark.parametrize("name", ["", "Team", "my registry", "team_1", "a::b", "-team", "t" * 64, "team\n"])
+def test_a_name_that_no_object_can_have_is_refused(deploy: Deploy, engine: Engine, name: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        deploy(lambda: PrivateRegistry(name, {}))
+    assert (refusal.value.key, refusal.value.code) == ("name", "not-a-dns-name")
+    assert engine.registered == []
+
+
+SECOND: Given = {"namespace": "second", "storage_path": "/srv/second", "port": 5002}
+DUPLICATES: list[tuple[Given, Given, str]] = [
+    # the first registry, the second, key of the refusal
+    ({"discovery": True}, {**SECOND, "discovery": True}, "discovery"),
+    (BUILDS, {**SECOND, **BUILDS}, "default_pull_secret"),
+    ({}, {**SECOND, "namespace": "docker-registry"}, "namespace"),
+    ({}, {**SECOND, "storage_path": DEFAULTS["storage_path"]}, "storage_path"),
+    (
+        {"exposure": "node-port", "node_port": 30500},
+        {**SECOND, "exposure": "node-port", "node_port": 30500},
+        "node_port",
+    ),
+    (
+        {"exposure": "external-ips", "external_ips": ["10.0.0.7"]},
+        {**SECOND, "port": 5000, "exposure": "external-ips", "external_ips": ["10.0.0.8", "10.0.0.7"]},
+        "external_ips",
+    ),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "key"), DUPLICATES, ids=[key for *_, key in DUPLICATES])
+def test_what_only_one_registry_can_have_is_refused_to_the_second(
+    deploy: Deploy, first: Given, second: Given, key: str
+) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        deploy(lambda: two_registries(first, second))
+    assert (refusal.value.key, refusal.value.code) == (key, "already-reserved")
+    assert "'first'" in refusal.value.problem
+
+
+def two_registries(first: Given, second: Given) -> PrivateRegistry:
+    """Create two registries. Return the second, whose outputs fail if the first one does."""
+    one = PrivateRegistry("first", cast(Any, first))
+    other = PrivateRegistry("second", cast(Any, second))
+    other.passwords = pulumi.Output.all(one.passwords, other.passwords).apply(lambda resolved: dict(resolved[1]))
+    return other
+
+
+def test_the_same_port_of_another_address_and_the_same_folder_of_another_node_are_free(deploy: Deploy) -> None:
+    first = {"exposure": "external-ips", "external_ips": ["10.0.0.7"]}
+    second = {**first, "external_ips": ["10.0.0.8"], "namespace": "second", "node": "k8s-worker"}
+    assert deploy(lambda: two_registries(first, second))["namespace"] == "second"
+
+
+@pytest.mark.parametrize("version", ["v1.20.15", "v1.35.9", "v1.35.0+k3s1", "", "unknown"])
+def test_external_ips_are_supported_before_1_36(version: str) -> None:
+    assert network.external_ips_warning(version) == ""
+
+
+@pytest.mark.parametrize("version", ["v1.36.0", "v1.36.3+rke2r1", "v1.39.12"])
+def test_external_ips_are_deprecated_from_1_36_on(version: str) -> None:
+    assert network.external_ips_warning(version)
+
+
+@pytest.mark.parametrize("version", ["v1.40.0", "v1.41.1-gke.5", "v2.0.0"])
+def test_external_ips_are_refused_from_1_40_on(version: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        network.external_ips_warning(version)
+    assert (refusal.value.key, refusal.value.code) == ("exposure", "external-ips-ignored")
+    assert version in refusal.value.problem
+
+
+EXTERNAL: Given = {"exposure": "external-ips", "external_ips": ["10.0.0.7"]}
+
+
+def _api(cluster_ip: str = "10.96.0.1", port: int = 6443) -> Given:
+    return {"spec": {"clusterIP": cluster_ip, "ports": [{"port": 443, "targetPort": port}]}}
+
+
+def _node(version: str) -> Given:
+    return {"metadata": {"name": "k8s-master"}, "status": {"nodeInfo": {"kubeletVersion": version}}}
+
+
+def _account(*secrets: str) -> Given:
+    return {"imagePullSecrets": [{"name": secret} for secret in secrets]}
+
+
+ACCOUNT = "registry-pull-secrets-builds-default-from-kubectl-get-serviceaccounts"
+CLAIM: Given = {"storage": "claim", "storage_claim": "old", **STAYS}
+
+ON_THE_CLUSTER: list[tuple[Given, Given, str, str]] = [
+    # inputs, what the cluster answers, key and code of the refusal
+    (EXTERNAL, {"registry-node-from-kubectl-get-nodes": _node("v1.40.0")}, "exposure", "external-ips-ignored"),
+    (
+        {**EXTERNAL, "external_ips": ["2001:db8::7"]},
+        {"registry-service-of-the-cluster": _api()},
+        "external_ips",
+        "family-of-cluster",
+    ),
+    (EXTERNAL, {"registry-service-of-the-cluster": _api("fd00::1")}, "external_ips", "family-of-cluster"),
+    (
+        {"exposure": "load-balancer", "load_balancer_address": "2001:db8::7"},
+        {"registry-service-of-the-cluster": _api()},
+        "load_balancer_address",
+        "family-of-cluster",
+    ),
+    ({**EXTERNAL, "port": 6443}, {"registry-service-of-the-cluster": _api()}, "port", "port-of-api-server"),
+    (
+        {"storage": "claim", "storage_claim": "old", **STAYS, "workload": "deployment", "replicas": 2},
+        {"registry-data-from-kubectl-get-pvc": {"spec": {"accessModes": ["ReadWriteOnce"]}}},
+        "replicas",
+        "storage-not-shared",
+    ),
+    (
+        {"users_secret": "users", **STAYS},
+        {"registry-auth-from-kubectl-get-secrets": {"data": {"htpasswd": "eA=="}}},
+        "users_secret",
+        "secret-incomplete",
+    ),
+    (
+        {"users_secret": "users", **STAYS},
+        {"registry-auth-from-kubectl-get-secrets": {"data": {"registry.password": "Y2VudG9zOmh1bnRlcjI="}}},
+        "users_secret",
+        "not-bcrypt",
+    ),
+    (
+        {"tls_secret": "tls", **STAYS},
+        {"registry-tls-from-kubectl-get-secrets": {"data": {"tls.crt": "eA=="}}},
+        "tls_secret",
+        "secret-incomplete",
+    ),
+    (
+        {**S3, "s3_secret": "keys", **STAYS},
+        {"registry-data-from-kubectl-get-secrets": {"data": {"access-key": "eA=="}}},
+        "s3_secret",
+        "secret-incomplete",
+    ),
+    (
+        {"pull_secrets": ["builds"], "default_pull_secret": True},
+        {"registry-pull-secrets-builds-default-from-kubectl-get-serviceaccounts": _account("theirs")},
+        "default_pull_secret",
+        "other-pull-secrets",
+    ),
+    (
+        {"pull_secrets": ["builds"], "default_pull_secret": True},
+        {
+            "registry-pull-secrets-builds-default-from-kubectl-get-serviceaccounts": _account(
+                "docker-registry-pull", "added"
+            )
+        },
+        "default_pull_secret",
+        "other-pull-secrets",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("args", "live", "key", "code"), ON_THE_CLUSTER, ids=[f"{key}: {code}" for *_, key, code in ON_THE_CLUSTER]
+)
+def test_what_this_cluster_does_not_support_is_refused(
+    deploy: Deploy, engine: Engine, args: Given, live: Given, key: str, code: str
+) -> None:
+    engine.live.update(live)
+    refusal = refused(deploy, args)
+    assert (refusal.key, refusal.code) == (key, code)
+
+
+def test_a_shared_claim_may_have_replicas() -> None:
+    refuse_unshared_claim(3, ["ReadWriteMany"])
+    refuse_unshared_claim(1, ["ReadWriteOnce"])
+    with pytest.raises(InvalidInput) as refusal:
+        refuse_unshared_claim(3, ["ReadWriteOncePod"])
+    assert (refusal.value.key, refusal.value.code) == ("replicas", "storage-not-shared")
+
+
+def test_every_rule_refuses_a_value_of_a_wrong_type() -> None:
+    for key, row in INPUTS.items():
+        for value in (None, object(), b"x", 1j, [None], {None: None}, [{}], {"a": {}}):
+            with pytest.raises(InvalidInput) as refusal:
+                row.rule(value)
+            assert refusal.value.key.partition(".")[0] == key

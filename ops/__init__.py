@@ -1,4 +1,4 @@
-"""What a person does with a registry that runs: `python -m ops verify`, `status`, `trust`, `login` and `recover`.
+"""Operate a deployed registry: `python -m ops verify`, `status`, `trust`, `login` and `recover`.
 
-They work on any stack of the program, whichever cluster it is on; nothing here needs the embedded one.
+The commands work on any stack of the program, on any cluster. None of them needs the embedded cluster.
 """

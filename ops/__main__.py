@@ -1,7 +1,7 @@
 """The command line: `python -m ops verify`, `status`, `trust`, `login` and `recover`.
 
-Exit codes: 0 done, 1 the registry failed a check or needs a person, 2 something is in the way or the call is wrong.
-Each command imports what it needs when it is called: a registry client and a Kubernetes client are half a second each.
+Exit codes: 0 success, 1 a check failed or a person has to act, 2 the command could not run or was called wrongly.
+Each command imports its modules when it is called, because the registry and Kubernetes clients load slowly.
 """
 
 import re
@@ -14,44 +14,65 @@ from typing import Annotated
 
 import typer
 
-from .stack import Known, Refusal, read_known, read_outputs
+from .errors import CommandError
+from .stack import PublicOutputs, parse_address, read_outputs, read_public_outputs
 
-Stack = Annotated[str, typer.Option(help="The stack of the registry.")]
-Address = Annotated[str, typer.Option(metavar="IP[:PORT]", help="Connect there, whatever the name says.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")]
+Stack = Annotated[str, typer.Option(metavar="NAME", help="Stack of the registry.")]
+Address = Annotated[
+    str, typer.Option(metavar="IP[:PORT]", help="Connect to this address. Default: what the endpoint resolves to.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 CLIENTS = "docker|podman|containerd|skopeo|system|python|all"
-FOR = "Who is to trust it, several times if need be. Default the container clients that are found here."
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()
 def ops() -> None:
-    """What a person does with a registry that runs."""
+    """Operate a deployed registry."""
 
 
 @app.command()
 def verify(
     stack: Stack = "dev",
     address: Address = "",
-    wait: Annotated[float, typer.Option(metavar="SECONDS", help="Wait so long for something to answer.")] = 0,
-    from_nodes: Annotated[bool, typer.Option("--from-nodes", help="Have every node of the cluster pull, too.")] = False,
+    wait: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Time to wait for the registry to accept connections.")
+    ] = 0,
+    from_nodes: Annotated[
+        bool, typer.Option("--from-nodes", help="Also pull the test image on every node of the cluster.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Check the registry from end to end: name, TLS, users, push, pull, catalog."""
-    from . import verify as visit
+    """Check a registry from end to end as a client uses it.
+
+    The checks cover the name, TLS, the password, push, pull and the catalog.
+    The first one that fails ends the run, and its cause and remedy are printed.
+    The exit code is 0 if all checks pass, otherwise 1.
+
+    \b
+    EXAMPLES
+      python -m ops verify --stack dev
+      python -m ops verify --address 192.168.56.10
+      python -m ops verify --from-nodes --json
+    """
+    from . import verify as verification
 
     outputs = read_outputs(stack)
-    pulls: visit.Pulls | None = None
+    pull_on_nodes: verification.PullOnNodes | None = None
     if from_nodes:
-        from . import cluster, nodes
+        from .kubernetes import connect
+        from .verify.node_pulls import pull_on_every_node
 
-        pulls = partial(nodes.pull_on_every_node, cluster.connect())
-    pinned = _pinned(address, outputs.port)
-    visit.wait_for_answer(outputs, pinned, wait)
-    checks = visit.verify(outputs, pinned, pulls)
-    passed = visit.show_json(checks, outputs.endpoint) if json else visit.show(checks, f"{outputs.endpoint} ({stack})")
+        pull_on_nodes = partial(pull_on_every_node, connect())
+    target = _parse_address(address, outputs.port)
+    verification.wait_for_port(outputs, target, wait)
+    results = verification.run_checks(outputs, target, pull_on_nodes)
+    if json:
+        passed = verification.print_results_json(results, outputs.endpoint)
+    else:
+        passed = verification.print_results(results, f"{outputs.endpoint} ({stack})")
     raise typer.Exit(0 if passed else 1)
 
 
@@ -59,78 +80,115 @@ def verify(
 def status(
     stack: Stack = "dev",
     address: Address = "",
-    endpoint: Annotated[str, typer.Option(metavar="HOST:PORT", help="A registry without its stack; with --ca.")] = "",
-    ca: Annotated[Path | None, typer.Option(help="With --endpoint: the file of its `ca_pem`.")] = None,
-    drift: Annotated[bool, typer.Option(help="Look for drift, which takes seconds.")] = True,
+    endpoint: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Check a registry whose stack you do not have; requires --ca.")
+    ] = "",
+    ca: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="File with the `ca_pem` of the registry at --endpoint.")
+    ] = None,
+    drift: Annotated[bool, typer.Option(help="Compare the cluster with the stack, which takes some seconds.")] = True,
     json: Json = False,
 ) -> None:
-    """Say what of the registry needs a person within 30 days: certificates, image, space, drift; exit 1 if any does."""
-    from . import place, report
-    from . import status as found
+    """Report what needs a person within 30 days.
+
+    The report covers the certificate, the CA, a rotation in progress, users,
+    images, free space, nodes and drift. It changes nothing. The exit code is 0
+    if nothing needs a person, otherwise 1.
+
+    \b
+    EXAMPLES
+      python -m ops status --stack dev
+      python -m ops status --no-drift --json
+      python -m ops status --endpoint docker-registry:5000 --ca ca.pem
+    """
+    from . import status as report
+    from .status.target import from_endpoint, from_stack
 
     if bool(endpoint) != bool(ca):
-        raise typer.BadParameter("--endpoint and --ca go together", param_hint="--endpoint")
-    at = place.bare(endpoint, ca) if ca else place.of_stack(stack, drift=drift)
-    rows = found.look(replace(at, address=_pinned(address, at.outputs.port)))
-    healthy = report.show_json(rows, at.about) if json else report.show(rows, at.about)
+        raise typer.BadParameter("--endpoint and --ca must be used together.", param_hint="--endpoint")
+    target = from_endpoint(endpoint, ca) if ca else from_stack(stack, check_drift=drift)
+    target = replace(target, address=_parse_address(address, target.outputs.port))
+    rows = report.run_checks(target)
+    healthy = report.print_status_json(rows, target) if json else report.print_status(rows, target)
     raise typer.Exit(0 if healthy else 1)
 
 
 @app.command()
 def trust(
     stack: Stack = "dev",
-    clients: Annotated[list[str] | None, typer.Option("--for", metavar=CLIENTS, help=FOR)] = None,
-    address: Annotated[str, typer.Option(metavar="IP", help="Where the name leads, if the stack does not know.")] = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be written, and write nothing.")] = False,
-    remove: Annotated[bool, typer.Option("--remove", help="Take away what this command wrote.")] = False,
-    endpoint: Annotated[str, typer.Option(metavar="HOST:PORT", help="With --remove: of a stack that is gone.")] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    clients: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--for",
+            metavar=CLIENTS,
+            help="Client to configure; repeatable. Default: the container clients found on this machine.",
+        ),
+    ] = None,
+    address: Annotated[
+        str, typer.Option(metavar="IP", help="Address for /etc/hosts. Default: the stack's output `addresses`.")
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the changes without making them.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove what this command wrote.")] = False,
+    endpoint: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="With --remove: the registry of a stack that no longer exists.")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Write without a prompt.")] = False,
 ) -> None:
-    """Have the clients of this machine trust the registry: its CA where they look, its name in /etc/hosts."""
-    from . import trust as trusting
-    from .trust import machine
+    """Have the clients of this machine trust the registry.
 
-    chosen = _clients(clients or [], list(trusting.CLIENTS))
+    The command installs the registry's CA where each client looks for it, and
+    adds the registry's name to /etc/hosts if it does not resolve. It prints
+    every change and asks before it writes. It never overwrites other files.
+
+    \b
+    EXAMPLES
+      python -m ops trust --stack dev
+      python -m ops trust --for docker --for system --yes
+      python -m ops trust --address 192.168.56.10 --dry-run
+      python -m ops trust --remove
+    """
+    from . import trust as trust_commands
+    from .report import print_line
+    from .trust.machine import current_machine
+
+    names = _parse_clients(clients or [], list(trust_commands.CLIENTS))
     if endpoint and not (remove and re.fullmatch(r"\S+:\d+", endpoint)):
-        raise typer.BadParameter("it is HOST:PORT, and goes with --remove", param_hint="--endpoint")
-    if address and not _is_address(address):
-        raise typer.BadParameter(f"{address!r} is no IP, such as 192.168.56.10", param_hint="--address")
-    here = machine.here(typer.confirm)
-    known = Known(endpoint, "", ()) if endpoint else read_known(stack)
-    trusting.say(f"{known.endpoint}{'' if endpoint else f', as the stack {stack!r} says'}")
+        raise typer.BadParameter("It must be HOST:PORT, and requires --remove.", param_hint="--endpoint")
+    if address and not _is_ip(address):
+        message = f"{address!r} is not an IP address such as 192.168.56.10."
+        raise typer.BadParameter(message, param_hint="--address")
+    machine = current_machine(typer.confirm)
+    registry = PublicOutputs(endpoint, "", ()) if endpoint else read_public_outputs(stack)
+    print_line(registry.endpoint if endpoint else f"{registry.endpoint} (stack {stack!r})")
     if remove:
-        trusting.forget(here, known, chosen, dry_run, yes)
+        trust_commands.uninstall(machine, registry, names, dry_run, yes)
     else:
-        trusting.trust(here, known, chosen, address, dry_run, yes)
-
-
-def _clients(given: list[str], known: list[str]) -> list[str]:
-    """The clients that are meant; none given are none."""
-    for client in given:
-        if client not in (*known, "all"):
-            raise typer.BadParameter(f"{client!r} is none of {CLIENTS}", param_hint="--for")
-    return known if "all" in given else list(dict.fromkeys(given))
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
+        trust_commands.install(machine, registry, names, address, dry_run, yes)
 
 
 @app.command()
 def login(
     stack: Stack = "dev",
-    program: Annotated[str, typer.Option("--with", metavar="docker|podman", help="Default the one that is here.")] = "",
+    program: Annotated[
+        str, typer.Option("--with", metavar="docker|podman", help="Program to use. Default: the first on PATH.")
+    ] = "",
 ) -> None:
-    """Log in to the registry as the stack's first user; the password goes through a pipe alone."""
-    from . import login as entrance
+    """Log in to the registry as the stack's first user.
 
-    if program not in ("", *entrance.PROGRAMS):
-        raise typer.BadParameter(f"{program!r} is none of {', '.join(entrance.PROGRAMS)}", param_hint="--with")
-    typer.echo(entrance.log_in(read_outputs(stack), program, stack))
+    The command runs `docker login` or `podman login`. The password passes
+    through a pipe, so it is in no command line and in no environment.
+
+    \b
+    EXAMPLES
+      python -m ops login --stack dev
+      python -m ops login --with podman
+    """
+    from .login import PROGRAMS, log_in
+
+    if program not in ("", *PROGRAMS):
+        message = f"{program!r} is not one of {', '.join(PROGRAMS)}."
+        raise typer.BadParameter(message, param_hint="--with")
+    typer.echo(log_in(read_outputs(stack), program, stack))
 
 
 @app.command()
@@ -138,32 +196,57 @@ def recover(
     stack: Stack = "dev",
     json: Json = False,
 ) -> None:
-    """Make the stack ready for the next `pulumi up --refresh` after one that was interrupted."""
+    """Prepare the stack for `pulumi up --refresh` after an interrupted run.
+
+    The command ends orphaned plugins, releases a stale lock, and resolves
+    pending operations in the state. It neither creates nor deletes anything on
+    the cluster. It changes nothing if no run was interrupted.
+
+    \b
+    EXAMPLES
+      python -m ops recover --stack dev
+      python -m ops recover --json
+    """
     from . import recover as recovery
 
-    done = recovery.recover(stack)
+    result = recovery.recover(stack)
     if json:
-        recovery.show_json(done)
+        recovery.print_recovery_json(result)
     else:
-        recovery.show(done)
+        recovery.print_recovery(result)
 
 
-def _pinned(address: str, port: int) -> tuple[str, int] | None:
-    from .verify import parse_address
+def _parse_clients(names: list[str], supported: list[str]) -> list[str]:
+    """Validate `--for` and expand `all`."""
+    for name in names:
+        if name not in (*supported, "all"):
+            raise typer.BadParameter(f"{name!r} is not one of {CLIENTS}.", param_hint="--for")
+    return supported if "all" in names else list(dict.fromkeys(names))
 
+
+def _parse_address(address: str, default_port: int) -> tuple[str, int] | None:
+    """Validate `--address`. Return None if it is empty."""
     try:
-        return parse_address(address, port) if address else None
+        return parse_address(address, default_port) if address else None
     except ValueError:
-        message = f"{address!r} is no IP[:PORT], such as 192.168.56.10:5000"
+        message = f"{address!r} is not IP[:PORT] such as 192.168.56.10:5000."
         raise typer.BadParameter(message, param_hint="--address") from None
 
 
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def main() -> None:
-    """Run a command; what is in its way is a message, not a traceback."""
+    """Run a command. Print a `CommandError` as a message instead of a traceback."""
     try:
         app(prog_name="python -m ops")
-    except Refusal as refusal:
-        typer.echo(refusal, err=True)
+    except CommandError as error:
+        typer.echo(error, err=True)
         sys.exit(2)
 
 

@@ -1,6 +1,7 @@
-"""`docker login` with the stack's first user: the password goes from pipe to pipe, and nowhere else.
+"""`ops login`: run `docker login` or `podman login` as the stack's first user.
 
-What docker says is passed on, with the remedy where the cause is known.
+The password passes from one pipe to another. The output of the program is printed, with a remedy if it fails for a
+known cause.
 """
 
 import shutil
@@ -8,68 +9,79 @@ import socket
 import subprocess
 import time
 
-from .stack import Outputs, Refusal
+from .errors import CommandError
+from .stack import PASSWORD_DELAY_MINUTES, Outputs
 
 PROGRAMS = ("docker", "podman")
 
 TIMEOUT = 60
-"""Seconds: the engine itself gives up a connection after 15."""
+"""Seconds to wait for the program; its engine gives up a connection after 15."""
 
-UNKNOWN = "dial tcp: lookup "
+LOOKUP_FAILED = "dial tcp: lookup "
 
-HEARD = 6
-"""Seconds until an engine has heard of a new line in /etc/hosts: Go reads the file again after five (net/hosts.go)."""
-
-CAUSES = (
-    ("x509: certificate signed by unknown authority", "the CA is not where it looks: `python -m ops trust{stack}`"),
-    ("x509: ", "the certificate is not one for that name and time: `python -m ops verify{stack}`"),
-    (UNKNOWN, "give this machine its address: `python -m ops trust{stack} --address IP`"),
-    ("401 Unauthorized", "the registry knows another password: `pulumi up --refresh`, it counts within two minutes"),
-    ("Cannot connect to the Docker daemon", "start the engine, or see DOCKER_HOST"),
-    ("permission denied while trying to connect", "it is for members of the group docker, or sudo"),
-    ("connection refused", "nobody listens there: `python -m ops verify{stack}`"),
-)
-"""What programs say, and what to do; the first that fits."""
+HOSTS_RELOAD_SECONDS = 6
+"""Seconds until an engine notices a new line in /etc/hosts: Go caches the file for five (net/hosts.go)."""
 
 
 def log_in(outputs: Outputs, program: str, stack: str) -> str:
-    """Log in with `program`, else with the one that is here; what was used, and what the program said."""
-    tool = _tool(program)
+    """Log in with `program`, by default the first one on PATH. Return the command and its output."""
+    tool = _find_program(program)
     argv = [tool, "login", outputs.endpoint, "--username", outputs.username, "--password-stdin"]
-    said = f"`{tool} login {outputs.endpoint}` as {outputs.username}, of the stack {stack!r}"
+    command = f"`{tool} login {outputs.endpoint}` as {outputs.username} (stack {stack!r})"
     try:
         done = subprocess.run(argv, input=outputs.password, capture_output=True, text=True, timeout=TIMEOUT)
-        if UNKNOWN in done.stderr and _resolves(outputs.host):
-            time.sleep(HEARD)
+        if LOOKUP_FAILED in done.stderr and _resolves(outputs.host):
+            time.sleep(HOSTS_RELOAD_SECONDS)
             done = subprocess.run(argv, input=outputs.password, capture_output=True, text=True, timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
-        raise Refusal(f"{said} gave no answer in {TIMEOUT} s: is the registry reachable from here?") from None
-    answer = "\n".join(filter(None, (done.stdout.strip(), done.stderr.strip()))).replace(outputs.password, "…")
+        raise CommandError(
+            f"{command} did not finish within {TIMEOUT} seconds.",
+            "Check that the registry can be reached from this machine.",
+        ) from None
+    output = "\n".join(filter(None, (done.stdout.strip(), done.stderr.strip()))).replace(outputs.password, "…")
     if done.returncode:
-        raise Refusal(f"{said} failed: {_explained(answer, stack)}")
-    return f"{said}\n{answer}"
+        line = (output.splitlines() or ["it printed no error"])[-1].removeprefix("Error: ").rstrip(".")
+        raise CommandError(f"{command} failed: {line}.", _remedy(output, "" if stack == "dev" else f" --stack {stack}"))
+    return f"{command}\n{output}"
 
 
 def _resolves(host: str) -> bool:
-    """Whether this machine knows the name by now, though the engine did not."""
+    """Return whether this machine resolves the name, which the engine may not have noticed yet."""
     try:
         return bool(socket.getaddrinfo(host, None))
     except OSError:
         return False
 
 
-def _tool(program: str) -> str:
-    """The program asked for, else the first that is here."""
-    asked = (program,) if program else PROGRAMS
-    found = next((each for each in asked if shutil.which(each)), None)
-    if not found:
-        raise Refusal(f"no `{' and no `'.join(f'{each}`' for each in asked)} on PATH: install one")
-    return found
+def _find_program(program: str) -> str:
+    """Return `program`, or the first of PROGRAMS on PATH if it is empty. Raise if it is not on PATH."""
+    choices = (program,) if program else PROGRAMS
+    for name in choices:
+        if shutil.which(name):
+            return name
+    names = " or ".join(f"`{name}`" for name in choices)
+    raise CommandError(f"There is no {names} on PATH.", "Install one.")
 
 
-def _explained(answer: str, stack: str) -> str:
-    """The last line of the program's own error, and what to do about it."""
-    line = (answer.splitlines() or ["without a word"])[-1].removeprefix("Error: ")
-    of = "" if stack == "dev" else f" --stack {stack}"
-    remedies = (remedy.format(stack=of) for cause, remedy in CAUSES if cause in answer)
-    return f"{line}: {next(remedies, 'see `python -m ops verify' + of + '`')}"
+def _remedy(output: str, stack_option: str) -> str:
+    """Return what to do about the error in the program's output."""
+    remedies = (
+        (
+            "x509: certificate signed by unknown authority",
+            f"Install the CA with `python -m ops trust{stack_option}`.",
+        ),
+        ("x509: ", f"Check the server certificate with `python -m ops verify{stack_option}`."),
+        (LOOKUP_FAILED, f"Add the name to /etc/hosts with `python -m ops trust{stack_option} --address IP`."),
+        (
+            "401 Unauthorized",
+            "Run `pulumi up --refresh` to restore the stack's password. The registry reloads it within "
+            f"{PASSWORD_DELAY_MINUTES} minutes.",
+        ),
+        ("Cannot connect to the Docker daemon", "Start the Docker engine, or check DOCKER_HOST."),
+        ("permission denied while trying to connect", "Join the group `docker`, or use sudo."),
+        ("connection refused", f"Check the registry with `python -m ops verify{stack_option}`."),
+    )
+    for error, remedy in remedies:
+        if error in output:
+            return remedy
+    return f"Check the registry with `python -m ops verify{stack_option}`."

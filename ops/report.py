@@ -1,7 +1,7 @@
-"""A report as a table for people or as JSON for programs. No row holds a secret."""
+"""Print the result of a command: a table for people, JSON for programs. Neither holds a secret."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -9,37 +9,48 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .judgement import Verdict
+PASSED, FAILED, ATTENTION = "[green]✓", "[red]✗", "[red]!"
+"""Marks of a row, in rich's markup."""
+
+WIDTH = 400
+"""Columns of a table of paths: a path that is wrapped cannot be copied."""
 
 
-class Row(NamedTuple):
-    """What the table and the JSON say of one thing. `facts` is what they say it by, if that could be found out."""
+class Verdict(NamedTuple):
+    """The rating of one value: a summary, and the remedy if a person has to act."""
 
-    key: str
-    title: str
-    facts: Any
-    verdict: Verdict
+    summary: str
+    remedy: str = ""
 
 
-def show(rows: Iterable[Row], about: Mapping[str, str]) -> bool:
-    """Print a row each, and the remedies below; whether nothing needs a person."""
-    title = f"{about['endpoint']} ({about['stack'] or 'no stack'})"
-    table = Table("", "what", "seen", title=title, title_justify="left", box=None, pad_edge=False)
-    made = list(rows)
-    for row in made:
-        table.add_row("[red]!" if row.verdict.remedy else "[green]✓", row.title, escape(row.verdict.seen))
-    console = Console()
-    console.print(table)
-    for row in made:
-        if row.verdict.remedy:
-            console.print(f"→ {row.title}: {row.verdict.remedy}", markup=False, highlight=False, soft_wrap=True)
-    return not any(row.verdict.remedy for row in made)
+def print_report(title: str, subject: str, rows: Iterable[tuple[str, str, str]]) -> None:
+    """Print a titled table with a mark, the `subject` and a summary in each row."""
+    table = Table("", subject, "result", title=title, title_justify="left", box=None, pad_edge=False)
+    for mark, name, summary in rows:
+        table.add_row(mark, name, escape(summary))
+    Console().print(table)
 
 
-def show_json(rows: Iterable[Row], about: Mapping[str, str]) -> bool:
-    """Print one object with an object for each row; whether nothing needs a person."""
-    made = list(rows)
-    healthy = not any(row.verdict.remedy for row in made)
-    said = {row.key: {**row.verdict._asdict(), "facts": row.facts} for row in made}
-    print(json.dumps({**about, "healthy": healthy, **said}, default=asdict, indent=2))
-    return healthy
+def print_rows(rows: Iterable[Sequence[str]]) -> None:
+    """Print a table without a header; its rows are never wrapped."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(escape, row))
+    if table.row_count:
+        Console(width=WIDTH).print(table, highlight=False)
+
+
+def print_remedies(remedies: Iterable[str]) -> None:
+    """Print each distinct remedy on its own line, after an arrow."""
+    for remedy in dict.fromkeys(remedies):
+        print_line(f"→ {remedy}")
+
+
+def print_line(text: str) -> None:
+    """Print a line without wrapping or styling it."""
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_json(result: dict[str, Any]) -> None:
+    """Print one JSON object; dataclasses in it become objects."""
+    print(json.dumps(result, default=asdict, indent=2))

@@ -1,53 +1,58 @@
-"""What the stack says about its registry: the outputs of the program, read through `pulumi stack output`.
+"""Read the outputs of a stack with the Pulumi command line.
 
-The password passes through a pipe into memory. It is neither printed nor written, and no `repr` shows it.
+Secrets pass through pipes into memory. They are neither printed nor written, and no `repr` shows them.
 """
 
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+from .errors import CommandError, PulumiError
+
 PROJECT = Path(__file__).parents[1]
-"""The folder of Pulumi.yaml: commands work from wherever they are called."""
+"""Directory of Pulumi.yaml. Commands use it whatever the current directory is."""
 
 TIMEOUT = 60
-"""Seconds for one command of the engine: its backend may be far away."""
+"""Seconds to wait for one Pulumi command, whose backend may be slow."""
 
 MASKED = "[secret]"
-"""What the engine shows of a secret: a CA is none, but may come out of one."""
+"""Text that Pulumi shows in place of a secret. A CA is public, but may be derived from a secret."""
 
+PASSWORD_DELAY_MINUTES = 2
+"""Minutes until a changed password works: the kubelet's sync period, and the lifetime of its cached Secret."""
 
-class Refusal(Exception):
-    """A command cannot do its work. The text is one line: what is in the way, and what to do about it."""
+REGISTRY_SELECTOR = "app.kubernetes.io/name=docker-registry"
+"""Label selector of the registry's Pods. A literal, because the import of `registry` takes a second."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a registry is, as clients type it: `host:port`."""
+    """The `host:port` of a registry, as clients type it."""
 
     endpoint: str
 
     @property
     def host(self) -> str:
-        """The name that clients type, without the port."""
+        """Return the endpoint without its port."""
         return self.endpoint.rpartition(":")[0]
 
     @property
     def port(self) -> int:
-        """The port that clients type."""
+        """Return the endpoint's port."""
         return int(self.endpoint.rpartition(":")[2])
 
-    def where(self, address: tuple[str, int] | None) -> str:
-        """What is connected to, for people."""
+    def describe_connection(self, address: tuple[str, int] | None) -> str:
+        """Return the address that is connected to, for messages."""
         return "{} port {}".format(*address) if address else self.endpoint
 
 
 @dataclass(frozen=True)
 class Outputs(Endpoint):
-    """What the program exports."""
+    """The outputs of the program that `ops` needs, including the password."""
 
     ca_pem: str
     username: str
@@ -55,68 +60,89 @@ class Outputs(Endpoint):
     namespace: str
 
     @classmethod
-    def of(cls, known: Mapping[str, Any]) -> "Outputs":
-        """Those of them that are needed here."""
-        return cls(**{output.name: known[output.name] for output in fields(cls)})
+    def from_stack_outputs(cls, outputs: Mapping[str, Any]) -> "Outputs":
+        """Select the fields of this class from all outputs of a stack."""
+        return cls(**{output.name: outputs[output.name] for output in fields(cls)})
 
 
 @dataclass(frozen=True)
-class Known(Endpoint):
-    """What a client has to know before it logs in. Nothing of it is secret."""
+class PublicOutputs(Endpoint):
+    """The outputs that a client needs before it logs in. None of them is secret."""
 
     ca_pem: str
     addresses: tuple[str, ...]
-    """Where the host has to lead; none if the stack knows none."""
+    """Addresses of the host for /etc/hosts; empty if the stack does not know any."""
 
 
 def read_outputs(stack: str) -> Outputs:
-    """The outputs of `stack` as they were after its last `pulumi up`, if there is a user to log in as."""
-    known = all_outputs(stack)
-    if not known["username"]:
-        raise Refusal(f"stack {stack!r} knows no password: its users come from a Secret of yours (`users_secret`)")
-    return Outputs.of(known)
+    """Return the outputs of `stack`. Raise if it has no user to log in as."""
+    outputs = read_all_outputs(stack)
+    if not outputs["username"]:
+        raise CommandError(
+            f"The stack {stack!r} has no password, because its users come from an existing Secret (`users_secret`).",
+            "Log in with a user of that Secret, or use `python -m ops status`, which needs no password.",
+        )
+    return Outputs.from_stack_outputs(outputs)
 
 
-def all_outputs(stack: str) -> dict[str, Any]:
-    """Every output of `stack`, secrets too, if it was brought up."""
-    return _outputs(stack, [output.name for output in fields(Outputs)], "--show-secrets")
+def read_all_outputs(stack: str) -> dict[str, Any]:
+    """Return every output of `stack`, including secrets. Raise if the stack is not deployed."""
+    return _read_outputs(stack, [output.name for output in fields(Outputs)], "--show-secrets")
 
 
-def read_known(stack: str) -> Known:
-    """What clients of `stack` have to know; an `up` from before there were addresses told none."""
-    known = _outputs(stack, ["endpoint", "ca_pem"])
+def read_public_outputs(stack: str) -> PublicOutputs:
+    """Return the endpoint, CA and addresses. Stacks deployed by older versions have no addresses."""
+    outputs = _read_outputs(stack, ["endpoint", "ca_pem"])
     for name in ("endpoint", "ca_pem", "addresses"):
-        if known.get(name) == MASKED:
-            known[name] = json.loads(pulumi("stack", "output", name, "--json", "--show-secrets", "--stack", stack))
-    return Known(known["endpoint"], known["ca_pem"], tuple(known.get("addresses") or ()))
+        if outputs.get(name) == MASKED:
+            outputs[name] = json.loads(pulumi("stack", "output", name, "--json", "--show-secrets", "--stack", stack))
+    return PublicOutputs(outputs["endpoint"], outputs["ca_pem"], tuple(outputs.get("addresses") or ()))
 
 
-def _outputs(stack: str, names: Sequence[str], *options: str) -> dict[str, Any]:
-    """All outputs of `stack`, among them those of `names`."""
-    known: dict[str, Any] = json.loads(pulumi("stack", "output", "--json", *options, "--stack", stack))
-    missing = [name for name in names if name not in known]
-    if missing:
-        raise Refusal(f"stack {stack!r} has no output {missing[0]!r}: bring it up with `pulumi up --stack {stack}`")
-    return known
+def parse_address(text: str, default_port: int) -> tuple[str, int]:
+    """Parse `IP`, `IP:port` or `[IP]:port`. Raise ValueError if it is none of these."""
+    host, colon, port = text.rpartition(":")
+    if not colon or (text.count(":") > 1 and not host.endswith("]")):
+        host, port = text, str(default_port)
+    return str(ip_address(host.strip("[]"))), int(port)
 
 
-def pulumi(*command: str, given: str = "", timeout: float = TIMEOUT) -> str:
-    """What a command of the engine prints; `given` goes to its standard input. It never asks back."""
-    said = " ".join(["pulumi", *command[:2]])
-    argv = ["pulumi", "--non-interactive", *command]
+def pulumi(*arguments: str, stdin: str = "", timeout: float = TIMEOUT) -> str:
+    """Run a Pulumi command without prompts and return its standard output."""
+    command = " ".join(["pulumi", *arguments[:2]])
+    argv = ["pulumi", "--non-interactive", *arguments]
     try:
-        done = subprocess.run(argv, cwd=PROJECT, input=given, capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run(argv, cwd=PROJECT, input=stdin, capture_output=True, text=True, timeout=timeout)
     except FileNotFoundError:
-        raise Refusal('no `pulumi` on PATH: install it, or `eval "$(python -m dev env)"` for the built one') from None
+        raise PulumiError(
+            "There is no `pulumi` on PATH.",
+            'Install it, or run `eval "$(python -m dev env)"` to use the one that `make up` built.',
+        ) from None
     except subprocess.TimeoutExpired:
-        raise Refusal(f"`{said}` gave no answer in {timeout:.0f} s: is its backend reachable?") from None
+        raise PulumiError(
+            f"`{command}` did not finish within {timeout:.0f} seconds.", "Check that its backend is reachable."
+        ) from None
     if done.returncode != 0:
-        raise Refusal(f"`{said}` failed, {_reason(done.stderr)}: see `pulumi stack ls --all`")
+        raise PulumiError(
+            f"`{command}` failed: {_error_line(done.stderr)}.", "Run `pulumi stack ls --all` to list the stacks."
+        )
     return done.stdout
 
 
-def _reason(stderr: str) -> str:
-    """The engine's own error, one line of it."""
+def _read_outputs(stack: str, required: Sequence[str], *options: str) -> dict[str, Any]:
+    """Return all outputs of `stack`. Raise if one of `required` is missing."""
+    outputs: dict[str, Any] = json.loads(pulumi("stack", "output", "--json", *options, "--stack", stack))
+    missing = [name for name in required if name not in outputs]
+    if missing:
+        raise CommandError(
+            f"The stack {stack!r} has no output {missing[0]!r}, so it is not deployed.",
+            f"Deploy it with `pulumi up --stack {stack}`.",
+        )
+    return outputs
+
+
+def _error_line(stderr: str) -> str:
+    """Return Pulumi's last error, one line without its full stop."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return (errors or lines or ["without a word"])[-1]
+    return (errors or lines or ["it printed no error"])[-1].rstrip(".")

@@ -22,16 +22,17 @@ from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
 from ops import __main__ as command_line
-from ops import client, image, stack
-from ops.stack import Outputs, Refusal
-from ops.verify import Check, parse_address, verify, wait_for_answer
+from ops import stack, tls
+from ops.errors import CommandError, PulumiError
+from ops.stack import Outputs, parse_address
+from ops.verify import CheckResult, run_checks, test_image, wait_for_port
 
 HOST = "docker-registry"
 PASSWORD = "pässwörd € 0123456789"
 
 
 class Registry(ThreadingHTTPServer):
-    """As much of a registry as one image needs, and the ways in which one breaks."""
+    """A registry for one image, with flags that break it."""
 
     daemon_threads = True
 
@@ -52,7 +53,7 @@ class Registry(ThreadingHTTPServer):
         self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that refuses the certificate is no news."""
+        """Ignore clients that reject the certificate."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -106,35 +107,37 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(200, body, Docker_Content_Digest=digest)
 
     def catalog(self) -> None:
-        names = ["another"] if self.server.forgetful else ["another", image.REPOSITORY]
+        names = ["another"] if self.server.forgetful else ["another", test_image.REPOSITORY]
         if "last=" in self.path:
             return self.answer(200, json.dumps({"repositories": names[1:]}).encode())
         more = '</v2/_catalog?last=another&n=1>; rel="next"'
         return self.answer(200, json.dumps({"repositories": names[:1]}).encode(), Link=more)
 
     def log_message(self, *args: object) -> None:
-        """Tests have nothing to read there."""
+        """Do not log requests."""
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_request
 
 
 def certificate(folder: Path, *, host: str = HOST, days: int = 356) -> tuple[str, Path]:
-    """The CA, and a file with a leaf for `host` and its key; negative `days` ended that long ago."""
+    """Return a CA, and a file with a certificate for `host` and its key. With negative `days` it has expired."""
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{HOST} CA")])
     now = datetime.now(UTC)
 
-    def builder(subject: x509.Name, public_key: ec.EllipticCurvePublicKey, end: datetime) -> x509.CertificateBuilder:
-        made = x509.CertificateBuilder(issuer, subject, public_key, x509.random_serial_number())
-        return made.not_valid_before(now - timedelta(days=400)).not_valid_after(end)
+    def certificate_builder(
+        subject: x509.Name, public_key: ec.EllipticCurvePublicKey, end: datetime
+    ) -> x509.CertificateBuilder:
+        builder = x509.CertificateBuilder(issuer, subject, public_key, x509.random_serial_number())
+        return builder.not_valid_before(now - timedelta(days=400)).not_valid_after(end)
 
-    ca = builder(issuer, ca_key.public_key(), now + timedelta(days=3650))
+    ca = certificate_builder(issuer, ca_key.public_key(), now + timedelta(days=3650))
     ca = ca.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     ca = ca.add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
     signs = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     authority = ca.add_extension(signs, critical=True).sign(ca_key, hashes.SHA256())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    leaf = builder(subject, key.public_key(), now + timedelta(days=days, hours=1))
+    leaf = certificate_builder(subject, key.public_key(), now + timedelta(days=days, hours=1))
     leaf = leaf.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     signed = leaf.add_extension(identifier, critical=False).sign(ca_key, hashes.SHA256())
@@ -155,119 +158,136 @@ def registry() -> Iterator[Registry]:
 
 @pytest.fixture
 def outputs(registry: Registry, tmp_path: Path) -> Outputs:
-    """What a stack would say about that registry, which shows a certificate by the stack's CA."""
+    """Return the outputs of a stack whose CA issued the registry's certificate."""
     ca_pem, chain = certificate(tmp_path)
     registry.speak_tls(chain)
     return Outputs(f"{HOST}:5000", ca_pem, "centos", PASSWORD, "docker-registry")
 
 
-def visit(outputs: Outputs, registry: Registry) -> list[Check]:
-    return list(verify(outputs, ("127.0.0.1", registry.port)))
+def check(outputs: Outputs, registry: Registry) -> list[CheckResult]:
+    return list(run_checks(outputs, ("127.0.0.1", registry.port)))
 
 
-def failure(checks: list[Check]) -> Check:
-    assert [check.passed for check in checks] == [True] * (len(checks) - 1) + [False], "it ends at the first failure"
-    assert checks[-1].remedy, "a failure says what to do"
-    return checks[-1]
+def failure(results: list[CheckResult]) -> CheckResult:
+    assert [result.passed for result in results] == [True] * (len(results) - 1) + [False], "the first failure ends it"
+    assert results[-1].remedy, "a failure has a remedy"
+    return results[-1]
 
 
-def test_a_sound_registry_passes_every_check_and_keeps_one_tiny_image(outputs: Outputs, registry: Registry) -> None:
-    first, second = visit(outputs, registry), visit(outputs, registry)
-    assert [check.title for check in first if not check.passed] == []
-    assert first[-1].seen.startswith("deletion is off: "), "what stays behind is said"
+def test_a_healthy_registry_passes_every_check_and_keeps_one_small_image(outputs: Outputs, registry: Registry) -> None:
+    first, second = check(outputs, registry), check(outputs, registry)
+    assert [result.title for result in first if not result.passed] == []
+    assert test_image.REPOSITORY in first[-1].summary, "the result tells what stays in the registry"
     assert len([key for key in registry.stored if key.startswith("sha256:")]) == 3, "layer, config and manifest, once"
-    assert [check.seen for check in first] == [check.seen for check in second]
+    assert [result.summary for result in first] == [result.summary for result in second]
 
 
-def test_the_registry_is_addressed_by_its_name_wherever_it_is_connected_to(
-    outputs: Outputs, registry: Registry
-) -> None:
-    visit(outputs, registry)
+def test_requests_name_the_endpoint_as_host_whatever_address_is_used(outputs: Outputs, registry: Registry) -> None:
+    check(outputs, registry)
     assert registry.hosts == {f"{HOST}:5000"}
 
 
-def test_where_deletion_is_on_nothing_stays_behind(outputs: Outputs, registry: Registry) -> None:
+def test_the_image_is_deleted_if_the_registry_allows_it(outputs: Outputs, registry: Registry) -> None:
     registry.deletes = True
-    assert visit(outputs, registry)[-1].seen == "deleted"
+    assert check(outputs, registry)[-1].summary == "deleted"
 
 
 BREAKAGES: dict[str, tuple[Callable[[Registry], None], str, str]] = {
-    "open": (lambda registry: setattr(registry, "password", None), "no password, no entry", "gets in"),
-    "other_users": (lambda registry: setattr(registry, "password", "other"), "login", "401"),
-    "full": (lambda registry: setattr(registry, "full", True), "push", "disk is full"),
-    "damaged": (lambda registry: setattr(registry, "damaged", True), "pull", "other bytes"),
-    "forgetful": (lambda registry: setattr(registry, "forgetful", True), "catalog", "not listed"),
+    "open": (
+        lambda registry: setattr(registry, "password", None),
+        "access without a password is refused",
+        "REGISTRY_AUTH",
+    ),
+    "other_users": (lambda registry: setattr(registry, "password", "other"), "login", "`pulumi up --refresh`"),
+    "full": (lambda registry: setattr(registry, "full", True), "push", "`df`"),
+    "damaged": (lambda registry: setattr(registry, "damaged", True), "pull", "damaged blobs"),
+    "forgetful": (lambda registry: setattr(registry, "forgetful", True), "catalog", "--address"),
 }
+"""How to break the registry, the check that fails, and a part of the remedy."""
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES)
-def test_a_broken_registry_fails_at_what_is_broken(outputs: Outputs, registry: Registry, breakage: str) -> None:
-    break_it, title, cause = BREAKAGES[breakage]
-    break_it(registry)
-    failed = failure(visit(outputs, registry))
+def test_a_broken_registry_fails_the_check_of_the_broken_part(
+    outputs: Outputs, registry: Registry, breakage: str
+) -> None:
+    break_registry, title, remedy = BREAKAGES[breakage]
+    break_registry(registry)
+    failed = failure(check(outputs, registry))
     assert failed.title == title
-    assert cause in failed.seen
+    assert remedy in failed.remedy
 
 
-def test_a_certificate_by_another_ca_is_an_x509_error(outputs: Outputs, registry: Registry, tmp_path: Path) -> None:
+def test_a_rejected_password_is_reported_with_the_time_that_a_new_one_takes(
+    outputs: Outputs, registry: Registry
+) -> None:
+    registry.password = "other"
+    assert f"{stack.PASSWORD_DELAY_MINUTES} minutes" in failure(check(outputs, registry)).remedy
+
+
+def test_a_certificate_of_another_ca_is_an_x509_error(outputs: Outputs, registry: Registry, tmp_path: Path) -> None:
     other_ca, _ = certificate(tmp_path)
-    failed = failure(visit(replace(outputs, ca_pem=other_ca), registry))
+    failed = failure(check(replace(outputs, ca_pem=other_ca), registry))
     assert failed.title == "TLS is accepted with the CA"
-    assert failed.seen.startswith("x509: the certificate is not by the stack's CA")
+    assert "x509" in failed.summary
+    assert "pulumi up --refresh" in failed.remedy
 
 
 @pytest.mark.parametrize(
-    ("host", "days", "title", "seen"),
+    ("host", "days", "title", "remedy"),
     [
-        (HOST, -1, "TLS is accepted with the CA", "x509: the certificate has expired"),
-        ("elsewhere", 356, "the certificate covers the host", f"x509: the certificate is not for {HOST}"),
+        (HOST, -1, "TLS is accepted with the CA", "`pulumi up`"),
+        ("elsewhere", 356, "the certificate covers the host", "`hostname`"),
     ],
 )
-def test_a_certificate_that_clients_refuse_is_named(
-    registry: Registry, tmp_path: Path, host: str, days: int, title: str, seen: str
+def test_a_certificate_that_clients_reject_is_reported(
+    registry: Registry, tmp_path: Path, host: str, days: int, title: str, remedy: str
 ) -> None:
     ca_pem, chain = certificate(tmp_path, host=host, days=days)
     registry.speak_tls(chain)
-    failed = failure(visit(Outputs(f"{HOST}:5000", ca_pem, "centos", PASSWORD, "docker-registry"), registry))
-    assert (failed.title, failed.seen) == (title, seen)
+    failed = failure(check(Outputs(f"{HOST}:5000", ca_pem, "centos", PASSWORD, "docker-registry"), registry))
+    assert failed.title == title
+    assert "x509" in failed.summary
+    assert remedy in failed.remedy
 
 
-def test_a_port_without_tls_is_said_to_be_one(registry: Registry) -> None:
+def test_a_port_without_tls_is_reported(registry: Registry) -> None:
     plain = Outputs(f"{HOST}:5000", "no CA needed", "centos", PASSWORD, "docker-registry")
-    assert "does not speak TLS" in failure(visit(plain, registry)).seen
+    assert "does not speak TLS" in failure(check(plain, registry)).summary
 
 
-def test_a_host_without_an_address_is_no_such_host(outputs: Outputs) -> None:
-    failed = failure(list(verify(replace(outputs, endpoint="registry.invalid:5000"))))
-    assert (failed.title, failed.seen) == ("the name resolves", "no such host: registry.invalid")
+def test_a_host_without_an_address_is_reported(outputs: Outputs) -> None:
+    failed = failure(list(run_checks(replace(outputs, endpoint="registry.invalid:5000"))))
+    assert failed.title == "the name resolves"
+    assert "registry.invalid" in failed.summary
+    assert "--address" in failed.remedy
 
 
-def test_a_port_where_nobody_listens_refuses_the_connection(outputs: Outputs) -> None:
+def test_a_port_without_a_listener_refuses_the_connection(outputs: Outputs) -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        failed = failure(list(verify(outputs, bound.getsockname())))
-    assert failed.seen.startswith("connection refused")
+        failed = failure(list(run_checks(outputs, bound.getsockname())))
+    assert "refused" in failed.summary
 
 
-def test_a_registry_that_never_answers_is_given_up(outputs: Outputs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ops.checks.TIMEOUT", 0.1)
+def test_a_registry_that_never_answers_is_a_timeout(outputs: Outputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ops.tls.TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        failed = failure(list(verify(outputs, silent.getsockname())))
-    assert failed.seen.startswith("timeout: no answer")
+        failed = failure(list(run_checks(outputs, silent.getsockname())))
+    assert "timeout" in failed.summary
 
 
-def test_every_request_is_bounded() -> None:
-    assert client.TIMEOUT == 10
+def test_every_request_has_a_timeout() -> None:
+    assert tls.TIMEOUT == 10
 
 
-def test_no_password_is_shown_whatever_happens(outputs: Outputs, registry: Registry) -> None:
+def test_no_result_holds_the_password(outputs: Outputs, registry: Registry) -> None:
     assert PASSWORD not in repr(outputs)
     for breakage in (None, "full", "other_users"):
         if breakage:
             BREAKAGES[breakage][0](registry)
-        shown = json.dumps([vars(check) for check in visit(outputs, registry)], ensure_ascii=False)
-        assert PASSWORD not in shown
-        assert base64.b64encode(f"centos:{PASSWORD}".encode()).decode() not in shown
+        text = json.dumps([vars(result) for result in check(outputs, registry)], ensure_ascii=False)
+        assert PASSWORD not in text
+        assert base64.b64encode(f"centos:{PASSWORD}".encode()).decode() not in text
 
 
 @pytest.mark.parametrize(
@@ -279,7 +299,7 @@ def test_no_password_is_shown_whatever_happens(outputs: Outputs, registry: Regis
         ("[fd00::10]:30500", ("fd00::10", 30500)),
     ],
 )
-def test_an_address_may_name_a_port(text: str, address: tuple[str, int]) -> None:
+def test_an_address_may_have_a_port(text: str, address: tuple[str, int]) -> None:
     assert parse_address(text, 5000) == address
 
 
@@ -303,7 +323,7 @@ def test_a_wrong_call_exits_2(outputs: Outputs, monkeypatch: pytest.MonkeyPatch)
     assert CliRunner().invoke(command_line.app, ["verify", "--address", "somewhere"]).exit_code == 2
 
 
-def test_a_machine_without_pulumi_is_told_what_to_do(
+def test_without_pulumi_a_command_exits_2_with_cause_and_remedy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -311,34 +331,59 @@ def test_a_machine_without_pulumi_is_told_what_to_do(
     with pytest.raises(SystemExit) as ended:
         command_line.main()
     assert ended.value.code == 2
-    assert "no `pulumi` on PATH" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "`pulumi`" in error
+    assert "python -m dev env" in error
 
 
-def test_a_stack_that_is_not_up_yet_is_told_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    engine = tmp_path / "pulumi"
-    engine.write_text("#!/bin/sh\necho '{}'\n")
-    engine.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
-    with pytest.raises(Refusal, match=r"no output 'endpoint': bring it up with `pulumi up --stack dev`"):
+def fake_pulumi(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Put a `pulumi` on PATH that runs `script`."""
+    program = folder / "pulumi"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/bin")
+
+
+def test_a_stack_that_is_not_deployed_is_an_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    fake_pulumi(tmp_path, monkeypatch, "echo '{}'")
+    with pytest.raises(CommandError) as error:
         stack.read_outputs("dev")
+    assert "'endpoint'" in error.value.cause
+    assert "`pulumi up --stack dev`" in error.value.remedy
 
 
-def test_a_stack_whose_users_are_somebody_elses_says_that_it_knows_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {"endpoint": "docker-registry:5000", "ca_pem": "", "username": "", "password": "", "namespace": "team"}
-    monkeypatch.setattr(stack, "pulumi", lambda *_: json.dumps(known))
-    with pytest.raises(stack.Refusal, match="its users come from a Secret of yours"):
+def test_a_pulumi_command_that_fails_is_an_error_with_its_last_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake_pulumi(tmp_path, monkeypatch, "echo warning: old >&2; echo error: no stack named dev. >&2; exit 255")
+    with pytest.raises(PulumiError) as error:
         stack.read_outputs("dev")
+    assert error.value.cause == "`pulumi stack output` failed: no stack named dev."
 
 
-def test_it_waits_for_something_to_answer_and_not_for_ever(outputs: Outputs) -> None:
+def test_a_stack_with_an_existing_users_secret_has_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = {"endpoint": "docker-registry:5000", "ca_pem": "", "username": "", "password": "", "namespace": "team"}
+    monkeypatch.setattr(stack, "pulumi", lambda *_: json.dumps(outputs))
+    with pytest.raises(CommandError) as error:
+        stack.read_outputs("dev")
+    assert "`users_secret`" in error.value.cause
+
+
+def test_the_selector_matches_the_pods_of_the_component() -> None:
+    from registry.private_registry import APP
+
+    assert stack.REGISTRY_SELECTOR.split("=") == ["app.kubernetes.io/name", APP]
+
+
+def test_wait_for_port_returns_at_the_first_connection_or_at_the_deadline(outputs: Outputs) -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
-        began = time.monotonic()
-        wait_for_answer(outputs, server.getsockname(), 0.5)
-        assert time.monotonic() - began >= 0.5, "bound, but nobody listens"
+        start = time.monotonic()
+        wait_for_port(outputs, server.getsockname(), 0.5)
+        assert time.monotonic() - start >= 0.5, "the port is bound without a listener"
         later = threading.Timer(0.5, server.listen)
         later.start()
-        began = time.monotonic()
-        wait_for_answer(outputs, server.getsockname(), 60)
-        assert 0.5 <= time.monotonic() - began < 30
+        start = time.monotonic()
+        wait_for_port(outputs, server.getsockname(), 60)
+        assert 0.5 <= time.monotonic() - start < 30
         later.join()

@@ -1,17 +1,17 @@
-"""`python -m ops trust`: the clients of this machine trust the registry, or do so no longer.
+"""`ops trust`: have the clients of this machine trust the registry, or remove that again.
 
-machine       what is asked of a machine: its files, programs and names
-mark          the first line of every file of ours
-places        where each client looks for a CA
-system        the system's own list of CAs
+machine       the files, programs and names of a machine
+marker        the first line of every file that this command wrote
+clients       the files in which each client looks for a CA
+system_store  the CA store of the operating system
 hosts         the line in /etc/hosts
-plan          what is to be written and removed, all of it before any of it
-act           writing and removing it
-conversation  what is said and asked on the way
+plan          compute all changes before the first one is made
+apply         write and remove files
+commands      show the changes, ask, and apply them
 """
 
-from .conversation import forget, say, trust
+from .clients import CLIENTS
+from .commands import install, uninstall
 from .machine import Machine
-from .places import CLIENTS
 
-__all__ = ["CLIENTS", "Machine", "forget", "say", "trust"]
+__all__ = ["CLIENTS", "Machine", "install", "uninstall"]

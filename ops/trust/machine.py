@@ -1,4 +1,4 @@
-"""A machine, as far as trust is concerned. In tests its root is a folder; only `here` knows the real one."""
+"""The machine on which `ops trust` works: its files, programs and names. In tests its root is a temporary folder."""
 
 import os
 import pwd
@@ -11,69 +11,71 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..stack import Refusal
+from ..errors import CommandError
 
 SBIN = "/usr/sbin:/sbin"
-"""A person's PATH often lacks them."""
+"""Folders that a user's PATH often lacks."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Its paths are absolute ones as its programs see them; `at` says where they lie."""
+    """A machine. Paths are absolute, as its programs see them; `locate` returns the real path."""
 
     root: Path
     home: PurePosixPath
     config: PurePosixPath
-    """The person's folder for settings, `$XDG_CONFIG_HOME`."""
+    """The user's configuration folder, `$XDG_CONFIG_HOME`."""
     is_root: bool
-    """Whether the person is root."""
-    call: str
-    """The command line of this call, for a remedy to repeat."""
+    """Whether the user is root."""
+    command_line: str
+    """The command line of this process, for messages."""
     which: Callable[[str], str | None]
-    """Where a program is, if it is there."""
+    """Returns the path of a program, or None."""
     resolve: Callable[[str], list[str]]
-    """The addresses of a name, none if it has none."""
+    """Returns the addresses of a name."""
     run: Callable[[Sequence[str]], None]
-    """Run a program of the system to its end."""
+    """Runs a program of the system to its end."""
     ask: Callable[[str], bool] | None
-    """Ask the person yes or no; none without a terminal."""
+    """Asks the user yes or no. None if there is no terminal."""
 
-    def at(self, path: PurePosixPath) -> Path:
-        """Where `path` of the machine lies."""
+    def locate(self, path: PurePosixPath) -> Path:
+        """Return the real path of the machine's `path`."""
         return self.root / path.relative_to("/")
 
     def read(self, path: PurePosixPath) -> str | None:
-        """The text of a file, with whatever bytes it has; none if it is not there."""
+        """Return the text of a file, whatever bytes it has, or None if it does not exist."""
         try:
-            return self.at(path).read_bytes().decode(errors="surrogateescape")
+            return self.locate(path).read_bytes().decode(errors="surrogateescape")
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise Refusal(f"{path} cannot be read ({error.strerror}): move it away, or {self.as_root}") from None
+            raise CommandError(
+                f"{path} cannot be read: {error.strerror}.", f"Move it away, or run `{self.sudo_command}`."
+            ) from None
 
     def may_write(self, path: PurePosixPath) -> bool:
-        """Whether the file can be made, replaced and removed: by rename, so its folder has to be writable."""
-        folder = next(each for each in self.at(path).parents if each.exists())
+        """Return whether the file can be replaced or removed. A rename needs write access to the folder."""
+        folder = next(parent for parent in self.locate(path).parents if parent.exists())
         return os.access(folder, os.W_OK | os.X_OK)
 
     @property
-    def as_root(self) -> str:
-        """The remedy where permission is missing; sudo would drop PATH and the engine's variables."""
-        return f'call it with sudo: `sudo -E env "PATH=$PATH" {self.call}`'
+    def sudo_command(self) -> str:
+        """Return this command line with sudo, which would drop PATH and Pulumi's variables by default."""
+        return f'sudo -E env "PATH=$PATH" {self.command_line}'
 
 
-def here(ask: Callable[[str], bool]) -> Machine:
-    """This machine, for the person who calls; `ask` counts if they sit at a terminal."""
-    # sudo -E keeps HOME: root's files in a person's home would be in their way.
-    own = "SUDO_UID" not in os.environ
-    home = PurePosixPath(Path.home() if own else pwd.getpwuid(os.geteuid()).pw_dir)
-    config = os.environ.get("XDG_CONFIG_HOME") if own else None
+def current_machine(ask: Callable[[str], bool]) -> Machine:
+    """Return the machine of this process. `ask` is used only if standard input is a terminal."""
+    # `sudo -E` keeps HOME: files of root in a user's home would be in the user's way.
+    is_sudo = "SUDO_UID" in os.environ
+    home = PurePosixPath(pwd.getpwuid(os.geteuid()).pw_dir if is_sudo else Path.home())
+    config = None if is_sudo else os.environ.get("XDG_CONFIG_HOME")
     return Machine(
         root=Path("/"),
         home=home,
         config=PurePosixPath(config or home / ".config"),
         is_root=os.geteuid() == 0,
-        call=shlex.join([sys.executable, "-m", "ops", *sys.argv[1:]]),
+        command_line=shlex.join([sys.executable, "-m", "ops", *sys.argv[1:]]),
         which=lambda program: shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:{SBIN}"),
         resolve=_resolve,
         run=_run,
@@ -81,16 +83,16 @@ def here(ask: Callable[[str], bool]) -> Machine:
     )
 
 
-def public_roots() -> str:
-    """The CAs that Python programs trust by themselves, for a machine without a list of its own."""
-    from requests.utils import DEFAULT_CA_BUNDLE_PATH  # half a second for everybody else
+def read_public_cas() -> str:
+    """Return the CAs that Python programs trust by default, for a machine without a system store."""
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH  # takes a while, and only the client `python` needs it
 
     return Path(DEFAULT_CA_BUNDLE_PATH).read_text()
 
 
 def _resolve(name: str) -> list[str]:
     try:
-        return list(dict.fromkeys(str(each[4][0]) for each in socket.getaddrinfo(name, None)))
+        return list(dict.fromkeys(str(entry[4][0]) for entry in socket.getaddrinfo(name, None)))
     except (socket.gaierror, UnicodeError):
         return []
 
@@ -98,5 +100,8 @@ def _resolve(name: str) -> list[str]:
 def _run(command: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
-        raise Refusal(f"`{shlex.join(command)}` failed, {said[-1]}: the files are written, run it again by hand")
+        lines = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
+        raise CommandError(
+            f"`{shlex.join(command)}` failed: {lines[-1].rstrip('.')}.",
+            "The files are written, so run only this program again.",
+        )

@@ -1,114 +1,124 @@
-"""What is to be written and removed, all of it known before any of it is done. Files are read here, none is changed."""
+"""Compute every change before the first one is made. Files are read here and not changed."""
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from ..stack import Endpoint, Known, Refusal
-from . import hosts, mark, places
+from ..errors import CommandError
+from ..stack import Endpoint, PublicOutputs
+from . import clients, hosts, marker
 from .machine import Machine
-from .mark import Marked
+from .marker import MarkedFile
 
-THEIRS = "not by this command"
+UNMANAGED = "not written by this command"
 
 
 class Change(NamedTuple):
-    """One file: new, changed, same, kept (somebody else's) or removed."""
+    """The change of one file. Its status is new, changed, same, kept (it is not managed) or removed."""
 
     path: PurePosixPath
     status: str
     text: str | None = None
-    """What to write, if anything."""
-    made: int = 0
-    """How many folders above it go with it when it is removed."""
+    """The text to write, if any."""
+    folders: int = 0
+    """Number of parent folders to create or remove with the file."""
     note: str = ""
 
     @property
-    def acts(self) -> bool:
-        """Whether there is anything to do."""
+    def is_needed(self) -> bool:
+        """Return whether the file has to be written or removed."""
         return self.status in ("new", "changed", "removed")
 
 
-def installation(machine: Machine, known: Known, clients: Sequence[str]) -> list[Change]:
-    """What makes `clients` trust the registry; Refusal if a file that is not ours is in the way."""
-    wanted = {file.path: file.body for client in clients for file in places.CLIENTS[client](known, machine)}
-    changes = [_written(machine, known, path, body) for path, body in wanted.items()]
-    gone = [path for path in _ours(machine, known, clients) if path not in wanted]
-    return [*changes, *(_removed(machine, known, path) for path in gone)]
+def plan_installation(machine: Machine, registry: PublicOutputs, names: Sequence[str]) -> list[Change]:
+    """Return the changes after which the clients trust the registry. Raise if an unmanaged file is in the way."""
+    files = {file.path: file.body for name in names for file in clients.CLIENTS[name](registry, machine)}
+    changes = [_plan_write(machine, registry, path, body) for path, body in files.items()]
+    obsolete = [path for path in _managed_paths(machine, registry, names) if path not in files]
+    return [*changes, *(_plan_removal(machine, path) for path in obsolete)]
 
 
-def removal(machine: Machine, registry: Endpoint, clients: Sequence[str]) -> list[Change]:
-    """What takes away all that was ever written for `clients`, and with the last of it the line in /etc/hosts.
+def plan_uninstallation(machine: Machine, registry: Endpoint, names: Sequence[str]) -> list[Change]:
+    """Return the changes that remove all files of the clients, and with the last file the line in /etc/hosts.
 
-    A file of others at such a place is told: by it, that client goes on trusting the registry.
+    Unmanaged files at the same paths are listed as kept, because with them the client still trusts the registry.
     """
-    removed = _ours(machine, registry, clients)
-    changes = [_removed(machine, registry, path) for path in removed]
-    looked = [path for each in clients if each != "system" for path in places.footprints(each, registry, machine)]
-    others = [path for path in dict.fromkeys(looked) if path not in removed and machine.read(path) is not None]
-    changes += [Change(path, "kept", note=THEIRS) for path in others]
+    removed = _managed_paths(machine, registry, names)
+    changes = [_plan_removal(machine, path) for path in removed]
+    candidates = [
+        path for name in names if name != "system" for path in clients.installed_paths(name, registry, machine)
+    ]
+    unmanaged = [path for path in dict.fromkeys(candidates) if path not in removed and machine.read(path) is not None]
+    changes += [Change(path, "kept", note=UNMANAGED) for path in unmanaged]
     text = machine.read(hosts.PATH)
-    rest = set(_ours(machine, registry, list(places.CLIENTS))) - set(removed)
-    if text is not None and hosts.ours(text, registry) and not rest:
-        note = f"without the line of {registry.host}"
-        changes.append(Change(hosts.PATH, "changed", hosts.removed(text, registry), note=note))
+    remaining = set(_managed_paths(machine, registry, list(clients.CLIENTS))) - set(removed)
+    if text is not None and hosts.marked_address(text, registry) and not remaining:
+        note = f"without the line for {registry.host}"
+        changes.append(Change(hosts.PATH, "changed", hosts.remove_line(text, registry), note=note))
     return changes
 
 
-def hosts_line(machine: Machine, known: Known) -> Change:
-    """What lets the machine find the registry. A name that somebody else leads elsewhere is left to them."""
-    text, host, addresses = machine.read(hosts.PATH), known.host, known.addresses
-    own = hosts.ours(text or "", known)
-    if own and (not addresses or own in addresses):
-        return Change(hosts.PATH, "same", note=f"{own} {host}")
+def plan_hosts_line(machine: Machine, registry: PublicOutputs) -> Change:
+    """Return the change after which the machine finds the registry. A name that resolves elsewhere is kept."""
+    text, host, addresses = machine.read(hosts.PATH), registry.host, registry.addresses
+    current = hosts.marked_address(text or "", registry)
+    if current and (not addresses or current in addresses):
+        return Change(hosts.PATH, "same", note=f"{current} {host}")
     resolved = machine.resolve(host)
-    if not own and hosts.leads(resolved, addresses) and not (addresses and hosts.for_another(text or "", known)):
-        return Change(hosts.PATH, "same", note=f"{host} is {', '.join(resolved)} without it")
-    if not own and resolved and addresses and not hosts.leads(resolved, addresses):
-        elsewhere = f"{host} is {', '.join(resolved)} here, the registry's is {', '.join(addresses)}"
-        return Change(hosts.PATH, "kept", note=f"{elsewhere}: ask who gave it that address, or edit by hand")
+    is_found = hosts.reaches_registry(resolved, addresses)
+    if not current and is_found and not (addresses and hosts.is_shared(text or "", registry)):
+        return Change(hosts.PATH, "same", note=f"{host} already resolves to {', '.join(resolved)}")
+    if not current and resolved and addresses and not is_found:
+        note = (
+            f"{host} resolves to {', '.join(resolved)}, but the registry is at {', '.join(addresses)}: correct DNS or "
+            "edit the file by hand"
+        )
+        return Change(hosts.PATH, "kept", note=note)
     if not addresses:
-        note = f"{host} does not resolve, and the stack knows no address: call it again with --address IP"
+        note = f"{host} does not resolve, and the stack has no address: repeat the command with --address IP"
         return Change(hosts.PATH, "kept", note=note)
     line = f"{addresses[0]} {host}"
     if text is None or not machine.may_write(hosts.PATH):
-        return Change(hosts.PATH, "kept", note=f"{host} does not resolve: `echo {line} | sudo tee -a {hosts.PATH}`")
-    return Change(hosts.PATH, "changed", hosts.added(text, known, addresses[0]), note=f"with the line {line}")
+        note = f"{host} does not resolve: run `echo {line} | sudo tee -a {hosts.PATH}`"
+        return Change(hosts.PATH, "kept", note=note)
+    return Change(hosts.PATH, "changed", hosts.add_line(text, registry, addresses[0]), note=f"with the line {line}")
 
 
-def _written(machine: Machine, known: Known, path: PurePosixPath, body: str) -> Change:
-    there = machine.read(path)
-    if there is None:
-        made = _made(machine, path)
-        return Change(path, "new", mark.text(Marked(known.endpoint, made, body)), made)
-    file = mark.read(there)
-    if file is None and there.strip() == body.strip():
-        return Change(path, "same", note=THEIRS)
-    if file is None or file.endpoint != known.endpoint:
-        whose = f"of {file.endpoint}" if file else f"{THEIRS}, and has other content"
-        raise Refusal(f"{path} is {whose}: move it away, or leave out its client (--for); nothing was written")
+def _plan_write(machine: Machine, registry: PublicOutputs, path: PurePosixPath, body: str) -> Change:
+    text = machine.read(path)
+    if text is None:
+        folders = _count_new_folders(machine, path)
+        return Change(path, "new", marker.format_file(MarkedFile(registry.endpoint, folders, body)), folders)
+    file = marker.parse_file(text)
+    if file is None and text.strip() == body.strip():
+        return Change(path, "same", note=UNMANAGED)
+    remedy = "Move it away, or leave out its client (--for). Nothing was written."
+    if file is None:
+        raise CommandError(f"{path} was not written by this command and has other content.", remedy)
+    if file.endpoint != registry.endpoint:
+        raise CommandError(f"{path} belongs to another registry, {file.endpoint}.", remedy)
     if file.body == body:
         return Change(path, "same")
-    return Change(path, "changed", mark.text(file._replace(body=body)))
+    return Change(path, "changed", marker.format_file(file._replace(body=body)))
 
 
-def _removed(machine: Machine, registry: Endpoint, path: PurePosixPath) -> Change:
-    file = mark.read(machine.read(path) or "")
-    return Change(path, "removed", made=file.made if file else 0)
+def _plan_removal(machine: Machine, path: PurePosixPath) -> Change:
+    file = marker.parse_file(machine.read(path) or "")
+    return Change(path, "removed", folders=file.folders if file else 0)
 
 
-def _ours(machine: Machine, registry: Endpoint, clients: Sequence[str]) -> list[PurePosixPath]:
-    """The files of ours for the registry, each once: two clients may read one."""
-    paths = dict.fromkeys(path for client in clients for path in places.footprints(client, registry, machine))
-    files = {path: mark.read(machine.read(path) or "") for path in paths}
+def _managed_paths(machine: Machine, registry: Endpoint, names: Sequence[str]) -> list[PurePosixPath]:
+    """Return the files that this command wrote for the registry and the clients. Two clients may share a file."""
+    paths = dict.fromkeys(path for name in names for path in clients.installed_paths(name, registry, machine))
+    files = {path: marker.parse_file(machine.read(path) or "") for path in paths}
     return [path for path, file in files.items() if file and file.endpoint == registry.endpoint]
 
 
-def _made(machine: Machine, path: PurePosixPath) -> int:
-    """How many folders above `path` are not there yet, or were made for a file of ours that may go first."""
-    there = ((each, mark.read(machine.read(each) or "")) for each in places.everywhere(machine))
-    claimed = {folder for each, file in there if file for folder in each.parents[: file.made]}
+def _count_new_folders(machine: Machine, path: PurePosixPath) -> int:
+    """Return how many parents of `path` do not exist, or were created for another file of this command."""
+    files = ((other, marker.parse_file(machine.read(other) or "")) for other in clients.managed_files(machine))
+    created = {folder for other, file in files if file for folder in other.parents[: file.folders]}
     for number, folder in enumerate(path.parents):
-        if machine.at(folder).exists() and folder not in claimed:
+        if machine.locate(folder).exists() and folder not in created:
             return number
     return 0

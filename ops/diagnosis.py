@@ -1,0 +1,142 @@
+"""Turn exceptions and HTTP statuses into a cause and a remedy.
+
+Only failures that are known to happen are listed. Any other is shown as it is, without the password.
+"""
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+
+import requests
+
+from .errors import CheckError, CommandError
+from .stack import PASSWORD_DELAY_MINUTES, REGISTRY_SELECTOR, Outputs
+from .tls import EXPIRED, NOT_YET_VALID, TIMEOUT, WRONG_ADDRESS, WRONG_HOST
+
+UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH)
+
+
+def diagnose(error: Exception, outputs: Outputs, server: str) -> CommandError:
+    """Return the cause and remedy of `error`, which occurred while talking to `server`.
+
+    Libraries wrap errors, so the whole chain of exceptions is searched.
+    """
+    for link in _error_chain(error):
+        diagnosis = _diagnose_one(link, outputs, server)
+        if diagnosis:
+            return diagnosis
+    text = str(error).replace(outputs.password, "…") if outputs.password else str(error)
+    return CheckError(
+        f"Unexpected {type(error).__name__}: {text}",
+        f"Read the registry's log: `kubectl -n {outputs.namespace} logs --selector {REGISTRY_SELECTOR}`.",
+    )
+
+
+def _error_chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _diagnose_one(error: BaseException, outputs: Outputs, server: str) -> CommandError | None:
+    match error:
+        case CommandError():
+            return error
+        case ssl.SSLCertVerificationError():
+            return _diagnose_certificate(error, outputs)
+        case requests.HTTPError():
+            return _diagnose_status(error.response, outputs)
+        case OSError():
+            return _diagnose_connection(error, outputs, server)
+        case _:
+            return None
+
+
+def _diagnose_connection(error: OSError, outputs: Outputs, server: str) -> CheckError | None:
+    list_objects = f"`kubectl -n {outputs.namespace} get pods,services`"
+    match error:
+        case socket.gaierror():
+            return CheckError(
+                f"The name {outputs.host} does not resolve (no such host).",
+                f"Add `ADDRESS {outputs.host}` to /etc/hosts with the address of a node, or pass --address.",
+            )
+        case ssl.SSLEOFError() | ConnectionResetError() | BrokenPipeError():
+            return CheckError(
+                f"{server} closed the connection.",
+                f"The registry may be restarting: see {list_objects}. Missing objects return with "
+                "`pulumi up --refresh`.",
+            )
+        case ssl.SSLError():
+            return CheckError(
+                f"{server} does not speak TLS.",
+                f"Another program may use the port: see {list_objects}. Missing objects return with "
+                "`pulumi up --refresh`.",
+            )
+        case ConnectionRefusedError():
+            return CheckError(
+                f"The connection was refused, because no program listens at {server}.",
+                f"See {list_objects}. Missing objects return with `pulumi up --refresh`.",
+            )
+        case TimeoutError():
+            return CheckError(
+                f"There was no answer from {server} within {TIMEOUT:.0f} seconds (timeout).",
+                "Check that the node is up, that the address is the Service's, and that no firewall blocks it. "
+                "Pass --address to use another address.",
+            )
+        case OSError(errno=number) if number in UNREACHABLE:
+            return CheckError(
+                f"There is no route to {server}.",
+                "Check with `ip route` that this machine reaches the network of the nodes.",
+            )
+        case _:
+            return None
+
+
+def _diagnose_certificate(error: ssl.SSLCertVerificationError, outputs: Outputs) -> CheckError:
+    match error.verify_code:
+        case code if code == EXPIRED:
+            return CheckError(
+                "The server certificate has expired (x509).",
+                "Renew it with `pulumi up`, or correct this machine's clock if that is ahead.",
+            )
+        case code if code == NOT_YET_VALID:
+            return CheckError(
+                "The server certificate is not valid yet (x509).", "Correct this machine's clock, which is behind."
+            )
+        case code if code in (WRONG_HOST, WRONG_ADDRESS):
+            return CheckError(
+                f"The server certificate is not valid for {outputs.host} (x509).",
+                "Set `hostname` to the name that clients type and run `pulumi up`, which issues a new certificate.",
+            )
+        case _:
+            return CheckError(
+                f"The server certificate was not issued by the stack's CA (x509: {error.verify_message}).",
+                "Run `pulumi up --refresh`: either another registry answers there, or the Pod still serves an "
+                "old certificate.",
+            )
+
+
+def _diagnose_status(response: requests.Response, outputs: Outputs) -> CheckError:
+    status, method = response.status_code, response.request.method
+    path = (response.request.path_url or "").partition("?")[0]
+    logs = f"`kubectl -n {outputs.namespace} logs --selector {REGISTRY_SELECTOR}`"
+    if status in (401, 403):
+        return CheckError(
+            f"The registry rejected the password of {outputs.username!r} ({status} for {method} {path}).",
+            "Run `pulumi up --refresh` to restore the stack's password. The registry reloads it within "
+            f"{PASSWORD_DELAY_MINUTES} minutes.",
+        )
+    if status in (500, 507) and method in ("POST", "PUT", "PATCH"):
+        return CheckError(
+            f"The registry cannot write ({status} for {method} {path}): its disk is full, or it may not write "
+            "to its folder.",
+            "Check the disk with `df` on the node and free space. Unfinished uploads are in the folders `_uploads` "
+            f"below the repositories. The log is shown by {logs}.",
+        )
+    if status in (502, 503, 504):
+        return CheckError(
+            f"The registry is not ready, or a proxy answered in its place ({status} for {method} {path}).",
+            f"Try again in a moment, then read the log: {logs}.",
+        )
+    return CheckError(f"The registry answered {status} to {method} {path}.", f"Read its log: {logs}.")

@@ -1,0 +1,104 @@
+"""Read the cluster with the kubeconfig that Pulumi uses too.
+
+Whatever the API server does not answer is a `ClusterError`: no command concludes that an object is missing because
+the cluster could not be reached.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from kubernetes.client.api.core_v1_api import CoreV1Api
+from kubernetes.client.api.version_api import VersionApi
+from kubernetes.client.api_client import ApiClient
+from kubernetes.client.configuration import Configuration
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config.config_exception import ConfigException
+from kubernetes.config.kube_config import load_kube_config
+from kubernetes.dynamic import DynamicClient
+from kubernetes.stream import stream
+from urllib3.exceptions import HTTPError
+
+from .errors import CheckError, ClusterError
+from .stack import REGISTRY_SELECTOR
+
+TIMEOUT = 10
+"""Seconds to wait for one request."""
+
+API_VERSIONS = {"DaemonSet": "apps/v1"}
+"""API version by kind, for the kinds that are not in v1."""
+
+CONTAINER = "registry"
+"""Name of the registry's container in its Pods."""
+
+Object = dict[str, Any]
+"""A Kubernetes object, as `kubectl get -o json` prints it."""
+
+
+@contextmanager
+def convert_api_errors() -> Iterator[None]:
+    """Convert errors of the API server and of the kubeconfig into `ClusterError`."""
+    try:
+        yield
+    except (ConfigException, HTTPError, ApiException) as error:
+        raise ClusterError(
+            f"The cluster cannot be read: {api_error_message(error)}.",
+            "Check KUBECONFIG and the permissions of its user, then try again.",
+        ) from None
+
+
+def api_error_message(error: Exception) -> str:
+    """Return the API server's message, or the first line of the error, without its full stop."""
+    if isinstance(error, ApiException) and error.body:
+        with suppress(ValueError, KeyError, TypeError):
+            return str(json.loads(error.body)["message"]).rstrip(".")
+    return str(error).partition("\n")[0].rstrip(".")
+
+
+def connect() -> DynamicClient:
+    """Return a client of the kubeconfig's API server. Raise if the server does not answer."""
+    with convert_api_errors(), tempfile.TemporaryDirectory() as folder:  # the client's own cache outlives the cluster
+        return DynamicClient(connect_api_client(), cache_file=str(Path(folder) / "discovery"))
+
+
+def connect_api_client() -> ApiClient:
+    """Return a low-level client of the kubeconfig's API server, after one request that is bounded in time."""
+    configuration = Configuration()
+    load_kube_config(client_configuration=configuration)
+    configuration.retries = False  # type: ignore[attr-defined]  # the stubs are outdated
+    client = ApiClient(configuration)
+    VersionApi(client).get_code(_request_timeout=TIMEOUT)  # type: ignore[call-arg]  # discovery has no timeout
+    return client
+
+
+def list_objects(client: DynamicClient, kind: str, namespace: str | None = None, **selectors: str) -> list[Object]:
+    """Return the objects of `kind` that match `selectors` (label_selector, field_selector)."""
+    resource = client.resources.get(api_version=API_VERSIONS.get(kind, "v1"), kind=kind)
+    answer = client.get(resource, namespace=namespace, _request_timeout=TIMEOUT, **selectors)
+    return list(answer.to_dict()["items"])
+
+
+def registry_pods(client: DynamicClient, namespace: str) -> list[Object]:
+    """Return the registry's running Pods that are not being deleted. Raise if there are none."""
+    pods = list_objects(client, "Pod", namespace, label_selector=REGISTRY_SELECTOR)
+    running = [
+        pod for pod in pods if pod["status"].get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
+    ]
+    if not running:
+        raise CheckError(
+            "No Pod of the registry is running.",
+            f"See `kubectl -n {namespace} get pods`. A missing Pod returns with `pulumi up --refresh`.",
+        )
+    return running
+
+
+def exec_in_pod(pod: Object, command: Sequence[str]) -> str:
+    """Run `command` in the registry's container of `pod` and return what it prints, errors included."""
+    # A separate client: during the call all of its requests are web sockets.
+    run = CoreV1Api(connect_api_client()).connect_get_namespaced_pod_exec
+    where = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"], "container": CONTAINER}
+    output = stream(run, **where, command=list(command), stdout=True, stderr=True, _request_timeout=TIMEOUT)
+    return str(output)

@@ -1,0 +1,68 @@
+"""Find what Pulumi may have created without recording it, because it was interrupted at that moment.
+
+On Ctrl-C the provider gives up its request and Pulumi considers the creation failed, although the API server may
+complete it. Neither the state nor a pending operation has the object, and the next `pulumi up` fails because its name
+is taken. So what `pulumi preview` would create is looked for. Only an object that was created while an update of this
+stack failed counts, because others may belong to another stack.
+"""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from ..errors import PulumiError
+from ..stack import pulumi
+from .state import Resource
+
+CLOCK_TOLERANCE = timedelta(seconds=2)
+"""Tolerance for clock differences and for creation times, which are whole seconds."""
+
+HISTORY_ENTRIES = "10"
+"""Number of history entries to search for failed updates; older failures were noticed since."""
+
+PLACEHOLDERS = ("[secret]", "04da6b54-80e4-46f7-96ec-b56ff0331ba9")
+"""Placeholders of a preview, for a secret and for a value that is still unknown (Pulumi's UnknownStringValue)."""
+
+
+class Period(NamedTuple):
+    """The time from start to end of one update."""
+
+    start: datetime
+    end: datetime
+
+    def includes(self, moment: datetime) -> bool:
+        """Return whether `moment` is within the period, with some tolerance."""
+        return self.start - CLOCK_TOLERANCE <= moment <= self.end + CLOCK_TOLERANCE
+
+
+def failed_update_periods(stack: str) -> list[Period]:
+    """Return the periods of the failed updates since the last successful one, the newest first."""
+    periods = []
+    for entry in json.loads(pulumi("stack", "history", "--json", "--page-size", HISTORY_ENTRIES, "--stack", stack)):
+        if entry["kind"] in ("update", "destroy") and entry["result"] == "succeeded":
+            break
+        if "endTime" not in entry:  # the update still runs
+            continue
+        periods.append(Period(datetime.fromisoformat(entry["startTime"]), datetime.fromisoformat(entry["endTime"])))
+    return periods
+
+
+def planned_creations(stack: str) -> list[Resource]:
+    """Return the resources that the program would create, in its order. Empty if the preview fails.
+
+    The next `pulumi up` reports why the preview fails.
+    """
+    try:
+        preview = json.loads(pulumi("preview", "--json", "--stack", stack))
+    except PulumiError:
+        return []
+    return [_without_placeholders(step["newState"]) for step in preview["steps"] if step["op"] == "create"]
+
+
+def _without_placeholders(value: Any) -> Any:
+    """Remove the placeholders of a preview: the refresh that follows reads the values from the object."""
+    if isinstance(value, dict):
+        return {key: _without_placeholders(item) for key, item in value.items() if item not in PLACEHOLDERS}
+    if isinstance(value, list):
+        return [_without_placeholders(item) for item in value if item not in PLACEHOLDERS]
+    return value

@@ -1,0 +1,116 @@
+"""`ops status`: read each value of a registry, rate it, and print what needs a person.
+
+A value that cannot be read is a row too, with cause and remedy: a report is most useful when something is broken.
+The command changes nothing.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+from ..diagnosis import diagnose
+from ..kubernetes import convert_api_errors
+from ..report import ATTENTION, PASSED, Verdict, print_json, print_remedies, print_report
+from . import drift, verdicts, workload
+from .target import Target
+
+
+class StatusCheck(NamedTuple):
+    """How one value is read, and how it is rated."""
+
+    title: str
+    read: Callable[[Target], Any]
+    rate: Callable[[Any, Target], Verdict]
+
+
+class Row(NamedTuple):
+    """One row of the report. `facts` are the raw values, or None if they could not be read."""
+
+    key: str
+    title: str
+    facts: Any
+    verdict: Verdict
+
+
+TLS_CHECKS = {
+    "leaf": StatusCheck(
+        "certificate",
+        lambda target: target.server_certificate,
+        lambda facts, target: verdicts.rate_server_certificate(facts, target.settings),
+    ),
+    "authorities": StatusCheck(
+        "CA",
+        lambda target: target.authorities,
+        lambda facts, target: verdicts.rate_authorities(facts, target.settings),
+    ),
+    "rotation": StatusCheck(
+        "CA rotation",
+        lambda target: verdicts.deployed_generations(target.server_certificate.signer, target.authorities),
+        lambda _, target: verdicts.rate_rotation(target.server_certificate.signer, target.authorities, target.settings),
+    ),
+}
+"""Checks that need only a TLS connection, by key in the JSON."""
+
+STACK_CHECKS = {
+    "users": StatusCheck("users", lambda target: list(target.users), lambda facts, _: verdicts.rate_users(facts)),
+    "image": StatusCheck(
+        "image",
+        lambda target: workload.read_images(target.client, target.outputs.namespace),
+        lambda facts, _: verdicts.rate_images(facts),
+    ),
+    "space": StatusCheck(
+        "free space",
+        lambda target: workload.read_disk_space(target.client, target.outputs.namespace),
+        lambda facts, _: verdicts.rate_disk_space(facts),
+    ),
+    "nodes": StatusCheck(
+        "nodes that trust the CA",
+        lambda target: workload.read_node_trust(target.client, target.outputs.namespace),
+        lambda facts, target: verdicts.rate_node_trust(facts, workload.node_trust_namespace(target.outputs.namespace)),
+    ),
+    "drift": StatusCheck(
+        "drift",
+        lambda target: drift.preview_changes(target.stack) if target.check_drift else None,
+        lambda facts, target: verdicts.rate_drift(facts, target.stack),
+    ),
+}
+"""Checks that need the stack and its cluster, by key in the JSON."""
+
+
+def run_checks(target: Target) -> Iterator[Row]:
+    """Yield the rows of the report as they are read."""
+    for key, check in {**TLS_CHECKS, **(STACK_CHECKS if target.stack else {})}.items():
+        yield _run_check(key, check, target)
+
+
+def print_status(rows: Iterable[Row], target: Target) -> bool:
+    """Print the rows as a table and the remedies below. Return whether nothing needs a person."""
+    report = list(rows)
+    print_report(
+        f"{target.outputs.endpoint} ({target.stack or 'no stack'})",
+        "what",
+        [(ATTENTION if row.verdict.remedy else PASSED, row.title, row.verdict.summary) for row in report],
+    )
+    print_remedies(f"{row.title}: {row.verdict.remedy}" for row in report if row.verdict.remedy)
+    return not any(row.verdict.remedy for row in report)
+
+
+def print_status_json(rows: Iterable[Row], target: Target) -> bool:
+    """Print one JSON object with an object for each row. Return whether nothing needs a person."""
+    report = list(rows)
+    healthy = not any(row.verdict.remedy for row in report)
+    values = {
+        row.key: {"seen": row.verdict.summary, "remedy": row.verdict.remedy, "facts": row.facts} for row in report
+    }
+    print_json({"endpoint": target.outputs.endpoint, "stack": target.stack, "healthy": healthy, **values})
+    return healthy
+
+
+def _run_check(key: str, check: StatusCheck, target: Target) -> Row:
+    try:
+        with convert_api_errors():
+            facts = check.read(target)
+        return Row(key, check.title, facts, check.rate(facts, target))
+    except Exception as error:
+        server = target.outputs.describe_connection(target.address)
+        diagnosis = diagnose(error, target.outputs, server)
+        return Row(key, check.title, None, Verdict(diagnosis.cause, diagnosis.remedy))

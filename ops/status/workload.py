@@ -1,0 +1,52 @@
+"""Read what runs on the cluster: images of the Pods, free space of their volume, and nodes with `node_trust`."""
+
+from kubernetes.dynamic import DynamicClient
+
+from registry.node_trust import APP as NODE_TRUST_APP
+from registry.storage import MOUNTED
+
+from ..errors import CheckError
+from ..kubernetes import CONTAINER, exec_in_pod, list_objects, registry_pods
+from .facts import DiskSpace, NodeTrust
+
+DF = ("df", "-P", "-k", MOUNTED)
+"""Command whose POSIX output is a header and a line: device, size, used, available (KiB) and more."""
+
+
+def read_images(client: DynamicClient, namespace: str) -> list[str]:
+    """Return the distinct images of the registry containers; injected sidecars are ignored."""
+    containers = [container for pod in registry_pods(client, namespace) for container in pod["spec"]["containers"]]
+    return sorted({container["image"] for container in containers if container["name"] == CONTAINER})
+
+
+def read_disk_space(client: DynamicClient, namespace: str) -> DiskSpace | None:
+    """Return the space of the Pod's volume, or None if it mounts no volume."""
+    pod = registry_pods(client, namespace)[0]
+    if not any("persistentVolumeClaim" in volume for volume in pod["spec"]["volumes"]):
+        return None
+    return _parse_df(exec_in_pod(pod, DF))
+
+
+def read_node_trust(client: DynamicClient, namespace: str) -> NodeTrust | None:
+    """Return the counts of the DaemonSet of `node_trust`, or None if there is no DaemonSet."""
+    selector = f"metadata.name={NODE_TRUST_APP}"
+    for daemon_set in list_objects(client, "DaemonSet", node_trust_namespace(namespace), field_selector=selector):
+        status = daemon_set["status"]
+        return NodeTrust(status.get("numberReady", 0), status.get("desiredNumberScheduled", 0))
+    return None
+
+
+def node_trust_namespace(namespace: str) -> str:
+    """Return the namespace in which `node_trust` has its objects."""
+    return f"{namespace}-trust"
+
+
+def _parse_df(output: str) -> DiskSpace:
+    try:
+        _, size, _, free, *_ = output.splitlines()[1].split()
+        return DiskSpace(int(size) * 1024, int(free) * 1024)
+    except (ValueError, IndexError):
+        text = " ".join(output.split()).rstrip(".") or "no output"
+        raise CheckError(
+            f"`df` in the Pod failed: {text}.", "Check the space on the node itself: the image may lack `df`."
+        ) from None

@@ -1,0 +1,98 @@
+"""Show the changes, ask for confirmation, and apply them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..errors import CommandError
+from ..report import print_line, print_rows
+from ..stack import Endpoint, PublicOutputs
+from . import clients, plan, system_store
+from .apply import apply_changes
+from .machine import Machine
+from .plan import Change
+
+
+def install(
+    machine: Machine,
+    registry: PublicOutputs,
+    names: Sequence[str],
+    address: str = "",
+    dry_run: bool = False,
+    yes: bool = False,
+) -> None:
+    """Have the named clients, by default all that are installed, trust the registry and find it at `address`."""
+    if not clients.split_certificates(registry.ca_pem):
+        raise CommandError(f"The stack has no CA for {registry.endpoint}.", "Deploy it with `pulumi up`.")
+    chosen = list(names) or clients.detect_clients(machine)
+    if not chosen:
+        raise CommandError(
+            "No container client is installed on this machine.",
+            f"Name one with --for: {', '.join(clients.CLIENTS)}.",
+        )
+    registry = replace(registry, addresses=(address,)) if address else registry
+    files = plan.plan_installation(machine, registry, chosen)
+    print_line(f"for {', '.join(chosen)}{'' if names else ' (installed on this machine)'}")
+    changes = [*files, plan.plan_hosts_line(machine, registry)]
+    if _confirm(machine, changes, "Write these files?", dry_run, yes):
+        apply_changes(machine, changes)
+        print_line("written")
+    if not dry_run and "system" in chosen:
+        _refresh_system_store(machine, registry, files)
+    if "python" in chosen:
+        bundle = clients.python_bundle(registry, machine)
+        print_line(f"→ export REQUESTS_CA_BUNDLE={bundle} SSL_CERT_FILE={bundle}")
+
+
+def uninstall(
+    machine: Machine, registry: Endpoint, names: Sequence[str], dry_run: bool = False, yes: bool = False
+) -> None:
+    """Remove what `install` wrote for the registry, for the named clients or all of them."""
+    chosen = list(names) or list(clients.CLIENTS)
+    changes = plan.plan_uninstallation(machine, registry, chosen)
+    store = system_store.find_store(machine)
+    anchors = [change for change in changes if store and change.path.parent == store.anchors]
+    if _confirm(machine, changes, "Remove these files?", dry_run, yes):
+        apply_changes(machine, changes)
+        print_line("removed")
+        if store and anchors:
+            machine.run((store.program, *store.refresh_arguments))
+
+
+def _confirm(machine: Machine, changes: Sequence[Change], question: str, dry_run: bool, yes: bool) -> bool:
+    """Print the changes and return whether to apply them. Raise if they are not permitted or not confirmed."""
+    print_rows([(change.status, str(change.path), change.note) for change in changes])
+    needed = [change for change in changes if change.is_needed]
+    if not needed:
+        print_line("nothing to do")
+        return False
+    if dry_run:
+        print_line("nothing was written (--dry-run)")
+        return False
+    forbidden = [change.path for change in needed if not machine.may_write(change.path)]
+    if forbidden:
+        raise CommandError(
+            f"You have no permission to write {forbidden[0]}, so nothing was written.",
+            f"Run `{machine.sudo_command}`.",
+        )
+    if yes:
+        return True
+    if not machine.ask:
+        raise CommandError(
+            "Standard input is not a terminal, so nothing was written.", "Pass --yes to write without a prompt."
+        )
+    if not machine.ask(question):
+        raise CommandError("You answered no, so nothing was written.", "Run the command again to be asked again.")
+    return True
+
+
+def _refresh_system_store(machine: Machine, registry: PublicOutputs, files: Sequence[Change]) -> None:
+    """Rebuild the system's bundle if it is not up to date, as after an earlier call that was interrupted."""
+    store = system_store.find_store(machine)
+    if store is None:
+        return
+    bundle = "".join((machine.read(store.bundle) or "").split())
+    certificates = ["".join(certificate.split()) for certificate in clients.split_certificates(registry.ca_pem)]
+    is_missing = any(certificate not in bundle for certificate in certificates)
+    is_removed = any(change.status == "removed" and change.path.parent == store.anchors for change in files)
+    if is_missing or is_removed:
+        machine.run((store.program, *(store.refresh_arguments if is_removed else ())))

@@ -1,0 +1,122 @@
+"""`ops verify`: run the checks one after the other until one fails, and print them as a table or as JSON."""
+
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..diagnosis import diagnose
+from ..errors import CheckError
+from ..report import FAILED, PASSED, print_json, print_remedies, print_report
+from ..stack import Outputs
+from . import test_image
+from .checks import CHECKS, CLEAN_UP, CheckContext, Checks, pushed_digest
+from .registry_client import RegistryClient
+
+PullOnNodes = Callable[[Outputs, str], Iterable[tuple[str, str | CheckError, float]]]
+"""A function that has every node pull a reference. It yields node, summary or error, and seconds."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """The result of one check: a summary, the seconds that it took, and the remedy if it failed."""
+
+    title: str
+    passed: bool
+    summary: str
+    seconds: float
+    remedy: str = ""
+
+
+def wait_for_port(outputs: Outputs, address: tuple[str, int] | None, seconds: float) -> None:
+    """Return when the registry accepts connections, or after `seconds`; the checks then report the cause.
+
+    A Pod is ready some moments before every node forwards the Service's port to it.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(address or (outputs.host, outputs.port), timeout=1):
+            return
+        time.sleep(0.1)
+
+
+def run_checks(
+    outputs: Outputs, address: tuple[str, int] | None = None, pull_on_nodes: PullOnNodes | None = None
+) -> Iterator[CheckResult]:
+    """Yield the result of each check; the first failure is the last one.
+
+    If all pass, `pull_on_nodes` adds a result for every node, whether it passed or not, and then the image is deleted.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        ca = folder / "ca.pem"
+        ca.write_text(outputs.ca_pem)
+        client = RegistryClient(outputs, ca, address)
+        with closing(client.session):
+            context = CheckContext(outputs, address, client, folder)
+            passed = True
+            for result in _run_until_failure(context, CHECKS):
+                passed = result.passed
+                yield result
+            if passed and pull_on_nodes:
+                yield from _run_on_nodes(context, pull_on_nodes)
+            if passed:
+                yield from _run_until_failure(context, CLEAN_UP)
+
+
+def print_results(results: Iterable[CheckResult], title: str) -> bool:
+    """Print a row for each result and the remedies below. Return whether all checks passed."""
+    rows = list(results)
+    print_report(title, "check", [(PASSED if row.passed else FAILED, row.title, row.summary) for row in rows])
+    print_remedies(row.remedy for row in rows if not row.passed)
+    return all(row.passed for row in rows)
+
+
+def print_results_json(results: Iterable[CheckResult], endpoint: str) -> bool:
+    """Print all results as one JSON object. Return whether all checks passed."""
+    rows = list(results)
+    passed = all(row.passed for row in rows)
+    checks = [
+        {
+            "title": row.title,
+            "passed": row.passed,
+            "seen": row.summary,
+            "seconds": row.seconds,
+            "remedy": row.remedy,
+        }
+        for row in rows
+    ]
+    print_json({"endpoint": endpoint, "passed": passed, "checks": checks})
+    return passed
+
+
+def _run_until_failure(context: CheckContext, checks: Checks) -> Iterator[CheckResult]:
+    for title, check in checks.items():
+        start = time.monotonic()
+        try:
+            yield CheckResult(title, True, check(context), round(time.monotonic() - start, 3))
+        except Exception as error:
+            yield _failed_result(title, error, context, start)
+            return
+
+
+def _run_on_nodes(context: CheckContext, pull_on_nodes: PullOnNodes) -> Iterator[CheckResult]:
+    start = time.monotonic()
+    try:
+        reference = f"{context.outputs.endpoint}/{test_image.REPOSITORY}@{pushed_digest(context)}"
+        for node, outcome, seconds in pull_on_nodes(context.outputs, reference):
+            title = f"pull on {node}"
+            if isinstance(outcome, CheckError):
+                yield CheckResult(title, False, outcome.cause, round(seconds, 3), outcome.remedy)
+            else:
+                yield CheckResult(title, True, outcome, round(seconds, 3))
+    except Exception as error:
+        yield _failed_result("pull on every node", error, context, start)
+
+
+def _failed_result(title: str, error: Exception, context: CheckContext, start: float) -> CheckResult:
+    diagnosis = diagnose(error, context.outputs, context.server)
+    return CheckResult(title, False, diagnosis.cause, round(time.monotonic() - start, 3), diagnosis.remedy)

@@ -1,0 +1,194 @@
+"""The checks of `ops verify`, one function each, in the order in which a client meets them.
+
+A check returns a summary of what it observed. If it fails it raises `CheckError` or the error of the network library.
+"""
+
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urljoin
+
+from ..errors import CheckError
+from ..stack import Outputs
+from ..tls import SECONDS_PER_DAY, perform_handshake
+from . import test_image
+from .registry_client import RegistryClient
+
+NOT_A_REGISTRY = "Another program answers there: find out which one uses the port, or pass --address."
+
+
+@dataclass(frozen=True)
+class CheckContext:
+    """What every check needs: outputs, address, client, and a folder for the files of the image."""
+
+    outputs: Outputs
+    address: tuple[str, int] | None
+    client: RegistryClient
+    folder: Path
+
+    @property
+    def server(self) -> str:
+        """Return the address that is connected to, for messages."""
+        return self.outputs.describe_connection(self.address)
+
+    @property
+    def reference(self) -> str:
+        """Return the reference of the test image, as in `docker push`."""
+        return f"{self.outputs.endpoint}/{test_image.REPOSITORY}:{test_image.TAG}"
+
+    @property
+    def manifests_url(self) -> str:
+        """Return the URL below which the manifests of the test image are."""
+        return f"https://{self.outputs.endpoint}/v2/{test_image.REPOSITORY}/manifests"
+
+
+def check_name(context: CheckContext) -> str:
+    """Check that the host resolves, unless an address is set."""
+    if context.address:
+        return f"{context.server}, set by --address"
+    host, port = context.outputs.host, context.outputs.port
+    addresses = dict.fromkeys(str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    return f"{host} is {', '.join(addresses)}"
+
+
+def check_tls_without_ca(context: CheckContext) -> str:
+    """Check that a client without the CA rejects the certificate; this machine may trust the CA already."""
+    try:
+        perform_handshake(context.outputs, context.address, ssl.create_default_context())
+    except ssl.SSLCertVerificationError as error:
+        return f"x509: {error.verify_message}"
+    return "accepted, because this machine already trusts the CA"
+
+
+def check_tls_with_ca(context: CheckContext) -> str:
+    """Check that the stack's CA issued the certificate and that it has not expired."""
+    tls = ssl.create_default_context(cadata=context.outputs.ca_pem)
+    tls.check_hostname = False  # the next check covers the name
+    return perform_handshake(context.outputs, context.address, tls).protocol
+
+
+def check_certificate_names(context: CheckContext) -> str:
+    """Check that the certificate is valid for the host that clients type."""
+    tls = ssl.create_default_context(cadata=context.outputs.ca_pem)
+    certificate = perform_handshake(context.outputs, context.address, tls).certificate
+    names = [name for _, name in certificate["subjectAltName"]]
+    days = (ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) / SECONDS_PER_DAY
+    return f"{', '.join(names)}; {days:.0f} days left"
+
+
+def check_access_without_password(context: CheckContext) -> str:
+    """Check that a client without credentials is rejected."""
+    return _require_rejection(context.client.status_as("", ""), "without credentials")
+
+
+def check_access_with_wrong_password(context: CheckContext) -> str:
+    """Check that the user is rejected with a wrong password."""
+    guess = secrets.token_urlsafe()
+    return _require_rejection(context.client.status_as(context.outputs.username, guess), "with a wrong password")
+
+
+def check_login(context: CheckContext) -> str:
+    """Check that the stack's user can log in with the stack's password."""
+    response = context.client.do_request(f"https://{context.outputs.endpoint}/v2/")
+    if response.status_code != 200:
+        raise CheckError(f"The server answered {response.status_code} to GET /v2/, expected 200.", NOT_A_REGISTRY)
+    return f"200 for {context.outputs.username}"
+
+
+def check_push(context: CheckContext) -> str:
+    """Push the test image."""
+    layer, config = context.folder / "layer.tar", context.folder / "config.json"
+    layer.write_bytes(test_image.build_layer())
+    config.write_bytes(test_image.build_config())
+    context.client.push(
+        context.reference,
+        files=[f"{layer}:{test_image.LAYER_TYPE}"],
+        manifest_config=f"{config}:{test_image.CONFIG_TYPE}",
+        disable_path_validation=True,
+        quiet=True,
+    )
+    return f"{test_image.REPOSITORY}:{test_image.TAG}, {test_image.image_size()} bytes"
+
+
+def check_pull(context: CheckContext) -> str:
+    """Pull the test image and compare its bytes."""
+    [pulled] = context.client.pull(context.reference, outdir=str(context.folder / "pulled"))
+    if Path(pulled).read_bytes() != test_image.build_layer():
+        raise CheckError(
+            "The pulled layer differs from the pushed one.",
+            "The registry does not repair damaged blobs. Stop it, delete the blob's folder on the node, and push "
+            "the image again.",
+        )
+    return f"{len(test_image.build_layer())} bytes, identical"
+
+
+def check_catalog(context: CheckContext) -> str:
+    """Check that the catalog lists the test image."""
+    repositories: list[str] = []
+    page = f"https://{context.outputs.endpoint}/v2/_catalog?n=1000"
+    while page:
+        response = context.client.do_request(page)
+        repositories += response.json()["repositories"]
+        page = urljoin(page, response.links["next"]["url"]) if "next" in response.links else ""
+    if test_image.REPOSITORY not in repositories:
+        raise CheckError(
+            f"The catalog does not list {test_image.REPOSITORY}.",
+            "Another registry may answer to the same name: pass --address to choose the right one.",
+        )
+    return f"{test_image.REPOSITORY}, one of {len(repositories)} repositories"
+
+
+def delete_test_image(context: CheckContext) -> str:
+    """Delete the test image if the registry allows deletion. Otherwise it stays, and the next run pushes it again."""
+    response = context.client.do_request(f"{context.manifests_url}/{pushed_digest(context)}", "DELETE")
+    if response.status_code == 405:
+        return f"deletion is disabled: {test_image.REPOSITORY} keeps {test_image.image_size()} bytes"
+    if response.status_code != 202:
+        raise CheckError(
+            f"The registry answered {response.status_code} to DELETE of the test image, expected 202.",
+            f"Delete the repository {test_image.REPOSITORY} by hand.",
+        )
+    return "deleted"
+
+
+def pushed_digest(context: CheckContext) -> str:
+    """Return the digest of the test image in the registry."""
+    accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
+    response = context.client.do_request(f"{context.manifests_url}/{test_image.TAG}", "HEAD", headers=accept)
+    return str(response.headers["Docker-Content-Digest"])
+
+
+Checks = Mapping[str, Callable[[CheckContext], str]]
+"""Checks by title. Each needs the ones before it."""
+
+CHECKS: Checks = {
+    "the name resolves": check_name,
+    "TLS is refused without the CA": check_tls_without_ca,
+    "TLS is accepted with the CA": check_tls_with_ca,
+    "the certificate covers the host": check_certificate_names,
+    "access without a password is refused": check_access_without_password,
+    "access with a wrong password is refused": check_access_with_wrong_password,
+    "login": check_login,
+    "push": check_push,
+    "pull": check_pull,
+    "catalog": check_catalog,
+}
+
+CLEAN_UP: Checks = {"clean-up": delete_test_image}
+"""The last step, separate because nodes pull the image before it is deleted."""
+
+
+def _require_rejection(status: int, credentials: str) -> str:
+    """Return "401" if that was the status. Raise otherwise."""
+    if status == 200:
+        raise CheckError(
+            f"A client {credentials} has access, so anybody can push.",
+            "Run `pulumi up --refresh` to restore REGISTRY_AUTH in the Pod.",
+        )
+    if status != 401:
+        raise CheckError(f"The server answered {status} to GET /v2/ {credentials}, expected 401.", NOT_A_REGISTRY)
+    return "401"

@@ -1,0 +1,91 @@
+"""A registry client: `oras` with the stack's CA and password, an optional address, and a timeout.
+
+Four defaults of oras are switched off: it retries for two minutes, reads credentials from ~/.docker, logs the
+registry's answers, and skips blobs that the registry already has. Proxies and `.netrc` are ignored too, because the
+registry is verified and not the settings of the user who runs the command.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import requests
+from oras.container import Container
+from oras.logger import setup_logger
+from oras.provider import Registry
+from requests.adapters import HTTPAdapter
+from requests.auth import HTTPBasicAuth
+
+from ..stack import Outputs
+from ..tls import TIMEOUT
+
+
+class RegistryClient(Registry):
+    """Talk to the stack's registry as its user; every request has a timeout."""
+
+    def __init__(self, outputs: Outputs, ca: Path, address: tuple[str, int] | None) -> None:
+        super().__init__(hostname=outputs.endpoint)
+        setup_logger(quiet=True)
+        self.auth = _SessionCredentials()
+        self.session.trust_env = False
+        self.session.verify = str(ca)
+        self.session.auth = _basic_auth(outputs.username, outputs.password)
+        if address:
+            self.session.mount(f"https://{outputs.endpoint}/", PinnedAddress(outputs, address))
+
+    def do_request(self, url: str, method: str = "GET", **options: Any) -> requests.Response:
+        """Send one request without retries. Raise for 401, 403, 429 and 5xx; return any other response."""
+        response: requests.Response = self.session.request(method, url, timeout=TIMEOUT, **options)
+        if response.status_code in (401, 403, 429) or response.status_code >= 500:
+            response.raise_for_status()
+        return response
+
+    def blob_exists(self, layer: dict[str, Any], container: Container) -> bool:
+        """Return False, so that every push writes and a full disk is noticed."""
+        return False
+
+    def status_as(self, username: str, password: str) -> int:
+        """Return the status of GET /v2/ with these credentials, or without any if `username` is empty."""
+        credentials = _basic_auth(username, password) if username else _no_credentials
+        response = self.session.get(f"https://{self.hostname}/v2/", timeout=TIMEOUT, auth=credentials)
+        if response.status_code >= 500:
+            response.raise_for_status()
+        return response.status_code
+
+
+class PinnedAddress(HTTPAdapter):
+    """Connect to `address` whatever the name resolves to. SNI, certificate check and Host use the endpoint."""
+
+    def __init__(self, outputs: Outputs, address: tuple[str, int]) -> None:
+        self._outputs, self._address = outputs, address
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Use the endpoint's name for TLS."""
+        host = self._outputs.host
+        super().init_poolmanager(*args, server_hostname=host, assert_hostname=host, **kwargs)
+
+    def build_connection_pool_key_attributes(self, *args: Any, **kwargs: Any) -> Any:
+        """Use the address for the connection."""
+        target, tls = super().build_connection_pool_key_attributes(*args, **kwargs)
+        target["host"], target["port"] = self._address
+        return target, tls
+
+    def add_headers(self, request: requests.PreparedRequest, **kwargs: Any) -> None:
+        """Send the endpoint as Host, because the registry builds upload URLs from it."""
+        request.headers["Host"] = self._outputs.endpoint
+
+
+class _SessionCredentials:
+    """Replacement for the auth backend of oras: the session has the credentials."""
+
+    def load_configs(self, container: object, configs: list[str] | None = None) -> None:
+        """Do not read ~/.docker or run its credential helpers."""
+
+
+def _basic_auth(username: str, password: str) -> HTTPBasicAuth:
+    """Encode as UTF-8. requests encodes text as latin-1, and its error would show a character of the password."""
+    return HTTPBasicAuth(username.encode(), password.encode())
+
+
+def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request

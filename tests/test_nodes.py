@@ -1,4 +1,4 @@
-"""`ops verify --from-nodes`: what a kubelet says of a pull, and what is made on the cluster for one."""
+"""`ops verify --from-nodes`: the outcomes of pulls, and the objects that are created on the cluster."""
 
 import json
 from collections.abc import Iterator
@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 from kubernetes.client.exceptions import ApiException
 
-from ops import nodes
-from ops.causes import Fault
-from ops.nodes import Pull, pull_on_every_node
-from ops.pulls import cause_of, outcome
-from ops.stack import Outputs, Refusal
-from ops.verify import Check, Pulls, show, show_json
-from ops.visitors import LABEL
+from ops.errors import CheckError, ClusterError
+from ops.stack import Outputs
+from ops.verify import CheckResult, PullOnNodes, node_pulls, print_results, print_results_json, run_checks
+from ops.verify.node_pulls import NodePull, pull_on_every_node
+from ops.verify.pull_manifests import LABEL
+from ops.verify.pull_outcome import FAILURES, diagnose_pull, read_outcome
 from tests import test_verify
 from tests.test_verify import PASSWORD, Registry
 
@@ -43,16 +42,16 @@ def event(reason: str, message: str) -> Object:
 
 
 @pytest.mark.parametrize(
-    ("message", "seen"),
+    ("message", "duration"),
     [
         (f'Successfully pulled image "{REFERENCE}" in 412ms (412ms including waiting). Image size: 9 b.', "0.4 s"),
         (f'Successfully pulled image "{REFERENCE}" in 1m2.25s (1m3s including waiting)', "62.2 s"),
         (f'Successfully pulled image "{REFERENCE}" in 950µs (950µs including waiting)', "0.0 s"),
     ],
 )
-def test_a_pull_is_told_with_the_time_that_the_kubelet_tells(message: str, seen: str) -> None:
-    failed_afterwards = event("Failed", "Error: no command specified")
-    assert outcome(pod(), [event("Pulled", message), failed_afterwards]) == f"pulled in {seen}"
+def test_a_pull_is_reported_with_the_kubelets_duration(message: str, duration: str) -> None:
+    later_failure = event("Failed", "Error: no command specified")
+    assert read_outcome(pod(), [event("Pulled", message), later_failure]) == f"pulled in {duration}"
 
 
 @pytest.mark.parametrize(
@@ -65,87 +64,94 @@ def test_a_pull_is_told_with_the_time_that_the_kubelet_tells(message: str, seen:
         {"running": {"startedAt": "2026-11-24T12:00:00Z"}},
     ],
 )
-def test_an_image_that_is_there_was_pulled_whatever_became_of_its_container(state: Object) -> None:
-    assert outcome(pod(**state), []) == "pulled"
+def test_an_image_was_pulled_if_its_container_was_created(state: Object) -> None:
+    assert read_outcome(pod(**state), []) == "pulled"
 
 
 @pytest.mark.parametrize("state", [{}, {"waiting": {"reason": "ContainerCreating"}}])
-def test_what_is_open_is_waited_for(state: Object) -> None:
-    assert outcome(pod(**state), [event("Pulling", f'Pulling image "{REFERENCE}"')]) is None
+def test_a_pull_in_progress_has_no_outcome(state: Object) -> None:
+    assert read_outcome(pod(**state), [event("Pulling", f'Pulling image "{REFERENCE}"')]) is None
 
 
-def test_the_cause_stands_in_the_event_where_the_container_only_backs_off() -> None:
+def test_the_cause_is_read_from_the_event_if_the_container_backs_off() -> None:
     waiting = pod(waiting={"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{REFERENCE}"'})
-    found = outcome(waiting, [event("Failed", UNKNOWN_CA), event("Failed", "Error: ErrImagePull")])
-    assert isinstance(found, Fault)
-    assert found.cause == "x509: the node does not trust the registry's CA"
-    assert "node_trust" in found.remedy
+    outcome = read_outcome(waiting, [event("Failed", UNKNOWN_CA), event("Failed", "Error: ErrImagePull")])
+    assert isinstance(outcome, CheckError)
+    assert "x509" in outcome.cause
+    assert "node_trust" in outcome.remedy
 
 
-def test_a_pod_that_the_node_refuses_is_not_waited_for() -> None:
+def test_a_pod_that_the_node_rejects_is_a_failure() -> None:
     status = {"phase": "Failed", "reason": "OutOfpods", "message": "Node didn't have enough resource: pods"}
-    found = outcome({"spec": {"nodeName": "k8s-worker"}, "status": status}, [])
-    assert isinstance(found, Fault)
-    assert found.cause == "the node takes no Pod: OutOfpods: Node didn't have enough resource: pods"
+    outcome = read_outcome({"spec": {"nodeName": "k8s-worker"}, "status": status}, [])
+    assert isinstance(outcome, CheckError)
+    assert "OutOfpods: Node didn't have enough resource: pods" in outcome.cause
+    assert "k8s-worker" in outcome.remedy
 
 
 @pytest.mark.parametrize(
-    ("said", "cause", "remedy"),
+    ("message", "pattern", "remedy"),
     [
-        ("tls: failed to verify certificate: x509: certificate signed by unknown authority", "x509", "node_trust"),
+        ("tls: failed to verify certificate: x509: certificate signed by unknown authority", "unknown", "node_trust"),
         ("dial tcp: lookup docker-registry on 10.0.0.2:53: no such host", "no such host", "node_trust"),
         ("dial tcp: lookup docker-registry on [::1]:53: read: connection refused", "no such host", "node_trust"),
         ("dial tcp: lookup docker-registry: Temporary failure in name resolution", "no such host", "DNS"),
-        ("x509: certificate is valid for docker-registry, not 10.0.0.9", "x509: the certificate is not", "names"),
-        ("x509: certificate has expired or is not yet valid: current time …", "x509: the certificate is out", "date"),
+        ("x509: certificate is valid for docker-registry, not 10.0.0.9", "is valid for", "certificate_names"),
+        ("x509: certificate has expired or is not yet valid: current time …", "has expired", "`date`"),
         ("unexpected status from HEAD request to https://…: 401 Unauthorized", "401", "pull_secrets"),
         ("pull access denied, repository does not exist or may require authorization", "401", "pull_secrets"),
         ("dial tcp 10.0.0.9:5000: connect: connection refused", "connection refused", "hosts.toml"),
-        ("dial tcp 10.0.0.9:5000: i/o timeout", "no answer", "client_cidrs"),
-        ("http: server gave HTTP response to HTTPS client", "no TLS", "hosts.toml"),
-        (f"{REFERENCE}: not found", "not found: another registry", "hosts.toml"),
-        ("disk quota exceeded", "not pulled: disk quota exceeded", "log of the node's container runtime"),
+        ("dial tcp 10.0.0.9:5000: i/o timeout", "i/o timeout", "client_cidrs"),
+        ("http: server gave HTTP response to HTTPS client", "HTTP response", "hosts.toml"),
+        (f"{REFERENCE}: not found", "not found", "hosts.toml"),
     ],
 )
-def test_what_the_runtime_says_is_put_as_cause_and_remedy(said: str, cause: str, remedy: str) -> None:
-    fault = cause_of(HEAD + said)
-    assert fault.cause.startswith(cause)
-    assert remedy in fault.remedy
+def test_the_runtimes_error_has_a_cause_and_a_remedy(message: str, pattern: str, remedy: str) -> None:
+    error = diagnose_pull(HEAD + message)
+    expected = next(cause for listed, cause, _ in FAILURES if pattern in listed)
+    assert error.cause == expected
+    assert remedy in error.remedy
+
+
+def test_an_unknown_error_of_the_runtime_is_quoted() -> None:
+    error = diagnose_pull(HEAD + "disk quota exceeded")
+    assert "disk quota exceeded" in error.cause
+    assert REFERENCE not in error.cause
 
 
 class Cluster:
-    """As much of an API server, and of its kubelets, as a visit needs."""
+    """An API server and its kubelets, as far as a pull session uses them."""
 
     def __init__(self, states: dict[str, Object], unready: tuple[str, ...] = (), forbidden: str = "") -> None:
         self.states, self.unready, self.forbidden = states, unready, forbidden
-        self.made: list[Object] = []
-        self.kept: list[Object] = []
+        self.created: list[Object] = []
+        self.objects: list[Object] = []
         self.resources = SimpleNamespace(get=lambda api_version, kind: kind)
 
     def create(self, kind: str, body: Object, namespace: str, **_: Any) -> None:
         if kind == self.forbidden:
-            refusal = ApiException(status=403)
-            refusal.body = json.dumps({"message": f"{kind} is forbidden: quota"})
-            raise refusal
+            error = ApiException(status=403)
+            error.body = json.dumps({"message": f"{kind} is forbidden: quota"})
+            raise error
         assert namespace == body["metadata"]["namespace"] == "team"
-        self.made.append(body)
-        self.keep(body, age=0)
+        self.created.append(body)
+        self.add(body, age=0)
 
-    def keep(self, body: Object, age: float) -> None:
-        """As if it had been made that many seconds ago."""
+    def add(self, body: Object, age: float) -> None:
+        """Add an object that was created `age` seconds ago."""
         created = (datetime.now(UTC) - timedelta(seconds=age)).isoformat(timespec="seconds")
-        self.kept.append({**body, "metadata": {**body["metadata"], "creationTimestamp": created}})
+        self.objects.append({**body, "metadata": {**body["metadata"], "creationTimestamp": created}})
 
     def get(self, kind: str, namespace: str | None, **selectors: Any) -> SimpleNamespace:
-        kept = [each for each in self.kept if each["kind"] == "Secret"]
-        items = {"Node": self._nodes(), "Pod": self._pods(), "Event": [], "Secret": kept}[kind]
+        secrets = [item for item in self.objects if item["kind"] == "Secret"]
+        items = {"Node": self._nodes(), "Pod": self._pods(), "Event": [], "Secret": secrets}[kind]
         return SimpleNamespace(to_dict=lambda: {"items": items})
 
     def delete(self, kind: str, namespace: str, label_selector: str, **_: Any) -> None:
-        self.kept = [
-            each
-            for each in self.kept
-            if each["kind"] != kind or f"{LABEL}={each['metadata']['labels'][LABEL]}" != label_selector
+        self.objects = [
+            item
+            for item in self.objects
+            if item["kind"] != kind or f"{LABEL}={item['metadata']['labels'][LABEL]}" != label_selector
         ]
 
     def _nodes(self) -> list[Object]:
@@ -159,14 +165,14 @@ class Cluster:
         ]
 
     def _pods(self) -> list[Object]:
-        pods = [each for each in self.kept if each["kind"] == "Pod"]
+        pods = [item for item in self.objects if item["kind"] == "Pod"]
         return [
             {
-                "metadata": {**each["metadata"], "uid": each["metadata"]["name"]},
-                "spec": each["spec"],
-                "status": {"containerStatuses": [{"state": self.states[each["spec"]["nodeName"]]}]},
+                "metadata": {**pod["metadata"], "uid": pod["metadata"]["name"]},
+                "spec": pod["spec"],
+                "status": {"containerStatuses": [{"state": self.states[pod["spec"]["nodeName"]]}]},
             }
-            for each in pods
+            for pod in pods
         ]
 
 
@@ -174,24 +180,24 @@ PULLED: Object = {"terminated": {"reason": "StartError"}}
 OPEN: Object = {"waiting": {"reason": "ContainerCreating"}}
 
 
-def pulls(api: Cluster) -> dict[str, Pull]:
+def pulls(api: Cluster) -> dict[str, NodePull]:
     client: Any = api
-    return {each.node: each for each in pull_on_every_node(client, OUTPUTS, REFERENCE)}
+    return {pull.node: pull for pull in pull_on_every_node(client, OUTPUTS, REFERENCE)}
 
 
-def test_every_node_pulls_and_nothing_is_left_on_the_cluster() -> None:
+def test_every_node_pulls_and_all_objects_are_deleted() -> None:
     api = Cluster({"k8s-master": PULLED, "k8s-worker": {"waiting": {"reason": "ErrImagePull", "message": UNKNOWN_CA}}})
-    found = pulls(api)
-    assert found["k8s-master"].found == "pulled"
-    assert isinstance(found["k8s-worker"].found, Fault)
-    assert api.kept == []
+    outcomes = pulls(api)
+    assert outcomes["k8s-master"].outcome == "pulled"
+    assert isinstance(outcomes["k8s-worker"].outcome, CheckError)
+    assert api.objects == []
 
 
-def test_the_pod_is_pinned_and_meets_the_strictest_level_of_pod_security() -> None:
+def test_the_pod_is_pinned_to_its_node_and_meets_the_level_restricted() -> None:
     api = Cluster({"k8s-master": PULLED})
     pulls(api)
-    secret, made = api.made
-    spec = made["spec"]
+    secret, pod = api.created
+    spec = pod["spec"]
     assert spec["nodeName"] == "k8s-master"
     assert spec["tolerations"] == [{"operator": "Exists"}]
     assert spec["imagePullSecrets"] == [{"name": secret["metadata"]["name"]}]
@@ -201,88 +207,88 @@ def test_the_pod_is_pinned_and_meets_the_strictest_level_of_pod_security() -> No
     assert container["image"] == REFERENCE
     assert container["imagePullPolicy"] == "Always"
     assert container["securityContext"] == {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-    assert PASSWORD not in json.dumps(made, ensure_ascii=False)
+    assert PASSWORD not in json.dumps(pod, ensure_ascii=False)
     assert list(json.loads(secret["stringData"][".dockerconfigjson"])["auths"]) == ["docker-registry:5000"]
 
 
-def test_a_node_that_is_not_ready_and_one_that_never_answers_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nodes, "PATIENCE", 0.05)
-    monkeypatch.setattr(nodes, "PAUSE", 0.01)
+def test_a_node_that_is_not_ready_differs_from_one_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_pulls, "PULL_TIMEOUT", 0.05)
+    monkeypatch.setattr(node_pulls, "POLL_INTERVAL", 0.01)
     api = Cluster({"one": OPEN, "two": OPEN}, unready=("two",))
-    found = pulls(api)
-    assert [str(found[node].found) for node in ("one", "two")] == [
-        "no answer within 0 s",
-        "the node is not ready: kubelet is gone",
-    ]
-    assert api.kept == []
+    outcomes = {node: pull.outcome for node, pull in pulls(api).items()}
+    assert isinstance(outcomes["one"], CheckError)
+    assert "within 0 seconds" in outcomes["one"].cause
+    assert isinstance(outcomes["two"], CheckError)
+    assert "kubelet is gone" in outcomes["two"].cause
+    assert api.objects == []
 
 
-def test_a_pod_that_may_not_be_made_is_the_nodes_row_and_a_secret_that_may_not_ends_it() -> None:
+def test_a_refused_pod_fails_its_node_and_a_refused_secret_ends_the_session() -> None:
     api = Cluster({"one": PULLED}, forbidden="Pod")
-    assert str(pulls(api)["one"].found) == "no Pod may be made: Pod is forbidden: quota"
-    assert api.kept == []
-    with pytest.raises(Refusal, match="Secret is forbidden: quota"):
+    outcome = pulls(api)["one"].outcome
+    assert isinstance(outcome, CheckError)
+    assert "Pod is forbidden: quota" in outcome.cause
+    assert api.objects == []
+    with pytest.raises(ClusterError, match="Secret is forbidden: quota"):
         pulls(Cluster({"one": PULLED}, forbidden="Secret"))
 
 
-def test_whoever_stops_listening_leaves_nothing_behind() -> None:
+def test_all_objects_are_deleted_if_the_caller_stops_early() -> None:
     client: Any = Cluster({"one": PULLED, "two": PULLED})
-    visit: Iterator[Pull] = pull_on_every_node(client, OUTPUTS, REFERENCE)
-    next(visit)
-    assert client.kept != []
-    visit.close()  # type: ignore[attr-defined]
-    assert client.kept == []
+    session: Iterator[NodePull] = pull_on_every_node(client, OUTPUTS, REFERENCE)
+    next(session)
+    assert client.objects != []
+    session.close()  # type: ignore[attr-defined]
+    assert client.objects == []
 
 
-def test_what_a_killed_visit_left_behind_goes_with_the_next_and_one_under_way_goes_on() -> None:
+def test_objects_of_a_killed_session_are_deleted_and_those_of_a_running_one_are_kept() -> None:
     api = Cluster({"one": PULLED})
-    for visit, age in {"ops-verify-killed": 605, "ops-verify-under-way": 60}.items():
-        api.keep({"kind": "Secret", "metadata": {"name": visit, "labels": {LABEL: visit}}}, age)
+    for session, age in {"ops-verify-killed": 605, "ops-verify-running": 60}.items():
+        api.add({"kind": "Secret", "metadata": {"name": session, "labels": {LABEL: session}}}, age)
     pulls(api)
-    assert [each["metadata"]["name"] for each in api.kept] == ["ops-verify-under-way"]
+    assert [item["metadata"]["name"] for item in api.objects] == ["ops-verify-running"]
 
 
-def rows(outputs: Outputs, registry: Registry, pulls: Pulls) -> list[Check]:
-    from ops.verify import verify
-
-    return list(verify(outputs, ("127.0.0.1", registry.port), pulls))
+def check(outputs: Outputs, registry: Registry, pull_on_nodes: PullOnNodes) -> list[CheckResult]:
+    return list(run_checks(outputs, ("127.0.0.1", registry.port), pull_on_nodes))
 
 
-def test_every_node_has_its_row_and_the_image_goes_after_the_last(
+def test_every_node_has_a_row_and_the_image_is_deleted_after_the_last(
     outputs: Outputs, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registry.deletes = True
-    asked = []
+    references = []
 
-    def pulled(_: Outputs, reference: str) -> Iterator[tuple[str, str | Fault, float]]:
-        asked.append(reference)
-        yield "one", cause_of(UNKNOWN_CA), 1.0
+    def pull(_: Outputs, reference: str) -> Iterator[tuple[str, str | CheckError, float]]:
+        references.append(reference)
+        yield "one", diagnose_pull(UNKNOWN_CA), 1.0
         yield "two", "pulled in 0.4 s", 1.5
 
-    checks = rows(outputs, registry, pulled)
-    assert asked[0].startswith("docker-registry:5000/ops-verify@sha256:")
-    assert [(check.title, check.passed) for check in checks[-3:]] == [
+    results = check(outputs, registry, pull)
+    assert references[0].startswith("docker-registry:5000/ops-verify@sha256:")
+    assert [(result.title, result.passed) for result in results[-3:]] == [
         ("pull on one", False),
         ("pull on two", True),
         ("clean-up", True),
     ]
-    assert not show(iter(checks), "")
-    assert not show_json(iter(checks), "")
+    assert not print_results(iter(results), "")
+    assert not print_results_json(iter(results), "")
     assert capsys.readouterr().out.count("node_trust") == 2, "once below the table, once in the JSON"
 
 
-def test_what_keeps_the_nodes_from_being_asked_is_a_row_too(outputs: Outputs, registry: Registry) -> None:
-    def refuses(_: Outputs, reference: str) -> Iterator[tuple[str, str | Fault, float]]:
-        raise Refusal("cannot see what lives on the cluster: Secret is forbidden; check KUBECONFIG, then again")
+def test_an_error_before_the_first_pull_is_a_row_too(outputs: Outputs, registry: Registry) -> None:
+    def refuse(_: Outputs, reference: str) -> Iterator[tuple[str, str | CheckError, float]]:
+        raise ClusterError("Secret is forbidden; quota: used up.", "Check KUBECONFIG.")
 
-    checks = rows(outputs, registry, refuses)
-    assert checks[-2].title == "pull on every node"
-    assert checks[-2].seen == "cannot see what lives on the cluster: Secret is forbidden"
-    assert checks[-2].remedy == "check KUBECONFIG, then again"
-    assert checks[-1].title == "clean-up"
+    results = check(outputs, registry, refuse)
+    assert results[-2].title == "pull on every node"
+    assert results[-2].summary == "Secret is forbidden; quota: used up.", "no message is taken apart"
+    assert results[-2].remedy == "Check KUBECONFIG."
+    assert results[-1].title == "clean-up"
 
 
-def test_no_node_is_asked_where_nothing_was_pushed(outputs: Outputs, registry: Registry) -> None:
+def test_no_node_pulls_if_nothing_was_pushed(outputs: Outputs, registry: Registry) -> None:
     registry.full = True
-    checks = rows(outputs, registry, lambda *_: pytest.fail("a node was asked"))
-    assert checks[-1].title == "push"
+    results = check(outputs, registry, lambda *_: pytest.fail("a node pulled"))
+    assert results[-1].title == "push"

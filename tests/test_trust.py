@@ -1,4 +1,4 @@
-"""`ops trust`: what is written where, that nothing of others is touched, and that it goes away without a trace."""
+"""`ops trust`: the files of each client, that other files are never changed, and that removal restores everything."""
 
 import json
 import os
@@ -17,8 +17,9 @@ from typer.testing import CliRunner
 
 from ops import __main__ as command_line
 from ops import stack
-from ops.stack import Endpoint, Known, Refusal
-from ops.trust import CLIENTS, act, forget, hosts, mark, places, trust
+from ops.errors import CommandError
+from ops.stack import Endpoint, PublicOutputs
+from ops.trust import CLIENTS, apply, clients, hosts, install, marker, uninstall
 from ops.trust import machine as machines
 from ops.trust.machine import Machine
 from tests.conftest import certificate_of
@@ -26,17 +27,17 @@ from tests.issuing import Wanted, issue
 
 HOST = "docker-registry"
 CA, NEXT = certificate_of("old"), certificate_of("next")
-KNOWN = Known(f"{HOST}:5000", CA, ("192.168.56.10",))
-HTTPS = Known("registry.example.com:443", NEXT, ("203.0.113.10",))
+REGISTRY = PublicOutputs(f"{HOST}:5000", CA, ("192.168.56.10",))
+HTTPS_REGISTRY = PublicOutputs("registry.example.com:443", NEXT, ("203.0.113.10",))
 DOCKER = f"etc/docker/certs.d/{HOST}:5000/ca.crt"
 ANCHORS = "usr/local/share/ca-certificates"
 HOSTS = "127.0.0.1 localhost\n"
-LINE = f"192.168.56.10 {HOST} # by `python -m ops trust` for {HOST}:5000"
+LINE = f"192.168.56.10 {HOST} # written by `python -m ops trust` for {HOST}:5000"
 
 
 @dataclass
 class Computer:
-    """A machine below a folder, with the programs named, and what was run there."""
+    """A machine below a folder, with its programs on PATH, the names in its DNS, and the commands that were run."""
 
     root: Path
     programs: Sequence[str] = ("docker",)
@@ -50,7 +51,7 @@ class Computer:
             home=home,
             config=home / ".config",
             is_root=True,
-            call="python -m ops trust",
+            command_line="python -m ops trust",
             which=lambda program: f"/usr/bin/{program}" if program in self.programs else None,
             resolve=self.resolve,
             run=self.ran.append,
@@ -59,10 +60,10 @@ class Computer:
         return replace(machine, **changes)
 
     def resolve(self, name: str) -> list[str]:
-        """As a resolver does: /etc/hosts first, then the names that others know."""
+        """Look the name up in /etc/hosts, then in DNS."""
         file = self.root / "etc/hosts"
         lines = file.read_bytes().decode().splitlines() if file.exists() else []
-        listed = [each.split()[0] for each in lines if name in each.partition("#")[0].split()[1:]]
+        listed = [line.split()[0] for line in lines if name in line.partition("#")[0].split()[1:]]
         return listed or self.names.get(name, [])
 
     def write(self, path: str, text: str) -> Path:
@@ -72,32 +73,38 @@ class Computer:
         return file
 
     def tree(self) -> dict[str, tuple[int, bytes | None]]:
-        """Every file and folder, with its mode and content."""
+        """Return mode and content of every file and folder."""
         return {
             str(path.relative_to(self.root)): (path.stat().st_mode, path.read_bytes() if path.is_file() else None)
             for path in sorted(self.root.rglob("*"))
         }
 
     def body(self, path: str) -> str:
-        """What follows the mark in a file of ours."""
-        file = mark.read((self.root / path).read_text())
-        assert file, f"{path} is marked"
+        """Return the text after the marker of a file."""
+        file = marker.parse_file((self.root / path).read_text())
+        assert file, f"{path} has a marker"
         return file.body
 
 
 @pytest.fixture
 def computer(tmp_path: Path) -> Computer:
-    made = Computer(tmp_path)
-    made.write("etc/hosts", HOSTS)
-    return made
+    computer = Computer(tmp_path)
+    computer.write("etc/hosts", HOSTS)
+    return computer
 
 
-def written(computer: Computer, before: dict[str, Any]) -> set[str]:
+def statuses(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
+    """Return the printed status of each file."""
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    return {row[1]: row[0] for row in rows if len(row) > 1 and row[1].startswith("/")}
+
+
+def new_files(computer: Computer, before: dict[str, Any]) -> set[str]:
     return {path for path, (_, content) in computer.tree().items() if content is not None and path not in before}
 
 
 FOLDER = f"certs.d/{HOST}:5000"
-TABLE: list[tuple[str, bool, set[str]]] = [
+CLIENT_FILES: list[tuple[str, bool, set[str]]] = [
     ("docker", True, {DOCKER}),
     ("podman", True, {f"etc/containers/{FOLDER}/ca.crt"}),
     ("skopeo", True, {f"etc/containers/{FOLDER}/ca.crt"}),
@@ -107,13 +114,11 @@ TABLE: list[tuple[str, bool, set[str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("client", "is_root", "paths"), TABLE)
-def test_each_client_finds_the_ca_where_it_looks(
-    computer: Computer, client: str, is_root: bool, paths: set[str]
-) -> None:
+@pytest.mark.parametrize(("client", "is_root", "paths"), CLIENT_FILES)
+def test_each_client_has_the_ca_in_its_files(computer: Computer, client: str, is_root: bool, paths: set[str]) -> None:
     before = computer.tree()
-    trust(computer.machine(is_root=is_root), KNOWN, [client], yes=True)
-    assert written(computer, before) == paths
+    install(computer.machine(is_root=is_root), REGISTRY, [client], yes=True)
+    assert new_files(computer, before) == paths
     for path in paths:
         assert (computer.root / path).stat().st_mode & 0o777 == 0o644
         assert (computer.root / path).parent.stat().st_mode & 0o777 == 0o755
@@ -121,16 +126,16 @@ def test_each_client_finds_the_ca_where_it_looks(
             assert computer.body(path) == CA
 
 
-def test_port_443_need_not_be_typed_so_there_are_two_folders(computer: Computer) -> None:
+def test_port_443_may_be_left_out_so_there_are_two_folders(computer: Computer) -> None:
     before = computer.tree()
-    trust(computer.machine(), HTTPS, ["docker"], yes=True)
-    assert written(computer, before) == {
+    install(computer.machine(), HTTPS_REGISTRY, ["docker"], yes=True)
+    assert new_files(computer, before) == {
         f"etc/docker/certs.d/{name}/ca.crt" for name in ("registry.example.com", "registry.example.com:443")
     }
 
 
-def test_containerd_is_told_what_it_may_do_there_and_whom_to_trust(computer: Computer) -> None:
-    trust(computer.machine(), KNOWN, ["containerd"], yes=True)
+def test_hosts_toml_allows_pushes_and_names_the_ca(computer: Computer) -> None:
+    install(computer.machine(), REGISTRY, ["containerd"], yes=True)
     read = tomllib.loads((computer.root / f"etc/containerd/{FOLDER}/hosts.toml").read_text())
     ca = f"/etc/containerd/{FOLDER}/ca.crt"
     assert read == {
@@ -146,230 +151,250 @@ def test_containerd_is_told_what_it_may_do_there_and_whom_to_trust(computer: Com
         ("update-ca-trust", "etc/pki/ca-trust/source/README", "etc/pki/ca-trust/source/anchors"),
     ],
 )
-def test_a_system_gets_a_file_a_certificate_and_makes_its_list(
+def test_the_system_store_has_a_file_for_each_certificate_and_is_rebuilt(
     computer: Computer, program: str, present: str, anchors: str
 ) -> None:
     computer.write(present, "")
     computer.programs = (program,)
     before = computer.tree()
-    trust(computer.machine(), replace(KNOWN, ca_pem=CA + NEXT), ["system"], yes=True)
-    files = written(computer, before)
+    install(computer.machine(), replace(REGISTRY, ca_pem=CA + NEXT), ["system"], yes=True)
+    files = new_files(computer, before)
     assert {computer.body(path) for path in files} == {CA, NEXT}
     assert {str(Path(path).parent) for path in files} == {anchors}
     assert all(path.endswith(".crt") for path in files)
     assert computer.ran == [(program,)]
 
 
-def test_a_system_forgets_the_ca_that_was_replaced_and_leaves_its_neighbours(computer: Computer) -> None:
+def test_a_replaced_ca_leaves_the_system_store_and_other_cas_stay(computer: Computer) -> None:
     computer.programs = ("update-ca-certificates",)
     computer.write("etc/ca-certificates.conf", "")
     neighbour = computer.write(f"{ANCHORS}/proxy.crt", CA)
-    trust(computer.machine(), replace(KNOWN, ca_pem=CA + NEXT), ["system"], yes=True)
-    trust(computer.machine(), replace(KNOWN, ca_pem=NEXT), ["system"], yes=True)
+    install(computer.machine(), replace(REGISTRY, ca_pem=CA + NEXT), ["system"], yes=True)
+    install(computer.machine(), replace(REGISTRY, ca_pem=NEXT), ["system"], yes=True)
     ours = [path for path in (computer.root / ANCHORS).iterdir() if path != neighbour]
     assert [computer.body(str(path.relative_to(computer.root))) for path in ours] == [NEXT]
-    assert computer.ran[-1] == ("update-ca-certificates", "--fresh"), "links to what is gone go too"
+    assert computer.ran[-1] == ("update-ca-certificates", "--fresh"), "links to removed CAs are removed too"
     assert neighbour.read_text() == CA
 
 
-def test_a_systems_list_that_has_the_ca_is_not_made_again(computer: Computer) -> None:
+def test_the_system_store_is_not_rebuilt_if_its_bundle_has_the_ca(computer: Computer) -> None:
     computer.programs = ("update-ca-certificates",)
     computer.write("etc/ca-certificates.conf", "")
-    trust(computer.machine(), KNOWN, ["system"], yes=True)
-    trust(computer.machine(), KNOWN, ["system"], yes=True)
-    assert len(computer.ran) == 2, "the list still lacks it: the first time was cut off"
-    computer.write("etc/ssl/certs/ca-certificates.crt", f"{NEXT}# By somebody\n{CA}")
-    trust(computer.machine(), KNOWN, ["system"], yes=True)
+    install(computer.machine(), REGISTRY, ["system"], yes=True)
+    install(computer.machine(), REGISTRY, ["system"], yes=True)
+    assert len(computer.ran) == 2, "the bundle lacks the CA, as after an interruption"
+    computer.write("etc/ssl/certs/ca-certificates.crt", f"{NEXT}# Another CA\n{CA}")
+    install(computer.machine(), REGISTRY, ["system"], yes=True)
     assert len(computer.ran) == 2
 
 
-def test_a_system_that_forgets_makes_its_list_anew_and_one_that_is_only_asked_does_not(computer: Computer) -> None:
+def test_removal_rebuilds_the_system_store_and_a_dry_run_does_not(computer: Computer) -> None:
     computer.programs = ("update-ca-certificates",)
     computer.write("etc/ca-certificates.conf", "")
     (computer.root / ANCHORS).mkdir(parents=True)
     before = computer.tree()
-    trust(computer.machine(), KNOWN, ["system"], dry_run=True)
+    install(computer.machine(), REGISTRY, ["system"], dry_run=True)
     assert computer.ran == []
-    trust(computer.machine(), KNOWN, ["system"], yes=True)
-    forget(computer.machine(), KNOWN, [], dry_run=True)
+    install(computer.machine(), REGISTRY, ["system"], yes=True)
+    uninstall(computer.machine(), REGISTRY, [], dry_run=True)
     assert computer.ran == [("update-ca-certificates",)]
-    forget(computer.machine(), KNOWN, [], yes=True)
+    uninstall(computer.machine(), REGISTRY, [], yes=True)
     assert computer.ran[1:] == [("update-ca-certificates", "--fresh")]
     assert computer.tree() == before
 
 
-def test_a_system_without_a_known_list_is_refused(computer: Computer) -> None:
+def test_an_unsupported_system_store_is_an_error(computer: Computer) -> None:
     before = computer.tree()
-    with pytest.raises(Refusal, match=r"no update-ca-certificates or update-ca-trust: .*--for"):
-        trust(computer.machine(), KNOWN, ["docker", "system"], yes=True)
+    with pytest.raises(CommandError) as error:
+        install(computer.machine(), REGISTRY, ["docker", "system"], yes=True)
+    assert "update-ca-certificates or update-ca-trust" in error.value.cause
+    assert "--for" in error.value.remedy
     assert computer.tree() == before
 
 
-def test_python_gets_everything_it_trusted_and_the_ca(computer: Computer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_bundle_for_python_has_all_trusted_cas_and_the_new_one(
+    computer: Computer, capsys: pytest.CaptureFixture[str]
+) -> None:
     bundle = f"home/jean/.config/private-registry/{HOST}-5000.pem"
-    trust(computer.machine(), KNOWN, ["python"], yes=True)
-    assert computer.body(bundle) == machines.public_roots().rstrip() + "\n" + CA
+    install(computer.machine(), REGISTRY, ["python"], yes=True)
+    assert computer.body(bundle) == machines.read_public_cas().rstrip() + "\n" + CA
     assert f"export REQUESTS_CA_BUNDLE=/{bundle} SSL_CERT_FILE=/{bundle}\n" in capsys.readouterr().out
     computer.write("etc/ssl/certs/ca-certificates.crt", NEXT)
-    trust(computer.machine(), KNOWN, ["python"], yes=True)
-    assert computer.body(bundle) == NEXT + CA, "the system's list counts, with what its owner added"
+    install(computer.machine(), REGISTRY, ["python"], yes=True)
+    assert computer.body(bundle) == NEXT + CA, "the system's bundle counts, with the CAs that its owner added"
 
 
-def test_those_that_are_here_are_meant_unless_others_are_named(
+def test_installed_container_clients_are_configured_by_default(
     computer: Computer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     computer.programs = ("dockerd", "update-ca-certificates", "python3")
     computer.write("etc/containerd/config.toml", "")
-    trust(computer.machine(), KNOWN, [], yes=True)
-    assert "for docker, containerd, found on this machine\n" in capsys.readouterr().out
-    assert not (computer.root / ANCHORS).exists(), "a CA of the system vouches for every name: that is asked for"
+    install(computer.machine(), REGISTRY, [], yes=True)
+    assert "for docker, containerd" in capsys.readouterr().out
+    assert not (computer.root / ANCHORS).exists(), "a CA in the system store is trusted for every name"
 
 
-def test_a_machine_without_a_client_says_whom_to_name(computer: Computer) -> None:
+def test_a_machine_without_a_client_is_an_error_that_lists_the_clients(computer: Computer) -> None:
     computer.programs = ()
-    with pytest.raises(Refusal, match="name one with --for, of docker, podman, "):
-        trust(computer.machine(), KNOWN, [])
+    with pytest.raises(CommandError) as error:
+        install(computer.machine(), REGISTRY, [])
+    assert "--for" in error.value.remedy
+    assert ", ".join(CLIENTS) in error.value.remedy
 
 
 @pytest.mark.parametrize("client", ["docker", "containerd", "python"])
-def test_a_file_of_others_is_never_overwritten_and_then_nothing_is_written(computer: Computer, client: str) -> None:
-    path = next(iter(CLIENTS[client](KNOWN, computer.machine()))).path
+def test_an_unmanaged_file_is_not_overwritten_and_nothing_is_written(computer: Computer, client: str) -> None:
+    path = next(iter(CLIENTS[client](REGISTRY, computer.machine()))).path
     computer.write(str(path).lstrip("/"), NEXT)
     before = computer.tree()
-    with pytest.raises(Refusal, match=rf"{path} is not by this command, .*: move it away"):
-        trust(computer.machine(), KNOWN, ["podman", client], yes=True)
+    with pytest.raises(CommandError, match=str(path)):
+        install(computer.machine(), REGISTRY, ["podman", client], yes=True)
     assert computer.tree() == before
 
 
-def test_a_file_for_another_registry_is_not_overwritten_either(computer: Computer) -> None:
-    computer.write(DOCKER, mark.text(mark.Marked("other:5000", 0, CA)))
-    with pytest.raises(Refusal, match="is of other:5000: move it away"):
-        trust(computer.machine(), KNOWN, ["docker"], yes=True)
+def test_a_file_for_another_registry_is_not_overwritten(computer: Computer) -> None:
+    computer.write(DOCKER, marker.format_file(marker.MarkedFile("other:5000", 0, CA)))
+    with pytest.raises(CommandError, match="other:5000"):
+        install(computer.machine(), REGISTRY, ["docker"], yes=True)
 
 
-def test_what_others_wrote_alike_is_already_so_and_stays(
+def test_an_unmanaged_file_with_the_same_content_is_kept(
     computer: Computer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     computer.write(DOCKER, CA + "\n")
     computer.write("etc/hosts", f"{HOSTS}192.168.56.10 {HOST}\n")
     before = computer.tree()
-    trust(computer.machine(), KNOWN, ["docker"], yes=True)
-    assert "already so" in capsys.readouterr().out
-    forget(computer.machine(), KNOWN, [], yes=True)
+    install(computer.machine(), REGISTRY, ["docker"], yes=True)
+    assert statuses(capsys) == {f"/{DOCKER}": "same", "/etc/hosts": "same"}
+    uninstall(computer.machine(), REGISTRY, [], yes=True)
     assert computer.tree() == before
-    kept = ["kept", f"/{DOCKER}", "not by this command"]
-    assert kept in [line.rstrip().split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+    assert statuses(capsys)[f"/{DOCKER}"] == "kept"
 
 
-def test_a_second_time_nothing_is_written(computer: Computer, capsys: pytest.CaptureFixture[str]) -> None:
-    trust(computer.machine(), KNOWN, ["docker", "python"], yes=True)
+def test_a_second_run_writes_nothing(computer: Computer, capsys: pytest.CaptureFixture[str]) -> None:
+    install(computer.machine(), REGISTRY, ["docker", "python"], yes=True)
     times = {path: path.stat().st_mtime_ns for path in computer.root.rglob("*")}
     capsys.readouterr()
-    trust(computer.machine(), KNOWN, ["docker", "python"])
-    assert "already so" in capsys.readouterr().out
+    install(computer.machine(), REGISTRY, ["docker", "python"])
+    assert set(statuses(capsys).values()) == {"same"}
     assert {path: path.stat().st_mtime_ns for path in computer.root.rglob("*")} == times
 
 
-def test_a_new_ca_takes_the_place_of_the_old_one(computer: Computer, capsys: pytest.CaptureFixture[str]) -> None:
-    trust(computer.machine(), KNOWN, ["docker"], yes=True)
+def test_a_new_ca_replaces_the_old_one(computer: Computer, capsys: pytest.CaptureFixture[str]) -> None:
+    install(computer.machine(), REGISTRY, ["docker"], yes=True)
     capsys.readouterr()
-    trust(computer.machine(), replace(KNOWN, ca_pem=NEXT), ["docker"], yes=True)
+    install(computer.machine(), replace(REGISTRY, ca_pem=NEXT), ["docker"], yes=True)
     assert f"changed  /{DOCKER}" in capsys.readouterr().out
     assert computer.body(DOCKER) == NEXT
 
 
-def test_a_dry_run_says_everything_and_writes_nothing(computer: Computer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_prints_every_change_and_writes_nothing(
+    computer: Computer, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = computer.tree()
-    trust(computer.machine(), KNOWN, ["docker"], dry_run=True)
-    said = capsys.readouterr().out
-    rows = [line.split(maxsplit=2) for line in said.splitlines()]
+    install(computer.machine(), REGISTRY, ["docker"], dry_run=True)
+    output = capsys.readouterr().out
+    rows = [line.split(maxsplit=2) for line in output.splitlines()]
     assert ["new", f"/{DOCKER}"] in rows
-    assert ["changed", "/etc/hosts", f"with the line 192.168.56.10 {HOST}"] in rows
-    assert "nothing is written: --dry-run" in said
+    assert ["changed", "/etc/hosts"] in [row[:2] for row in rows]
+    assert f"192.168.56.10 {HOST}" in output
+    assert "--dry-run" in output
     assert computer.tree() == before
 
 
-@pytest.mark.parametrize("answer", [None, False])
-def test_nobody_asked_or_a_no_writes_nothing(computer: Computer, answer: bool | None) -> None:
+@pytest.mark.parametrize("answer", [None, False], ids=["no terminal", "no"])
+def test_nothing_is_written_without_a_terminal_or_after_a_no(computer: Computer, answer: bool | None) -> None:
     before = computer.tree()
-    asked: Callable[[str], bool] | None = None if answer is None else lambda _: False
-    with pytest.raises(Refusal, match="--yes" if answer is None else "nothing was written"):
-        trust(computer.machine(ask=asked), KNOWN, ["docker"])
+    ask: Callable[[str], bool] | None = None if answer is None else lambda _: False
+    with pytest.raises(CommandError) as error:
+        install(computer.machine(ask=ask), REGISTRY, ["docker"])
+    assert ("--yes" in error.value.remedy) == (answer is None)
     assert computer.tree() == before
 
 
-def test_a_yes_writes(computer: Computer) -> None:
-    trust(computer.machine(ask=lambda _: True), KNOWN, ["docker"])
+def test_the_files_are_written_after_a_yes(computer: Computer) -> None:
+    install(computer.machine(ask=lambda _: True), REGISTRY, ["docker"])
     assert computer.body(DOCKER) == CA
 
 
-def test_without_permission_sudo_is_named_and_nothing_is_done(
+def test_without_permission_nothing_is_written_and_the_remedy_is_sudo(
     computer: Computer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = computer.tree()
     etc = str(computer.root / "etc")
     monkeypatch.setattr(os, "access", lambda path, mode: mode & os.W_OK == 0 or not str(path).startswith(etc))
-    with pytest.raises(Refusal, match=r'call it with sudo: `sudo -E env "PATH=\$PATH" python -m ops trust`'):
-        trust(computer.machine(is_root=False), KNOWN, ["podman", "docker"], yes=True)
+    with pytest.raises(CommandError) as error:
+        install(computer.machine(is_root=False), REGISTRY, ["podman", "docker"], yes=True)
+    assert f"/{DOCKER}" in error.value.cause
+    assert '`sudo -E env "PATH=$PATH" python -m ops trust`' in error.value.remedy
     assert computer.tree() == before
-    trust(computer.machine(is_root=False), KNOWN, ["podman"], yes=True)
-    assert computer.tree().keys() > before.keys(), "what is below the home needs no sudo"
+    install(computer.machine(is_root=False), REGISTRY, ["podman"], yes=True)
+    assert computer.tree().keys() > before.keys(), "files below the home need no sudo"
 
 
-def test_a_disk_that_fails_leaves_everything_as_it_was(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
-    before, laid = computer.tree(), act._laid_beside
+def test_a_full_disk_leaves_everything_unchanged(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, write_temporary = computer.tree(), apply._write_temporary
 
-    def full(path: Path, text: str) -> Path:
+    def fail(path: Path, text: str) -> Path:
         if path.name == "hosts":
             raise OSError(28, "No space left on device", str(path))
-        return laid(path, text)
+        return write_temporary(path, text)
 
-    monkeypatch.setattr(act, "_laid_beside", full)
-    with pytest.raises(Refusal, match=r"No space left on device.*nothing was changed"):
-        trust(computer.machine(), KNOWN, ["docker", "containerd"], yes=True)
+    monkeypatch.setattr(apply, "_write_temporary", fail)
+    with pytest.raises(CommandError, match="No space left on device"):
+        install(computer.machine(), REGISTRY, ["docker", "containerd"], yes=True)
     assert computer.tree() == before
 
 
-def test_a_stack_without_a_ca_is_refused(computer: Computer) -> None:
-    with pytest.raises(Refusal, match="puts out no CA"):
-        trust(computer.machine(), replace(KNOWN, ca_pem=""), ["docker"], yes=True)
+def test_a_stack_without_a_ca_is_an_error(computer: Computer) -> None:
+    with pytest.raises(CommandError, match=f"{HOST}:5000"):
+        install(computer.machine(), replace(REGISTRY, ca_pem=""), ["docker"], yes=True)
 
 
 def hosts_of(computer: Computer) -> str:
     return (computer.root / "etc/hosts").read_text()
 
 
-HOSTS_TABLE: dict[str, tuple[str, dict[str, list[str]], tuple[str, ...], str, str]] = {
-    "unknown": (HOSTS, {}, ("192.168.56.10",), f"{HOSTS}{LINE}\n", "changed"),
-    "no line break": (HOSTS.rstrip(), {}, ("192.168.56.10",), f"{HOSTS}{LINE}", "changed"),
-    "known by DNS": (HOSTS, {HOST: ["192.168.56.10"]}, ("192.168.56.10",), HOSTS, f"{HOST} is 192.168.56.10"),
-    "elsewhere": (HOSTS, {HOST: ["10.0.0.1"]}, ("192.168.56.10",), HOSTS, f"{HOST} is 10.0.0.1 here, the registry's"),
-    "no address": (HOSTS, {}, (), HOSTS, "call it again with --address IP"),
-    "of others": (f"10.0.0.1 {HOST}\n", {}, ("192.168.56.10",), f"10.0.0.1 {HOST}\n", "edit by hand"),
-    "moved": (f"{LINE.replace('56.10', '56.9')}\n{HOSTS}", {}, ("192.168.56.10",), f"{LINE}\n{HOSTS}", "changed"),
+HOSTS_CASES: dict[str, tuple[str, dict[str, list[str]], tuple[str, ...], str, str, str]] = {
+    "unknown": (HOSTS, {}, ("192.168.56.10",), f"{HOSTS}{LINE}\n", "changed", f"192.168.56.10 {HOST}"),
+    "no line break": (HOSTS.rstrip(), {}, ("192.168.56.10",), f"{HOSTS}{LINE}", "changed", f"192.168.56.10 {HOST}"),
+    "in DNS": (HOSTS, {HOST: ["192.168.56.10"]}, ("192.168.56.10",), HOSTS, "same", "192.168.56.10"),
+    "elsewhere": (HOSTS, {HOST: ["10.0.0.1"]}, ("192.168.56.10",), HOSTS, "kept", "10.0.0.1"),
+    "no address": (HOSTS, {}, (), HOSTS, "kept", "--address IP"),
+    "unmanaged": (f"10.0.0.1 {HOST}\n", {}, ("192.168.56.10",), f"10.0.0.1 {HOST}\n", "kept", "10.0.0.1"),
+    "moved": (
+        f"{LINE.replace('56.10', '56.9')}\n{HOSTS}",
+        {},
+        ("192.168.56.10",),
+        f"{LINE}\n{HOSTS}",
+        "changed",
+        f"192.168.56.10 {HOST}",
+    ),
 }
+"""/etc/hosts, names in DNS, the stack's addresses, /etc/hosts afterwards, the status, and a part of the note."""
 
 
-@pytest.mark.parametrize("case", HOSTS_TABLE)
-def test_the_name_leads_to_the_registry_unless_others_lead_it_elsewhere(
+@pytest.mark.parametrize("case", HOSTS_CASES)
+def test_the_name_is_added_to_hosts_unless_it_resolves(
     computer: Computer, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:
-    text, names, addresses, after, said = HOSTS_TABLE[case]
+    text, names, addresses, expected, status, note = HOSTS_CASES[case]
     computer.write("etc/hosts", text)
     computer.names = names
-    trust(computer.machine(), replace(KNOWN, addresses=addresses), ["docker"], yes=True)
-    assert hosts_of(computer) == after
-    assert said in capsys.readouterr().out
+    install(computer.machine(), replace(REGISTRY, addresses=addresses), ["docker"], yes=True)
+    assert hosts_of(computer) == expected
+    output = capsys.readouterr().out
+    (row,) = [line.split(maxsplit=2) for line in output.splitlines() if " /etc/hosts " in line]
+    assert row[0] == status
+    assert note in row[2]
 
 
-def test_an_address_that_is_given_counts(computer: Computer) -> None:
-    trust(computer.machine(), KNOWN, ["docker"], address="192.168.56.11", yes=True)
+def test_the_address_option_wins_over_the_stacks_addresses(computer: Computer) -> None:
+    install(computer.machine(), REGISTRY, ["docker"], address="192.168.56.11", yes=True)
     assert LINE.replace("56.10", "56.11") in hosts_of(computer)
 
 
-def test_a_mounted_hosts_file_as_in_a_container_is_written_in_place(
-    computer: Computer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mounted_hosts_file_is_written_in_place(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
     replace_file = Path.replace
 
     def busy(path: Path, target: Path) -> Path:
@@ -378,61 +403,61 @@ def test_a_mounted_hosts_file_as_in_a_container_is_written_in_place(
         return replace_file(path, target)
 
     monkeypatch.setattr(Path, "replace", busy)
-    trust(computer.machine(), KNOWN, ["docker"], yes=True)
+    install(computer.machine(), REGISTRY, ["docker"], yes=True)
     assert hosts_of(computer) == f"{HOSTS}{LINE}\n"
     assert sorted(path.name for path in (computer.root / "etc").iterdir()) == ["docker", "hosts"]
 
 
-def test_a_hosts_file_that_is_a_link_stays_one(computer: Computer) -> None:
+def test_a_hosts_file_that_is_a_link_stays_a_link(computer: Computer) -> None:
     text = computer.write("run/hosts", HOSTS)
     (computer.root / "etc/hosts").unlink()
     (computer.root / "etc/hosts").symlink_to("../run/hosts")
-    trust(computer.machine(), KNOWN, ["docker"], yes=True)
+    install(computer.machine(), REGISTRY, ["docker"], yes=True)
     assert text.read_text() == f"{HOSTS}{LINE}\n"
-    forget(computer.machine(), KNOWN, [], yes=True)
+    uninstall(computer.machine(), REGISTRY, [], yes=True)
     assert (computer.root / "etc/hosts").is_symlink()
     assert text.read_text() == HOSTS
 
 
-def test_the_line_in_hosts_stays_until_the_last_client_forgets(computer: Computer) -> None:
-    trust(computer.machine(), KNOWN, ["docker", "podman"], yes=True)
-    forget(computer.machine(), KNOWN, ["docker"], yes=True)
+def test_the_line_in_hosts_is_removed_with_the_last_client(computer: Computer) -> None:
+    install(computer.machine(), REGISTRY, ["docker", "podman"], yes=True)
+    uninstall(computer.machine(), REGISTRY, ["docker"], yes=True)
     assert LINE in hosts_of(computer)
-    forget(computer.machine(), KNOWN, [], yes=True)
+    uninstall(computer.machine(), REGISTRY, [], yes=True)
     assert hosts_of(computer) == HOSTS
 
 
-def test_two_registries_of_one_host_each_have_their_line(computer: Computer) -> None:
-    trust(computer.machine(), KNOWN, ["docker"], yes=True)
-    trust(computer.machine(), replace(KNOWN, endpoint=f"{HOST}:5001"), ["docker"], yes=True)
-    forget(computer.machine(), KNOWN, [], yes=True)
+def test_two_registries_of_one_host_have_a_line_each(computer: Computer) -> None:
+    install(computer.machine(), REGISTRY, ["docker"], yes=True)
+    install(computer.machine(), replace(REGISTRY, endpoint=f"{HOST}:5001"), ["docker"], yes=True)
+    uninstall(computer.machine(), REGISTRY, [], yes=True)
     assert hosts_of(computer) == f"{HOSTS}{LINE.replace(':5000', ':5001')}\n"
 
 
-def test_openssl_reads_the_ca_past_the_mark(computer: Computer) -> None:
-    """Go does in the tests on the cluster, where Docker reads it."""
-    trust(computer.machine(), replace(KNOWN, ca_pem=issue(Wanted()).pem), ["docker"], yes=True)
+def test_openssl_ignores_the_marker_before_the_ca(computer: Computer) -> None:
+    """The tests on the cluster cover Go, as Docker reads the file there."""
+    install(computer.machine(), replace(REGISTRY, ca_pem=issue(Wanted()).pem), ["docker"], yes=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cafile=computer.root / DOCKER)
     assert len(context.get_ca_certs()) == 1
 
 
-def test_a_link_that_leads_two_clients_to_one_folder_stays(computer: Computer) -> None:
+def test_a_link_between_the_folders_of_two_clients_is_kept(computer: Computer) -> None:
     (computer.root / "etc/docker/certs.d").mkdir(parents=True)
     (computer.root / "etc/containers").mkdir()
     (computer.root / "etc/containers/certs.d").symlink_to("../docker/certs.d")
     before = computer.tree()
-    trust(computer.machine(), KNOWN, ["docker", "podman"], yes=True)
+    install(computer.machine(), REGISTRY, ["docker", "podman"], yes=True)
     assert (computer.root / "etc/containers/certs.d").is_symlink()
     assert computer.body(DOCKER) == CA
-    forget(computer.machine(), KNOWN, [], yes=True)
+    uninstall(computer.machine(), REGISTRY, [], yes=True)
     assert computer.tree() == before
 
 
 CONTENTS = {
     "etc/docker/daemon.json": "{}",
     "etc/docker/certs.d/other:5000/ca.crt": NEXT,
-    f"etc/docker/certs.d/{HOST}:5000/client.cert": "theirs",
+    f"etc/docker/certs.d/{HOST}:5000/client.cert": "unmanaged",
     DOCKER: CA,
     f"{ANCHORS}/proxy.crt": NEXT,
     "etc/containers/registries.conf": "",
@@ -440,86 +465,100 @@ CONTENTS = {
     "home/jean/.config/settings": "",
     "etc/containerd/config.toml": "",
 }
-"""What others may have on a machine."""
+"""Unmanaged files that a machine may have."""
 
 TEXTS = st.sampled_from(
-    ["", HOSTS, HOSTS.rstrip(), "\n\n# ours\r\n10.0.0.1 docker-registry\r\n", "\n", f"10.9.9.9 x{HOST}"]
+    ["", HOSTS, HOSTS.rstrip(), "\n\n# comment\r\n10.0.0.1 docker-registry\r\n", "\n", f"10.9.9.9 x{HOST}"]
 )
-SOME = st.lists(st.sampled_from(list(CLIENTS)), min_size=1, unique=True)
+CLIENT_LISTS = st.lists(st.sampled_from(list(CLIENTS)), min_size=1, unique=True)
 
 
 @given(
     st.sets(st.sampled_from(list(CONTENTS))),
     TEXTS,
     st.booleans(),
-    st.lists(st.tuples(st.sampled_from([KNOWN, HTTPS, replace(KNOWN, endpoint=f"{HOST}:5001")]), SOME), max_size=4),
+    st.lists(
+        st.tuples(
+            st.sampled_from([REGISTRY, HTTPS_REGISTRY, replace(REGISTRY, endpoint=f"{HOST}:5001")]), CLIENT_LISTS
+        ),
+        max_size=4,
+    ),
     st.randoms(use_true_random=False),
 )
-def test_what_was_trusted_is_forgotten_without_a_trace(
-    theirs: set[str], text: str, is_root: bool, calls: list[tuple[Known, list[str]]], random: Any
+def test_removal_restores_every_file_and_folder(
+    unmanaged: set[str], text: str, is_root: bool, calls: list[tuple[PublicOutputs, list[str]]], random: Any
 ) -> None:
-    """Whatever others have, whichever registries are trusted in whatever order, and with a new CA in between."""
+    """Whatever unmanaged files exist, for any registries in any order, with a new CA in between."""
     with tempfile.TemporaryDirectory() as folder:
         computer = Computer(Path(folder), programs=("update-ca-certificates",))
-        for path in sorted(theirs):
+        for path in sorted(unmanaged):
             computer.write(path, CONTENTS[path])
         computer.write("etc/hosts", text)
         computer.write("etc/ca-certificates.conf", "")
         before = computer.tree()
         machine = computer.machine(is_root=is_root)
-        for known, clients in calls:
-            trust(machine, known, clients, yes=True)
-            if known.endpoint != f"{HOST}:5000":
-                trust(machine, replace(known, ca_pem=CA + NEXT), clients, yes=True)
-        registries = list(dict.fromkeys(known.endpoint for known, _ in calls))
-        random.shuffle(registries)
-        for endpoint in registries:
-            forget(machine, Endpoint(endpoint), [], yes=True)
+        for registry, names in calls:
+            install(machine, registry, names, yes=True)
+            if registry.endpoint != f"{HOST}:5000":
+                install(machine, replace(registry, ca_pem=CA + NEXT), names, yes=True)
+        endpoints = list(dict.fromkeys(registry.endpoint for registry, _ in calls))
+        random.shuffle(endpoints)
+        for endpoint in endpoints:
+            uninstall(machine, Endpoint(endpoint), [], yes=True)
         assert computer.tree() == before
 
 
-def test_a_line_goes_in_and_out_of_any_text() -> None:
+def test_a_line_can_be_added_to_any_text_and_removed_again() -> None:
     for text in ("", "\n", "a", "a\n", "a\n\n", "a\r\nb"):
-        assert hosts.removed(hosts.added(text, KNOWN, "10.0.0.1"), KNOWN) == text
+        assert hosts.remove_line(hosts.add_line(text, REGISTRY, "10.0.0.1"), REGISTRY) == text
 
 
-def test_what_a_client_has_to_know_is_read_without_any_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    outputs = {"endpoint": KNOWN.endpoint, "ca_pem": "[secret]", "password": "[secret]", "addresses": ["192.168.56.10"]}
-    asked: list[tuple[str, ...]] = []
+def test_public_outputs_are_read_without_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    outputs = {
+        "endpoint": REGISTRY.endpoint,
+        "ca_pem": "[secret]",
+        "password": "[secret]",
+        "addresses": ["192.168.56.10"],
+    }
+    commands: list[tuple[str, ...]] = []
 
     def pulumi(*command: str) -> str:
-        asked.append(command)
+        commands.append(command)
         return json.dumps(CA if "--show-secrets" in command else outputs)
 
     monkeypatch.setattr(stack, "pulumi", pulumi)
-    assert stack.read_known("dev") == KNOWN
-    assert [command[2] for command in asked if "--show-secrets" in command] == ["ca_pem"], "that alone"
+    assert stack.read_public_outputs("dev") == REGISTRY
+    assert [command[2] for command in commands if "--show-secrets" in command] == ["ca_pem"]
 
 
-def test_a_stack_from_before_there_were_addresses_knows_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack, "pulumi", lambda *_: json.dumps({"endpoint": KNOWN.endpoint, "ca_pem": CA}))
-    assert stack.read_known("dev") == replace(KNOWN, addresses=())
+def test_a_stack_of_an_older_version_has_no_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "pulumi", lambda *_: json.dumps({"endpoint": REGISTRY.endpoint, "ca_pem": CA}))
+    assert stack.read_public_outputs("dev") == replace(REGISTRY, addresses=())
 
 
 @pytest.fixture
 def here(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> Computer:
-    """The command line's machine is the computer."""
-    monkeypatch.setattr(machines, "here", lambda _: computer.machine())
-    monkeypatch.setattr(command_line, "read_known", lambda _: KNOWN)
+    """Have the command line use the computer as its machine."""
+    monkeypatch.setattr(machines, "current_machine", lambda _: computer.machine())
+    monkeypatch.setattr(command_line, "read_public_outputs", lambda _: REGISTRY)
     return computer
 
 
-def test_the_command_names_stack_and_registry_and_takes_clients_again_and_again(here: Computer) -> None:
+def test_the_command_prints_stack_and_registry_and_accepts_several_clients(here: Computer) -> None:
     done = CliRunner().invoke(command_line.app, ["trust", "--for", "docker", "--for", "podman", "--yes"])
     assert done.exit_code == 0, done.output
-    assert f"{HOST}:5000, as the stack 'dev' says\nfor docker, podman\n" in done.output
+    assert f"{HOST}:5000" in done.output
+    assert "'dev'" in done.output
+    assert "for docker, podman\n" in done.output
     assert here.body(DOCKER) == CA
 
 
-def test_a_stack_that_is_gone_is_forgotten_by_its_endpoint(here: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_without_its_stack_is_removed_by_its_endpoint(
+    here: Computer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = here.tree()
-    trust(here.machine(), KNOWN, ["docker"], yes=True)
-    monkeypatch.delattr(command_line, "read_known")
+    install(here.machine(), REGISTRY, ["docker"], yes=True)
+    monkeypatch.delattr(command_line, "read_public_outputs")
     done = CliRunner().invoke(command_line.app, ["trust", "--remove", "--endpoint", f"{HOST}:5000", "--yes"])
     assert done.exit_code == 0, done.output
     assert here.tree() == before
@@ -534,12 +573,12 @@ def test_a_stack_that_is_gone_is_forgotten_by_its_endpoint(here: Computer, monke
         ["--remove", "--endpoint", "docker-registry"],
     ],
 )
-def test_a_call_that_is_wrong_exits_2_and_writes_nothing(here: Computer, call: list[str]) -> None:
+def test_a_wrong_call_exits_2_and_writes_nothing(here: Computer, call: list[str]) -> None:
     before = here.tree()
     assert CliRunner().invoke(command_line.app, ["trust", "--yes", *call]).exit_code == 2
     assert here.tree() == before
 
 
-def test_every_client_that_can_be_named_is_in_the_help() -> None:
+def test_the_help_lists_every_client() -> None:
     assert command_line.CLIENTS.split("|") == [*CLIENTS, "all"]
-    assert set(places.FOUND_BY) < set(CLIENTS)
+    assert set(clients.DETECTED_BY) < set(CLIENTS)

@@ -13,7 +13,7 @@ from registry.inputs.table import INPUTS
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["docs/trust.md", "docs/symptoms.md", "docs/clients.md"]
-CODE = "\n".join(each.read_text() for room in ("registry", "ops") for each in sorted((ROOT / room).rglob("*.py")))
+CODE = "\n".join(path.read_text() for folder in ("registry", "ops") for path in sorted((ROOT / folder).rglob("*.py")))
 VALUES = {"IP": "192.0.2.1", "HOST:PORT": "docker-registry:5000"}
 OUTPUTS = set(PrivateRegistry.__annotations__)
 

@@ -18,7 +18,7 @@ import pytest
 
 from dev.toolchain.build import build
 from dev.workplace import PROJECT, STATE
-from ops.engine import end_leftovers
+from ops.recover.orphan_plugins import end_orphan_plugins
 from tests import golden
 from tests.e2e.lab import NAME, WITHOUT_BYTECODE, Lab, Project
 
@@ -40,7 +40,7 @@ def consumer(lab: Lab) -> Iterator[Lab]:
     }
     yield dataclasses.replace(lab, place=lab.place.with_variables(variables))
     with patch.dict(os.environ, lab.place.env):
-        end_leftovers()
+        end_orphan_plugins()
 
 
 @pytest.fixture(scope="module")

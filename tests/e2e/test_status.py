@@ -1,4 +1,4 @@
-"""`python -m ops status`: a registry in order needs nobody, and what is out of order is seen, with its remedy."""
+"""`ops status`: a healthy registry needs nobody, and everything else is reported with a remedy."""
 
 import json
 import subprocess
@@ -21,28 +21,28 @@ WHERE: dict[str, Any] = {
 
 
 def ops(served: Registry, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """A command for the registry of another project, whose folder has `ops` beside its program then."""
+    """Run a command for the registry of another project, in whose folder `ops` is linked."""
     folder = served.project.folder
     if not (folder / "ops").exists():
         (folder / "ops").symlink_to(PROJECT / "ops")
-    of_it = ("--stack", folder.name, "--address", served.at)
-    return served.project.lab.place.run("env", "--chdir", str(folder), *OPS, *arguments, *of_it, check=False)
+    options = ("--stack", folder.name, "--address", served.at)
+    return served.project.lab.place.run("env", "--chdir", str(folder), *OPS, *arguments, *options, check=False)
 
 
 def status(served: Registry, *arguments: str) -> dict[str, Any]:
-    """The report, and whether the exit code fits it."""
+    """Return the report, after checking that the exit code fits it."""
     done = ops(served, "status", "--json", *arguments)
-    shown = dict(json.loads(done.stdout or "{}"))
-    assert done.returncode == (0 if shown.get("healthy") else 1), done.stdout + done.stderr
-    return shown
+    report = dict(json.loads(done.stdout or "{}"))
+    assert done.returncode == (0 if report.get("healthy") else 1), done.stdout + done.stderr
+    return report
 
 
-def test_a_registry_in_order_needs_nobody_and_shows_no_secret(lab: Lab) -> None:
+def test_a_healthy_registry_needs_nobody_and_the_report_holds_no_secret(lab: Lab) -> None:
     done = lab.place.run(*OPS, "status", *STACK, "--address", ADDRESS, "--json", check=False)
-    shown = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert shown["healthy"]
-    rows = {key: shown[key] for key in list(shown)[3:]}
+    assert report["healthy"]
+    rows = {key: report[key] for key in list(report)[3:]}
     assert list(rows) == ["leaf", "authorities", "rotation", "users", "image", "space", "nodes", "drift"]
     assert {key: row["remedy"] for key, row in rows.items()} == dict.fromkeys(rows, "")
     assert 355 <= rows["leaf"]["facts"]["days"] <= 356
@@ -54,37 +54,39 @@ def test_a_registry_in_order_needs_nobody_and_shows_no_secret(lab: Lab) -> None:
     assert lab.outputs()["password"] not in done.stdout + done.stderr
 
 
-def test_a_bare_endpoint_and_its_ca_tell_what_tls_tells(lab: Lab, ca: str) -> None:
-    of_it = ("--endpoint", f"{NAMESPACE}:5000", "--ca", ca, "--address", ADDRESS)
-    done = lab.place.run(*OPS, "status", *of_it, "--json", check=False)
+def test_an_endpoint_and_its_ca_have_the_tls_rows(lab: Lab, ca: str) -> None:
+    options = ("--endpoint", f"{NAMESPACE}:5000", "--ca", ca, "--address", ADDRESS)
+    done = lab.place.run(*OPS, "status", *options, "--json", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    shown = json.loads(done.stdout)
-    assert list(shown)[3:] == ["leaf", "authorities", "rotation"]
-    assert shown["leaf"]["facts"]["trusted"]
-    without = lab.place.run(*OPS, "status", *of_it[:4], "--address", f"{ADDRESS}:5999", check=False)
-    assert without.returncode == 1
-    assert "connection refused" in without.stdout
+    report = json.loads(done.stdout)
+    assert list(report)[3:] == ["leaf", "authorities", "rotation"]
+    assert report["leaf"]["facts"]["trusted"]
+    refused = lab.place.run(*OPS, "status", *options[:4], "--address", f"{ADDRESS}:5999", check=False)
+    assert refused.returncode == 1
+    assert "refused" in refused.stdout
 
 
-def test_a_short_leaf_and_a_rotation_half_way_need_a_person(lab: Lab, registry: Callable[..., Registry]) -> None:
+def test_a_short_certificate_and_an_unfinished_rotation_need_a_person(
+    lab: Lab, registry: Callable[..., Registry]
+) -> None:
     short = {"certificate_days": 20, "renew_before_days": 5}
     served = registry("watched", ca_generations=[1, 2], node_trust=True, **short, **WHERE)
-    shown = status(served)
-    assert shown["leaf"]["remedy"] == "`pulumi up` renews it in its last 5 days (`renew_before_days`)"
-    assert shown["leaf"]["facts"]["signer"] == "docker-registry CA"
-    assert shown["rotation"]["facts"] == [1, 2]
-    assert shown["rotation"]["remedy"].endswith("then set ca_generations to [2, 1]")
-    assert [each["name"] for each in shown["authorities"]["facts"]] == ["docker-registry CA", "docker-registry CA 2"]
-    assert shown["nodes"]["facts"] == {"ready": 2, "desired": 2}
-    assert shown["drift"]["facts"] == {}
+    report = status(served)
+    assert "last 5 days (`renew_before_days`)" in report["leaf"]["remedy"]
+    assert report["leaf"]["facts"]["signer"] == "docker-registry CA"
+    assert report["rotation"]["facts"] == [1, 2]
+    assert "ca_generations to [2, 1]" in report["rotation"]["remedy"]
+    assert [each["name"] for each in report["authorities"]["facts"]] == ["docker-registry CA", "docker-registry CA 2"]
+    assert report["nodes"]["facts"] == {"ready": 2, "desired": 2}
+    assert report["drift"]["facts"] == {}
     table = ops(served, "status", "--no-drift")
     assert table.returncode == 1
     assert "!  certificate" in table.stdout
-    assert "→ certificate: `pulumi up` renews it in its last 5 days" in table.stdout
-    assert served.outputs["password"] not in table.stdout + table.stderr + json.dumps(shown)
+    assert f"→ certificate: {report['leaf']['remedy']}" in table.stdout
+    assert served.outputs["password"] not in table.stdout + table.stderr + json.dumps(report)
 
 
-def test_what_somebody_changed_or_removed_is_drift(lab: Lab, registry: Callable[..., Registry]) -> None:
+def test_changed_and_removed_objects_are_drift(lab: Lab, registry: Callable[..., Registry]) -> None:
     served = registry("watched", image="registry:3.1.2", **WHERE)
     assert status(served)["drift"]["facts"] == {}
     label = "app.kubernetes.io/instance=other"
@@ -97,6 +99,6 @@ def test_what_somebody_changed_or_removed_is_drift(lab: Lab, registry: Callable[
     gone = status(served)
     assert gone["drift"]["facts"]["create"] >= 1
     assert gone["drift"]["facts"]["update"] >= 1
-    assert "no answer" in gone["leaf"]["seen"] or "refused" in gone["leaf"]["seen"], "and the rest is told all the same"
+    assert "no answer" in gone["leaf"]["seen"] or "refused" in gone["leaf"]["seen"], "the other rows are read too"
     served.project.up("--refresh")
     assert status(served)["healthy"]

@@ -1,6 +1,6 @@
 """`ops trust` and `ops login` on the laptop, with a real Docker engine and the other clients, and on a node.
 
-What the laptop knew of the registry is taken away before each test, and given back after it.
+The name, the CA and the login of the registry are removed from the laptop before each test, and restored after it.
 """
 
 import json
@@ -31,12 +31,12 @@ UNKNOWN = "x509: certificate signed by unknown authority"
 
 @dataclass(frozen=True)
 class Laptop:
-    """The laptop as it is before anybody trusts the registry there."""
+    """The laptop before any of its clients trusts the registry."""
 
     lab: Lab
 
     def sh(self, script: str, check: bool = True) -> CompletedProcess[str]:
-        """Run it, without lists of CAs that whoever runs the tests has chosen."""
+        """Run a script, without the CA bundles in the environment of the tests."""
         script = f"unset CURL_CA_BUNDLE REQUESTS_CA_BUNDLE SSL_CERT_DIR SSL_CERT_FILE; {script}"
         done = self.lab.place.run("bash", "-eu", "-o", "pipefail", "-c", script, check=False)
         assert done.returncode == 0 or not check, done.stdout + done.stderr
@@ -49,7 +49,7 @@ class Laptop:
         return done
 
     def etc(self) -> str:
-        """Every file in /etc that trust is concerned with, with its content."""
+        """Return path, mode and content of every file in /etc that `ops trust` may change."""
         folders = "/etc/hosts /etc/docker /etc/containers /etc/containerd /usr/local/share/ca-certificates"
         return self.sh(f"find {folders} -printf '%p %m ' -type f -exec cat {{}} \\; 2> /dev/null || true").stdout
 
@@ -60,16 +60,16 @@ class Laptop:
 @pytest.fixture
 def laptop(lab: Lab) -> Iterator[Laptop]:
     lab.up()
-    stranger = Laptop(lab)
+    laptop = Laptop(lab)
     forget_the_name = f"grep --invert-match --word-regexp {NAMESPACE} /etc/hosts > /run/hosts; cp /run/hosts /etc/hosts"
-    stranger.sh(f"rm -rf {CERTS}; {forget_the_name}; docker logout {ENDPOINT}")
-    yield stranger
-    stranger.sh(f"{forget_the_name}; mkdir -p {CERTS}; rm -f {CERTS}/ca.crt")
+    laptop.sh(f"rm -rf {CERTS}; {forget_the_name}; docker logout {ENDPOINT}")
+    yield laptop
+    laptop.sh(f"{forget_the_name}; mkdir -p {CERTS}; rm -f {CERTS}/ca.crt")
     lab.trust(lab.outputs())
-    stranger.knows_the_name()
+    laptop.knows_the_name()
 
 
-def test_docker_logs_in_once_the_registry_is_trusted_and_no_more_when_it_is_not(laptop: Laptop) -> None:
+def test_docker_logs_in_only_while_it_trusts_the_registry(laptop: Laptop) -> None:
     laptop.knows_the_name()
     before = laptop.etc()
     refused = laptop.ops("login", check=False)
@@ -77,20 +77,20 @@ def test_docker_logs_in_once_the_registry_is_trusted_and_no_more_when_it_is_not(
     assert UNKNOWN in refused.stderr
     assert "`python -m ops trust`" in refused.stderr
 
-    said = laptop.ops("trust", "--for", "docker", "--yes").stdout
-    assert f"{ENDPOINT}, as the stack 'dev' says" in said
-    assert re.search(rf"^new +{CERTS}/ca.crt", said, re.MULTILINE)
-    assert f"{NAMESPACE} is {ADDRESS} without it" in said
+    output = laptop.ops("trust", "--for", "docker", "--yes").stdout
+    assert ENDPOINT in output.splitlines()[0]
+    assert re.search(rf"^new +{CERTS}/ca.crt", output, re.MULTILINE)
+    assert re.search(rf"^same +/etc/hosts +.*{ADDRESS}", output, re.MULTILINE)
     assert "Login Succeeded" in laptop.ops("login").stdout
     assert laptop.lab.push("trusted/busybox:1") == laptop.lab.pull("trusted/busybox:1")
-    assert "already so" in laptop.ops("trust", "--for", "docker").stdout
+    assert re.search(rf"^same +{CERTS}/ca.crt", laptop.ops("trust", "--for", "docker").stdout, re.MULTILINE)
 
     laptop.ops("trust", "--remove", "--yes")
     assert laptop.etc() == before
     assert UNKNOWN in laptop.ops("login", "--with", "docker", check=False).stderr
 
 
-def test_a_name_that_nobody_knows_is_led_to_the_stacks_address(laptop: Laptop) -> None:
+def test_a_name_that_does_not_resolve_is_added_with_the_stacks_address(laptop: Laptop) -> None:
     before = laptop.etc()
     refused = ""
 
@@ -99,13 +99,13 @@ def test_a_name_that_nobody_knows_is_led_to_the_stacks_address(laptop: Laptop) -
         refused = laptop.ops("login", check=False).stderr
         return "dial tcp: lookup docker-registry" in refused
 
-    eventually(15, "the engine has heard that the name is gone", unknown)
+    eventually(15, "the engine does not resolve the name any more", unknown)
     assert "`python -m ops trust --address IP`" in refused
     laptop.ops("trust", "--for", "docker", "--dry-run")
     assert laptop.etc() == before
-    unasked = laptop.ops("trust", "--for", "docker", check=False)
-    assert unasked.returncode == 2
-    assert "--yes" in unasked.stderr, "nobody sits there"
+    without_terminal = laptop.ops("trust", "--for", "docker", check=False)
+    assert without_terminal.returncode == 2
+    assert "--yes" in without_terminal.stderr
     assert laptop.etc() == before
 
     laptop.ops("trust", "--for", "docker", "--yes")
@@ -115,28 +115,28 @@ def test_a_name_that_nobody_knows_is_led_to_the_stacks_address(laptop: Laptop) -
     assert laptop.etc() == before
 
 
-def test_a_file_of_others_stays_and_so_does_everything(laptop: Laptop) -> None:
-    laptop.sh(f"mkdir {CERTS}; echo 'of somebody else' > {CERTS}/ca.crt")
+def test_an_unmanaged_file_is_kept_and_nothing_is_written(laptop: Laptop) -> None:
+    laptop.sh(f"mkdir {CERTS}; echo 'another file' > {CERTS}/ca.crt")
     before = laptop.etc()
     refused = laptop.ops("trust", "--for", "podman", "--for", "docker", "--yes", check=False)
     assert refused.returncode == 2
-    assert f"{CERTS}/ca.crt is not by this command" in refused.stderr
+    assert f"{CERTS}/ca.crt" in refused.stderr
     assert laptop.etc() == before
 
 
-def test_without_permission_nothing_is_written_and_sudo_is_named(laptop: Laptop) -> None:
+def test_without_permission_nothing_is_written_and_the_remedy_is_sudo(laptop: Laptop) -> None:
     before = laptop.etc()
     read_only = "mount --bind /etc /etc; mount --options remount,bind,ro /etc"
     trusting = f"{' '.join(OPS)} trust {' '.join(STACK)} --for docker --yes"
     refused = laptop.sh(f"unshare --mount sh -ec '{read_only}; {trusting}'", check=False)
     assert refused.returncode == 2
-    assert f'call it with sudo: `sudo -E env "PATH=$PATH" {trusting}`' in refused.stderr
+    assert f'`sudo -E env "PATH=$PATH" {trusting}`' in refused.stderr
     assert laptop.etc() == before
 
 
 @dataclass
 class Watch:
-    """What every process of the machine shows of itself to others, as long as it is looked at."""
+    """Searches the command lines and environments of all processes for a word until it is over."""
 
     word: str
     called: set[str] = field(default_factory=set)
@@ -180,19 +180,19 @@ def test_the_password_is_in_no_command_line_and_no_environment(laptop: Laptop, t
     with watched(laptop.lab.outputs()["password"]) as watch:
         laptop.sh(f"PATH={tmp_path}:$PATH {' '.join(OPS)} login {' '.join(STACK)}")
     login = f"docker login {ENDPOINT} --username centos --password-stdin"
-    assert any(login in command for command in watch.called), "it was looked at while it ran"
+    assert any(login in command for command in watch.called), "the process was seen while it ran"
     assert not watch.shown
     laptop.ops("trust", "--remove", "--yes")
 
 
 def ready_to_run(command: str, **variables: object) -> str:
-    """Return the command with what it needs in its environment, for a shell."""
+    """Return the command with its environment, for a shell."""
     found = unpacked(command, command)
     needed = {name: found.env[name] for name in ("LD_LIBRARY_PATH",) if name in found.env} | variables
     return " ".join(["env", *(f"{name}={value}" for name, value in needed.items()), str(found.find(command))])
 
 
-def test_skopeo_finds_the_ca_as_root_and_as_a_person(laptop: Laptop, tmp_path: Path) -> None:
+def test_skopeo_finds_the_ca_as_root_and_as_another_user(laptop: Laptop, tmp_path: Path) -> None:
     laptop.knows_the_name()
     before = laptop.etc()
     laptop.ops("trust", "--for", "docker", "--yes")
@@ -211,10 +211,10 @@ def test_skopeo_finds_the_ca_as_root_and_as_a_person(laptop: Laptop, tmp_path: P
     shutil.copy(laptop.lab.cluster.path("laptop", f"/etc/containers/certs.d/{ENDPOINT}/ca.crt"), home)
     laptop.ops("trust", "--remove", "--yes")
     assert laptop.etc() == before
-    assert json.loads(laptop.sh(inspect).stdout)["Architecture"] == "amd64", "from the home"
+    assert json.loads(laptop.sh(inspect).stdout)["Architecture"] == "amd64", "from the home folder"
 
 
-def test_podman_logs_in_too(laptop: Laptop, tmp_path: Path) -> None:
+def test_podman_logs_in(laptop: Laptop, tmp_path: Path) -> None:
     laptop.knows_the_name()
     settings, login_file, program = (tmp_path / name for name in ("containers.conf", "auth.json", "podman"))
     conmon = unpacked("podman", "podman").root / "usr/bin/conmon"
@@ -250,8 +250,8 @@ diff <(echo "$before") <(ls {ANCHORS} /etc/ssl/certs)
 """
 
 
-def test_the_systems_list_has_the_ca_until_it_is_forgotten(laptop: Laptop, tmp_path: Path) -> None:
-    """The folder of the anchors is the machine's own: the script sees another one there, and ends if it does not."""
+def test_the_system_store_has_the_ca_until_it_is_removed(laptop: Laptop, tmp_path: Path) -> None:
+    """The script works on a copy of the machine's own folder, and ends if that is not mounted."""
     laptop.knows_the_name()
     before = sorted(ANCHORS.iterdir())
     script = tmp_path / "listed"
@@ -262,7 +262,7 @@ def test_the_systems_list_has_the_ca_until_it_is_forgotten(laptop: Laptop, tmp_p
     assert done.returncode == 0, done.stdout + done.stderr
     assert "\n401\n" in done.stdout, "curl"
     assert "Verify return code: 0 (ok)" in done.stdout, "openssl"
-    assert done.stderr.count("SSL certificate problem") == 2, "before, and after"
+    assert done.stderr.count("SSL certificate problem") == 2, "before the CA is installed and after it is removed"
 
 
 ASK = """
@@ -275,11 +275,11 @@ except urllib.error.HTTPError as error:
 """
 
 
-def test_python_trusts_the_ca_by_the_line_that_is_printed(laptop: Laptop, tmp_path: Path) -> None:
+def test_python_trusts_the_ca_with_the_printed_variables(laptop: Laptop, tmp_path: Path) -> None:
     laptop.knows_the_name()
     at = f"XDG_CONFIG_HOME={tmp_path}"
-    said = laptop.sh(f"{at} {' '.join(OPS)} trust {' '.join(STACK)} --for python --yes").stdout
-    (line,) = re.findall(r"^→ (export .*)$", said, re.MULTILINE)
+    output = laptop.sh(f"{at} {' '.join(OPS)} trust {' '.join(STACK)} --for python --yes").stdout
+    (line,) = re.findall(r"^→ (export .*)$", output, re.MULTILINE)
     ask = f"{sys.executable} -c '{ASK}'"
     assert "SSLError" in laptop.sh(ask, check=False).stderr
     assert laptop.sh(f"{line}; {ask}").stdout.split() == ["401", "401"]
@@ -320,7 +320,7 @@ def test_a_node_pulls_once_its_containerd_trusts_the_registry(laptop: Laptop) ->
 
 @contextmanager
 def pod(lab: Lab, name: str) -> Iterator[Callable[[], str]]:
-    """A Pod of the pushed image on the worker; asks what is told of its container."""
+    """Create a Pod of the pushed image on the worker. Yield a function that returns its container status as JSON."""
     spec = {
         "nodeName": WORKER.name,
         "restartPolicy": "Never",
@@ -330,8 +330,8 @@ def pod(lab: Lab, name: str) -> Iterator[Callable[[], str]]:
         ],
     }
     manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
-    made = lab.place.run("kubectl", "create", "--filename", "-", stdin=json.dumps(manifest), check=False)
-    assert made.returncode == 0, made.stderr
+    created = lab.place.run("kubectl", "create", "--filename", "-", stdin=json.dumps(manifest), check=False)
+    assert created.returncode == 0, created.stderr
     try:
         yield lambda: json.dumps(
             lab.get("pod", name, "default")["status"].get("containerStatuses", []), separators=(",", ":")
@@ -340,7 +340,7 @@ def pod(lab: Lab, name: str) -> Iterator[Callable[[], str]]:
         lab.kubectl("delete", "pod", name, "--now")
 
 
-def test_a_host_with_docker_alone_pushes_by_the_three_lines_of_the_page(laptop: Laptop) -> None:
+def test_a_host_with_only_docker_pushes_with_the_three_lines_of_the_page(laptop: Laptop) -> None:
     laptop.knows_the_name()
     folder = STATE / NAME / "ci"
     folder.mkdir(exist_ok=True)

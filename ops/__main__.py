@@ -1,6 +1,6 @@
 """The command line: `python -m ops verify`, `status`, `trust`, `login` and `recover`.
 
-Exit codes: 0 success, 1 a check failed or a person has to act, 2 the command could not run or was called wrongly.
+Exit codes: 0 success, 1 a check failed or action is needed, 2 the command could not run or was called wrongly.
 Each command imports its modules when it is called, because the registry and Kubernetes clients load slowly.
 """
 
@@ -89,11 +89,11 @@ def status(
     drift: Annotated[bool, typer.Option(help="Compare the cluster with the stack, which takes some seconds.")] = True,
     json: Json = False,
 ) -> None:
-    """Report what needs a person within 30 days.
+    """Report what needs action within 30 days.
 
     The report covers the certificate, the CA, a rotation in progress, users,
     images, free space, nodes and drift. It changes nothing. The exit code is 0
-    if nothing needs a person, otherwise 1.
+    if no action is needed, otherwise 1.
 
     \b
     EXAMPLES
@@ -132,13 +132,13 @@ def trust(
     endpoint: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="With --remove: the registry of a stack that no longer exists.")
     ] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Write without a prompt.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Make the changes without a prompt.")] = False,
 ) -> None:
     """Have the clients of this machine trust the registry.
 
     The command installs the registry's CA where each client looks for it, and
     adds the registry's name to /etc/hosts if it does not resolve. It prints
-    every change and asks before it writes. It never overwrites other files.
+    every change and asks before it makes them. It never overwrites other files.
 
     \b
     EXAMPLES

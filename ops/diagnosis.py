@@ -28,7 +28,7 @@ def diagnose(error: Exception, outputs: Outputs, server: str) -> CommandError:
             return diagnosis
     text = str(error).replace(outputs.password, "…") if outputs.password else str(error)
     return CheckError(
-        f"Unexpected {type(error).__name__}: {text}",
+        f"Unexpected {type(error).__name__}: {text.rstrip('.')}.",
         f"Read the registry's log: `kubectl -n {outputs.namespace} logs --selector {REGISTRY_SELECTOR}`.",
     )
 

@@ -17,7 +17,7 @@ WIDTH = 400
 
 
 class Verdict(NamedTuple):
-    """The rating of one value: a summary, and the remedy if a person has to act."""
+    """Rating of one value: a summary, and the remedy if action is needed."""
 
     summary: str
     remedy: str = ""

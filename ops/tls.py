@@ -16,7 +16,7 @@ EXPIRED, NOT_YET_VALID, WRONG_HOST, WRONG_ADDRESS = 10, 9, 62, 64
 
 
 class Handshake(NamedTuple):
-    """What a server presented. `certificate` is empty if it was not verified."""
+    """Certificate and protocol of a server. `certificate` is empty if it was not verified."""
 
     certificate: dict[str, Any]
     der: bytes
@@ -24,7 +24,7 @@ class Handshake(NamedTuple):
 
 
 def perform_handshake(outputs: Outputs, address: tuple[str, int] | None, context: ssl.SSLContext) -> Handshake:
-    """Connect to `address`, by default the endpoint, and return what the server presented."""
+    """Connect to `address`, by default the endpoint, and return the server's certificate and protocol."""
     with (
         socket.create_connection(address or (outputs.host, outputs.port), timeout=TIMEOUT) as connection,
         context.wrap_socket(connection, server_hostname=outputs.host) as tls,

@@ -20,7 +20,7 @@ NO_CHANGE = StateChange({}, [], [])
 
 @dataclass(frozen=True)
 class Recovery:
-    """What was recovered."""
+    """Result of a recovery."""
 
     lock_owner: str
     """Owner of the lock that was released, or ""."""

@@ -1,4 +1,4 @@
-"""`ops status`: read each value of a registry, rate it, and print what needs a person.
+"""`ops status`: read each value of a registry, rate it, and print what needs action.
 
 A value that cannot be read is a row too, with cause and remedy: a report is most useful when something is broken.
 The command changes nothing.
@@ -15,7 +15,7 @@ from .target import Target
 
 
 class StatusCheck(NamedTuple):
-    """How one value is read, and how it is rated."""
+    """One value of the report: its title, and the functions that read and rate it."""
 
     title: str
     read: Callable[[Target], Any]
@@ -83,7 +83,7 @@ def run_checks(target: Target) -> Iterator[Row]:
 
 
 def print_status(rows: Iterable[Row], target: Target) -> bool:
-    """Print the rows as a table and the remedies below. Return whether nothing needs a person."""
+    """Print the rows as a table and the remedies below. Return whether no action is needed."""
     report = list(rows)
     print_report(
         f"{target.outputs.endpoint} ({target.stack or 'no stack'})",
@@ -95,7 +95,7 @@ def print_status(rows: Iterable[Row], target: Target) -> bool:
 
 
 def print_status_json(rows: Iterable[Row], target: Target) -> bool:
-    """Print one JSON object with an object for each row. Return whether nothing needs a person."""
+    """Print one JSON object with an object for each row. Return whether no action is needed."""
     report = list(rows)
     healthy = not any(row.verdict.remedy for row in report)
     values = {

@@ -1,6 +1,6 @@
 """Rate the values of a status report: pure functions from facts to a verdict.
 
-A verdict with a remedy needs a person within the next 30 days; one without needs nobody.
+A verdict with a remedy needs action within 30 days. One without a remedy needs none.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ from ..report import Verdict
 from .facts import CertificateAuthority, DiskSpace, NodeTrust, ServerCertificate, StackSettings
 
 SOON = 30
-"""Days before an end at which a person has to act."""
+"""Days before the end of a certificate at which action is needed."""
 
 SCARCE = 0.1
-"""Share of a volume: if less is free, a person has to act."""
+"""Share of a volume: if less is free, action is needed."""
 
 GIB = 2**30
 
@@ -78,7 +78,7 @@ def deployed_generations(signer: str, authorities: Sequence[CertificateAuthority
 
 
 def rate_users(names: Sequence[str]) -> Verdict:
-    """List the users. Whether they are right is not known here."""
+    """List the users. No action is ever needed."""
     return Verdict(", ".join(names) or "those of an existing Secret (`users_secret`)")
 
 

@@ -30,7 +30,8 @@ def apply_changes(machine: Machine, changes: Sequence[Change]) -> None:
         for folder in reversed(created):
             folder.rmdir()
         raise CommandError(
-            f"{error.filename} cannot be written: {error.strerror}.", "Nothing was changed, so try again."
+            f"{error.filename} cannot be written: {error.strerror}. Nothing was changed.",
+            "Correct this and run the command again.",
         ) from None
     try:
         for temporary, path in staged:

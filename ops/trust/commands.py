@@ -66,22 +66,22 @@ def _confirm(machine: Machine, changes: Sequence[Change], question: str, dry_run
         print_line("nothing to do")
         return False
     if dry_run:
-        print_line("nothing was written (--dry-run)")
+        print_line("nothing was changed (--dry-run)")
         return False
     forbidden = [change.path for change in needed if not machine.may_write(change.path)]
     if forbidden:
         raise CommandError(
-            f"You have no permission to write {forbidden[0]}, so nothing was written.",
+            f"You have no permission to change {forbidden[0]}, so nothing was changed.",
             f"Run `{machine.sudo_command}`.",
         )
     if yes:
         return True
     if not machine.ask:
         raise CommandError(
-            "Standard input is not a terminal, so nothing was written.", "Pass --yes to write without a prompt."
+            "Standard input is not a terminal, so nothing was changed.", "Pass --yes to run without a prompt."
         )
     if not machine.ask(question):
-        raise CommandError("You answered no, so nothing was written.", "Run the command again to be asked again.")
+        raise CommandError("You answered no, so nothing was changed.", "Run the command again to make the changes.")
     return True
 
 

@@ -19,7 +19,7 @@ SBIN = "/usr/sbin:/sbin"
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine. Paths are absolute, as its programs see them; `locate` returns the real path."""
+    """A machine. Paths are absolute, as its programs see them. `locate` returns the real path."""
 
     root: Path
     home: PurePosixPath

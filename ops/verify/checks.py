@@ -23,7 +23,7 @@ NOT_A_REGISTRY = "Another program answers there: find out which one uses the por
 
 @dataclass(frozen=True)
 class CheckContext:
-    """What every check needs: outputs, address, client, and a folder for the files of the image."""
+    """Context of all checks: outputs, address, client, and a folder for the files of the image."""
 
     outputs: Outputs
     address: tuple[str, int] | None

@@ -1,4 +1,4 @@
-"""`ops status`: a healthy registry needs nobody, and everything else is reported with a remedy."""
+"""`ops status`: a healthy registry needs no action, and everything else is reported with a remedy."""
 
 import json
 import subprocess
@@ -37,7 +37,7 @@ def status(served: Registry, *arguments: str) -> dict[str, Any]:
     return report
 
 
-def test_a_healthy_registry_needs_nobody_and_the_report_holds_no_secret(lab: Lab) -> None:
+def test_a_healthy_registry_needs_no_action_and_the_report_holds_no_secret(lab: Lab) -> None:
     done = lab.place.run(*OPS, "status", *STACK, "--address", ADDRESS, "--json", check=False)
     report = json.loads(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -66,7 +66,7 @@ def test_an_endpoint_and_its_ca_have_the_tls_rows(lab: Lab, ca: str) -> None:
     assert "refused" in refused.stdout
 
 
-def test_a_short_certificate_and_an_unfinished_rotation_need_a_person(
+def test_a_short_certificate_and_an_unfinished_rotation_need_action(
     lab: Lab, registry: Callable[..., Registry]
 ) -> None:
     short = {"certificate_days": 20, "renew_before_days": 5}

@@ -1,6 +1,6 @@
-"""docs/symptoms.md, heard from real clients: each says what the page quotes, and no more once its commands have run.
+"""docs/symptoms.md with real clients: each fails as the page quotes it, until the commands of the page have run.
 
-The page is the table of tests: a section without a situation here fails, and so does a client that is not asked.
+The page is the table of tests: a section without a situation here fails, and so does a client without a script.
 """
 
 import json
@@ -36,7 +36,7 @@ OTHER = "registry.internal"
 """A name that the certificate does not have at first."""
 
 TEAM = "team"
-"""The namespace of the Pods."""
+"""Namespace of the Pods."""
 
 PLAIN = f"{WORKER.address}:5080"
 SERVE_PLAIN = (
@@ -50,29 +50,29 @@ PYTHON = "python -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv
 AGAIN = """
 again() { for _ in $(seq 40); do if eval "$1"; then return; fi; sleep 0.5; done; return 1; }
 """
-"""An engine looks into /etc/hosts every five seconds, and kube-proxy hears of a Pod a moment after it is ready."""
+"""Repeats a command: an engine reads /etc/hosts every five seconds, and kube-proxy is late by a moment."""
 
 
 @dataclass(frozen=True)
-class Asking:
-    """What the clients do, before the remedy and after it: scripts for the laptop's shell, and a Pod's image."""
+class ClientScripts:
+    """Scripts of the clients on the laptop, and the pull of a Pod. They run before the remedy and after it."""
 
     laptop: Mapping[str, str]
     before: str = ""
-    """Lines in front of each script, until the remedy."""
+    """Lines before each script, until the remedy."""
     pod: Callable[[bool], str | None] | None = None
-    """Why the image was not pulled, in the event's words; is told whether the remedy was taken."""
+    """Returns the event's message if the image was not pulled. Its argument is whether the remedy was applied."""
 
 
 @dataclass(frozen=True)
-class Bench:
-    """The laptop and the worker before anybody trusts the registry there, and a person's folder with the program."""
+class ClientBench:
+    """The laptop and the worker before their clients trust the registry, and a user's folder with the program."""
 
     lab: Lab
     folder: Path
 
     def sh(self, script: str, check: bool = True, host: str = "laptop") -> CompletedProcess[str]:
-        """Run it in the folder, without lists of CAs that whoever runs the tests has chosen."""
+        """Run a script in the folder, without the CA bundles in the environment of the tests."""
         script = f"unset CURL_CA_BUNDLE REQUESTS_CA_BUNDLE SSL_CERT_DIR SSL_CERT_FILE\n{script}"
         call = ["bash", "-eu", "-o", "pipefail", "-c", script]
         options = {"env": self.lab.place.env, "cwd": self.folder, "capture_output": True, "text": True}
@@ -80,8 +80,8 @@ class Bench:
         assert done.returncode == 0 or not check, f"{script}\n{done.stdout}\n{done.stderr}"
         return done
 
-    def forget(self) -> None:
-        """Neither host knows the registry's names or its CA, and the laptop has not logged in."""
+    def reset(self) -> None:
+        """Remove the registry's names and CA from both hosts, and the login from the laptop."""
         names = f"grep --invert-match --regexp={NAMESPACE} --regexp={OTHER} /etc/hosts > /run/hosts"
         folders = f"{DOCKER}/{ENDPOINT} {DOCKER}/{OTHER}:5000 {CONTAINERD}/{ENDPOINT}"
         for host in ("laptop", WORKER.name):
@@ -100,34 +100,34 @@ class Bench:
             self.sh(f"python -m ops trust --for {client} --yes", host=host)
 
     def pull(self, image: str, secret: str | None = "login") -> str | None:
-        """Why a Pod on the worker does not get its image, in the words of the event; None if it does."""
+        """Return the event's message if a Pod on the worker cannot pull its image, or None if it can."""
         container = {"name": "it", "image": image, "imagePullPolicy": "Always", "command": ["true"]}
         spec: dict[str, Any] = {"nodeName": WORKER.name, "restartPolicy": "Never", "containers": [container]}
         if secret:
             spec["imagePullSecrets"] = [{"name": secret}]
         metadata = {"generateName": "puller-", "namespace": TEAM}
         pod = json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-        made = self.lab.place.run("kubectl", "create", "-f", "-", "--output", "name", stdin=pod).stdout.strip()
-        name = made.partition("/")[2]
-        why: list[str | None] = []
+        created = self.lab.place.run("kubectl", "create", "-f", "-", "--output", "name", stdin=pod).stdout.strip()
+        name = created.partition("/")[2]
+        outcomes: list[str | None] = []
 
         def ended() -> bool:
             events = self.lab.api.objects("events", TEAM, fields=f"involvedObject.name={name},reason=Failed")
-            why.extend(each["message"] for each in events if "pull image" in each["message"])
+            outcomes.extend(event["message"] for event in events if "pull image" in event["message"])
             (status,) = self.lab.get("pod", name, TEAM)["status"].get("containerStatuses", [{}])
-            why.extend([None] if status.get("imageID") else [])
-            return bool(why)
+            outcomes.extend([None] if status.get("imageID") else [])
+            return bool(outcomes)
 
-        eventually(60, "the image comes, or does not", ended)
-        self.lab.kubectl("delete", made, "--namespace", TEAM, "--now")
-        return why[0]
+        eventually(60, "the pull succeeds or fails", ended)
+        self.lab.kubectl("delete", created, "--namespace", TEAM, "--now")
+        return outcomes[0]
 
 
 @pytest.fixture(scope="module")
-def person(lab: Lab) -> Iterator[Bench]:
-    """The program in a folder, as in a clone, with an image and a pull Secret that a login made."""
+def deployed(lab: Lab) -> Iterator[ClientBench]:
+    """Yield a folder with the program, as in a clone, after a push and with a pull Secret from a login."""
     folder = checkout()
-    bench = Bench(lab, folder)
+    bench = ClientBench(lab, folder)
     lab.up()
     lab.trust(lab.outputs())
     bench.sh(AGAIN + f"again {shlex.quote(LOGIN % ENDPOINT)}; pulumi stack output ca_pem > ca.pem")
@@ -138,7 +138,7 @@ def person(lab: Lab) -> Iterator[Bench]:
         "create", "secret", "generic", "login", "--namespace", TEAM, "--type=kubernetes.io/dockerconfigjson", login
     )
     yield bench
-    bench.forget()
+    bench.reset()
     bench.knows_the_name("laptop")
     lab.up("--refresh")
     lab.kubectl("delete", "namespace", TEAM)
@@ -147,29 +147,29 @@ def person(lab: Lab) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def bench(person: Bench) -> Bench:
-    person.forget()
-    return person
+def bench(deployed: ClientBench) -> ClientBench:
+    deployed.reset()
+    return deployed
 
 
 @contextmanager
-def of_an_unknown_ca(bench: Bench) -> Iterator[Asking]:
+def of_an_unknown_ca(bench: ClientBench) -> Iterator[ClientScripts]:
     bench.knows_the_name("laptop", WORKER.name)
     url = f"https://{ENDPOINT}/"
     laptop = {"docker": LOGIN % ENDPOINT, "curl": f"{CURL} {url}", "Python": f"{PYTHON} {url}"}
-    yield Asking(laptop, pod=lambda _: bench.pull(IMAGE))
+    yield ClientScripts(laptop, pod=lambda _: bench.pull(IMAGE))
 
 
 @contextmanager
-def by_another_name(bench: Bench) -> Iterator[Asking]:
+def by_another_name(bench: ClientBench) -> Iterator[ClientScripts]:
     bench.lab.cluster.hosts_entry("laptop", ADDRESS, OTHER)
     bench.sh(f"install -D --mode 644 ca.pem {DOCKER}/{OTHER}:5000/ca.crt")
     yield clients_that_trust(f"{OTHER}:5000")
 
 
 @contextmanager
-def of_an_expired_certificate(bench: Bench) -> Iterator[Asking]:
-    """What is served, and what the stack knows of it, as a year later: by the same CA, for the same name, and over."""
+def of_an_expired_certificate(bench: ClientBench) -> Iterator[ClientScripts]:
+    """Serve an expired certificate of the same CA for the same name, and record it in the state."""
     bench.trusts("laptop")
     expire(bench.lab)
     yield clients_that_trust()
@@ -177,23 +177,24 @@ def of_an_expired_certificate(bench: Bench) -> Iterator[Asking]:
 
 def expire(lab: Lab) -> None:
     state = json.loads(lab.pulumi("stack", "export", "--show-secrets", *STACK).stdout)
-    made = {each["urn"].rpartition("::")[2]: each.get("outputs") for each in state["deployment"]["resources"]}
-    key = load_pem_private_key(json.loads(made["registry-tls-ca-key"]["privateKeyPem"]["plaintext"]).encode(), None)
+    resources = state["deployment"]["resources"]
+    outputs = {resource["urn"].rpartition("::")[2]: resource.get("outputs") for resource in resources}
+    key = load_pem_private_key(json.loads(outputs["registry-tls-ca-key"]["privateKeyPem"]["plaintext"]).encode(), None)
     assert isinstance(key, EllipticCurvePrivateKey)
-    ca = Issued(load_pem_x509_certificate(made["registry-tls-ca"]["certPem"].encode()), key)
-    over = issue(leaf(NAMESPACE, starts=-10, days=9), ca)
-    made["registry-tls-leaf"]["validityEndTime"] = over.certificate.not_valid_after_utc.isoformat()
+    ca = Issued(load_pem_x509_certificate(outputs["registry-tls-ca"]["certPem"].encode()), key)
+    expired = issue(leaf(NAMESPACE, starts=-10, days=9), ca)
+    outputs["registry-tls-leaf"]["validityEndTime"] = expired.certificate.not_valid_after_utc.isoformat()
     lab.pulumi("stack", "import", *STACK, stdin=json.dumps(state))
-    served = {"stringData": {"tls.crt": over.pem, "tls.key": over.key_pem}}
-    lab.kubectl("patch", "secret", "cert-secret", "--namespace", NAMESPACE, "--patch", json.dumps(served))
+    patch = {"stringData": {"tls.crt": expired.pem, "tls.key": expired.key_pem}}
+    lab.kubectl("patch", "secret", "cert-secret", "--namespace", NAMESPACE, "--patch", json.dumps(patch))
     pod = lab.get("pod", NAMESPACE)
-    again = {**pod, "metadata": {key: pod["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}}
-    lab.place.run("kubectl", "replace", "--force", "--grace-period=1", "--filename", "-", stdin=json.dumps(again))
+    new_pod = {**pod, "metadata": {key: pod["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}}
+    lab.place.run("kubectl", "replace", "--force", "--grace-period=1", "--filename", "-", stdin=json.dumps(new_pod))
 
 
-def clients_that_trust(endpoint: str = ENDPOINT) -> Asking:
+def clients_that_trust(endpoint: str = ENDPOINT) -> ClientScripts:
     url = f"https://{endpoint}/"
-    return Asking(
+    return ClientScripts(
         {
             "docker": LOGIN % endpoint,
             "curl": f"CURL_CA_BUNDLE=ca.pem {CURL} --connect-timeout 3 {url}",
@@ -203,40 +204,40 @@ def clients_that_trust(endpoint: str = ENDPOINT) -> Asking:
 
 
 @contextmanager
-def without_a_login(bench: Bench) -> Iterator[Asking]:
+def without_a_login(bench: ClientBench) -> Iterator[ClientScripts]:
     bench.trusts("laptop", WORKER.name)
-    (bench.folder / "password").write_text("of somebody else")
+    (bench.folder / "password").write_text("another password")
     login = f"docker login {ENDPOINT} --username centos --password-stdin < password"
     laptop = {"docker pull": f"docker pull {IMAGE}", "docker push": f"docker push {IMAGE}", "docker login": login}
-    yield Asking(laptop, pod=lambda _: bench.pull(IMAGE, secret=None))
+    yield ClientScripts(laptop, pod=lambda _: bench.pull(IMAGE, secret=None))
 
 
 @contextmanager
-def of_an_unknown_name(bench: Bench) -> Iterator[Asking]:
-    """There is a DNS server, and it does not know the registry: without any, clients say that none answers."""
+def of_an_unknown_name(bench: ClientBench) -> Iterator[ClientScripts]:
+    """Run a DNS server without the registry's name. Without a server the clients would report a different error."""
     laptop, worker = "laptop", WORKER.name
-    kept = {host: bench.sh("cat /etc/resolv.conf", host=host).stdout for host in (laptop, worker)}
+    resolv_conf = {host: bench.sh("cat /etc/resolv.conf", host=host).stdout for host in (laptop, worker)}
     try:
         with dns.serve(bench.lab.cluster, bench.lab.place):
-            for host in kept:
+            for host in resolv_conf:
                 bench.sh(f"echo nameserver {MASTER.address} > /etc/resolv.conf", host=host)
-            asking = clients_that_trust()
-            yield replace(asking, pod=lambda _: bench.pull(IMAGE))
+            scripts = clients_that_trust()
+            yield replace(scripts, pod=lambda _: bench.pull(IMAGE))
     finally:
-        for host, text in kept.items():
+        for host, text in resolv_conf.items():
             bench.sh(f"printf %s {shlex.quote(text)} > /etc/resolv.conf", host=host)
 
 
 @contextmanager
-def without_a_pod(bench: Bench) -> Iterator[Asking]:
+def without_a_pod(bench: ClientBench) -> Iterator[ClientScripts]:
     bench.trusts("laptop", WORKER.name)
     bench.lab.kubectl("delete", "pod", NAMESPACE, "--namespace", NAMESPACE)
     yield replace(clients_that_trust(), pod=lambda _: bench.pull(IMAGE))
 
 
 @contextmanager
-def on_the_wrong_node(bench: Bench) -> Iterator[Asking]:
-    """Where only nodes that run the registry answer, and the name leads to another."""
+def on_the_wrong_node(bench: ClientBench) -> Iterator[ClientScripts]:
+    """Have only nodes with a registry Pod answer, and the name resolve to another node."""
     bench.sh(
         f"pulumi config set --path 'external_ips[1]' {WORKER.address}\n"
         "pulumi config set --path 'client_cidrs[0]' 192.168.56.0/24\n"
@@ -247,7 +248,7 @@ def on_the_wrong_node(bench: Bench) -> Iterator[Asking]:
 
 
 @contextmanager
-def of_a_registry_without_tls(bench: Bench) -> Iterator[Asking]:
+def of_a_registry_without_tls(bench: ClientBench) -> Iterator[ClientScripts]:
     bench.trusts("laptop", WORKER.name)
     bench.sh(LOGIN % ENDPOINT)
     spec = {"hostNetwork": True, "nodeName": WORKER.name, "terminationGracePeriodSeconds": 0}
@@ -260,22 +261,22 @@ def of_a_registry_without_tls(bench: Bench) -> Iterator[Asking]:
     }
     image = {False: f"{PLAIN}/busybox:1.35", True: IMAGE}
     try:
-        yield Asking(laptop, f"endpoint={PLAIN}", lambda helped: bench.pull(image[helped]))
+        yield ClientScripts(laptop, f"endpoint={PLAIN}", lambda is_fixed: bench.pull(image[is_fixed]))
     finally:
         bench.lab.kubectl("delete", "pod", "plain", "--namespace", TEAM)
 
 
 @contextmanager
-def without_tls(bench: Bench) -> Iterator[Asking]:
+def without_tls(bench: ClientBench) -> Iterator[ClientScripts]:
     bench.knows_the_name("laptop", WORKER.name)
     folder = bench.lab.cluster.path(WORKER.name, f"{CONTAINERD}/{ENDPOINT}")
     folder.mkdir()
     (folder / "hosts.toml").write_text(f'[host."http://{ENDPOINT}"]\n')
     laptop = {"curl": f"CURL_CA_BUNDLE=ca.pem {CURL} $url/", "Python": f"SSL_CERT_FILE=ca.pem {PYTHON} $url/"}
-    yield Asking(laptop, f"url=http://{ENDPOINT}", lambda _: bench.pull(IMAGE))
+    yield ClientScripts(laptop, f"url=http://{ENDPOINT}", lambda _: bench.pull(IMAGE))
 
 
-SITUATIONS: dict[str, Callable[[Bench], AbstractContextManager[Asking]]] = {
+SITUATIONS: dict[str, Callable[[ClientBench], AbstractContextManager[ClientScripts]]] = {
     "x509: certificate signed by unknown authority": of_an_unknown_ca,
     "x509: certificate is valid for ..., not ...": by_another_name,
     "x509: certificate has expired or is not yet valid": of_an_expired_certificate,
@@ -289,48 +290,48 @@ SITUATIONS: dict[str, Callable[[Bench], AbstractContextManager[Asking]]] = {
 POD = "a Pod's event"
 
 
-SYMPTOMS = sorted(read(), key=lambda each: each.title == "no such host")
-"""Its remedy leaves files on the nodes, which the end takes away: it comes last."""
+SYMPTOMS = sorted(read(), key=lambda symptom: symptom.title == "no such host")
+"""Sections of the page. The last one leaves files on the nodes until the end."""
 
 
-@pytest.mark.parametrize("symptom", SYMPTOMS, ids=lambda each: each.title)
-def test_every_client_says_it_until_the_commands_of_the_page_have_run(bench: Bench, symptom: Symptom) -> None:
-    with SITUATIONS[symptom.title](bench) as asking:
-        assert {*asking.laptop, *([POD] if asking.pod else [])} == symptom.quotes.keys()
-        with ThreadPoolExecutor() as at_once:
-            list(at_once.map(partial(hear, bench, asking, symptom), symptom.quotes))
-        remedy(bench, symptom, asking)
-        pod = asking.pod
+@pytest.mark.parametrize("symptom", SYMPTOMS, ids=lambda symptom: symptom.title)
+def test_each_client_fails_as_quoted_until_the_commands_have_run(bench: ClientBench, symptom: Symptom) -> None:
+    with SITUATIONS[symptom.title](bench) as scripts:
+        assert {*scripts.laptop, *([POD] if scripts.pod else [])} == symptom.quotes.keys()
+        with ThreadPoolExecutor() as executor:
+            list(executor.map(partial(expect_quote, bench, scripts, symptom), symptom.quotes))
+        apply_remedy(bench, symptom, scripts)
+        pod = scripts.pod
         if pod:
             eventually(60, "the Pod's image is pulled", lambda: pod(True) is None)
 
 
-def ask(bench: Bench, asking: Asking, client: str) -> str:
-    """What the client says, without the remedy."""
-    if client == POD and asking.pod:
-        return asking.pod(False) or "it was pulled"
-    done = bench.sh(f"{asking.before}\n{asking.laptop[client]}", check=False)
+def run_client(bench: ClientBench, scripts: ClientScripts, client: str) -> str:
+    """Return the client's output without the remedy."""
+    if client == POD and scripts.pod:
+        return scripts.pod(False) or "the image was pulled"
+    done = bench.sh(f"{scripts.before}\n{scripts.laptop[client]}", check=False)
     return done.stdout + done.stderr
 
 
-def hear(bench: Bench, asking: Asking, symptom: Symptom, client: str) -> None:
-    """The client says its words before long."""
-    heard: list[str] = []
+def expect_quote(bench: ClientBench, scripts: ClientScripts, symptom: Symptom, client: str) -> None:
+    """Run the client until it prints a quoted line."""
+    outputs: list[str] = []
 
-    def is_said() -> bool:
-        heard.append(ask(bench, asking, client))
-        return symptom.is_said(client, heard[-1])
+    def is_quoted() -> bool:
+        outputs.append(run_client(bench, scripts, client))
+        return symptom.is_quoted(client, outputs[-1])
 
     try:
-        eventually(20, f"{client} says {symptom.quotes[client]}", is_said)
+        eventually(20, f"{client} prints {symptom.quotes[client]}", is_quoted)
     except AssertionError as error:
-        raise AssertionError(f"{error}, but: {heard[-1]}") from None
+        raise AssertionError(f"{error}, but: {outputs[-1]}") from None
 
 
-def remedy(bench: Bench, symptom: Symptom, asking: Asking) -> None:
-    """Run the commands where they belong; then each client of the laptop succeeds, in the shell in which they ran."""
+def apply_remedy(bench: ClientBench, symptom: Symptom, scripts: ClientScripts) -> None:
+    """Run the commands on their hosts. Each client of the laptop then succeeds in the shell of the commands."""
     laptop = "".join(fix.script for fix in symptom.fixes if not fix.on_node)
-    bench.sh("\n".join([laptop, AGAIN, *(f"again {shlex.quote(script)}" for script in asking.laptop.values())]))
+    bench.sh("\n".join([laptop, AGAIN, *(f"again {shlex.quote(script)}" for script in scripts.laptop.values())]))
     for fix in symptom.fixes:
         if fix.on_node:
             bench.sh(fix.script, host=WORKER.name)

@@ -310,7 +310,9 @@ def test_the_command_exits_0_or_1_and_prints_json(
     call = ["verify", "--address", f"127.0.0.1:{registry.port}"]
     sound = CliRunner().invoke(command_line.app, [*call, "--json"])
     assert sound.exit_code == 0
-    assert json.loads(sound.stdout)["passed"] is True
+    report = json.loads(sound.stdout)
+    assert report["passed"] is True
+    assert report["checks"][0].keys() == {"title", "passed", "seen", "seconds", "remedy"}
     registry.full = True
     broken = CliRunner().invoke(command_line.app, call)
     assert broken.exit_code == 1

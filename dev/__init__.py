@@ -1,1 +1,1 @@
-"""The embedded default: an engine and a two-node cluster for those who have neither. `python -m dev up`."""
+"""The development cluster: a Pulumi engine and a two-node Kubernetes on one Linux machine. See `dev/README.md`."""

@@ -1,4 +1,15 @@
-"""`python -m dev`: the engine and the cluster that come with the project, for those who have neither at hand."""
+"""Run the registry on a Kubernetes cluster that is embedded in this Linux machine.
+
+The cluster needs root. It has two nodes and a laptop with a Docker engine. Its state is in .dev/NAME.
+
+\b
+Examples:
+  python -m dev up               start the cluster, deploy the registry and verify it
+  python -m dev status           print which daemons run and which nodes are Ready
+  eval "$(python -m dev env)"    use the cluster's pulumi, kubectl and docker in this shell
+  python -m dev down             stop the cluster, keep images and state
+  python -m dev down --wipe      stop the cluster, delete images and state
+"""
 
 import os
 import shutil
@@ -9,40 +20,55 @@ from typing import Annotated
 
 import typer
 
-from dev import cluster as embedded
 from dev.cluster import Cluster
-from dev.cluster.programs import BUILT
-from dev.console import Unmet, step
-from dev.deploy import Deployment, Failed
-from dev.toolchain.build import BuildFailed
-from dev.toolchain.engine import provide
-from dev.workplace import STATE, workplace
+from dev.cluster.programs import BUILT_PROGRAMS
+from dev.console import step
+from dev.deploy import Deployment
+from dev.environment import STATE, create_environment
+from dev.errors import CommandError, RequirementError
+from dev.toolchain.engine import provide_engine
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__)
 
-Name = Annotated[str, typer.Option("--cluster", help="Name of the embedded cluster; its files lie in .dev/NAME.")]
-StockPeriods = Annotated[
-    bool, typer.Option(help="Keep Kubernetes' own periods, a minute where the cluster takes seconds.")
-]
-Isolated = Annotated[bool, typer.Option(help="Give this machine no address in the cluster: work from its laptop.")]
+Name = Annotated[str, typer.Option("--cluster", help="Name of the embedded cluster. Its files are in .dev/NAME.")]
+StockPeriods = Annotated[bool, typer.Option(help="Use Kubernetes' default periods: a minute instead of a few seconds.")]
+Isolated = Annotated[bool, typer.Option(help="Give this machine no address in the cluster. Work on its laptop.")]
 
 
 @app.command()
 def up(name: Name = "dev", isolated: Isolated = False, stock_periods: StockPeriods = False) -> None:
-    """Engine, cluster, `pulumi up` and `ops verify`; heals what is there, and is quick when all of it is."""
-    cluster = _embedded(name, isolated, stock_periods)
+    """Start the cluster, deploy the registry and verify it.
+
+    A second run repairs what is missing, and takes seconds if nothing is. If KUBECONFIG names a cluster that answers,
+    the registry is deployed there.
+
+    \b
+    Examples:
+      python -m dev up
+      python -m dev up --cluster other --isolated
+      KUBECONFIG=~/.kube/config python -m dev up
+    """
+    cluster = _select_cluster(name, isolated, stock_periods)
     if cluster:
         cluster.check()
-    engine = provide(also=BUILT if cluster else ())
+    engine = provide_engine(programs=BUILT_PROGRAMS if cluster else ())
     if cluster:
         with step("two nodes of Kubernetes, and a laptop"):
             cluster.up()
-    Deployment(workplace(name, engine, cluster), STATE / name, cluster).up()
+    Deployment(create_environment(name, engine, cluster), STATE / name, cluster).up()
 
 
 @app.command()
-def down(name: Name = "dev", wipe: Annotated[bool, typer.Option(help="Delete images and state too.")] = False) -> None:
-    """Stop the embedded cluster and leave the machine as it was; images and state stay in .dev for the next up."""
+def down(
+    name: Name = "dev", wipe: Annotated[bool, typer.Option(help="Delete the images and the state too.")] = False
+) -> None:
+    """Stop the cluster and undo its changes to this machine. Images and state stay in .dev for the next `up`.
+
+    \b
+    Examples:
+      python -m dev down
+      python -m dev down --wipe
+    """
     cluster = Cluster(STATE / name, name)
     with step(f"cluster {name} stopped"):
         if wipe:
@@ -53,50 +79,57 @@ def down(name: Name = "dev", wipe: Annotated[bool, typer.Option(help="Delete ima
 
 @app.command()
 def status(name: Name = "dev") -> None:
-    """Say what of the embedded cluster runs; exit 1 when it is not up."""
-    found = Cluster(STATE / name, name).status()
-    for what, well in {**found.daemons, **{f"node {node} Ready": ready for node, ready in found.nodes.items()}}.items():
-        print(f"  {'✓' if well else '✗'} {what}")
-    raise typer.Exit(0 if found.is_up else 1)
+    """Print which daemons run and which nodes are Ready. Exit with 1 if the cluster is not up.
+
+    \b
+    Example:
+      python -m dev status --cluster other
+    """
+    current = Cluster(STATE / name, name).status()
+    nodes = {f"node {node} Ready": ready for node, ready in current.nodes.items()}
+    for title, healthy in {**current.daemons, **nodes}.items():
+        print(f"  {'✓' if healthy else '✗'} {title}")
+    raise typer.Exit(0 if current.is_up else 1)
 
 
 @app.command()
 def env(name: Name = "dev") -> None:
-    """Print the variables for a shell in which pulumi, kubectl and docker work: eval "$(python -m dev env)"."""
-    print(workplace(name, provide(), _embedded(name, isolated=False)).exports())
+    """Print the variables for a shell in which pulumi, kubectl and docker use the cluster.
+
+    \b
+    Example:
+      eval "$(python -m dev env)"
+    """
+    print(create_environment(name, provide_engine(), _select_cluster(name, isolated=False)).shell_exports())
 
 
-def _embedded(name: str, isolated: bool, stock_periods: bool = False) -> Cluster | None:
-    """The embedded cluster, unless KUBECONFIG names another one that answers."""
+def _select_cluster(name: str, isolated: bool, stock_periods: bool = False) -> Cluster | None:
+    """Return the embedded cluster, or None if KUBECONFIG names another cluster that answers."""
     cluster = Cluster(STATE / name, name, isolated, stock_periods)
-    given = os.environ.get("KUBECONFIG")
-    if isolated or not given or Path(given) == cluster.kubeconfig:
+    kubeconfig = os.environ.get("KUBECONFIG")
+    if isolated or not kubeconfig or Path(kubeconfig) == cluster.kubeconfig:
         return cluster
-    with step(f"the cluster of KUBECONFIG, {given}") as current:
+    with step(f"the cluster of KUBECONFIG, {kubeconfig}") as current:
         kubectl = shutil.which("kubectl")
         if not kubectl:
-            raise Unmet(
-                "kubectl is missing, with which the cluster of KUBECONFIG is asked: install it, or unset KUBECONFIG."
+            raise RequirementError(
+                "kubectl is missing, so the cluster of KUBECONFIG cannot be checked.",
+                "Install kubectl, or unset KUBECONFIG to use the embedded cluster.",
             )
-        asked = subprocess.run([kubectl, "get", "--raw", "/readyz", "--request-timeout=5s"], capture_output=True)
-        if asked.returncode == 0:
+        command = [kubectl, "get", "--raw", "/readyz", "--request-timeout=5s"]
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
             return None
-        current.title = f"KUBECONFIG {given} does not answer: the embedded cluster is used"
+        current.title = f"KUBECONFIG {kubeconfig} does not answer, the embedded cluster is used"
     return cluster
 
 
 def main() -> None:
-    """One line for what a person can put right, and the exit code that tells them apart; a trace for a bug."""
+    """Run the command line. Print a `CommandError` without a traceback, and exit with its code."""
     try:
         app()
-    except Unmet as unmet:
-        print(unmet, file=sys.stderr)
-        sys.exit(2)
-    except Failed as failed:
-        sys.exit(failed.code)
-    except (BuildFailed, embedded.Failed) as failed:
-        print(failed, file=sys.stderr)
-        sys.exit(1)
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Folders that are expensive to make, made once for every clone on this machine.
+"""The cache: folders that are expensive to fill, shared by all clones of one user.
 
-A folder appears under its name only when it is whole, so its presence is all that has to be checked. Nothing
-is ever changed in place and nothing is thrown away: whoever wants the space back deletes the cache.
+A folder gets its name only when it is complete, so it is enough to check that it exists. Folders never change and are
+never deleted automatically. Delete the cache to free its space.
 """
 
 import fcntl
@@ -14,24 +14,28 @@ from pathlib import Path
 
 
 def root() -> Path:
-    """The project's corner of the user's cache folder."""
+    """Return the project's folder in the user's cache folder."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "private-registry"
 
 
-def without(search: str) -> str:
-    """PATH `search` without the cache's own folders: in a shell of `dev env` they are on it, and not the machine's."""
-    return os.pathsep.join(each for each in search.split(os.pathsep) if not Path(each).is_relative_to(root()))
+def strip_from_path(search_path: str) -> str:
+    """Return a PATH without folders of the cache, which `dev env` puts there: their programs are not the machine's."""
+    folders = search_path.split(os.pathsep)
+    return os.pathsep.join(folder for folder in folders if not Path(folder).is_relative_to(root()))
 
 
-def folder(path: Path, fill: Callable[[Path], None], waiting: Callable[[], None] = lambda: None) -> Path:
-    """`path`, made by `fill` beside it and renamed when whole; `waiting` is called if another is at it."""
+def ensure_folder(path: Path, fill: Callable[[Path], None], on_wait: Callable[[], None] = lambda: None) -> Path:
+    """Return `path`. Create it first if it is missing: `fill` a temporary folder, then rename that.
+
+    Call `on_wait` if another process is creating it.
+    """
     if path.is_dir():
         return path
-    with _locked(path, waiting):
+    with _locked(path, on_wait):
         if not path.is_dir():
-            for left_by_a_kill in path.parent.glob(f".{path.name}.*.partial"):
-                shutil.rmtree(left_by_a_kill)
+            for leftover in path.parent.glob(f".{path.name}.*.partial"):  # of a killed process
+                shutil.rmtree(leftover)
             partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
             try:
                 fill(partial)
@@ -43,13 +47,13 @@ def folder(path: Path, fill: Callable[[Path], None], waiting: Callable[[], None]
 
 
 @contextmanager
-def _locked(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of `path`; the kernel lets go of it however this process ends."""
+def _locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock of `path`. The kernel releases it however this process ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f".{path.name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            waiting()
+            on_wait()
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield

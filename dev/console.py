@@ -1,8 +1,7 @@
-"""What a person sees while something takes long: one line per step with its time, a bar where that is known.
+"""Progress output: one line with its time for each step, and a bar while the step runs.
 
-Everything goes to stderr, so that stdout stays free for what another program reads (`python -m dev env`).
-Steps may be nested and may run in threads side by side. This module does not log, and it does not turn
-exceptions into messages: the command line does that.
+All output goes to stderr, because programs read stdout (`python -m dev env`). Steps may be nested and may run in
+parallel threads. Exceptions are printed by the command line, not here.
 """
 
 import time
@@ -14,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-SILENCE = 30.0
-"""Seconds that a long step may stay silent where there is no terminal to draw a bar on."""
+REPORT_INTERVAL = 30.0
+"""Seconds between two lines of a long step if stderr is not a terminal."""
 
 _console = Console(stderr=True, highlight=False)
 _bars = Progress(
@@ -31,19 +30,15 @@ _running = 0
 _lock = Lock()
 
 
-class Unmet(Exception):
-    """A requirement is not met. The text is one line: what is missing, and what to do about it."""
-
-
 class Step:
-    """A running step: `total` may be set as soon as it is known, `advance` moves the bar towards it."""
+    """A running step. `total` may be set late; `advance` moves the bar."""
 
     def __init__(self, title: str, total: int | None, task: TaskID) -> None:
         self.title = title
         self.done = 0
         self._total = total
         self._task = task
-        self._spoke = time.monotonic()
+        self._printed_at = time.monotonic()
 
     @property
     def total(self) -> int | None:
@@ -55,56 +50,57 @@ class Step:
         _bars.update(self._task, total=total, count=self._count())
 
     def advance(self, n: int = 1) -> None:
-        """Count `n` more of `total` as done."""
+        """Count `n` more units of `total` as done."""
         self.done += n
         _bars.update(self._task, completed=self.done, count=self._count())
-        self._break_silence()
+        self._report_progress()
 
-    def detail(self, text: str) -> None:
-        """Show `text` behind the bar until the next detail; without a terminal it is not shown."""
+    def show_detail(self, text: str) -> None:
+        """Show `text` after the bar until the next call. It is shown on a terminal only."""
         _bars.update(self._task, detail=text)
-        self._break_silence()
+        self._report_progress()
 
     def note(self, text: str) -> None:
-        """Print `text` on a line of its own, for a person to read later."""
+        """Print `text` on a line that stays."""
         _print(Text(f"    {text}", style="dim"))
 
     def _count(self) -> str:
         return f"{self.done}/{self._total}" if self._total else ""
 
-    def _break_silence(self) -> None:
+    def _report_progress(self) -> None:
+        """Print a progress line if there is no bar and the last line is old enough."""
         now = time.monotonic()
-        if _console.is_terminal or now - self._spoke < SILENCE:
+        if _console.is_terminal or now - self._printed_at < REPORT_INTERVAL:
             return
-        self._spoke = now
+        self._printed_at = now
         _print(Text(f"  … {self.title} {self._count()}".rstrip()))
 
 
 @contextmanager
 def step(title: str, total: int | None = None) -> Iterator[Step]:
-    """Time the block and print its line, `✓` or `✗`, when it ends. The title may be changed on the way."""
+    """Time the block, and print `✓` or `✗` with its title when it ends. The block may change the title."""
     task = _bars.add_task(title, total=total, detail="", count="")
-    _show(+1)
+    _count_running(+1)
     current = Step(title, total, task)
     try:
-        with _outcome(lambda: current.title):
+        with _timed(lambda: current.title):
             yield current
     finally:
         _bars.remove_task(task)
-        _show(-1)
+        _count_running(-1)
 
 
 @contextmanager
 def stage(title: str) -> Iterator[None]:
-    """A step whose program has the terminal to itself and shows its own progress: named before it, timed after it."""
+    """Print the title before and after a program that prints its own progress to the terminal."""
     _print(Text(f"  … {title}"))
-    with _outcome(lambda: title):
+    with _timed(lambda: title):
         yield
 
 
 @contextmanager
-def _outcome(title: Callable[[], str]) -> Iterator[None]:
-    """Print the line of a step when the block ends, with the title that it has by then."""
+def _timed(title: Callable[[], str]) -> Iterator[None]:
+    """Print the closing line of a step when the block ends, with the title at that time."""
     began, mark = time.monotonic(), Text("✗", style="red")
     try:
         yield
@@ -114,8 +110,8 @@ def _outcome(title: Callable[[], str]) -> Iterator[None]:
         _print(Text.assemble("  ", mark, f" {title():<60}", (seconds, "dim")))
 
 
-def _show(change: int) -> None:
-    """Keep the bars on the screen exactly as long as a step runs: rich allows one live display."""
+def _count_running(change: int) -> None:
+    """Show the bars while at least one step runs. rich allows one live display only."""
     global _running
     with _lock:
         _running += change

@@ -1,107 +1,115 @@
-"""The stack `dev` from start to login: finish what was interrupted, `pulumi up`, trust, verify, say what is where."""
+"""The deployment of the stack `dev`: recover, `pulumi up`, trust the CA, verify, print the next steps."""
 
 import json
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from dev.cluster import Cluster
-from dev.console import Unmet, stage, step
-from dev.workplace import STACK, Workplace
+from dev.cluster.plan import DOCKER_CERTIFICATES
+from dev.console import stage, step
+from dev.environment import STACK, Environment
+from dev.errors import DeploymentError, RequirementError
 
 RECOVER = (sys.executable, "-m", "ops", "recover", "--stack", STACK, "--json")
 
-FAREWELL = """
-  {endpoint} is up{where}.
-  CA        {ca}  (as `pulumi stack output ca_pem` prints it)
+NEXT_STEPS = """
+  {endpoint} is up{location}.
+  CA        {ca}  (the output of `pulumi stack output ca_pem`)
   shell     eval "$({python} -m dev env)"
-            which has pulumi, kubectl, and a docker whose engine, on another host, trusts that CA
+            provides pulumi, kubectl, and docker with an engine on another host that trusts the CA
   log in    pulumi stack output password --show-secrets | docker login {endpoint} --username {username} --password-stdin
   push      docker tag busybox:1.35 {endpoint}/busybox && docker push {endpoint}/busybox
   pull      docker pull {endpoint}/busybox
 """
 
 
-class Failed(Exception):
-    """A command of the deployment failed, and has said why."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(f"exit code {code}")
-        self.code = code
-
-
 @dataclass(frozen=True)
 class Deployment:
-    """The stack, where its commands run, and the embedded cluster unless the caller brought one."""
+    """The stack, the environment of its commands, and the embedded cluster unless KUBECONFIG names another."""
 
-    place: Workplace
+    environment: Environment
     state: Path
     cluster: Cluster | None
 
     def up(self) -> None:
-        """Deploy, and leave a registry that the laptop's Docker engine can log in to."""
-        mended = self._select()
-        refresh = ["--refresh"] if self._recover() or mended else []
+        """Deploy a registry that the laptop's Docker engine trusts, and verify it."""
+        repaired = self._select_stack()
+        refresh = ["--refresh"] if self._recover() or repaired else []
         with stage("pulumi up"):
-            self._show("pulumi", "up", "--yes", "--skip-preview", "--stack", STACK, *refresh)
-        outputs = json.loads(self._said("pulumi", "stack", "output", "--json", "--stack", STACK))
-        address = self._address()
+            self._run_in_foreground("pulumi", "up", "--yes", "--skip-preview", "--stack", STACK, *refresh)
+        outputs = json.loads(self._run("pulumi", "stack", "output", "--json", "--stack", STACK))
+        address = self._read_address()
         if self.cluster:
-            self._trust(self.cluster, outputs, address)
+            self._trust_on_laptop(self.cluster, outputs, address)
         ca = self.state / "ca.pem"
         ca.write_text(outputs["ca_pem"])
         verify = (sys.executable, "-m", "ops", "verify", "--stack", STACK, "--wait", "30")
-        self._show(*verify, *(["--address", address] if address else []))
-        where = f" at {address}" if address else ""
-        print(FAREWELL.format(**outputs, where=where, ca=ca, python=sys.executable))
+        self._run_in_foreground(*verify, *(["--address", address] if address else []))
+        location = f" at {address}" if address else ""
+        print(NEXT_STEPS.format(**outputs, location=location, ca=ca, python=sys.executable))
 
-    def _select(self) -> bool:
-        """Select the stack, and create it the first time. Return whether a killed `up` had to be put in order before.
+    def _select_stack(self) -> bool:
+        """Select the stack, and create it the first time. Return whether its state file had to be repaired.
 
-        An engine that is killed while it writes may leave a file cut off, and every command fails until that is mended.
+        An engine that is killed while it writes may leave a truncated file, with which every command fails.
         """
         select = ("pulumi", "stack", "select", "--create", "--stack", STACK)
         with step(f"stack {STACK}"):
-            if self.place.run(*select, check=False).returncode == 0:
+            if self.environment.run(*select, check=False).returncode == 0:
                 return False
-            mended = self.place.run(*RECOVER, check=False).returncode == 0
-            self._said(*select)
-        return mended
+            repaired = self.environment.run(*RECOVER, check=False).returncode == 0
+            self._run(*select)
+        return repaired
 
     def _recover(self) -> bool:
-        """Whether an earlier `up` was cut off, whose leftovers are now in order but for a refresh."""
+        """Clean up after an interrupted `up`. Return whether the next one has to refresh the state."""
         with step("nothing left over from an interrupted up") as current:
-            done = self.place.run(*RECOVER, check=False)
+            done = self.environment.run(*RECOVER, check=False)
             if done.returncode:
-                raise Unmet(done.stderr.strip())
+                raise RequirementError(
+                    f"`ops recover` cannot clean up the stack {STACK}.",
+                    "Do what it asks for, then run the same command again.",
+                    details=done.stderr.strip(),
+                )
             refresh = bool(json.loads(done.stdout)["refresh"])
             if refresh:
-                current.title = "an interrupted up is put in order"
+                current.title = "cleaned up after an interrupted up"
         return refresh
 
-    def _address(self) -> str | None:
-        """Where the registry is reached from here, whose name this machine need not know."""
-        config = json.loads(self._said("pulumi", "config", "--json", "--stack", STACK))
+    def _read_address(self) -> str | None:
+        """Return the first external IP of the stack's config. This machine need not resolve the registry's name."""
+        config = json.loads(self._run("pulumi", "config", "--json", "--stack", STACK))
         addresses = config.get("private-registry:external_ips", {}).get("objectValue") or []
         return str(addresses[0]) if addresses else None
 
-    def _trust(self, cluster: Cluster, outputs: dict[str, str], address: str | None) -> None:
-        """What the guide does on every client, done on the laptop: the name in /etc/hosts, the CA in certs.d."""
-        folder = cluster.path("laptop", f"/etc/docker/certs.d/{outputs['endpoint']}")
+    def _trust_on_laptop(self, cluster: Cluster, outputs: dict[str, str], address: str | None) -> None:
+        """Write the registry's name to the laptop's /etc/hosts, and its CA to Docker's certs.d."""
+        folder = cluster.path("laptop", f"{DOCKER_CERTIFICATES}/{outputs['endpoint']}")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "ca.crt").write_text(outputs["ca_pem"])
         if address:
-            cluster.hosts_entry("laptop", address, outputs["endpoint"].rpartition(":")[0])
+            cluster.set_hosts_entry("laptop", address, outputs["endpoint"].rpartition(":")[0])
 
-    def _said(self, *argv: str) -> str:
-        """What the command prints; of one that fails, a person sees what it has to say for itself."""
-        done = self.place.run(*argv, check=False)
+    def _run(self, *argv: str) -> str:
+        """Return the output of a command that must succeed."""
+        done = self.environment.run(*argv, check=False)
         if done.returncode:
-            print(done.stderr.strip() or done.stdout.strip(), file=sys.stderr)
-            raise Failed(done.returncode)
+            raise DeploymentError(
+                f"`{shlex.join(argv)}` failed with exit code {done.returncode}.",
+                "Fix the cause and run the same command again.",
+                done.returncode,
+                details=done.stderr.strip() or done.stdout.strip(),
+            )
         return done.stdout
 
-    def _show(self, *argv: str) -> None:
-        code = self.place.show(*argv)
+    def _run_in_foreground(self, *argv: str) -> None:
+        """Run a command that prints its own errors and must succeed."""
+        code = self.environment.run_in_foreground(*argv)
         if code:
-            raise Failed(code)
+            raise DeploymentError(
+                f"`{shlex.join(argv)}` failed with exit code {code}.",
+                "Fix the cause that it printed above and run the same command again.",
+                code,
+            )

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from dev.workplace import PROJECT
+from dev.environment import PROJECT
 
 PAGE = PROJECT / "docs/symptoms.md"
 

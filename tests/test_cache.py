@@ -1,4 +1,4 @@
-"""What is in the cache is whole, whoever was interrupted and however many want it at once."""
+"""The cache contains complete folders only, after interruptions and with several processes."""
 
 from pathlib import Path
 from threading import Event, Thread
@@ -9,63 +9,51 @@ from dev import cache
 
 
 def _fill(folder: Path) -> None:
-    (folder / "file").write_text("whole")
+    (folder / "file").write_text("complete")
 
 
-def test_a_folder_is_made_once(tmp_path: Path) -> None:
-    made: list[Path] = []
-
-    for _ in range(2):
-        cache.folder(tmp_path / "a", made.append)
-
-    assert len(made) == 1
-
-
-def test_a_failure_leaves_nothing_that_looks_made(tmp_path: Path) -> None:
+def test_a_failure_leaves_no_folder(tmp_path: Path) -> None:
     def fail(folder: Path) -> None:
         _fill(folder)
         raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        cache.folder(tmp_path / "a", fail)
+        cache.ensure_folder(tmp_path / "a", fail)
 
     assert [path.name for path in tmp_path.iterdir()] == [".a.lock"]
 
 
-def test_what_a_killed_one_left_is_cleared_away_and_made_again(tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_process_are_deleted(tmp_path: Path) -> None:
     (tmp_path / ".a.killed.partial").mkdir()
 
-    made = cache.folder(tmp_path / "a", _fill)
+    folder = cache.ensure_folder(tmp_path / "a", _fill)
 
-    assert (made / "file").read_text() == "whole"
+    assert (folder / "file").read_text() == "complete"
     assert sorted(path.name for path in tmp_path.iterdir()) == [".a.lock", "a"]
 
 
-def test_the_second_of_two_at_once_says_that_it_waits_and_finds_it_made(tmp_path: Path) -> None:
-    began, waits = Event(), Event()
+def test_a_second_process_waits_and_does_not_fill_the_folder_again(tmp_path: Path) -> None:
+    started, waiting = Event(), Event()
 
-    def slowly(folder: Path) -> None:
-        began.set()
-        assert waits.wait(5)
+    def fill_slowly(folder: Path) -> None:
+        started.set()
+        assert waiting.wait(5)
         _fill(folder)
 
-    first = Thread(target=cache.folder, args=(tmp_path / "a", slowly))
+    first = Thread(target=cache.ensure_folder, args=(tmp_path / "a", fill_slowly))
     first.start()
-    assert began.wait(5)
-    made = cache.folder(tmp_path / "a", lambda _: pytest.fail("made twice"), waits.set)
+    assert started.wait(5)
+    folder = cache.ensure_folder(tmp_path / "a", lambda _: pytest.fail("filled twice"), waiting.set)
     first.join()
 
-    assert (made / "file").exists()
+    assert (folder / "file").exists()
 
 
-def test_the_cache_is_where_xdg_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+@pytest.mark.parametrize(
+    ("xdg", "expected"), [("/xdg", "/xdg/private-registry"), ("", "/home/.cache/private-registry")]
+)
+def test_the_cache_is_in_the_users_cache_folder(monkeypatch: pytest.MonkeyPatch, xdg: str, expected: str) -> None:
+    monkeypatch.setenv("HOME", "/home")
+    monkeypatch.setenv("XDG_CACHE_HOME", xdg)
 
-    assert cache.root() == tmp_path / "private-registry"
-
-
-def test_without_xdg_the_cache_is_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "")
-    monkeypatch.setenv("HOME", str(tmp_path))
-
-    assert cache.root() == tmp_path / ".cache/private-registry"
+    assert cache.root() == Path(expected)

@@ -1,4 +1,4 @@
-"""A person sees one line per step; a program that reads stdout sees none of it."""
+"""The progress output: one line on stderr for each step."""
 
 import re
 
@@ -7,64 +7,39 @@ import pytest
 from dev import console
 
 
-def test_a_step_prints_one_line_with_its_time(capsys: pytest.CaptureFixture[str]) -> None:
-    with console.step("kube 1.36.3 built"):
-        pass
+def test_a_step_prints_one_line_with_its_time_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.step("[red] 1000 units", total=1000) as current:
+        for _ in range(1000):
+            current.advance()
 
-    assert re.fullmatch(r"  ✓ kube 1\.36\.3 built +\d+\.\d s\n", capsys.readouterr().err)
+    output = capsys.readouterr()
+    assert re.fullmatch(r"  ✓ \[red\] 1000 units +\d+\.\d s\n", output.err)
+    assert output.out == ""
 
 
-def test_a_step_that_fails_is_crossed_and_its_error_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ZeroDivisionError), console.step("impossible"):
+def test_a_failed_step_is_marked_and_its_error_is_raised(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ZeroDivisionError), console.step("outer"), console.step("inner"):
         _ = 1 / 0
 
-    assert capsys.readouterr().err.startswith("  ✗ impossible")
+    assert [line[:7] for line in capsys.readouterr().err.splitlines()] == ["  ✗ inn", "  ✗ out"]
 
 
-def test_stdout_stays_free_for_what_another_program_reads(capsys: pytest.CaptureFixture[str]) -> None:
-    with console.step("outer"), console.step("inner", total=2) as inner:
-        inner.advance()
-        inner.note("a word on the way")
+def test_a_long_step_prints_its_progress(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "REPORT_INTERVAL", 0)
 
-    assert capsys.readouterr().out == ""
-
-
-def test_a_bar_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    with console.step("many", total=1000) as many:
-        for _ in range(1000):
-            many.advance()
-
-    assert capsys.readouterr().err.count("\n") == 1
-
-
-def test_a_long_step_says_now_and_then_how_far_it_is(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(console, "SILENCE", 0)
-
-    with console.step("long") as long:
-        long.total = 1893
-        long.advance(412)
+    with console.step("long") as current:
+        current.total = 1893
+        current.advance(412)
 
     assert "  … long 412/1893\n" in capsys.readouterr().err
 
 
-def test_a_stage_is_named_before_its_program_speaks_and_timed_after(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_stage_prints_its_title_first_and_draws_no_bar(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "_bars", None)
+
     with console.stage("pulumi up"):
         assert capsys.readouterr().err == "  … pulumi up\n"
 
     assert re.fullmatch(r"  ✓ pulumi up +\d+\.\d s\n", capsys.readouterr().err)
-
-
-def test_a_stage_leaves_the_terminal_to_its_program(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(console, "_bars", None)  # nothing may be drawn
-
-    with console.stage("pulumi up"):
-        pass
-
-
-def test_a_title_is_printed_as_it_is_even_if_it_looks_like_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    with console.step("[red] is no colour"):
-        pass
-
-    assert "[red] is no colour" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Packages are unpacked beside the system, never into it; `apt-get` and `dpkg-deb` are stand-ins here."""
+"""Debian packages are unpacked into the cache and never installed. `apt-get` and `dpkg-deb` are fakes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from dev import packages
-from dev.console import Unmet
+from dev.errors import RequirementError
 
-COMMANDS = {"containerd": "containerd", "busybox": "busybox-static", "host-local": "containernetworking-plugins"}
+COMMANDS = {"containerd": "containerd", "busybox": "busybox-static"}
 
 APT = """#!/bin/sh
 echo "$@" >>"$HOME/apt.log"
@@ -21,9 +21,9 @@ for option; do case $option in Dir::Cache::archives=*) folder=${option#*=} ;; es
 touch "$folder/containerd_1.6.20_amd64.deb"
 """
 DPKG = """#!/bin/sh
-mkdir -p "$3/usr/bin" "$3/bin" "$3/usr/lib/cni" "$3/usr/lib/x86_64-linux-gnu"
-touch "$3/usr/bin/containerd" "$3/bin/busybox" "$3/usr/lib/cni/host-local" "$3/usr/lib/x86_64-linux-gnu/libnft.so.1"
-chmod +x "$3/usr/bin/containerd" "$3/bin/busybox" "$3/usr/lib/cni/host-local"
+mkdir -p "$3/usr/bin" "$3/bin"
+touch "$3/usr/bin/containerd" "$3/bin/busybox"
+chmod +x "$3/usr/bin/containerd" "$3/bin/busybox"
 """
 
 Install = Callable[..., Path]
@@ -31,16 +31,14 @@ Install = Callable[..., Path]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Puts a command on the PATH of a machine that has no other, and whose home is `tmp_path`."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(packages, "_search_path", lambda: str(folder))
+    """Return a function that puts a command on PATH. The user's home is `tmp_path`."""
+    folders = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "HOME": str(tmp_path), "XDG_CACHE_HOME": f"{tmp_path}/cache"}
+    for name, value in folders.items():
+        monkeypatch.setenv(name, value)
 
     def install(name: str, content: str = "#!/bin/sh\n") -> Path:
-        command = folder / name
+        command = tmp_path / "bin" / name
+        command.parent.mkdir(exist_ok=True)
         command.write_text(content)
         command.chmod(0o755)
         return command
@@ -49,27 +47,25 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
 
 @pytest.fixture
-def apt(install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Stand-ins for apt and dpkg; the log of what apt was asked."""
+def apt_log(install: Install, tmp_path: Path) -> Path:
+    """Install the fakes. Return the log of the arguments of apt-get."""
     install("apt-get", APT)
     install("dpkg-deb", DPKG)
     return tmp_path / "apt.log"
 
 
-def test_commands_on_path_are_used_as_they_are(install: Install, apt: Path) -> None:
-    on_path = {command: install(command) for command in COMMANDS}
+def test_installed_commands_are_used_without_apt(install: Install, apt_log: Path) -> None:
+    installed = {command: install(command) for command in COMMANDS}
 
-    provided = packages.provide(COMMANDS)
+    provided = packages.provide_packages(COMMANDS)
 
-    assert {command: provided.find(command) for command in COMMANDS} == on_path
+    assert {command: provided.find(command) for command in COMMANDS} == installed
     assert "LD_LIBRARY_PATH" not in provided.env
-    assert not apt.exists()
+    assert not apt_log.exists()
 
 
-def test_in_a_shell_of_dev_env_the_unpacked_commands_do_not_pass_for_the_machines_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They need the libraries that were unpacked with them, which only their own environment names."""
+def test_unpacked_commands_on_path_do_not_count_as_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell of `dev env` has them on PATH, but not the libraries that they need."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     unpacked = tmp_path / "private-registry/packages/0123/usr/sbin"
     unpacked.mkdir(parents=True)
@@ -78,74 +74,39 @@ def test_in_a_shell_of_dev_env_the_unpacked_commands_do_not_pass_for_the_machine
     monkeypatch.setattr(packages, "SYSTEM_FOLDERS", ())
 
     assert packages._search_path() == "/opt/own"
-    assert not packages._fits("nft")
+    assert not packages._is_usable("nft")
 
 
-def test_missing_commands_are_unpacked_into_the_cache(apt: Path, tmp_path: Path) -> None:
-    provided = packages.provide(COMMANDS)
-
-    assert provided.root.parent == tmp_path / "cache/private-registry/packages"
-    assert provided.find("containerd") == provided.root / "usr/bin/containerd"
-    assert provided.find("host-local") == provided.root / "usr/lib/cni/host-local"
-    assert provided.env["LD_LIBRARY_PATH"].startswith(str(provided.root / "usr/lib/x86_64-linux-gnu"))
-    assert str(provided.root / "usr/bin") in provided.env["PATH"].split(":")
-
-
-def test_apt_only_ever_plans_and_downloads(apt: Path) -> None:
-    packages.provide(COMMANDS)
-
-    asked = apt.read_text().splitlines()
-    assert len(asked) == 2
-    assert all("--simulate" in line or "--download-only" in line for line in asked)
-
-
-def test_the_same_versions_are_fetched_once(apt: Path) -> None:
-    first, second = packages.provide(COMMANDS), packages.provide(COMMANDS)
+def test_apt_downloads_missing_packages_once_and_installs_nothing(apt_log: Path, tmp_path: Path) -> None:
+    first, second = packages.provide_packages(COMMANDS), packages.provide_packages(COMMANDS)
 
     assert first == second
-    assert apt.read_text().count("--download-only") == 1
+    assert first.find("containerd").is_relative_to(tmp_path / "cache")
+    modes = ["--simulate", "--download-only", "--simulate"]
+    assert all(mode in line for mode, line in zip(modes, apt_log.read_text().splitlines(), strict=True))
 
 
-def test_other_versions_get_a_folder_of_their_own(install: Install, apt: Path) -> None:
-    before = packages.provide(COMMANDS)
-    install("apt-get", APT.replace("1.6.20", "1.6.21"))
-
-    assert packages.provide(COMMANDS).root != before.root
-
-
-def test_package_lists_are_updated_only_when_they_are_too_old(apt: Path, tmp_path: Path) -> None:
-    (tmp_path / "outdated").touch()
-
-    packages.provide(COMMANDS)
-
-    assert [line for line in apt.read_text().splitlines() if line.startswith("update")] == ["update -qq"]
-
-
-def test_a_download_that_cannot_be_had_says_why_in_one_line(install: Install, apt: Path) -> None:
+def test_a_failed_download_is_reported_with_the_output_of_apt(install: Install, apt_log: Path) -> None:
     install("apt-get", "#!/bin/sh\necho 'E: Failed to fetch deb: 404' >&2\nexit 100\n")
 
-    with pytest.raises(Unmet, match="Failed to fetch deb: 404") as unmet:
-        packages.provide(COMMANDS)
+    with pytest.raises(RequirementError) as raised:
+        packages.provide_packages(COMMANDS)
 
-    assert "\n" not in str(unmet.value)
+    assert raised.value.details == "E: Failed to fetch deb: 404"
 
 
-def test_without_apt_the_missing_commands_are_named(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
-    install("busybox")
+def test_without_apt_the_missing_commands_are_reported(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(install("containerd").parent))
 
-    with pytest.raises(Unmet, match=r"^host-local: not found.*KUBECONFIG"):
-        packages.provide(COMMANDS)
+    with pytest.raises(RequirementError) as raised:
+        packages.provide_packages(COMMANDS)
+
+    assert "busybox" in raised.value.cause
+    assert "containerd" not in raised.value.cause
 
 
-def test_a_dynamic_busybox_is_not_what_an_image_can_be_made_of(install: Install, apt: Path) -> None:
-    for command in COMMANDS:
-        install(command)
-    on_path = install("busybox", "\x7fELF /lib64/ld-linux-x86-64.so.2")
+def test_a_dynamically_linked_busybox_is_not_used(install: Install, apt_log: Path) -> None:
+    install("containerd")
+    installed = install("busybox", "\x7fELF /lib64/ld-linux-x86-64.so.2")
 
-    assert packages.provide(COMMANDS).find("busybox") != on_path
-
-
-def test_a_command_that_no_package_brought_is_named(apt: Path) -> None:
-    with pytest.raises(Unmet, match="`nft` is missing: install the package nftables"):
-        packages.provide(COMMANDS).find("nft")
+    assert packages.provide_packages(COMMANDS).find("busybox") != installed

@@ -38,7 +38,7 @@ def test_there_are_as_many_labs_as_linux_has_inotify_instances_for(
     monkeypatch: pytest.MonkeyPatch, spare: int, labs: str
 ) -> None:
     monkeypatch.delenv("LABS", raising=False)
-    monkeypatch.setattr("tests.harness.parts.spare_watchers", lambda wanted: min(spare, wanted))
+    monkeypatch.setattr("tests.harness.parts.count_free_inotify_instances", lambda wanted: min(spare, wanted))
     ((_, *arguments),) = E2E.command_lines()
     assert arguments[3:5] == ["-n", labs]
 

@@ -1,25 +1,25 @@
-"""A real two-node Kubernetes and a laptop with a Docker engine, on one Linux machine: the embedded cluster.
+"""The embedded cluster: a two-node Kubernetes and a laptop with a Docker engine, on one Linux machine.
 
-    plan            hosts, addresses, names
-    requirements    what the machine must offer
-    programs        what runs, and where it is
+    plan            hosts, addresses, names of kernel objects
+    requirements    checks of the machine
+    programs        paths of the programs
     authority       a certificate authority
     pki             certificates and kubeconfigs
     network         a switch, links, addresses, routes
-    host            the namespaces that make a host
-    cgroup          which process belongs to which host
+    host            the namespaces of a host
+    cgroup          the control group of a host
     process         daemons: start, wait, stop
     control_plane   etcd, API server, controller manager, scheduler
     node            containerd, kubelet, kube-proxy
-    laptop          dockerd
-    archive         image files, written by hand
-    images          which images there are, and loading them
-    api             what `up` asks the API server
-    power           on and off: the order of things
-    status          what runs and what is Ready
+    laptop          containerd, dockerd
+    archive         image archives
+    images          the images of the cluster
+    api             requests to the API server
+    lifecycle       start and stop of the cluster
+    status          running daemons and Ready nodes
 
-It is a cluster to develop against and to test on. It has no way to the internet, no high availability, no DNS for
-pods, and does not outlive a reboot other than by the next `up`.
+The cluster is for development and tests. It has no internet access, no high availability and no DNS for Pods. After
+a reboot the next `up` starts it again.
 """
 
 import fcntl
@@ -33,20 +33,19 @@ from typing import Any
 
 from dev import cache
 from dev.cluster import host as hosts
-from dev.cluster import images, network, pki, power, programs, requirements, status
-from dev.cluster.host import Failed
+from dev.cluster import images, lifecycle, network, pki, programs, requirements, status
 from dev.cluster.plan import HOSTS, NODES, Host, Plan
 from dev.cluster.status import Status
 from dev.console import step
 
-__all__ = ["Cluster", "Failed", "Status"]
+__all__ = ["Cluster", "Status"]
 
 
 class Cluster:
-    """The cluster of one state folder; several live side by side if their names differ."""
+    """The cluster of a state folder. Clusters with different names can run at the same time."""
 
     def __init__(self, state: Path, name: str = "dev", isolated: bool = False, stock_periods: bool = False) -> None:
-        """Nothing happens yet. An isolated cluster is out of this machine's reach but for `run`."""
+        """Plan the cluster. If it is isolated, this machine reaches it only through `run`."""
         self.plan = Plan(name, state.resolve(), isolated, stock_periods)
 
     @property
@@ -55,100 +54,100 @@ class Cluster:
 
     @property
     def kubeconfig(self) -> Path:
-        """The administrator's; its server is an address that this machine reaches unless the cluster is isolated."""
+        """Path of the administrator's kubeconfig. This machine reaches its server unless the cluster is isolated."""
         return self.plan.pki / "admin.conf"
 
     @property
     def docker_host(self) -> str:
-        """DOCKER_HOST of the laptop's engine, for this machine and for the laptop."""
+        """DOCKER_HOST of the laptop's engine. It works on this machine and on the laptop."""
         return f"unix://{self.plan.docker_socket}"
 
     @property
     def is_isolated(self) -> bool:
         return self.plan.isolated
 
-    def search_path(self, person: str) -> str:
-        """PATH for a person: the cluster's kubectl in front, its unpacked commands behind what they have."""
-        found = programs.recall(self._memory)
-        return found.environment_of({"PATH": person})["PATH"] if found else person
+    def search_path(self, user_path: str) -> str:
+        """Return the user's PATH with the cluster's kubectl before it and the unpacked commands after it."""
+        saved = programs.read_saved_programs(self._programs_file)
+        return saved.add_to_environment({"PATH": user_path})["PATH"] if saved else user_path
 
     def check(self) -> None:
-        """Raise Unmet if the cluster cannot be here. Nothing starts."""
+        """Raise `RequirementError` if the cluster cannot run on this machine. Nothing is started."""
         requirements.check(self.plan)
 
     def up(self) -> None:
-        """Bring it up, or what is missing of it. However this is interrupted, the next `up` completes it."""
+        """Start the cluster, or those parts that do not run. After an interruption the next `up` completes it."""
         self.check()
-        with self._alone():
-            found = programs.provide(self._memory)
-            requirements.check_nftables(found.environment)
-            cache.folder(self.plan.pki, pki.write)
-            power.on(self.plan, found)
+        with self._locked():
+            provided = programs.provide_programs(self._programs_file)
+            requirements.check_nftables(provided.environment)
+            cache.ensure_folder(self.plan.pki, pki.create_pki)
+            lifecycle.start(self.plan, provided)
 
     def down(self) -> None:
-        """Stop everything and leave the machine as it was. The disks stay: the next `up` finds all objects again."""
-        with self._alone():
-            self._off()
+        """Stop the cluster and undo its changes to the machine. Keep the disks for the next `up`."""
+        with self._locked():
+            self._stop()
 
     def wipe(self) -> None:
-        """Down, and the disks are gone too."""
-        with self._alone():
-            self._off()
+        """Stop the cluster and delete its state folder."""
+        with self._locked():
+            self._stop()
             shutil.rmtree(self.plan.state)
 
     def status(self) -> Status:
-        return status.of(self.plan)
+        return status.read_status(self.plan)
 
     def run(self, host: str, argv: Sequence[str | Path], **options: Any) -> subprocess.CompletedProcess[Any]:
-        """`subprocess.run(argv, **options)` on `host`, with the cluster's programs on PATH."""
+        """Call `subprocess.run(argv, **options)` on `host`, with the cluster's programs on PATH."""
         return subprocess.run(self.command(host, argv, options.pop("cwd", None), options.get("env")), **options)
 
     def command(
         self, host: str, argv: Sequence[str | Path], cwd: Path | None = None, env: Mapping[str, str] | None = None
     ) -> list[str]:
-        """What runs `argv` on `host` when it is run here, in `cwd`, else in the working directory of now."""
-        found = programs.recall(self._memory)
-        environment = found.environment_of(os.environ if env is None else env) if found else {}
-        return hosts.command(self.plan, self._host(host), argv, environment, cwd)
+        """Return the command that runs `argv` on `host`, in the working directory `cwd` (default: the current one)."""
+        saved = programs.read_saved_programs(self._programs_file)
+        environment = saved.add_to_environment(os.environ if env is None else env) if saved else {}
+        return hosts.command(self.plan, self._find_host(host), argv, environment, cwd)
 
     def path(self, host: str, path: str) -> Path:
-        """Where a file of `host` lies on this machine."""
-        return self.plan.path(self._host(host), path)
+        """Return the path on this machine of a file of `host`."""
+        return self.plan.path(self._find_host(host), path)
 
-    def hosts_entry(self, host: str, ip: str, name: str) -> None:
-        """Have `host` know `name` as `ip`, in its own /etc/hosts, instead of what it knew before."""
-        known = self.run(host, ["cat", "/etc/hosts"], check=True, capture_output=True, text=True).stdout.splitlines()
-        kept = [line for line in known if name not in line.split()[1:]]
-        text = "\n".join([*kept, f"{ip} {name}", ""])
+    def set_hosts_entry(self, host: str, ip: str, name: str) -> None:
+        """Resolve `name` to `ip` on `host`: replace its line in /etc/hosts."""
+        lines = self.run(host, ["cat", "/etc/hosts"], check=True, capture_output=True, text=True).stdout.splitlines()
+        others = [line for line in lines if name not in line.split()[1:]]
+        text = "\n".join([*others, f"{ip} {name}", ""])
         self.run(host, ["tee", "/etc/hosts"], check=True, input=text, stdout=subprocess.DEVNULL, text=True)
 
     def load_registry(self, version: str, program: Path) -> None:
-        """Give both nodes `registry:VERSION`, made of another `program` than the one that comes with the cluster."""
-        found = programs.provide(self._memory)
-        image = images.registry(Path(found.busybox), program, version)
+        """Load an image `registry:VERSION` with another `program` than the default into both nodes."""
+        provided = programs.provide_programs(self._programs_file)
+        image = images.registry(Path(provided.busybox), program, version)
         for node in NODES:
-            images.load_into_node(self.plan, found, node, [image])
+            images.load_into_node(self.plan, provided, node, [image])
 
-    def _off(self) -> None:
+    def _stop(self) -> None:
         requirements.check_root()
         network.check_owner(self.plan)
-        power.off(self.plan)
+        lifecycle.stop(self.plan)
 
     @property
-    def _memory(self) -> Path:
+    def _programs_file(self) -> Path:
         return self.plan.state / "programs.json"
 
-    def _host(self, name: str) -> Host:
+    def _find_host(self, name: str) -> Host:
         return next(host for host in HOSTS if host.name == name)
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One `up` or `down` at a time; the kernel lets go of the lock however this process ends."""
+    def _locked(self) -> Iterator[None]:
+        """Hold the cluster's lock, for one `up` or `down` at a time. The kernel releases it when this process ends."""
         self.plan.state.mkdir(parents=True, exist_ok=True)
         with self.plan.lock.open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                with step("another `up` or `down` of this cluster ended"):
+                with step("waited for another `up` or `down` of this cluster"):
                     fcntl.flock(lock, fcntl.LOCK_EX)
             yield

@@ -1,6 +1,6 @@
-"""The few questions that starting a cluster asks the Kubernetes API, from inside the master's network.
+"""Requests to the Kubernetes API while the cluster starts, sent from the master's network namespace.
 
-An isolated cluster has no other way in, and a client library would take longer to import than the answers take.
+An isolated cluster cannot be reached otherwise. A client library would take longer to import than the requests take.
 """
 
 import json
@@ -11,29 +11,29 @@ from http.client import HTTPException, HTTPSConnection
 from typing import Any
 
 from dev.cluster import network
-from dev.cluster.node import CONTROL_PLANE
+from dev.cluster.node import CONTROL_PLANE_ROLE
 from dev.cluster.plan import MASTER, Plan
 
 PORT = 6443
-MERGE = {"Content-Type": "application/merge-patch+json"}
+MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 
 
 class Api:
-    """The API server as its administrator sees it. What cannot be had, because it is not up yet, is None."""
+    """A client of the API server with the administrator's rights. It tolerates a server that does not answer yet."""
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
 
     def is_ready(self) -> bool:
-        return self._ask("GET", "/readyz") is not None
+        return self._request("GET", "/readyz") is not None
 
     def has_default_service_account(self) -> bool:
-        """Pods are refused before it is there."""
-        return self._ask("GET", "/api/v1/namespaces/default/serviceaccounts/default") is not None
+        """Return whether the default ServiceAccount exists. Pods are rejected before that."""
+        return self._request("GET", "/api/v1/namespaces/default/serviceaccounts/default") is not None
 
     def ready_nodes(self, since: dict[str, float]) -> set[str]:
-        """The nodes that reported Ready after the moment `since` of each: what they said before is history."""
-        answer = self._ask("GET", "/api/v1/nodes")
+        """Return the nodes that reported Ready after their time in `since`. Earlier reports are outdated."""
+        answer = self._request("GET", "/api/v1/nodes")
         return {
             name
             for node in (json.loads(answer)["items"] if answer else [])
@@ -41,23 +41,24 @@ class Api:
         }
 
     def label_master(self) -> bool:
-        """Give the master its role, which NodeRestriction does not let its kubelet claim."""
-        patch = json.dumps({"metadata": {"labels": {CONTROL_PLANE: ""}}})
-        return self._ask("PATCH", f"/api/v1/nodes/{MASTER.name}", patch) is not None
+        """Label the master with its role. NodeRestriction does not allow its kubelet to do so."""
+        patch = json.dumps({"metadata": {"labels": {CONTROL_PLANE_ROLE: ""}}})
+        return self._request("PATCH", f"/api/v1/nodes/{MASTER.name}", patch) is not None
 
-    def _ask(self, method: str, path: str, body: str | None = None) -> bytes | None:
+    def _request(self, method: str, path: str, body: str | None = None) -> bytes | None:
+        """Return the body of a successful response, else None."""
         connection = HTTPSConnection(MASTER.address)
         try:
             raw = network.connect(self._plan, MASTER, PORT)
             connection.sock = self._tls.wrap_socket(raw, server_hostname=MASTER.address)
-            connection.request(method, path, body, MERGE if body else {})
-            answer = connection.getresponse()
-            content = answer.read()
+            connection.request(method, path, body, MERGE_PATCH if body else {})
+            response = connection.getresponse()
+            content = response.read()
         except (OSError, HTTPException):
             return None
         finally:
             connection.close()
-        return content if answer.status == 200 else None
+        return content if response.status == 200 else None
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:

@@ -1,6 +1,6 @@
-"""Image archives written by hand: one layer over a busybox, with no registry, no Docker and no network.
+"""Image archives with one layer: a busybox, programs and text files. No registry, Docker or network is needed.
 
-An archive is an OCI layout and a `docker save` at once, so that both `ctr images import` and `docker load` read it.
+An archive has the formats of an OCI layout and of `docker save`, so `ctr images import` and `docker load` read it.
 """
 
 import hashlib
@@ -17,8 +17,8 @@ from typing import Any
 
 from dev import cache
 
-MAKER = "1"
-"""Changes whenever this module makes another archive from the same programs."""
+FORMAT_VERSION = "1"
+"""Version of the archives. Change it if this module creates another archive from the same programs."""
 
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 DATE = "2026-01-01T00:00:00Z"
@@ -27,7 +27,7 @@ OCI = "application/vnd.oci.image"
 
 @dataclass(frozen=True)
 class Image:
-    """What an image consists of: programs and texts by their paths, beside a busybox."""
+    """The content of an image: a busybox, and programs and text files by their paths."""
 
     reference: str
     busybox: Path
@@ -37,29 +37,29 @@ class Image:
 
     @property
     def key(self) -> str:
-        """Names the archive: another program, another archive."""
-        used = (self.busybox, *self.programs.values())
+        """Name of the archive. It contains a digest of the image's content."""
+        files = (self.busybox, *self.programs.values())
         recipe = json.dumps(
-            [MAKER, self.reference, dict(self.texts), dict(self.config)]
-            + [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in used],
+            [FORMAT_VERSION, self.reference, dict(self.texts), dict(self.config)]
+            + [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files],
             sort_keys=True,
         )
         return f"{self.reference.rpartition('/')[2].replace(':', '-')}-{_sha256(recipe.encode())[:12]}"
 
 
-def archive(image: Image, folder: Path) -> Path:
-    """The file of `image` below `folder`, made if it is not there yet."""
-    return cache.folder(folder / image.key, partial(_fill, image)) / "image.tar"
+def create_archive(image: Image, folder: Path) -> Path:
+    """Return the archive of `image` below `folder`. Create it if it is missing."""
+    return cache.ensure_folder(folder / image.key, partial(_write_archive, image)) / "image.tar"
 
 
-def _fill(image: Image, folder: Path) -> None:
+def _write_archive(image: Image, folder: Path) -> None:
     layer = folder / "layer.tar"
     with tarfile.open(layer, "w") as tar:
         _write_layer(image, tar)
     with layer.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()
     with tarfile.open(folder / "image.tar", "w") as tar:
-        tar.add(layer, f"blobs/sha256/{digest}", filter=_ownerless)
+        tar.add(layer, f"blobs/sha256/{digest}", filter=_normalize)
         for name, content_of in _metadata(image, digest, layer.stat().st_size).items():
             _add(tar, name, content_of)
     layer.unlink()
@@ -70,7 +70,7 @@ def _write_layer(image: Image, tar: tarfile.TarFile) -> None:
         directory = tarfile.TarInfo(name)
         directory.type, directory.mode = tarfile.DIRTYPE, mode
         tar.addfile(directory)
-    tar.add(image.busybox, "bin/busybox", filter=_ownerless)
+    tar.add(image.busybox, "bin/busybox", filter=_normalize)
     listed = subprocess.run([image.busybox, "--list"], check=True, capture_output=True, text=True).stdout.split()
     for applet in sorted({*listed} - {"busybox"}):
         link = tarfile.TarInfo(f"bin/{applet}")
@@ -79,13 +79,13 @@ def _write_layer(image: Image, tar: tarfile.TarFile) -> None:
     _add(tar, "etc/passwd", b"root:x:0:0:root:/:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
     _add(tar, "etc/group", b"root:x:0:\nnogroup:x:65534:\n")
     for path, program in image.programs.items():
-        tar.add(program, path.lstrip("/"), filter=_ownerless)
+        tar.add(program, path.lstrip("/"), filter=_normalize)
     for path, text in image.texts.items():
         _add(tar, path.lstrip("/"), text.encode(), 0o755 if text.startswith("#!") else 0o644)
 
 
 def _metadata(image: Image, layer: str, size: int) -> dict[str, bytes]:
-    """The files that describe the one `layer`: the OCI layout's, and the manifest.json of `docker save`."""
+    """Return the files that describe the layer, for an OCI layout and for `docker save`."""
     config = _json(_configuration(image, layer))
     manifest = _json(
         {
@@ -133,8 +133,8 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> 
     tar.addfile(entry, io.BytesIO(content))
 
 
-def _ownerless(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Without what differs from one machine to the next."""
+def _normalize(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    """Remove owner and time, which differ between machines."""
     entry.uid = entry.gid = entry.mtime = 0
     entry.uname = entry.gname = ""
     entry.mode = 0o755

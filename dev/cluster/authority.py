@@ -1,4 +1,4 @@
-"""A certificate authority in a few lines: P-256 keys, SHA-256, leaves that say who they are and what for."""
+"""A certificate authority that issues client and server certificates with P-256 keys."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 
 
 @dataclass(frozen=True)
-class Pair:
-    """A certificate and its private key, under the name of their files."""
+class KeyPair:
+    """A certificate and its private key. `name` is the name of their files."""
 
     name: str
     certificate: x509.Certificate
@@ -31,7 +31,7 @@ class Pair:
 
     @property
     def key_pem(self) -> bytes:
-        return private_pem(self.key)
+        return encode_private_key(self.key)
 
     def write(self, folder: Path) -> None:
         (folder / f"{self.name}.crt").write_bytes(self.certificate_pem)
@@ -40,31 +40,31 @@ class Pair:
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority that signs leaves."""
+    """A certificate authority that issues leaf certificates."""
 
-    pair: Pair
+    pair: KeyPair
 
     @classmethod
     def create(cls, name: str) -> "Authority":
-        key = new_key()
+        key = generate_key()
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = (
             _certificate(subject, subject, key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_key_usage(authority=True), critical=True)
         )
-        return cls(Pair(name, builder.sign(key, hashes.SHA256()), key))
+        return cls(KeyPair(name, builder.sign(key, hashes.SHA256()), key))
 
-    def sign(
+    def issue(
         self,
         name: str,
         user: str,
         usages: Iterable[x509.ObjectIdentifier],
         hosts: Sequence[str] = (),
         group: str = "",
-    ) -> Pair:
-        """A leaf for `user` of `group`, as Kubernetes reads a subject, that may answer under the names `hosts`."""
-        key = new_key()
+    ) -> KeyPair:
+        """Issue a certificate for a Kubernetes `user` of `group`. `hosts` are the names and addresses of a server."""
+        key = generate_key()
         parts = [(NameOID.ORGANIZATION_NAME, group)] if group else []
         subject = x509.Name([x509.NameAttribute(*part) for part in (*parts, (NameOID.COMMON_NAME, user))])
         builder = (
@@ -76,7 +76,7 @@ class Authority:
         if hosts:
             alternatives = x509.SubjectAlternativeName(map(_general_name, hosts))
             builder = builder.add_extension(alternatives, critical=False)
-        return Pair(name, builder.sign(self.pair.key, hashes.SHA256()), key)
+        return KeyPair(name, builder.sign(self.pair.key, hashes.SHA256()), key)
 
 
 def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
@@ -113,11 +113,11 @@ def _general_name(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
-def new_key() -> ec.EllipticCurvePrivateKey:
+def generate_key() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def private_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def encode_private_key(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 
 

@@ -1,7 +1,7 @@
-"""Control groups: the kernel's own list of which process belongs to which host.
+"""Control groups: the kernel's list of the processes of each host.
 
-Whatever a host starts, however often it forks and whoever is killed in between, stays below the host's group: that is
-how `down` ends everything it started and nothing else. Limits are the kubelet's affair, not set here.
+Every process of a host stays below the group of that host, even if it forks and its parent is killed. So `down` ends
+all processes of the cluster and no others. The kubelet sets limits; this module sets none.
 """
 
 import os
@@ -11,70 +11,75 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from dev.errors import ClusterError
+
 ROOT = Path("/sys/fs/cgroup")
-STUBBORN = 10.0
-"""Seconds after which a killed process is not dead but stuck in the kernel."""
+KILL_TIMEOUT = 10.0
+"""Seconds after SIGKILL until a process counts as stuck in the kernel."""
 
 
 def hierarchies(root: Path = ROOT) -> list[Path]:
-    """One on cgroup v2; on v1 one a controller (the links cpu and cpuacct name the same folder once)."""
+    """Return the cgroup mount points: one on v2, one for each controller on v1 without its symbolic links."""
     if (root / "cgroup.controllers").exists():
         return [root]
     return sorted({folder.resolve() for folder in root.glob("*") if (folder / "cgroup.procs").exists()})
 
 
-def tracking(group: PurePosixPath, root: Path = ROOT) -> Path:
-    """The folder of `group` that a process may join without preparation: a fresh cpuset of v1 admits nobody."""
-    found = hierarchies(root)
-    return next((each for each in found if each.name == "pids"), found[0]) / group.relative_to("/")
+def tracking_folder(group: PurePosixPath, root: Path = ROOT) -> Path:
+    """Return the folder of `group` that processes join. On v1 it is that of pids, as a new cpuset accepts none."""
+    mounts = hierarchies(root)
+    return next((mount for mount in mounts if mount.name == "pids"), mounts[0]) / group.relative_to("/")
 
 
 def controllers(root: Path = ROOT) -> set[str]:
-    """What cgroup v2 hands down to all groups of the machine; the kubelet adds what it needs."""
+    """Return the controllers that cgroup v2 enables for all groups. The kubelet enables more."""
     enabled = root / "cgroup.subtree_control"
     return set(enabled.read_text().split()) if enabled.exists() else set()
 
 
-def restore(before: set[str], root: Path = ROOT) -> None:
-    """Take back what was added to the `controllers` of before, unless another group has come to use it."""
+def restore_controllers(before: set[str], root: Path = ROOT) -> None:
+    """Disable the controllers that were enabled since `before`."""
     for added in controllers(root) - before:
-        with suppress(OSError):
+        with suppress(OSError):  # another group uses it
             (root / "cgroup.subtree_control").write_text(f"-{added}")
 
 
 def create(group: PurePosixPath, root: Path = ROOT) -> None:
-    """Make `group` in every hierarchy: the kubelet refuses a root that one of them lacks."""
+    """Create `group` in every hierarchy. The kubelet rejects a group that one of them lacks."""
     for folder in _folders(group, root):
         folder.mkdir(exist_ok=True)
-    (tracking(group, root) / "daemons").mkdir(exist_ok=True)
+    (tracking_folder(group, root) / "daemons").mkdir(exist_ok=True)
 
 
 def members(group: PurePosixPath, root: Path = ROOT) -> set[int]:
-    """The processes of `group` and of all groups below it."""
-    found: set[int] = set()
+    """Return the processes of `group` and of all groups below it."""
+    processes: set[int] = set()
     for folder in _folders(group, root):
         for below, _, _ in os.walk(folder):
-            with suppress(OSError):  # the group went away with its last process
-                found.update(map(int, Path(below, "cgroup.procs").read_text().split()))
-    return found - {0}  # what a process outside this pid namespace looks like; to kill(2) it means oneself
+            with suppress(OSError):  # the group was removed after its last process
+                processes.update(map(int, Path(below, "cgroup.procs").read_text().split()))
+    return processes - {0}  # a process outside this PID namespace; for kill(2) 0 is the caller's own process group
 
 
-def end(group: PurePosixPath, grace: float, root: Path = ROOT) -> None:
-    """Ask the processes of `group` to stop, wait for them `grace` seconds, and kill the rest."""
+def terminate(group: PurePosixPath, grace: float, root: Path = ROOT) -> None:
+    """Send SIGTERM to the processes of `group`, and SIGKILL after `grace` seconds. Without grace, kill at once."""
     if grace:
         _signal(members(group, root), signal.SIGTERM)
         _is_empty_within(group, grace, root)
-    while alive := members(group, root):  # again, for whoever was forked in the meantime
+    while alive := members(group, root):  # again, for processes that were forked meanwhile
         _signal(alive, signal.SIGKILL)
-        if not _is_empty_within(group, STUBBORN, root):
-            raise TimeoutError(f"Processes of {group} cannot be killed: {sorted(members(group, root))}. Reboot.")
+        if not _is_empty_within(group, KILL_TIMEOUT, root):
+            raise ClusterError(
+                f"These processes of {group} do not end after SIGKILL: {sorted(members(group, root))}.",
+                "Reboot this machine.",
+            )
 
 
 def remove(group: PurePosixPath, root: Path = ROOT) -> None:
-    """Take the emptied `group` and all groups below it away."""
+    """Remove the empty `group` and all groups below it."""
     for folder in _folders(group, root):
         for below, _, _ in os.walk(folder, topdown=False):
-            with suppress(FileNotFoundError):  # runc, told to end, was quicker
+            with suppress(FileNotFoundError):  # runc removed it first
                 Path(below).rmdir()
 
 

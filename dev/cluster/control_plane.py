@@ -1,17 +1,17 @@
-"""The control plane, as kubeadm would run it on k8s-master but without containers: four daemons and their flags.
+"""The control plane on k8s-master: four daemons with the flags of kubeadm, but without containers.
 
-One of each: no leader election, no high availability.
+Each runs once, without leader election and high availability.
 """
 
 from dev.cluster.plan import MASTER, PODS, SERVICES, Plan
 from dev.cluster.process import Daemon
 
 QUICK_PERIODS = {"node_monitor_period": "2s", "node_monitor_grace_period": "20s"}
-"""A node that reports no more counts as lost after 20 s, by default after 50: five of its reports are missing then."""
+"""Flags that mark a silent node as lost after 20 s, when five reports are missing. The default is 50 s."""
 
 
 def etcd(plan: Plan) -> Daemon:
-    """The cluster's memory: it outlives `down`."""
+    """Return the daemon of etcd. Its data survives `down`."""
     return _daemon(
         "etcd",
         name=MASTER.name,
@@ -29,7 +29,7 @@ def etcd(plan: Plan) -> Daemon:
 
 
 def api_server(plan: Plan) -> Daemon:
-    """The Kubernetes API; Pod Security admission is on by default."""
+    """Return the daemon of the API server. Pod Security admission is on by default."""
     return _daemon(
         "kube-apiserver",
         **_etcd_client(plan),
@@ -45,7 +45,7 @@ def api_server(plan: Plan) -> Daemon:
         service_account_issuer="https://kubernetes.default.svc.cluster.local",
         service_account_key_file=f"{plan.pki}/service-account.pub",
         service_account_signing_key_file=f"{plan.pki}/service-account.key",
-        # Clients are on the same machine: compression would only cost both sides processor time.
+        # All clients are on this machine, where compression only costs CPU time.
         feature_gates="APIResponseCompression=false",
     )
 
@@ -63,7 +63,7 @@ def controller_manager(plan: Plan) -> Daemon:
         service_cluster_ip_range=SERVICES,
         cluster_cidr=PODS,
         allocate_node_cidrs="false",
-        # With its default of 20 requests a second the default ServiceAccount appears 3 s later, and pods need it.
+        # With the default of 20 requests a second, the default ServiceAccount, which Pods need, exists 3 s later.
         kube_api_qps="300",
         kube_api_burst="600",
         **({} if plan.stock_periods else QUICK_PERIODS),

@@ -1,7 +1,7 @@
-"""A host: a network, mount and uts namespace that look to a program like a machine of its own.
+"""A host of the cluster: a network, mount and UTS namespace that look like a machine to its programs.
 
-In it /etc is the machine's with the host's changes on top, /var lies under the state folder and /run is empty, so that
-every daemon keeps its stock paths and no file of the machine changes. Processes, users and devices are the machine's.
+Its /etc is an overlay on that of the machine, its /var is in the state folder, its /run is a tmpfs. So daemons use
+their default paths, and no file of the machine changes. Processes, users and devices are those of the machine.
 """
 
 import os
@@ -11,9 +11,10 @@ from pathlib import Path
 
 from dev.cluster.network import NAMESPACES
 from dev.cluster.plan import HOSTS, NODES, VOLUMES, Host, Plan
+from dev.errors import ClusterError
 
-HIDDEN = ("/etc", "/run", "/var")
-"""What a host has another version of: nothing that it needs may lie there."""
+PRIVATE_FOLDERS = ("/etc", "/run", "/var")
+"""Folders that differ between a host and the machine, so the clone must not be in one of them."""
 
 TUNABLES = {
     "vm/overcommit_memory": "1",
@@ -23,14 +24,15 @@ TUNABLES = {
     "kernel/keys/root_maxkeys": "1000000",
     "kernel/keys/root_maxbytes": "25000000",
 }
-"""What the kubelet sets for the whole machine. A host shows it these values in files, and the machine keeps its own."""
+"""Kernel settings that the kubelet would change for the machine. A host has files with these values instead."""
 
-FURNISH = """
-umount --all --types nsfs  # copies of other namespaces' names would keep those alive
+SETUP_SCRIPT = """
+umount --all --types nsfs  # copies of mounted namespaces would keep those alive
 hostname "$HOST"
 mkdir "$NAMESPACES/cgroup"
 mount --rbind /sys/fs/cgroup "$NAMESPACES/cgroup"
-mount -t sysfs sysfs /sys  # this network's links in /sys/class/net; no AppArmor for dockerd to load a profile into
+# A new sysfs shows the links of this network namespace, and hides AppArmor, so dockerd loads no profile into it.
+mount -t sysfs sysfs /sys
 mount --move "$NAMESPACES/cgroup" /sys/fs/cgroup
 mount -t overlay -o "lowerdir=/etc,upperdir=$DISK/overlay/upper,workdir=$DISK/overlay/work" overlay /etc
 for volume in $VOLUMES; do
@@ -45,17 +47,13 @@ for tunable in $TUNABLES; do
     mount --bind "$file" "/proc/sys/$key"
 done
 echo "$FORWARD" > /proc/sys/net/ipv4/ip_forward
-mount --make-rshared /  # the kubelet mounts volumes for containers to see
+mount --make-rshared /  # containers see the volumes that the kubelet mounts
 """
 
 
-class Failed(Exception):
-    """Something of the cluster did not come up. The text names what, the last it said, and where the rest is."""
-
-
 def create(plan: Plan, host: Host) -> None:
-    """Make the namespaces of `host` from nothing, on the disk that it may already have."""
-    _format(plan, host)
+    """Create the namespaces of `host`. Its disk may exist already."""
+    _prepare_disk(plan, host)
     folder = plan.namespaces(host)
     folder.mkdir()
     for kind in ("mnt", "uts"):
@@ -71,40 +69,44 @@ def create(plan: Plan, host: Host) -> None:
     }
     enter = ("nsenter", f"--net={NAMESPACES / plan.netns(host)}")
     keep = ("unshare", f"--mount={folder / 'mnt'}", f"--uts={folder / 'uts'}", "--propagation=private")
-    _run(f"making the host {host.name}", (*enter, *keep, "sh", "-ec", FURNISH), environment)
+    _run(host, "setup", (*enter, *keep, "sh", "-ec", SETUP_SCRIPT), environment)
 
 
 def command(
     plan: Plan, host: Host, argv: Sequence[str | Path], environment: Mapping[str, str], folder: str | Path | None = None
 ) -> list[str]:
-    """`argv` with what makes it run on `host`, in the working directory `folder`, else in this one."""
+    """Return the command that runs `argv` on `host`, in the working directory `folder` (default: the current one)."""
     namespaces = plan.namespaces(host)
     return [
         *("nsenter", f"--net={NAMESPACES / plan.netns(host)}"),
         *(f"--mount={namespaces / 'mnt'}", f"--uts={namespaces / 'uts'}"),
-        # nsenter would keep the working directory of the outer mount namespace, which is another /var there.
+        # nsenter would keep the working directory of the outer mount namespace, where /var differs.
         *("env", f"--chdir={folder or os.getcwd()}", *(f"{key}={value}" for key, value in environment.items())),
         *map(str, argv),
     ]
 
 
 def run(plan: Plan, host: Host, argv: Sequence[str | Path], environment: Mapping[str, str]) -> str:
-    """What `argv` prints on `host`, in that environment alone; Failed if it fails.
+    """Return the output of `argv` on `host`. Raise `ClusterError` if it fails.
 
-    Not in the person's: in a shell of `dev env` its DOCKER_HOST and KUBECONFIG are another cluster's.
+    Variables of the user are not passed on: in a shell of `dev env`, DOCKER_HOST may belong to another cluster.
     """
-    return _run(f"`{argv[0]}` on {host.name}", command(plan, host, argv, environment, folder="/"), environment)
+    return _run(host, str(argv[0]), command(plan, host, argv, environment, folder="/"), environment)
 
 
-def _run(what: str, argv: Sequence[str], environment: Mapping[str, str]) -> str:
+def _run(host: Host, title: str, argv: Sequence[str], environment: Mapping[str, str]) -> str:
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Failed(f"{what} failed: {done.stderr.strip() or f'exit code {done.returncode}'}")
+        raise ClusterError(
+            f"`{title}` failed on the host {host.name} with exit code {done.returncode}.",
+            "Fix the cause and run the same command again.",
+            details=done.stderr.strip(),
+        )
     return done.stdout
 
 
-def _format(plan: Plan, host: Host) -> None:
-    """Lay out the disk of `host` unless it is there already."""
+def _prepare_disk(plan: Plan, host: Host) -> None:
+    """Create the folders and files of the disk of `host` that are missing."""
     disk = plan.disk(host)
     for folder in (*VOLUMES, "/var/cache", "/var/lib", "/var/log", "/var/spool", "/overlay/work"):
         (disk / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)

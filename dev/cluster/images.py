@@ -1,20 +1,21 @@
-"""The images of the cluster: what is in each, and getting them to where they run.
+"""The images of the cluster: their content, and how they are loaded into containerd and Docker.
 
-The project's own pod brings its own configuration; the stock one is here so that the image behaves as the official.
+The component configures its registry itself. The default configuration makes the image behave like the official one.
 """
 
 from collections.abc import Iterable
 from pathlib import Path
 
 from dev.cluster import host
-from dev.cluster.archive import Image, archive
-from dev.cluster.node import PAUSE
+from dev.cluster.archive import Image, create_archive
+from dev.cluster.node import PAUSE_IMAGE
 from dev.cluster.plan import LAPTOP, Host, Plan
 from dev.cluster.programs import Programs
+from dev.errors import ClusterError
 from dev.toolchain.programs import PROGRAMS
 
 BUSYBOX = "docker.io/library/busybox:1.35"
-CTR = ("ctr", "--namespace=k8s.io", "images")
+CTR_IMAGES = ("ctr", "--namespace=k8s.io", "images")
 
 ENTRYPOINT = """\
 #!/bin/sh
@@ -26,7 +27,7 @@ esac
 exec "$@"
 """
 
-STOCK_CONFIG = """\
+DEFAULT_CONFIG = """\
 version: 0.1
 log:
   level: debug
@@ -56,24 +57,24 @@ health:
 
 
 def pause(busybox: Path) -> Image:
-    """What holds a pod's namespaces."""
+    """Return the image of the container that holds a Pod's namespaces."""
     script = "trap exit TERM INT; while :; do sleep 86400 & wait; done"
-    return Image(PAUSE, busybox, config={"Entrypoint": ["/bin/sh", "-c", script]})
+    return Image(PAUSE_IMAGE, busybox, config={"Entrypoint": ["/bin/sh", "-c", script]})
 
 
 def test_image(busybox: Path) -> Image:
-    """Something small to run, push and pull."""
+    """Return a small image to run, push and pull."""
     return Image(BUSYBOX, busybox, config={"Cmd": ["sh"]})
 
 
 def registry(busybox: Path, program: Path, version: str = PROGRAMS["registry"].version) -> Image:
-    """CNCF Distribution, laid out as the official image."""
+    """Return an image of CNCF Distribution with the layout of the official one."""
     config_path = "/etc/distribution/config.yml" if not version.startswith("2.") else "/etc/docker/registry/config.yml"
     return Image(
         f"docker.io/library/registry:{version}",
         busybox,
         {"/bin/registry": program},
-        {"/entrypoint.sh": ENTRYPOINT, config_path: STOCK_CONFIG},
+        {"/entrypoint.sh": ENTRYPOINT, config_path: DEFAULT_CONFIG},
         {
             "Entrypoint": ["/entrypoint.sh"],
             "Cmd": [config_path],
@@ -84,37 +85,37 @@ def registry(busybox: Path, program: Path, version: str = PROGRAMS["registry"].v
     )
 
 
-def of_nodes(programs: Programs) -> tuple[Image, ...]:
-    """What nodes must have: they would look for a missing one on the internet, in vain and for long."""
+def node_images(programs: Programs) -> tuple[Image, ...]:
+    """Return the images that nodes need. They cannot pull a missing one, as they have no internet access."""
     busybox = Path(programs.busybox)
     return pause(busybox), test_image(busybox), registry(busybox, Path(programs.registry))
 
 
-def of_docker(programs: Programs) -> tuple[Image, ...]:
+def docker_images(programs: Programs) -> tuple[Image, ...]:
     return (test_image(Path(programs.busybox)),)
 
 
-def containerd_answers(plan: Plan, programs: Programs, node: Host) -> bool:
-    """Its socket does not tell: a killed containerd leaves one that refuses."""
+def is_containerd_ready(plan: Plan, programs: Programs, node: Host) -> bool:
+    """Return whether containerd answers. Its socket proves nothing: a killed containerd leaves it behind."""
     try:
         host.run(plan, node, ("ctr", "--connect-timeout=1s", "version"), programs.environment)
-    except host.Failed:
+    except ClusterError:
         return False
     return True
 
 
-def load_into_node(plan: Plan, programs: Programs, node: Host, wanted: Iterable[Image]) -> None:
-    """Import into the containerd of `node` what it does not have."""
-    present = host.run(plan, node, (*CTR, "ls", "--quiet"), programs.environment).split()
-    for image in wanted:
+def load_into_node(plan: Plan, programs: Programs, node: Host, required: Iterable[Image]) -> None:
+    """Import the images that the containerd of `node` lacks."""
+    present = host.run(plan, node, (*CTR_IMAGES, "ls", "--quiet"), programs.environment).split()
+    for image in required:
         if image.reference not in present:
-            host.run(plan, node, (*CTR, "import", archive(image, plan.images)), programs.environment)
+            host.run(plan, node, (*CTR_IMAGES, "import", create_archive(image, plan.images)), programs.environment)
 
 
-def load_into_docker(plan: Plan, programs: Programs, wanted: Iterable[Image]) -> None:
-    """Load into the laptop's Docker engine what it does not have."""
-    for image in wanted:
+def load_into_docker(plan: Plan, programs: Programs, required: Iterable[Image]) -> None:
+    """Load the images that the laptop's Docker engine lacks."""
+    for image in required:
         listed = host.run(plan, LAPTOP, ("docker", "image", "ls", "--quiet", image.reference), programs.environment)
         if not listed:
-            load = ("docker", "load", "--input", archive(image, plan.images))
+            load = ("docker", "load", "--input", create_archive(image, plan.images))
             host.run(plan, LAPTOP, load, programs.environment)

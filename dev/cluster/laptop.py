@@ -1,6 +1,6 @@
-"""The laptop: a Docker engine on a host of its own, with its own certs.d, for a real `docker login`, push and pull.
+"""The laptop: a host with a Docker engine, on which `docker login`, push and pull run as on a user's machine.
 
-It has no bridge and no NAT: containers run with `--network host` or `none`.
+It has no bridge and no NAT. Containers run with `--network host` or `none`.
 """
 
 from http.client import HTTPConnection, HTTPException
@@ -9,7 +9,7 @@ from socket import AF_UNIX, socket
 from dev.cluster.plan import LAPTOP, Plan
 from dev.cluster.process import Daemon
 
-CONTAINERD = """\
+CONTAINERD_CONFIG = """\
 version = 2
 oom_score = 0
 disabled_plugins = ["io.containerd.grpc.v1.cri"]
@@ -17,8 +17,8 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 
 
 def containerd() -> Daemon:
-    """The engine's runtime, a daemon of its own as on Debian: one that dockerd starts hinders the next."""
-    return Daemon(LAPTOP, "containerd", ("containerd",), {"/etc/containerd/config.toml": CONTAINERD})
+    """Return the daemon of containerd. One that dockerd starts itself would block the next dockerd after a kill."""
+    return Daemon(LAPTOP, "containerd", ("containerd",), {"/etc/containerd/config.toml": CONTAINERD_CONFIG})
 
 
 def dockerd(plan: Plan) -> Daemon:
@@ -27,7 +27,7 @@ def dockerd(plan: Plan) -> Daemon:
         "--containerd=/run/containerd/containerd.sock",
         f"--host=unix://{plan.docker_socket}",
         "--host=unix:///run/docker.sock",
-        "--pidfile=",  # after a kill -9 it would take its own remains for another dockerd
+        "--pidfile=",  # after a kill -9, a leftover file would look like another running dockerd
         "--bridge=none",
         "--iptables=false",
         "--ip-forward=false",
@@ -39,7 +39,7 @@ def dockerd(plan: Plan) -> Daemon:
     return Daemon(LAPTOP, "dockerd", argv)
 
 
-def dockerd_answers(plan: Plan) -> bool:
+def is_dockerd_ready(plan: Plan) -> bool:
     connection = HTTPConnection("docker")
     connection.sock = socket(AF_UNIX)
     try:

@@ -1,7 +1,7 @@
-"""What runs on a node: containerd, kubelet and kube-proxy, with the configuration that lets them run beside each other.
+"""The daemons of a node: containerd, kubelet and kube-proxy. Several nodes can run on one machine.
 
-Pods get addresses by the `ptp` plugin: no bridge, so no br_netfilter in the machine's kernel, and no iptables. hostPort
-and cluster DNS are left out: the registry needs neither.
+Pods get their addresses from the `ptp` plugin, which needs no bridge, no br_netfilter and no iptables. hostPort and
+cluster DNS are missing, because the registry needs neither.
 """
 
 import json
@@ -11,27 +11,27 @@ from typing import Any
 
 import yaml
 
-from dev.cluster.plan import DNS_SERVICE, MASTER, PODS, Host, Plan
+from dev.cluster.plan import CONTAINERD_CERTIFICATES, DNS_SERVICE, MASTER, PODS, Host, Plan
 from dev.cluster.process import Daemon
 
-PAUSE = "registry.k8s.io/pause:3.10"
-CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
-"""The guide's label and taint of the master: ordinary pods stay off it."""
+PAUSE_IMAGE = "registry.k8s.io/pause:3.10"
+CONTROL_PLANE_ROLE = "node-role.kubernetes.io/control-plane"
+"""Label and taint of the master, as in the guide. Pods without a toleration do not run there."""
 
-SHARED_DISK = {
+DISK_THRESHOLDS = {
     "imageGCHighThresholdPercent": 100,
     "imageGCLowThresholdPercent": 99,
     "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
 }
-"""The disk is the machine's: no image is thrown away and no pod is evicted because others fill it."""
+"""Thresholds of the kubelet for the disk of the machine. Other data on it must not evict Pods or delete images."""
 
 QUICK_PERIODS = {
     "syncFrequency": "5s",
     "nodeLeaseDurationSeconds": 16,
 }
-"""A changed Secret reaches a Pod's files after 5 s, by default a minute; the node reports every quarter of 16 s."""
+"""Settings that update a Secret in a Pod within 5 s (default: a minute), and renew the node's Lease every 4 s."""
 
-CONTAINERD = Template("""\
+CONTAINERD_CONFIG = Template("""\
 version = 2
 oom_score = 0
 disabled_plugins = [
@@ -43,7 +43,7 @@ disabled_plugins = [
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "$pause"
   disable_apparmor = true
-  # root may lack CAP_SYS_RESOURCE (in a container): every sandbox would fail with "can't get final child's PID".
+  # In a container, root may lack CAP_SYS_RESOURCE. Each sandbox would fail with "can't get final child's PID".
   restrict_oom_score_adj = true
   stream_server_address = "127.0.0.1"
   stream_server_port = "0"
@@ -54,14 +54,16 @@ disabled_plugins = [
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
       SystemdCgroup = false
   [plugins."io.containerd.grpc.v1.cri".registry]
-    config_path = "/etc/containerd/certs.d"
+    config_path = "$certificates"
 """)
 
 
 def containerd(host: Host, plugins: Path) -> Daemon:
-    """The container runtime, with its network plugins taken from the folder `plugins`."""
+    """Return the daemon of the container runtime. `plugins` is the folder of its network plugins."""
     files = {
-        "/etc/containerd/config.toml": CONTAINERD.substitute(pause=PAUSE, plugins=plugins),
+        "/etc/containerd/config.toml": CONTAINERD_CONFIG.substitute(
+            certificates=CONTAINERD_CERTIFICATES, pause=PAUSE_IMAGE, plugins=plugins
+        ),
         "/etc/cni/net.d/10-pods.conflist": json.dumps(_pod_network(host), indent=2),
     }
     return Daemon(host, "containerd", ("containerd",), files)
@@ -86,7 +88,7 @@ def kube_proxy(plan: Plan, host: Host) -> Daemon:
 
 
 def _pod_network(host: Host) -> dict[str, Any]:
-    # The addresses in use lie under /run: when a host goes down its pods lose theirs, as the leases do.
+    # The allocated addresses are saved under /run, so they are released when the host stops.
     ipam = {
         "type": "host-local",
         "dataDir": "/run/cni",
@@ -97,7 +99,7 @@ def _pod_network(host: Host) -> dict[str, Any]:
 
 
 def _kubelet_configuration(plan: Plan, host: Host) -> dict[str, Any]:
-    taint = {"key": CONTROL_PLANE, "effect": "NoSchedule"}
+    taint = {"key": CONTROL_PLANE_ROLE, "effect": "NoSchedule"}
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -115,15 +117,15 @@ def _kubelet_configuration(plan: Plan, host: Host) -> dict[str, Any]:
         "cgroupRoot": str(plan.cgroup(host)),
         "failCgroupV1": False,
         "failSwapOn": False,
-        "oomScoreAdj": 0,  # as for containerd's restrict_oom_score_adj
+        "oomScoreAdj": 0,  # for the same reason as restrict_oom_score_adj of containerd
         "clusterDomain": "cluster.local",
         "clusterDNS": [DNS_SERVICE],
-        # Its default lies in /usr, which is the machine's.
+        # The default is in /usr, which belongs to the machine.
         "volumePluginDir": "/var/lib/kubelet/volume-plugins",
         "nodeStatusUpdateFrequency": "5s",
-        **SHARED_DISK,
+        **DISK_THRESHOLDS,
         **({} if plan.stock_periods else QUICK_PERIODS),
-        # An imported image that was once pulled with a secret would else want that secret for ever.
+        # Otherwise an imported image that was once pulled with a Secret would require that Secret forever.
         "imagePullCredentialsVerificationPolicy": "NeverVerify",
     }
 
@@ -140,6 +142,6 @@ def _proxy_configuration(plan: Plan, host: Host) -> dict[str, Any]:
         "healthzBindAddress": "127.0.0.1:10256",
         "metricsBindAddress": "127.0.0.1:10249",
         "oomScoreAdj": 0,
-        # nf_conntrack_max is the machine's and cannot be written in a namespace.
+        # nf_conntrack_max is a setting of the machine and read-only in a namespace.
         "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
     }

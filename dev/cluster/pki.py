@@ -1,7 +1,6 @@
-"""The certificates and kubeconfigs of the control plane and the nodes, all signed here; none leaves the state folder.
+"""The certificates and kubeconfigs of the control plane and the nodes. They stay in the state folder.
 
-They live as long as the state folder does: nothing renews them. The registry's own certificate is not made here:
-that is the product's affair.
+They are valid for ten years and are never renewed. The registry's certificate is issued by the component instead.
 """
 
 from base64 import b64encode
@@ -10,7 +9,7 @@ from pathlib import Path
 import yaml
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from dev.cluster.authority import CLIENT, SERVER, Authority, Pair, new_key, private_pem, write_private
+from dev.cluster.authority import CLIENT, SERVER, Authority, KeyPair, encode_private_key, generate_key, write_private
 from dev.cluster.plan import API_SERVICE, MASTER, NODES, Host
 
 API_SERVER = f"https://{MASTER.address}:6443"
@@ -21,35 +20,35 @@ API_NAMES = (
 COMPONENTS = ("controller-manager", "scheduler", "proxy")
 
 
-def write(folder: Path) -> None:
-    """Fill `folder`: `NAME.crt` and `NAME.key`, `USER.conf` for the kubeconfigs, and the service accounts' keys."""
+def create_pki(folder: Path) -> None:
+    """Write `NAME.crt` and `NAME.key`, the kubeconfigs `USER.conf`, and the keys of the ServiceAccounts to `folder`."""
     kubernetes, etcd, front_proxy = (Authority.create(f"{name}-ca") for name in ("kubernetes", "etcd", "front-proxy"))
     for authority in (kubernetes, etcd, front_proxy):
         authority.pair.write(folder)
-    etcd.sign("etcd", "etcd", (SERVER, CLIENT), ("127.0.0.1", "localhost")).write(folder)
-    etcd.sign("apiserver-etcd-client", "apiserver-etcd", (CLIENT,)).write(folder)
-    front_proxy.sign("front-proxy-client", "front-proxy-client", (CLIENT,)).write(folder)
-    kubernetes.sign("apiserver", "kube-apiserver", (SERVER,), API_NAMES).write(folder)
-    kubernetes.sign("apiserver-kubelet-client", "kube-apiserver", (CLIENT,), group="system:masters").write(folder)
+    etcd.issue("etcd", "etcd", (SERVER, CLIENT), ("127.0.0.1", "localhost")).write(folder)
+    etcd.issue("apiserver-etcd-client", "apiserver-etcd", (CLIENT,)).write(folder)
+    front_proxy.issue("front-proxy-client", "front-proxy-client", (CLIENT,)).write(folder)
+    kubernetes.issue("apiserver", "kube-apiserver", (SERVER,), API_NAMES).write(folder)
+    kubernetes.issue("apiserver-kubelet-client", "kube-apiserver", (CLIENT,), group="system:masters").write(folder)
     users = [
-        kubernetes.sign("admin", "kubernetes-admin", (CLIENT,), group="system:masters"),
-        *(kubernetes.sign(name, f"system:kube-{name}", (CLIENT,)) for name in COMPONENTS),
-        *(_sign_node(kubernetes, node) for node in NODES),
+        kubernetes.issue("admin", "kubernetes-admin", (CLIENT,), group="system:masters"),
+        *(kubernetes.issue(name, f"system:kube-{name}", (CLIENT,)) for name in COMPONENTS),
+        *(_issue_node(kubernetes, node) for node in NODES),
     ]
     for user in users:
         user.write(folder)
-        write_private(folder / f"{user.name}.conf", kubeconfig(kubernetes.pair, user).encode())
+        write_private(folder / f"{user.name}.conf", render_kubeconfig(kubernetes.pair, user).encode())
     _write_service_account_keys(folder)
 
 
-def _sign_node(authority: Authority, node: Host) -> Pair:
-    """Of a kubelet, which is the API's client and its server."""
+def _issue_node(authority: Authority, node: Host) -> KeyPair:
+    """Issue the certificate of a kubelet, which is a client and a server of the API server."""
     names = (node.address, node.name)
-    return authority.sign(node.name, f"system:node:{node.name}", (SERVER, CLIENT), names, group="system:nodes")
+    return authority.issue(node.name, f"system:node:{node.name}", (SERVER, CLIENT), names, group="system:nodes")
 
 
-def kubeconfig(authority: Pair, user: Pair) -> str:
-    """What a client needs to be `user`: self-contained, so that the file may be copied anywhere."""
+def render_kubeconfig(authority: KeyPair, user: KeyPair) -> str:
+    """Return a kubeconfig for `user` that refers to no other file."""
     cluster = {"server": API_SERVER, "certificate-authority-data": _base64(authority.certificate_pem)}
     credentials = {
         "client-certificate-data": _base64(user.certificate_pem),
@@ -68,8 +67,8 @@ def kubeconfig(authority: Pair, user: Pair) -> str:
 
 
 def _write_service_account_keys(folder: Path) -> None:
-    key = new_key()
-    write_private(folder / "service-account.key", private_pem(key))
+    key = generate_key()
+    write_private(folder / "service-account.key", encode_private_key(key))
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (folder / "service-account.pub").write_bytes(public)
 

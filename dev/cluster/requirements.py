@@ -1,4 +1,4 @@
-"""What the machine must offer, asked before anything starts: each answer that is no is one line with a remedy."""
+"""Checks of the machine before anything starts."""
 
 import ctypes
 import os
@@ -9,22 +9,23 @@ import tempfile
 from collections.abc import Mapping
 
 from dev.cluster import network
-from dev.cluster.host import HIDDEN
+from dev.cluster.host import PRIVATE_FOLDERS
 from dev.cluster.plan import Plan
-from dev.console import Unmet
+from dev.errors import RequirementError
 
-OWN_CLUSTER = "or set KUBECONFIG to a cluster of your own"
 TOOLS = {"nsenter": "util-linux", "unshare": "util-linux", "setsid": "util-linux", "mount": "mount", "env": "coreutils"}
-SOCKET_LENGTH = 107
-"""Linux allows no longer path for a socket."""
+"""Debian package of each command that `up` needs."""
 
-WATCHERS = 32
-"""inotify instances that its daemons open, 25 of them at its start. Without one kube-proxy or a kubelet just ends."""
+MAX_SOCKET_PATH = 107
+"""Bytes that Linux allows for the path of a socket."""
 
-OVERLAY = (
+INOTIFY_INSTANCES = 32
+"""Number of inotify instances that a cluster opens, 25 of them at its start. With fewer, some daemons end."""
+
+OVERLAY_CHECK = (
     'cd "$1" && mkdir upper work merged && mount -t overlay -o lowerdir=/etc,upperdir=upper,workdir=work overlay merged'
 )
-TRANSLATION = """
+NFTABLES_CHECK = """
 table ip probe {
     map addresses { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; }
     chain nat { type nat hook postrouting priority srcnat; masquerade random; }
@@ -33,74 +34,93 @@ table ip probe {
 
 
 def check(plan: Plan) -> None:
-    """Raise Unmet for the first thing that is missing. Nothing is started, and nothing of the machine changes."""
+    """Raise `RequirementError` for the first requirement that is not met. Nothing is started or changed."""
     check_root()
     for tool, package in TOOLS.items():
         if not shutil.which(tool):
-            raise Unmet(f"`{tool}` is missing: install the package {package}, {OWN_CLUSTER}.")
-    _check_place(plan)
+            raise RequirementError(
+                f"The command `{tool}` is missing.",
+                f"Install the package {package}, or set KUBECONFIG to a cluster of your own.",
+            )
+    _check_state_folder(plan)
     _check_kernel(plan)
-    if not plan.run.is_mount() and (left := spare_watchers(WATCHERS)) < WATCHERS:
-        raise Unmet(
-            f"Root may watch files {left} times more, a cluster does {WATCHERS} times: end another cluster,"
-            f" or `sysctl fs.inotify.max_user_instances=512`, {OWN_CLUSTER}."
+    if not plan.run.is_mount() and (free := count_free_inotify_instances(INOTIFY_INSTANCES)) < INOTIFY_INSTANCES:
+        raise RequirementError(
+            f"Root may open {free} more inotify instances, but a cluster needs {INOTIFY_INSTANCES}.",
+            "Run `sysctl fs.inotify.max_user_instances=512`, stop another cluster, "
+            "or set KUBECONFIG to a cluster of your own.",
         )
     network.check_owner(plan)
     network.check_addresses(plan)
 
 
 def check_root() -> None:
-    """Raise Unmet unless this is Linux, and root."""
+    """Raise `RequirementError` if this is not Linux or the user is not root."""
     if platform.system() != "Linux":
-        raise Unmet(
-            f"The embedded cluster needs Linux, this is {platform.system()}: use a Linux machine, {OWN_CLUSTER}."
+        raise RequirementError(
+            f"The embedded cluster needs Linux, but this machine runs {platform.system()}.",
+            "Use a Linux machine, or set KUBECONFIG to a cluster of your own.",
         )
     if os.geteuid() != 0:
-        raise Unmet(f"The embedded cluster needs root: run the same command with sudo, {OWN_CLUSTER}.")
+        raise RequirementError(
+            "The embedded cluster needs root.",
+            "Run the same command with sudo, or set KUBECONFIG to a cluster of your own.",
+        )
 
 
 def check_nftables(environment: Mapping[str, str]) -> None:
-    """Raise Unmet unless the kernel can do what kube-proxy asks of it, with the `nft` of `environment`."""
-    if not _works(["unshare", "--net", "nft", "--file", "-"], environment, TRANSLATION):
-        raise Unmet(
-            f"This kernel lacks nftables with NAT (nf_tables, nft_masq): use Linux 5.13 or newer, {OWN_CLUSTER}."
+    """Raise `RequirementError` if the kernel lacks what kube-proxy needs. `environment` has the PATH of `nft`."""
+    if not _succeeds(["unshare", "--net", "nft", "--file", "-"], environment, NFTABLES_CHECK):
+        raise RequirementError(
+            "This kernel does not support nftables with NAT (nf_tables, nft_masq).",
+            "Use Linux 5.13 or newer, or set KUBECONFIG to a cluster of your own.",
         )
 
 
-def _check_place(plan: Plan) -> None:
-    for hidden in HIDDEN:
-        if plan.state.is_relative_to(hidden):
-            raise Unmet(f"{plan.state} is not seen by the hosts, which have a {hidden} of their own: clone elsewhere.")
-    if len(os.fsencode(plan.docker_socket)) > SOCKET_LENGTH:
-        raise Unmet(
-            f"{plan.docker_socket} is too long for a socket (at most {SOCKET_LENGTH}): clone to a shorter path."
+def _check_state_folder(plan: Plan) -> None:
+    for folder in PRIVATE_FOLDERS:
+        if plan.state.is_relative_to(folder):
+            raise RequirementError(
+                f"The hosts cannot see {plan.state}, because each of them has its own {folder}.",
+                f"Move the clone to a folder outside {folder}.",
+            )
+    if len(os.fsencode(plan.docker_socket)) > MAX_SOCKET_PATH:
+        raise RequirementError(
+            f"The path {plan.docker_socket} is longer than the {MAX_SOCKET_PATH} bytes that Linux allows for a socket.",
+            "Move the clone to a shorter path.",
         )
     if set(str(plan.state)) & set(":,\\ \t\n"):
-        raise Unmet(f"{plan.state} has a character that mount options cannot carry: clone to a path without it.")
+        raise RequirementError(
+            f"The path {plan.state} contains whitespace, a colon, a comma or a backslash, which mount options cannot.",
+            "Move the clone to a path without them.",
+        )
 
 
 def _check_kernel(plan: Plan) -> None:
     plan.state.mkdir(parents=True, exist_ok=True)
-    if not _works(["unshare", "--net", "--mount", "--uts", "true"]):
-        raise Unmet(
-            f"Namespaces cannot be made here (a container without privileges?): use a machine that may, {OWN_CLUSTER}."
+    if not _succeeds(["unshare", "--net", "--mount", "--uts", "true"]):
+        raise RequirementError(
+            "This machine does not allow new namespaces. It may be a container without privileges.",
+            "Use another machine, or set KUBECONFIG to a cluster of your own.",
         )
     with tempfile.TemporaryDirectory(dir=plan.state) as folder:
-        if not _works(["unshare", "--mount", "sh", "-c", OVERLAY, "sh", folder]):
-            raise Unmet(
-                f"overlayfs does not work on the disk of {plan.state}: clone to an ext4 or xfs disk, {OWN_CLUSTER}."
+        if not _succeeds(["unshare", "--mount", "sh", "-c", OVERLAY_CHECK, "sh", folder]):
+            raise RequirementError(
+                f"The file system of {plan.state} does not support overlayfs.",
+                "Move the clone to an ext4 or xfs file system, or set KUBECONFIG to a cluster of your own.",
             )
 
 
-def spare_watchers(wanted: int) -> int:
-    """Return how many inotify instances this user may still open, up to `wanted`."""
-    opened = [each for each in (ctypes.CDLL(None).inotify_init() for _ in range(wanted)) if each >= 0]
-    for each in opened:
-        os.close(each)
-    return len(opened)
+def count_free_inotify_instances(limit: int) -> int:
+    """Return how many more inotify instances this user may open, counted up to `limit`."""
+    results = [ctypes.CDLL(None).inotify_init() for _ in range(limit)]
+    descriptors = [descriptor for descriptor in results if descriptor >= 0]
+    for descriptor in descriptors:
+        os.close(descriptor)
+    return len(descriptors)
 
 
-def _works(argv: list[str], environment: Mapping[str, str] | None = None, text: str = "") -> bool:
+def _succeeds(argv: list[str], environment: Mapping[str, str] | None = None, text: str = "") -> bool:
     return (
         subprocess.run(argv, env=environment, input=text, capture_output=True, text=True, check=False).returncode == 0
     )

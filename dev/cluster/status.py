@@ -1,4 +1,4 @@
-"""What runs and what is Ready, asked without changing anything."""
+"""The status of the cluster: running daemons and Ready nodes. Reading it changes nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ from dev.cluster.plan import LAPTOP, MASTER, NODES, Plan
 
 DAEMONS = (
     *((MASTER, daemon) for daemon in ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")),
-    *((each, daemon) for each in NODES for daemon in ("containerd", "kubelet", "kube-proxy")),
+    *((node, daemon) for node in NODES for daemon in ("containerd", "kubelet", "kube-proxy")),
     *((LAPTOP, daemon) for daemon in ("containerd", "dockerd")),
 )
-"""Everything that runs when the cluster is up."""
+"""Daemons that run if the cluster is up."""
 
 
 @dataclass(frozen=True)
 class Status:
-    """Which daemons run, by `host/daemon`, and which nodes are Ready."""
+    """Whether each daemon runs, by `host/daemon`, and whether each node is Ready."""
 
     daemons: Mapping[str, bool]
     nodes: Mapping[str, bool]
@@ -27,15 +27,15 @@ class Status:
         return all(self.daemons.values()) and all(self.nodes.values())
 
 
-def of(plan: Plan) -> Status:
-    ready = ready_nodes(plan)
+def read_status(plan: Plan) -> Status:
+    ready = find_ready_nodes(plan)
     return Status(
-        {f"{host.name}/{name}": process.running(plan, host, name) for host, name in DAEMONS},
+        {f"{host.name}/{name}": process.is_running(plan, host, name) for host, name in DAEMONS},
         {node.name: node.name in ready for node in NODES},
     )
 
 
-def ready_nodes(plan: Plan) -> set[str]:
-    """The nodes that are Ready: not those whose kubelet is gone, of which the API believes it for a while."""
-    running = [each for each in NODES if process.running(plan, each, "kubelet")]
-    return Api(plan).ready_nodes({each.name: plan.record(each, "kubelet").stat().st_mtime for each in running})
+def find_ready_nodes(plan: Plan) -> set[str]:
+    """Return the nodes that are Ready. The API server reports a node without kubelet as Ready for a while."""
+    running = [node for node in NODES if process.is_running(plan, node, "kubelet")]
+    return Api(plan).ready_nodes({node.name: plan.record(node, "kubelet").stat().st_mtime for node in running})

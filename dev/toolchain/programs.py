@@ -1,7 +1,7 @@
-"""The table of what is built: read it as the list of programs, their versions and how `go build` makes each.
+"""The table of the programs that can be built, with their versions and the arguments of `go build`.
 
-The versions of the Pulumi programs are those of the installed wheels (`engine.py` checks it), because the engine
-asks for the exact plugin that a wheel names: the pins of requirements.txt, go.mod and this table move together.
+The Pulumi programs have the versions of the installed wheels (`engine.py` checks it), because the engine asks for
+exactly the plugin that a wheel names. So change the pins of requirements.txt, go.mod and this table together.
 """
 
 from collections.abc import Callable
@@ -16,30 +16,30 @@ MODULES = Path(__file__).with_name("modules")
 KUBERNETES = "1.36.3"
 PULUMI = "3.259.0"
 LANGUAGE_PYTHON = "3.201.0"
-"""The newest language host that is published as a Go module; it serves newer engines."""
+"""Version of the newest language host that is published as a Go module. Newer engines accept it."""
 LANGUAGE_YAML = "1.38.0"
-"""Wanted by the e2e tier alone, which consumes the component from a program in YAML: no `make up` builds it."""
+"""Version of the language host that only an end-to-end test with a YAML program needs. `make up` does not build it."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """One program: `go build PACKAGE` in `modules/MODULE`, stamped with its version when it is linked."""
+    """A program: `go build PACKAGE` in `modules/MODULE`, with its version set by the linker."""
 
     name: str
     version: str
     module: str
     package: str
     stamps: tuple[str, ...]
-    """Go string variables and their values: `-X` of the linker."""
+    """Go string variables and their values, for the linker's `-X`."""
     tags: str = ""
-    also: tuple[str, ...] = ()
-    """Other names it is called by: symbolic links beside it."""
+    aliases: tuple[str, ...] = ()
+    """Other names of the program, created as symbolic links."""
     generator: str = ""
-    """A package that is built first, into the copy of the module that is built, for `prepare` to run."""
+    """Package that is built first, into the copy of the module, for `prepare` to run."""
     prepare: Callable[[Go, Path, str], None] | None = None
-    """Writes the files that PACKAGE embeds, given that copy and the version."""
+    """Function that writes the files that PACKAGE embeds, called with that copy and the version."""
     scripts: tuple[str, ...] = ()
-    """Files of the Pulumi SDK's module that it wants beside itself."""
+    """Files of the Pulumi SDK's module that the program looks for in its own folder."""
 
     @property
     def sources(self) -> Path:
@@ -51,7 +51,7 @@ class Program:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """What selects and compiles the packages: the same for `go list` and `go build`."""
+        """Arguments that `go list` and `go build` share."""
         return ("-trimpath", *(("-tags", self.tags) if self.tags else ()))
 
     @property
@@ -70,10 +70,10 @@ PROGRAMS = {
             stamps=(
                 f"k8s.io/component-base/version.gitVersion=v{KUBERNETES}",
                 "k8s.io/component-base/version.gitMajor=1",
-                "k8s.io/component-base/version.gitMinor=36",
+                f"k8s.io/component-base/version.gitMinor={KUBERNETES.split('.')[1]}",
                 f"k8s.io/client-go/pkg/version.gitVersion=v{KUBERNETES}",
             ),
-            also=(
+            aliases=(
                 "etcd",
                 "kube-apiserver",
                 "kube-controller-manager",

@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from dev.workplace import STATE
+from dev.environment import STATE
 from tests.e2e.lab import NAME, Lab
 
 FAILURES = STATE / "failures"

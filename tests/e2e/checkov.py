@@ -30,7 +30,7 @@ def failed(objects: Iterable[dict[str, Any]]) -> dict[str, str]:
 
 
 def _run(*arguments: str) -> dict[str, Any]:
-    packages = cache.folder(cache.root() / f"checkov-{VERSION}-{sys.version_info.minor}", _install)
+    packages = cache.ensure_folder(cache.root() / f"checkov-{VERSION}-{sys.version_info.minor}", _install)
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "PYTHONPATH": str(packages)}
     command = [sys.executable, "-m", "checkov.main", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)

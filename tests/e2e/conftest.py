@@ -10,9 +10,9 @@ from typing import Any, TextIO
 import pytest
 import yaml
 
-from dev.cluster.programs import BUILT
-from dev.toolchain.engine import provide
-from dev.workplace import PROJECT, STATE, workplace
+from dev.cluster.programs import BUILT_PROGRAMS
+from dev.environment import PROJECT, STATE, create_environment
+from dev.toolchain.engine import provide_engine
 from tests.e2e import artifacts, providers, schedule
 from tests.e2e.kube_api import KubeApi
 from tests.e2e.lab import (
@@ -56,7 +56,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         ) from None
     config.stash[LOCK] = lock
     artifacts.forget()
-    provide(also=(*BUILT, *SERVERS))
+    provide_engine(programs=(*BUILT_PROGRAMS, *SERVERS))
     # The workers start after this and inherit it, as does every command that they run. Engine, providers and kubectl
     # live for seconds: with less garbage collection `pulumi version` takes a quarter less processor time.
     os.environ.setdefault("GOGC", "400")
@@ -111,8 +111,10 @@ def lab(first_up: subprocess.CompletedProcess[str]) -> Iterator[Lab]:
     cluster = embedded_cluster()
     virtualenv = warm_environment(cluster, STATE / NAME / "warm")
     config = warm_checkout(virtualenv) / "Pulumi.dev.yaml"
-    engine = provide()
-    place = workplace(NAME, engine, cluster).with_variables({providers.VARIABLE: providers.start(cluster, engine)})
+    engine = provide_engine()
+    place = create_environment(NAME, engine, cluster).with_variables(
+        {providers.VARIABLE: providers.start(cluster, engine)}
+    )
     with closing(KubeApi(cluster)) as api:
         yield Lab(cluster, place, config, api, virtualenv)
 

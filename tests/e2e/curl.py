@@ -12,7 +12,7 @@ from dev.cluster.plan import NODES
 
 def load(cluster: Cluster, reference: str) -> None:
     """Have both nodes know it as `reference`."""
-    found = programs.provide(cluster.plan.state / "programs.json")
+    found = programs.provide_programs(cluster.plan.state / "programs.json")
     image = Image(f"docker.io/{reference}", Path(found.busybox), _curl())
     for node in NODES:
         images.load_into_node(cluster.plan, found, node, [image])

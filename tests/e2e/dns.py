@@ -20,7 +20,7 @@ from kubernetes.config.kube_config import new_client_from_config
 from dev.cluster import Cluster, process
 from dev.cluster.plan import DNS_SERVICE, MASTER
 from dev.cluster.process import Daemon
-from dev.workplace import PROJECT, Workplace
+from dev.environment import PROJECT, Environment
 
 NAME = "dns"
 PORT = 53
@@ -33,7 +33,7 @@ Find = Callable[[str, str], str | None]
 
 
 @contextmanager
-def serve(cluster: Cluster, place: Workplace) -> Iterator[None]:
+def serve(cluster: Cluster, place: Environment) -> Iterator[None]:
     """Names of Services resolve in every Pod until the block ends."""
     command = (sys.executable, "-m", "tests.e2e.dns", str(cluster.kubeconfig), MASTER.address)
     server = Daemon(MASTER, NAME, command)

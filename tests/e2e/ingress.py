@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dev.cluster import Cluster, process
 from dev.cluster.plan import WORKER
 from dev.cluster.process import Daemon
-from dev.toolchain.build import build
+from dev.toolchain.build import build_program
 
 NAME = "traefik"
 CLASS = "lab"
@@ -32,7 +32,7 @@ def serve(cluster: Cluster) -> Iterator[str]:
     controller = Daemon(WORKER, NAME, _command())
     process.start(cluster.plan, controller, {"PATH": os.environ["PATH"], "KUBECONFIG": str(cluster.kubeconfig)})
     try:
-        process.wait(cluster.plan, controller, lambda: _listens(cluster))
+        process.wait_until_ready(cluster.plan, controller, lambda: _listens(cluster))
         yield CLASS
     finally:
         process.stop(cluster.plan, WORKER, NAME)
@@ -41,7 +41,7 @@ def serve(cluster: Cluster) -> Iterator[str]:
 
 def _command() -> tuple[str, ...]:
     return (
-        str(build(NAME) / NAME),
+        str(build_program(NAME) / NAME),
         f"--entrypoints.websecure.address={ADDRESS}:443",
         "--entrypoints.websecure.http.tls=true",
         "--providers.kubernetesingressnginx=true",

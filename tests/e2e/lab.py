@@ -27,8 +27,8 @@ from dev import packages
 from dev.cluster import Cluster, network, process
 from dev.cluster.plan import LAPTOP, NODES, Host
 from dev.cluster.process import Daemon
+from dev.environment import PASSPHRASE, PROJECT, STATE, Environment
 from dev.packages import Packages
-from dev.workplace import PASSPHRASE, PROJECT, STATE, Workplace
 from tests.e2e import stack_file, warm
 from tests.e2e.kube_api import KubeApi, NotFound, Object
 
@@ -72,7 +72,7 @@ def warm_environment(cluster: Cluster, folder: Path) -> Path:
     path = folder / warm.SOCKET
     server = Daemon(LAPTOP, "warm-python", (sys.executable, "-m", "tests.e2e.warm", str(path)))
     process.start(cluster.plan, server, {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)})
-    process.wait(cluster.plan, server, path.exists)
+    process.wait_until_ready(cluster.plan, server, path.exists)
     return folder
 
 
@@ -81,7 +81,7 @@ class Lab:
     """The cluster and the stack `dev` on it, with the commands that a person would type on the laptop."""
 
     cluster: Cluster
-    place: Workplace
+    place: Environment
     config: Path
     api: KubeApi
     """The API server, for looks at the cluster that no person would type."""
@@ -332,7 +332,7 @@ def of_secret(lab: Lab, namespace: str, name: str) -> dict[str, str]:
 @cache
 def unpacked(command: str, package: str) -> Packages:
     """Return where the command of a Debian package is. apt is asked once for each: it takes seconds to answer."""
-    return packages.provide({command: package})
+    return packages.provide_packages({command: package})
 
 
 def eventually(seconds: float, what: str, condition: Any, pause: float = 0.2) -> None:

@@ -78,8 +78,8 @@ class Shown(NamedTuple):
 def build_go(folder: Path) -> Path:
     """The program beside this file, which needs nothing but Go's own library."""
     module = Path(__file__).with_name("x509")
-    go = golang.choose(module)
-    go.ready()
+    go = golang.choose_go(module)
+    go.ensure_installed()
     program = folder / "x509"
     go.output("build", "-o", str(program), ".", cwd=module)
     return program

@@ -30,5 +30,5 @@ def _start(cluster: Cluster, engine: Engine, name: str) -> int:
     log = cluster.plan.log(LAPTOP, daemon.name)
     log.unlink(missing_ok=True)
     process.start(cluster.plan, daemon, {"PATH": os.environ["PATH"]})
-    process.wait(cluster.plan, daemon, lambda: log.read_text().endswith("\n"))
+    process.wait_until_ready(cluster.plan, daemon, lambda: log.read_text().endswith("\n"))
     return int(log.read_text())

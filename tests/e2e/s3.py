@@ -16,7 +16,7 @@ from dev.cluster import Cluster, process
 from dev.cluster.authority import SERVER, Authority, write_private
 from dev.cluster.plan import LAPTOP, NODES
 from dev.cluster.process import Daemon
-from dev.toolchain.build import build
+from dev.toolchain.build import build_program
 
 NAME = "versitygw"
 PORT = 7070
@@ -51,7 +51,7 @@ def serve(cluster: Cluster) -> Iterator[S3]:
     server = Daemon(LAPTOP, NAME, _command(s3))
     process.start(cluster.plan, server, {"PATH": os.environ["PATH"]})
     try:
-        process.wait(cluster.plan, server, lambda: _answers(cluster, s3))
+        process.wait_until_ready(cluster.plan, server, lambda: _answers(cluster, s3))
         yield s3
     finally:
         process.stop(cluster.plan, LAPTOP, NAME)
@@ -61,7 +61,7 @@ def serve(cluster: Cluster) -> Iterator[S3]:
 def _prepare(home: Path) -> S3:
     """Write what the server reads: certificate, keys, and a folder that is the bucket."""
     authority = Authority.create("s3-ca")
-    authority.sign("server", "s3", (SERVER,), (LAPTOP.address,)).write(home)
+    authority.issue("server", "s3", (SERVER,), (LAPTOP.address,)).write(home)
     ca = authority.pair.certificate_pem
     (home / "ca.crt").write_bytes(ca)
     s3 = S3(ca.decode(), home / "buckets" / BUCKET)
@@ -73,7 +73,7 @@ def _prepare(home: Path) -> S3:
 def _command(s3: S3) -> tuple[str, ...]:
     return (
         *("sh", "-c", WITH_KEYS, "sh", f"{HOME}/keys"),
-        *(str(build(NAME) / NAME), "--port", f"{LAPTOP.address}:{PORT}", "--region", s3.region),
+        *(str(build_program(NAME) / NAME), "--port", f"{LAPTOP.address}:{PORT}", "--region", s3.region),
         *("--cert", f"{HOME}/server.crt", "--key", f"{HOME}/server.key"),
         *("posix", f"{HOME}/buckets"),
     )

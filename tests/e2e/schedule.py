@@ -11,7 +11,7 @@ from functools import cache
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-from dev.workplace import PROJECT
+from dev.environment import PROJECT
 from tests.harness.estimate import DURATIONS, read_durations
 
 UNKNOWN = 5.0

@@ -16,7 +16,7 @@ from urllib.parse import urlparse
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from dev.workplace import Workplace
+from dev.environment import Environment
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 """Key that tells an object with a meaning of its own, such as a secret, from one of the program's."""
@@ -26,19 +26,19 @@ KEY_BYTES = 32
 NONCE_BYTES = 12
 
 
-def path(place: Workplace, project: str, stack: str) -> Path:
+def path(place: Environment, project: str, stack: str) -> Path:
     """Return the file that has the stack's state."""
     return Path(urlparse(place.variables["PULUMI_BACKEND_URL"]).path) / ".pulumi/stacks" / project / f"{stack}.json"
 
 
-def create(place: Workplace, project: str, stack: str) -> None:
+def create(place: Environment, project: str, stack: str) -> None:
     """Create the stack as `pulumi stack init` does, without a state."""
     file = path(place, project, stack)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({"version": 3, "checkpoint": {"stack": f"organization/{project}/{stack}"}}))
 
 
-def read_outputs(place: Workplace, project: str, stack: str) -> dict[str, Any]:
+def read_outputs(place: Environment, project: str, stack: str) -> dict[str, Any]:
     """Return the outputs of the last update, with secrets opened."""
     state = json.loads(path(place, project, stack).read_text())["checkpoint"]["latest"]
     (root,) = [each for each in state["resources"] if each["type"] == "pulumi:pulumi:Stack"]
@@ -46,7 +46,7 @@ def read_outputs(place: Workplace, project: str, stack: str) -> dict[str, Any]:
     return dict(_opened(root.get("outputs", {}), _crypter(place, salt)))
 
 
-def encrypt_config(place: Workplace, salt: str, secret: Mapping[str, str]) -> dict[str, Any]:
+def encrypt_config(place: Environment, salt: str, secret: Mapping[str, str]) -> dict[str, Any]:
     """Return config of secret values, as `pulumi config set --secret --path KEY` writes it. A key may be `a.b`.
 
     `salt` is the config's `encryptionsalt`.
@@ -65,7 +65,7 @@ def _encrypt(crypter: AESGCM, text: str) -> dict[str, str]:
     return {"secure": ":".join(["v1", b64encode(nonce).decode(), b64encode(ciphertext).decode()])}
 
 
-def _crypter(place: Workplace, salt: str) -> AESGCM:
+def _crypter(place: Environment, salt: str) -> AESGCM:
     return _derived(place.variables["PULUMI_CONFIG_PASSPHRASE"], salt)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dev.toolchain.build import build
+from dev.toolchain.build import build_program
 from registry.preflight.leases import HOLDER_COMMAND
 from tests.e2e.lab import NAMESPACE, STACK, Lab, eventually
 
@@ -130,7 +130,7 @@ def test_what_was_deleted_by_hand_comes_back_with_its_images(
 
 def test_the_guide_to_the_letter_still_runs(lab: Lab, outputs: dict[str, str]) -> None:
     """registry:2.7, RSA 4096 and the password `centos`: taken, with a warning for each weakness."""
-    lab.cluster.load_registry("2.7", build("registry-2.7") / "registry-2.7")
+    lab.cluster.load_registry("2.7", build_program("registry-2.7") / "registry-2.7")
     lab.log_in(outputs["password"])
     digest = lab.push("kept/letter:1")
     with lab.configured(secret={"passwords.centos": "centos"}, image="registry:2.7", certificate_key="RSA-4096"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dev.cluster import Cluster
-from dev.workplace import STATE
+from dev.environment import STATE
 from tests.e2e.lab import NAME, Lab
 
 pytestmark = pytest.mark.e2e

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from dev.cluster.plan import MASTER, SERVICES
-from dev.workplace import STATE
+from dev.environment import STATE
 from tests.e2e import curl, dns
 from tests.e2e.lab import ADDRESS, NAME, Lab, Project, eventually
 from tests.e2e.s3 import S3
@@ -39,7 +39,7 @@ class Client:
         certificates = lab.cluster.path("laptop", f"/etc/docker/certs.d/{endpoint}")
         certificates.mkdir(parents=True, exist_ok=True)
         (certificates / "ca.crt").write_text(ca_pem)
-        lab.cluster.hosts_entry("laptop", address, endpoint.partition(":")[0])
+        lab.cluster.set_hosts_entry("laptop", address, endpoint.partition(":")[0])
         return cls(lab, endpoint)
 
     def log_in(self, user: str, password: str) -> None:

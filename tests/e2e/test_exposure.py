@@ -230,7 +230,7 @@ def test_docker_pushes_and_pulls_through_an_ingress(exposed: Exposed, controller
     exposed.up(exposure="ingress", ingress_class=controller)
     assert exposed.outputs["endpoint"] == f"{HOST}:443"
     lab = exposed.lab
-    lab.cluster.hosts_entry("laptop", ingress.ADDRESS, HOST)
+    lab.cluster.set_hosts_entry("laptop", ingress.ADDRESS, HOST)
     certificates = lab.cluster.path("laptop", f"/etc/docker/certs.d/{HOST}")
     certificates.mkdir(parents=True, exist_ok=True)
     (certificates / "ca.crt").write_text(exposed.outputs["ca_pem"])

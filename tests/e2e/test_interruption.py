@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dev.workplace import PROJECT, STATE
+from dev.environment import PROJECT, STATE
 from tests.e2e import stack_file
 from tests.e2e.lab import NAME, NAMESPACE, SOAK, STACK, UP, Lab, eventually
 
@@ -95,7 +95,7 @@ def test_what_was_made_without_a_note_is_taken_in(lab: Lab) -> None:
     lab.pulumi("stack", "import", *STACK, stdin=json.dumps(state))
     again = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert again.returncode == 0, f"{again.stdout}\n{again.stderr}"
-    assert "an interrupted up is put in order" in again.stderr
+    assert "cleaned up after an interrupted up" in again.stderr
     assert_converged(lab)
 
 

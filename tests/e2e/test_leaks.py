@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from dev.workplace import PROJECT, STATE, Workplace
+from dev.environment import PROJECT, STATE, Environment
 from tests import canary
 from tests.e2e import providers
 from tests.e2e.lab import ADDRESS, NAME, Lab, Project, Registry, of_secret
@@ -51,11 +51,11 @@ class Place(NamedTuple):
 def lab(lab: Lab) -> Lab:
     """The same, with a passphrase that is one, and that no command line has: the lab's own is in its source."""
     others = ("PULUMI_CONFIG_PASSPHRASE=", f"{providers.VARIABLE}=")  # it looks at the providers that the engine starts
-    enter = tuple(each for each in lab.place.enter if not each.startswith(others))
+    enter = tuple(each for each in lab.place.command_prefix if not each.startswith(others))
     # The flag for an event log is one of the engine's developers.
     variables = {**lab.place.variables, "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE, "PULUMI_DEBUG_COMMANDS": "true"}
     del variables[providers.VARIABLE]
-    return replace(lab, place=Workplace(variables, enter), virtualenv=PROJECT / "venv")
+    return replace(lab, place=Environment(variables, enter), virtualenv=PROJECT / "venv")
 
 
 def settings(s3: S3) -> dict[str, Any]:

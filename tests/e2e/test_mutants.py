@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dev.workplace import PROJECT
+from dev.environment import PROJECT
 from tests import mutants
 from tests.e2e.lab import SOAK
 from tests.mutants import Mutant

@@ -248,9 +248,9 @@ def crashed(lab: Lab, name: str) -> Iterator[None]:
     (host,) = [each for each in NODES if each.name == name]
     plan = lab.cluster.plan
     process.stop(plan, host, "kubelet", grace=0)
-    cgroup.end(plan.cgroup(host) / "kubepods", grace=0)
+    cgroup.terminate(plan.cgroup(host) / "kubepods", grace=0)
     process.stop(plan, host, "containerd", grace=0)
-    cgroup.end(plan.cgroup(host), grace=0)
+    cgroup.terminate(plan.cgroup(host), grace=0)
     lab.cluster.run(name, ["sh", "-ec", FORGET_RUN], check=True)
     try:
         yield

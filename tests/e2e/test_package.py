@@ -16,8 +16,8 @@ from unittest.mock import patch
 
 import pytest
 
-from dev.toolchain.build import build
-from dev.workplace import PROJECT, STATE
+from dev.environment import PROJECT, STATE
+from dev.toolchain.build import build_program
 from ops.recover.orphan_plugins import end_orphan_plugins
 from tests import golden
 from tests.e2e.lab import NAME, WITHOUT_BYTECODE, Lab, Project
@@ -34,7 +34,7 @@ def consumer(lab: Lab) -> Iterator[Lab]:
     `pulumi package` leaves the plugins running that it asked for a schema.
     """
     variables = {
-        "PATH": os.pathsep.join([lab.place.env["PATH"], str(build("pulumi-language-yaml"))]),
+        "PATH": os.pathsep.join([lab.place.env["PATH"], str(build_program("pulumi-language-yaml"))]),
         "PULUMI_IGNORE_AMBIENT_PLUGINS": "false",
         **WITHOUT_BYTECODE,
     }

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from dev.workplace import PROJECT
+from dev.environment import PROJECT
 from registry.validation.rotation import generations_at, step_of
 from tests.e2e.lab import SOAK, Lab, Project, Registry, eventually, of_secret
 from tests.e2e.load import Seen, failed, under_load

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dev.cluster.plan import HOSTS, LAPTOP, NODES
-from dev.workplace import STATE
+from dev.environment import STATE
 from tests.e2e.lab import NAME, Lab
 from tests.e2e.s3 import PORT, S3
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dev.workplace import PROJECT
+from dev.environment import PROJECT
 from tests.e2e.lab import ADDRESS, NAMESPACE, STACK, Lab, Registry
 
 pytestmark = pytest.mark.e2e

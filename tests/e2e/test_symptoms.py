@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
 
 from dev.cluster.plan import MASTER, WORKER
-from dev.workplace import PROJECT
+from dev.environment import PROJECT
 from tests.e2e import dns
 from tests.e2e.lab import ADDRESS, NAMESPACE, STACK, Lab, checkout, eventually
 from tests.issuing import Issued, issue, leaf
@@ -91,7 +91,7 @@ class ClientBench:
 
     def knows_the_name(self, *hosts: str) -> None:
         for host in hosts:
-            self.lab.cluster.hosts_entry(host, ADDRESS, NAMESPACE)
+            self.lab.cluster.set_hosts_entry(host, ADDRESS, NAMESPACE)
 
     def trusts(self, *hosts: str) -> None:
         self.knows_the_name(*hosts)
@@ -162,7 +162,7 @@ def of_an_unknown_ca(bench: ClientBench) -> Iterator[ClientScripts]:
 
 @contextmanager
 def by_another_name(bench: ClientBench) -> Iterator[ClientScripts]:
-    bench.lab.cluster.hosts_entry("laptop", ADDRESS, OTHER)
+    bench.lab.cluster.set_hosts_entry("laptop", ADDRESS, OTHER)
     bench.sh(f"install -D --mode 644 ca.pem {DOCKER}/{OTHER}:5000/ca.crt")
     yield clients_that_trust(f"{OTHER}:5000")
 

@@ -7,7 +7,7 @@ from typing import Any
 import bcrypt
 import pytest
 
-from dev.workplace import PROJECT
+from dev.environment import PROJECT
 from tests.e2e.lab import ADDRESS, Lab, Project, Registry
 from tests.issuing import issue, leaf
 

@@ -18,7 +18,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from dev.cluster.plan import WORKER
-from dev.workplace import PROJECT, STATE
+from dev.environment import PROJECT, STATE
 from tests.e2e.lab import ADDRESS, NAME, NAMESPACE, STACK, Lab, checkout, eventually, marked, unpacked
 
 pytestmark = pytest.mark.e2e
@@ -54,7 +54,7 @@ class Laptop:
         return self.sh(f"find {folders} -printf '%p %m ' -type f -exec cat {{}} \\; 2> /dev/null || true").stdout
 
     def knows_the_name(self) -> None:
-        self.lab.cluster.hosts_entry("laptop", ADDRESS, NAMESPACE)
+        self.lab.cluster.set_hosts_entry("laptop", ADDRESS, NAMESPACE)
 
 
 @pytest.fixture

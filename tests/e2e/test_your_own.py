@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dev.toolchain.engine import provide
-from dev.workplace import PROJECT, STATE
+from dev.environment import PROJECT, STATE
+from dev.toolchain.engine import provide_engine
 from tests.e2e.lab import NAME, NAMESPACE, STACK, UP, WITHOUT_BYTECODE, Lab, marked
 
 pytestmark = pytest.mark.e2e
@@ -33,7 +33,7 @@ def bare(lab: Lab) -> Iterator[Lab]:
 def person(bare: Lab) -> Iterator[list[str]]:
     """`env` with what a person has brought, and nothing of ours: a `pulumi` with plugins, a backend, a KUBECONFIG."""
     shutil.rmtree(OWN, ignore_errors=True)
-    engine = provide()
+    engine = provide_engine()
     assert engine.path, "the lab runs a built engine"
     # Engines of other labs write and clear their logs there meanwhile.
     logs = shutil.ignore_patterns("logs")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.cluster.requirements import WATCHERS, spare_watchers
+from dev.cluster.requirements import INOTIFY_INSTANCES, count_free_inotify_instances
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -47,8 +47,8 @@ class Part:
 
 def _labs() -> str:
     """Return the variable LABS, else as many labs as Linux has inotify instances for, and one more for a guest."""
-    spare = spare_watchers((MOST_LABS + 1) * WATCHERS)
-    return os.environ.get("LABS") or str(max(1, min(MOST_LABS, spare // WATCHERS - 1)))
+    spare = count_free_inotify_instances((MOST_LABS + 1) * INOTIFY_INSTANCES)
+    return os.environ.get("LABS") or str(max(1, min(MOST_LABS, spare // INOTIFY_INSTANCES - 1)))
 
 
 def _is_path(argument: str) -> bool:

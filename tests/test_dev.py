@@ -1,0 +1,75 @@
+"""The command line of `python -m dev`, its errors and the commands of its page."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from dev import __main__ as command_line
+from dev.deploy import Deployment
+from dev.environment import Environment
+from dev.errors import BuildError, ClusterError, CommandError, DeploymentError, RequirementError
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (RequirementError("cause", "remedy"), 2),
+        (BuildError("cause", "remedy"), 1),
+        (ClusterError("cause", "remedy"), 1),
+        (DeploymentError("cause", "remedy", 7), 7),
+    ],
+)
+def test_an_error_is_printed_and_sets_the_exit_code(
+    error: CommandError, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setattr(command_line, "app", fail)
+    with pytest.raises(SystemExit) as raised:
+        command_line.main()
+    assert raised.value.code == code
+    assert capsys.readouterr().err == "cause remedy\n"
+
+
+def test_an_error_shows_its_details_between_cause_and_remedy() -> None:
+    assert str(BuildError("It failed.", "Try again.", details="one\ntwo")) == "It failed.\n    one\n    two\nTry again."
+
+
+class FakeEnvironment(Environment):
+    """An environment in which the command that contains a word fails."""
+
+    def run(self, *argv: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        code = int(self.variables["fails"] in argv)
+        return subprocess.CompletedProcess(argv, 3 * code, '{"refresh": false}', "its error" * code)
+
+    def run_in_foreground(self, *argv: str) -> int:
+        return 4 * int(self.variables["fails"] in argv)
+
+
+def deploy(tmp_path: Path, variables: Mapping[str, str]) -> None:
+    Deployment(FakeEnvironment(variables), tmp_path, None).up()
+
+
+@pytest.mark.parametrize(("command", "code", "details"), [("select", 3, "its error"), ("up", 4, "")])
+def test_a_failed_command_of_the_deployment_is_reported_with_its_exit_code(
+    tmp_path: Path, command: str, code: int, details: str
+) -> None:
+    with pytest.raises(DeploymentError) as raised:
+        deploy(tmp_path, {"fails": command})
+    assert (raised.value.exit_code, raised.value.details) == (code, details)
+
+
+def test_a_state_that_cannot_be_recovered_is_not_deployed(tmp_path: Path) -> None:
+    with pytest.raises(RequirementError) as raised:
+        deploy(tmp_path, {"fails": "recover"})
+    assert raised.value.details == "its error"
+
+
+def test_an_unreachable_kubeconfig_needs_kubectl(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/elsewhere")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(RequirementError):
+        command_line._select_cluster("dev", isolated=False)

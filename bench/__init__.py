@@ -1,1 +1,1 @@
-"""What the project claims about speed, measured side by side in one run. `python -m bench`."""
+"""Benchmarks of the project's speed: `python -m bench`."""

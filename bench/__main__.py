@@ -1,7 +1,21 @@
-"""`python -m bench`: measure what the project claims about speed, and write it down.
+"""Measure the speed of the project as ratios, with all compared values in one run.
 
-`first-push` and `preview` need what `python -m dev up` needs, bring up a cluster of their own beside any other, and
-wipe it at the end. `program` and `graph` need nothing but Python.
+\b
+Benchmarks:
+  program       import of the component, and programs of 1, 10 and 100 registries
+  graph         engine responses that one registry waits for in sequence
+  preview       `pulumi preview` of ten registries, of one and of none
+  first-push    seconds from a ready cluster to the first authenticated push, with
+                `pulumi up`, the guide as a shell script, and `pulumi up` with the
+                Service's default wait
+
+preview and first-push need what `python -m dev up` needs. They create a cluster and delete it at the end. The pages and
+plots are written to bench/results. The exit code does not depend on the goals.
+
+\b
+Examples:
+  python -m bench
+  python -m bench graph --rounds 1
 """
 
 import sys
@@ -13,23 +27,20 @@ from typing import Annotated
 
 import typer
 
-from bench import first_push, graph, preview, program
-from bench.figures import Outcome
-from bench.lab import Failed, Lab, lab
-from bench.machine import describe, here
-from bench.plot import draw
-from bench.report import table
-from dev import cluster
-from dev.console import Unmet
-from dev.toolchain.build import BuildFailed
+from bench import first_push, first_push_table, graph, preview, program
+from bench.lab import Lab, running_lab
+from bench.machine import describe_lab, describe_machine
+from bench.plot import plot_first_push
+from bench.tables import Outcome
+from dev.errors import CommandError
 
 RESULTS = Path(__file__).resolve().parent / "results"
-ENOUGH = 5
-"""Rounds whose median is worth keeping."""
+MIN_ROUNDS = 5
+"""Number of rounds from which a result is written to `RESULTS`."""
 
 
 class Benchmark(StrEnum):
-    """In the order in which they are run."""
+    """The benchmarks, in the order in which they run."""
 
     PROGRAM = "program"
     GRAPH = "graph"
@@ -37,63 +48,59 @@ class Benchmark(StrEnum):
     FIRST_PUSH = "first-push"
 
 
-def _first_push(place: Lab, rounds: int, machine: str) -> Outcome:
-    times = first_push.measure(place, rounds)
-    return Outcome(table(times, machine), {"first_push.png": partial(draw, times)})
+def _benchmark_first_push(lab: Lab, rounds: int, machine: str) -> Outcome:
+    times = first_push.measure_first_push(lab, rounds)
+    plot = partial(plot_first_push, times)
+    return Outcome(first_push_table.render_page(times, machine), {"first_push.png": plot})
 
 
-HERE: dict[Benchmark, Callable[[int, str], Outcome]] = {
+LOCAL: dict[Benchmark, Callable[[int, str], Outcome]] = {
     Benchmark.PROGRAM: program.benchmark,
     Benchmark.GRAPH: graph.benchmark,
 }
-ON_A_CLUSTER: dict[Benchmark, Callable[[Lab, int, str], Outcome]] = {
+ON_CLUSTER: dict[Benchmark, Callable[[Lab, int, str], Outcome]] = {
     Benchmark.PREVIEW: preview.benchmark,
-    Benchmark.FIRST_PUSH: _first_push,
+    Benchmark.FIRST_PUSH: _benchmark_first_push,
 }
 
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-def bench(
-    which: Annotated[list[Benchmark] | None, typer.Argument(help="Those to run; all of them by default.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Below 5 is a rehearsal, which is only printed.")] = ENOUGH,
+
+@app.command(help=__doc__)
+def run(
+    names: Annotated[list[Benchmark] | None, typer.Argument(help="Benchmarks to run. Default: all.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Results of fewer than 5 rounds are only printed.")] = MIN_ROUNDS,
 ) -> None:
-    """Measure ratios, each side by side in one run.
-
-    program: importing the component, and programs of 1, 10 and 100 registries. graph: how many answers of the engine
-    one registry waits for in a row. preview: `pulumi preview` of ten registries, of one and of nothing. first-push:
-    from a ready cluster to the first authenticated push, by `pulumi up`, by the guide as a shell script, and by
-    `pulumi up` with the Service's default wait. Prints tables, and writes them and plots to bench/results. The exit
-    code does not tell whether the goals are met: the tables do.
-    """
-    chosen = set(which or Benchmark)
-    for each in [each for each in HERE if each in chosen]:
-        keep(each, HERE[each](rounds, here()), rounds)
-    if chosen & ON_A_CLUSTER.keys():
-        with lab() as place:
-            machine = describe(place)
-            for each in [each for each in ON_A_CLUSTER if each in chosen]:
-                keep(each, ON_A_CLUSTER[each](place, rounds, machine), rounds)
+    """Run the benchmarks."""
+    selected = set(names or Benchmark)
+    for name, benchmark in LOCAL.items():
+        if name in selected:
+            save_outcome(name, benchmark(rounds, describe_machine()), rounds)
+    if selected & ON_CLUSTER.keys():
+        with running_lab() as lab:
+            machine = describe_lab(lab)
+            for name, benchmark_on_cluster in ON_CLUSTER.items():
+                if name in selected:
+                    save_outcome(name, benchmark_on_cluster(lab, rounds, machine), rounds)
 
 
-def keep(benchmark: Benchmark, outcome: Outcome, rounds: int) -> None:
-    """Print the table; write it down with its pictures, unless it was a rehearsal."""
+def save_outcome(name: Benchmark, outcome: Outcome, rounds: int) -> None:
+    """Print the page. Write it and its plots to `RESULTS` if there were enough rounds."""
     print(outcome.text)
-    if rounds >= ENOUGH:
+    if rounds >= MIN_ROUNDS:
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / f"{benchmark.replace('-', '_')}.md").write_text(outcome.text)
-        for name, draw_to in outcome.pictures.items():
-            draw_to(RESULTS / name)
+        (RESULTS / f"{name.replace('-', '_')}.md").write_text(outcome.text)
+        for file, plot in outcome.plots.items():
+            plot(RESULTS / file)
 
 
 def main() -> None:
-    """One line for what a person can put right, and the exit code that tells them apart; a trace for a bug."""
+    """Run the command line. Print a `CommandError` without a traceback, and exit with its code."""
     try:
-        typer.run(bench)
-    except Unmet as unmet:
-        print(unmet, file=sys.stderr)
-        sys.exit(2)
-    except (Failed, BuildFailed, cluster.Failed) as failed:
-        print(failed, file=sys.stderr)
-        sys.exit(1)
+        app(prog_name="python -m bench")
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""The program with the Service's default wait: `pulumi up` as it would be without the annotation that skips it.
+"""The project's program with the provider's default readiness check of a Service, which the component skips.
 
-Run by Pulumi as the program of a project of its own, whose folder the benchmark makes (`ways.WAIT`).
+Pulumi runs this file as the program of another project, which the benchmark creates (`methods.DEFAULT_WAIT`).
 """
 
 import runpy
@@ -14,12 +14,14 @@ SKIP_AWAIT = "pulumi.com/skipAwait"
 
 
 def with_default_wait(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
-    """Take the annotation off a Service; every other resource stays as it is."""
+    """Remove the annotation from a Service. Leave every other resource as it is."""
     if args.type_ != "kubernetes:core/v1:Service":
         return None
     metadata: Any = args.props["metadata"]
-    kept = {key: value for key, value in metadata["annotations"].items() if key != SKIP_AWAIT}
-    return pulumi.ResourceTransformResult({**args.props, "metadata": {**metadata, "annotations": kept}}, args.opts)
+    annotations = {key: value for key, value in metadata["annotations"].items() if key != SKIP_AWAIT}
+    return pulumi.ResourceTransformResult(
+        {**args.props, "metadata": {**metadata, "annotations": annotations}}, args.opts
+    )
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""A program that makes nothing: what `pulumi up` of it takes, the engine takes alone."""
+"""A program without resources. `pulumi up` of it takes the time of the engine alone."""

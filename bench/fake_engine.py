@@ -1,7 +1,7 @@
-"""An engine that makes nothing: it answers every request after a fixed latency, and notes who waited for whom.
+"""A fake engine that answers every request after a fixed latency and records it. It creates nothing.
 
-The SDK's own mocks are neither shown who needs whom nor asked when. What was asked for is the answer, with what
-providers would add.
+The SDK's own mocks record neither dependencies nor times. A response contains the properties of the request, and the
+values that a provider would add.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import pulumi
 from pulumi.runtime import mocks
 from pulumi.runtime.proto import resource_pb2
 
-ANSWERS = {
+PROVIDER_VALUES = {
     "privateKeyPem": "key",
     "privateKeyPemPkcs8": "key",
     "certPem": "certificate",
@@ -24,66 +24,70 @@ ANSWERS = {
     "certRequestPem": "request",
     "result": "abcdefghijklmnopqrstu",
 }
-"""What the providers of keys, certificates and random values add; the last one passes for a salt of bcrypt."""
+"""Values that the providers of keys, certificates and random values add. The last one is a valid bcrypt salt."""
 
 WORKERS = 128
-"""More than a registry has resources. Pulumi gives a program sixteen a core, asyncio alone four more than cores."""
+"""Number of threads, more than a registry has resources. Pulumi uses 16 for each core."""
 
 
 @dataclass(frozen=True)
-class Answered:
-    """A resource: what it needed, and when it was asked for and answered, in seconds of one clock."""
+class Request:
+    """A request for a resource: its dependencies, and the times of request and response in seconds of one clock."""
 
     urn: str
     name: str
-    took_latency: bool
-    needs: tuple[str, ...]
-    asked: float
-    done: float
+    has_latency: bool
+    dependencies: tuple[str, ...]
+    requested_at: float
+    answered_at: float
 
 
 @dataclass(eq=False)  # hashable, as the real monitor is
 class FakeEngine(mocks.MockMonitor):
-    """Answers after `latency` seconds; components at once, as nobody but the real engine is asked for them."""
+    """Answers after `latency` seconds. Components are answered at once, because no provider is asked for them."""
 
     latency: float = 0.0
-    components_too: bool = False
-    answered: list[Answered] = field(default_factory=list)
+    delay_components: bool = False
+    requests: list[Request] = field(default_factory=list)
 
     def RegisterResource(self, request: Any) -> Any:
         urn = self.make_urn(request.parent, request.type, request.name)
         if request.type != "pulumi:pulumi:Stack":
-            self._wait(urn, request, request.custom or self.components_too, [request.deletedWith])
-        return resource_pb2.RegisterResourceResponse(urn=urn, id=request.name, object=_answer(request, request.object))
+            self._wait(urn, request, request.custom or self.delay_components, [request.deletedWith])
+        return resource_pb2.RegisterResourceResponse(
+            urn=urn, id=request.name, object=_response(request, request.object)
+        )
 
     def ReadResource(self, request: Any) -> Any:
         urn = self.make_urn(request.parent, request.type, request.name)
         self._wait(urn, request, True, [])
-        return resource_pb2.ReadResourceResponse(urn=urn, properties=_answer(request, request.properties))
+        return resource_pb2.ReadResourceResponse(urn=urn, properties=_response(request, request.properties))
 
-    def _wait(self, urn: str, request: Any, takes_latency: bool, more: list[str]) -> None:
-        asked = time.monotonic()
-        if takes_latency:
+    def _wait(self, urn: str, request: Any, has_latency: bool, more_dependencies: list[str]) -> None:
+        """Wait for the latency and record the request."""
+        requested_at = time.monotonic()
+        if has_latency:
             time.sleep(self.latency)
-        needs = tuple(need for need in dict.fromkeys([*request.dependencies, request.parent, *more]) if need)
-        self.answered.append(Answered(urn, request.name, takes_latency, needs, asked, time.monotonic()))
+        urns = dict.fromkeys([*request.dependencies, request.parent, *more_dependencies])
+        dependencies = tuple(filter(None, urns))
+        self.requests.append(Request(urn, request.name, has_latency, dependencies, requested_at, time.monotonic()))
 
 
-def _answer(request: Any, asked: Any) -> Any:
-    answer = deepcopy(asked)
+def _response(request: Any, properties: Any) -> Any:
+    response = deepcopy(properties)
     if request.type.startswith("kubernetes:"):
-        metadata = answer.fields["metadata"].struct_value
+        metadata = response.fields["metadata"].struct_value
         metadata["uid"] = "uid"
         if "name" not in metadata:
             metadata["name"] = request.name
     else:
-        answer.update(ANSWERS)
-    return answer
+        response.update(PROVIDER_VALUES)
+    return response
 
 
-def run(program: Callable[[], None], engine: FakeEngine, workers: ThreadPoolExecutor) -> float:
-    """Seconds from the program's first line to the last answer. Call it in a process of its own: it has one engine."""
-    pulumi.runtime.set_mocks(None, monitor=engine)  # type: ignore[arg-type]  # only a MockMonitor asks them
+def run_program(program: Callable[[], None], engine: FakeEngine, workers: ThreadPoolExecutor) -> float:
+    """Return the seconds from the start of the program to the last response. A process can use one engine only."""
+    pulumi.runtime.set_mocks(None, monitor=engine)  # type: ignore[arg-type]  # the monitor uses no mocks
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def main() -> None:

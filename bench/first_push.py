@@ -1,4 +1,7 @@
-"""From a ready cluster to the first authenticated push: the three ways in turn, so that a slow minute hits them all."""
+"""The benchmark `first-push`: seconds from a ready cluster to the first authenticated push.
+
+The methods take turns, so that a slow minute of the machine affects all of them.
+"""
 
 import time
 from collections.abc import Iterator
@@ -6,55 +9,55 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bench.lab import Lab
-from bench.ways import EMPTY, UP, WAYS
+from bench.methods import EMPTY, METHODS, PULUMI_UP
 from dev.console import step
 
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds, one of each a run: the n-th of every list were measured within the same minute or two."""
+    """Seconds by title, one value for each round."""
 
     pushed: dict[str, list[float]] = field(default_factory=dict)
-    """Until the first push was through, by the way's title."""
+    """Seconds until the first push was complete, by the title of the method."""
     deployed: dict[str, list[float]] = field(default_factory=dict)
-    """Until the way itself had nothing more to do."""
-    beside: dict[str, list[float]] = field(default_factory=dict)
-    """What `pulumi up` and `pulumi preview` take when there is nothing to change, and what the engine takes alone."""
+    """Seconds until the deployment was complete, by the title of the method."""
+    other: dict[str, list[float]] = field(default_factory=dict)
+    """Seconds of other commands: `pulumi up` and `pulumi preview` without changes, and the engine alone."""
 
 
-def measure(lab: Lab, runs: int) -> Times:
-    """`runs` rounds, after one that counts for nothing and fills the caches for every way alike."""
-    for way in (*WAYS, EMPTY):
-        way.prepare(lab)
-    with step("a round to warm up"):
-        _round(lab, Times())
+def measure_first_push(lab: Lab, rounds: int) -> Times:
+    """Measure all methods in each of the rounds, after an unmeasured round that fills the caches."""
+    for method in (*METHODS, EMPTY):
+        method.prepare(lab)
+    with step("unmeasured first round"):
+        _measure_round(lab, Times())
     times = Times()
-    for run in range(1, runs + 1):
-        with step(f"round {run} of {runs}") as current:
-            _round(lab, times)
+    for number in range(1, rounds + 1):
+        with step(f"round {number} of {rounds}") as current:
+            _measure_round(lab, times)
             current.title += ": " + ", ".join(f"{seconds[-1]:.1f}" for seconds in times.pushed.values()) + " s"
     return times
 
 
-def _round(lab: Lab, times: Times) -> None:
-    for way in WAYS:
+def _measure_round(lab: Lab, times: Times) -> None:
+    for method in METHODS:
         began = time.monotonic()
-        password = way.deploy(lab)
-        times.deployed.setdefault(way.title, []).append(time.monotonic() - began)
+        password = method.deploy(lab)
+        times.deployed.setdefault(method.title, []).append(time.monotonic() - began)
         lab.push(password)
-        times.pushed.setdefault(way.title, []).append(time.monotonic() - began)
-        if way is UP:
-            _beside(lab, times)
-        way.remove(lab)
-        lab.forget()
+        times.pushed.setdefault(method.title, []).append(time.monotonic() - began)
+        if method is PULUMI_UP:
+            _measure_other(lab, times)
+        method.remove(lab)
+        lab.reset()
 
 
-def _beside(lab: Lab, times: Times) -> None:
-    with _timed(times.beside, "`pulumi up`, nothing to change"):
-        UP.pulumi(lab, "up", "--yes", "--skip-preview", "--expect-no-changes")
-    with _timed(times.beside, "`pulumi preview`, nothing to change"):
-        UP.pulumi(lab, "preview", "--expect-no-changes")
-    with _timed(times.beside, EMPTY.title):
+def _measure_other(lab: Lab, times: Times) -> None:
+    with _timed(times.other, "`pulumi up` without changes"):
+        PULUMI_UP.pulumi(lab, "up", "--yes", "--skip-preview", "--expect-no-changes")
+    with _timed(times.other, "`pulumi preview` without changes"):
+        PULUMI_UP.pulumi(lab, "preview", "--expect-no-changes")
+    with _timed(times.other, EMPTY.title):
         EMPTY.pulumi(lab, "up", "--yes", "--skip-preview")
 
 

@@ -1,48 +1,48 @@
-"""The times as a table, with the goals and whether they are met."""
+"""The page of the benchmark `first-push`."""
 
-from bench.figures import ratios, rows, seconds, spread, verdict
 from bench.first_push import Times
-from bench.ways import GUIDE, UP, WAIT
+from bench.methods import DEFAULT_WAIT, GUIDE, PULUMI_UP
+from bench.tables import compute_ratios, format_goal, format_rows, format_seconds, format_spread
 
-GOALS = {GUIDE.title: 0.5, WAIT.title: 0.3}
-"""What `pulumi up` may take at most, as a part of each other way."""
+GOALS = {GUIDE.title: 0.5, DEFAULT_WAIT.title: 0.3}
+"""Highest ratio of `pulumi up` to each other method that meets the goal."""
 
-TABLE = """\
+PAGE = """\
 # From a ready cluster to the first authenticated push
 
-| way | first push | of that, `docker login` and `docker push` | `pulumi up` takes, of this | goal |
+| method | first push | of that, `docker login` and `docker push` | ratio of `pulumi up` to it | goal |
 |---|---|---|---|---|
-{ways}
+{methods}
 
-| beside it | time |
+| other command | time |
 |---|---|
-{beside}
+{other}
 
-Median and range of {runs} runs, the ways in turn on the same cluster after a round to warm up; the ratios are of the
-two times of the same round. The registry's image is on the nodes, the stack exists and is empty, the laptop knows the
-registry's name. Counted: everything from the command to the end of the push, for Pulumi also `pulumi stack output`,
-which brings the CA and the password. The guide as a script is `bench/guide.sh`. A program that makes nothing shows
-what the engine takes alone: its start, Python's and the state's.
+Median and range of {rounds} rounds. The methods take turns on one cluster, after an unmeasured round. Ratios compare
+the two times of a round. At the start, the nodes have the registry's image, the stack is empty, and the laptop resolves
+the registry's name. The time runs from the command to the end of the push. With Pulumi it includes `pulumi stack
+output`, which prints the CA and the password. The guide as a script is `bench/guide.sh`. The program without resources
+shows the time of the engine alone: its start, the start of Python, and the state.
 
 Measured on {machine}.
 """
 
 
-def table(times: Times, machine: str) -> str:
-    """Markdown."""
-    ways = rows(*(_row(times, way) for way in times.pushed))
-    beside = rows(*((title, seconds(values)) for title, values in times.beside.items()))
-    return TABLE.format(ways=ways, beside=beside, runs=len(times.pushed[UP.title]), machine=machine)
+def render_page(times: Times, machine: str) -> str:
+    """Return the page in Markdown."""
+    methods = format_rows(*(_row(times, title) for title in times.pushed))
+    other = format_rows(*((title, format_seconds(values)) for title, values in times.other.items()))
+    return PAGE.format(methods=methods, other=other, rounds=len(times.pushed[PULUMI_UP.title]), machine=machine)
 
 
-def _row(times: Times, way: str) -> tuple[str, ...]:
-    pairs = zip(times.pushed[way], times.deployed[way], strict=True)
+def _row(times: Times, title: str) -> tuple[str, ...]:
+    pairs = zip(times.pushed[title], times.deployed[title], strict=True)
     pushes = [pushed - deployed for pushed, deployed in pairs]
-    return way, seconds(times.pushed[way]), seconds(pushes), *_compared(times, way)
+    return title, format_seconds(times.pushed[title]), format_seconds(pushes), *_comparison(times, title)
 
 
-def _compared(times: Times, way: str) -> tuple[str, str]:
-    if way not in GOALS:
+def _comparison(times: Times, title: str) -> tuple[str, str]:
+    if title not in GOALS:
         return "", ""
-    parts = ratios(times.pushed[UP.title], times.pushed[way])
-    return spread(parts), verdict(parts, GOALS[way])
+    ratios = compute_ratios(times.pushed[PULUMI_UP.title], times.pushed[title])
+    return format_spread(ratios), format_goal(ratios, GOALS[title])

@@ -1,110 +1,111 @@
-"""How long the graph of one registry is, in answers of an engine that takes the same time for each.
+"""The benchmark `graph`: how many responses of the engine `pulumi up` of one registry waits for in sequence.
 
-What `pulumi up` waits for beside Python and the cluster: a resource that needs another's answer is asked for after it.
+A resource that depends on another is requested after the response for that one.
 """
 
 from collections.abc import Sequence
 from functools import cache, partial
 from typing import NamedTuple
 
-from bench.fake_engine import WORKERS, Answered
-from bench.figures import Outcome, ratios, rows, spread, verdict
-from bench.plot import timeline
-from bench.probe import fresh
+from bench.fake_engine import WORKERS, Request
+from bench.measure import measure_in_new_process
+from bench.plot import plot_timeline
+from bench.tables import Outcome, compute_ratios, format_goal, format_rows, format_spread
 from dev.console import step
 
 LATENCY = 0.2
-"""Seconds. The program's own time, some hundredths of a second, is part of the span: it is to be a part of little."""
+"""Seconds of each response, long compared to the program's own time, which is part of the span."""
 
 SPAN_GOAL = 5.5
-"""Latencies from the first request to the last answer."""
+"""Number of latencies from the first request to the last response that meets the goal."""
 
-SERIES_GOAL = 0.4
-"""Of the same requests one after the other."""
+SEQUENCE_GOAL = 0.4
+"""Ratio to the same requests in sequence that meets the goal."""
 
 PAGE = """\
-# The graph of one registry, against an engine that takes {latency:.0f} ms for every answer
+# The graph of one registry, with an engine that takes {latency:.0f} ms for each response
 
-| from the first request to the last answer | measured | goal |
+| from the first request to the last response | time | goal |
 |---|---|---|
 {rows}
 
-Longest chains, each resource of which needs the answer to the one before, {length} of {resources} resources:
+The longest chains of dependent resources have {length} of {resources} resources:
 
 {chains}
 
-Median and range of {rounds} rounds of three fresh processes; "of the series" is round by round. The engine makes
-nothing; it answers a component at once, as Pulumi does, unless said otherwise, and any other resource after its
-latency, as many at a time as are asked for. In series: one at a time. Nothing is subtracted: before the run that
-counts, each process makes a registry without latency, so that the modules are loaded, and the latency is long beside
-what is left of the program's own time.
+Median and range of {rounds} rounds, each with three new processes. Ratios compare the two times of a round. The engine
+is fake and creates nothing. It answers requests for a component at once, as Pulumi does, and all others in parallel
+after the latency. In sequence means one request at a time. Nothing is subtracted: each process first creates a registry
+without latency to load the modules, and the latency is long compared to the program's own time.
 
 Measured on {machine}.
 """
 
 
-class Runs(NamedTuple):
-    """The requests of every round."""
+class Rounds(NamedTuple):
+    """The requests of all rounds."""
 
-    graph: list[list[Answered]]
-    series: list[list[Answered]]
-    components_too: list[list[Answered]]
+    parallel: list[list[Request]]
+    in_sequence: list[list[Request]]
+    delayed_components: list[list[Request]]
 
 
 def benchmark(rounds: int, machine: str) -> Outcome:
-    """Measure, the three in turn."""
-    runs = Runs([], [], [])
+    """Measure the three variants in turn."""
+    measured = Rounds([], [], [])
     for number in range(1, rounds + 1):
         with step(f"graph, round {number} of {rounds}"):
-            for into, workers, components_too in zip(runs, (WORKERS, 1, WORKERS), (0, 0, 1), strict=True):
-                into.append([Answered(**each) for each in fresh("graph", LATENCY, workers, components_too)])
-    last = runs.graph[-1]
-    picture = partial(timeline, last, LATENCY, {name for chain in longest_chains(last) for name in chain})
-    return Outcome(table(runs, machine), {"graph.png": picture})
+            for variant, workers, delay_components in zip(measured, (WORKERS, 1, WORKERS), (0, 0, 1), strict=True):
+                requests = measure_in_new_process("graph", LATENCY, workers, delay_components)
+                variant.append([Request(**request) for request in requests])
+    last = measured.parallel[-1]
+    plot = partial(plot_timeline, last, LATENCY, {name for chain in find_longest_chains(last) for name in chain})
+    return Outcome(render_page(measured, machine), {"graph.png": plot})
 
 
-def span(requests: Sequence[Answered]) -> float:
-    """Seconds from the first request to the last answer."""
-    return max(each.done for each in requests) - min(each.asked for each in requests)
+def compute_span(requests: Sequence[Request]) -> float:
+    """Return the seconds from the first request to the last response."""
+    return max(request.answered_at for request in requests) - min(request.requested_at for request in requests)
 
 
-def longest_chains(requests: Sequence[Answered]) -> list[list[str]]:
-    """By name, every longest chain of resources that take a latency and need the answer to the one before."""
-    known = {each.urn: each for each in requests}
+def find_longest_chains(requests: Sequence[Request]) -> list[list[str]]:
+    """Return the names of the longest chains of dependent resources. Resources without latency do not count."""
+    by_urn = {request.urn: request for request in requests}
 
     @cache
     def chains_to(urn: str) -> tuple[tuple[str, ...], ...]:
-        before = _longest([chain for need in known[urn].needs if need in known for chain in chains_to(need)])
-        if not known[urn].took_latency:
-            return before
-        return tuple((*chain, known[urn].name) for chain in before or ((),))
+        dependencies = [dependency for dependency in by_urn[urn].dependencies if dependency in by_urn]
+        chains = _longest([chain for dependency in dependencies for chain in chains_to(dependency)])
+        if not by_urn[urn].has_latency:
+            return chains
+        return tuple((*chain, by_urn[urn].name) for chain in chains or ((),))
 
-    return [list(chain) for chain in _longest([chain for urn in known for chain in chains_to(urn)])]
+    return [list(chain) for chain in _longest([chain for urn in by_urn for chain in chains_to(urn)])]
 
 
 def _longest(chains: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
-    """Each once."""
+    """Return the longest chains without duplicates."""
     length = max(map(len, chains), default=0)
     return tuple(dict.fromkeys(chain for chain in chains if len(chain) == length))
 
 
-def table(runs: Runs, machine: str) -> str:
-    """Markdown."""
-    graph, series, too = ([span(requests) / LATENCY for requests in each] for each in runs)
-    parts = ratios(graph, series)
-    first = runs.graph[0]
-    chains = longest_chains(first)
+def render_page(rounds: Rounds, machine: str) -> str:
+    """Return the page in Markdown."""
+    parallel, in_sequence, delayed = ([compute_span(requests) / LATENCY for requests in each] for each in rounds)
+    ratios = compute_ratios(parallel, in_sequence)
+    first = rounds.parallel[0]
+    chains = find_longest_chains(first)
     return PAGE.format(
         latency=1000 * LATENCY,
-        rows=rows(
-            ("one registry", spread(graph, unit=" latencies"), verdict(graph, SPAN_GOAL)),
-            ("the same resources in series", spread(series, unit=" latencies"), ""),
-            ("one registry, of the series", spread(parts), verdict(parts, SERIES_GOAL)),
-            ("one registry, if components took a latency too", spread(too, unit=" latencies"), ""),
+        rows=format_rows(
+            ("one registry", format_spread(parallel, unit=" latencies"), format_goal(parallel, SPAN_GOAL)),
+            ("the same requests in sequence", format_spread(in_sequence, unit=" latencies"), ""),
+            ("ratio of the two", format_spread(ratios), format_goal(ratios, SEQUENCE_GOAL)),
+            ("one registry, if components had a latency too", format_spread(delayed, unit=" latencies"), ""),
         ),
         length=len(chains[0]),
-        resources=sum(each.took_latency for each in first),
+        resources=sum(request.has_latency for request in first),
         chains="\n".join(f"- {' → '.join(f'`{name}`' for name in chain)}" for chain in chains),
-        rounds=len(graph),
+        rounds=len(parallel),
         machine=machine,
     )

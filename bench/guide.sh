@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# The guide as a shell script: its eleven steps in order, typed by nobody, so as fast as they go by hand.
-# It runs on the laptop, with $KUBECTL, openssl and $PYTHON at hand. What is timed ends with a push (step 10), which
-# the benchmark does for all its ways alike.
+# The eleven steps of the guide as a shell script. It runs on the laptop and needs $KUBECTL, openssl and $PYTHON.
+# The benchmark itself logs in and pushes (step 10), for all its methods in the same way.
 set -euo pipefail
 
 kubectl() { "$KUBECTL" "$@"; }
@@ -23,7 +22,7 @@ openssl req -x509 -newkey rsa:4096 -nodes -sha256 -days 356 \
 # 3. TLS secret
 kubectl create secret tls cert-secret --namespace $name --cert "$work/tls.crt" --key "$work/tls.key"
 
-# 4. htpasswd secret; `htpasswd -Bbn centos centos` is bcrypt at cost 5 too, and needs a package that few have
+# 4. htpasswd secret. The guide's `htpasswd -Bbn centos centos` uses bcrypt with cost 5 too, but needs another package.
 "$PYTHON" -c 'import bcrypt; print("centos:" + bcrypt.hashpw(b"centos", bcrypt.gensalt(5)).decode())' \
     > "$work/registry.password"
 kubectl create secret generic auth-secret --namespace $name --from-file "$work/registry.password"
@@ -50,7 +49,7 @@ YAML
 # 6. Node label
 kubectl label node k8s-master run-docker-registry=true
 
-# 7. Pod; the image of `pulumi up`, not the guide's registry:2.7, so that the same program answers
+# 7. Pod. The image is that of `pulumi up` instead of the guide's registry:2.7, so that both run the same program.
 kubectl apply --filename - <<YAML
 apiVersion: v1
 kind: Pod
@@ -89,9 +88,9 @@ spec:
 YAML
 kubectl wait --for condition=Ready --timeout 60s --namespace $name pod/$name
 
-# 9. First login, without the CA: it fails, which shows something and brings nothing. Left out.
+# 9. First login, without the CA. Omitted, because it only shows an error.
 
-# 10. Second login: the CA where the Docker engine looks. The benchmark logs in and pushes.
+# 10. Second login, with the CA in the folder of the Docker engine. The benchmark logs in and pushes.
 install -D --mode 644 "$work/tls.crt" /etc/docker/certs.d/$name:5000/ca.crt
 
-# 11. Catalog: comes after the push. Left out.
+# 11. Catalog. Omitted, because it follows the push.

@@ -1,10 +1,11 @@
-"""The place to measure in: an embedded cluster of its own, isolated, with a laptop to push from.
+"""The lab of the benchmarks: an isolated embedded cluster with a laptop to push from.
 
-It shares nothing with the cluster `dev` or with the caller's Pulumi backend, and it is gone when the run ends.
+It shares nothing with the cluster `dev` and the user's Pulumi backend, and is deleted at the end of the run.
 """
 
 import fcntl
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -15,111 +16,117 @@ from pathlib import Path
 
 from dev import cache
 from dev.cluster import Cluster
-from dev.console import Unmet, step
-from dev.toolchain.engine import provide
-from dev.workplace import PASSPHRASE, STATE, Workplace, workplace
+from dev.cluster.plan import DOCKER_CERTIFICATES
+from dev.console import step
+from dev.environment import PASSPHRASE, STATE, Environment, create_environment
+from dev.errors import BenchmarkError, RequirementError
+from dev.toolchain.engine import provide_engine
 
 NAME = "bench"
-FOLDER = STATE / NAME
+STATE_FOLDER = STATE / NAME
 LOCK = STATE / f"{NAME}.lock"
 ADDRESS = "192.168.56.10"
 HOST = "docker-registry"
 ENDPOINT = f"{HOST}:5000"
 IMAGE = "busybox:1.35"
 REPOSITORY = "/var/lib/docker-registry/repository"
-PATIENCE = 30.0
-"""Seconds until a registry that is deployed must take a push."""
-
-
-class Failed(Exception):
-    """A command that is measured, or cleans up, failed: no time of this run means anything."""
+PUSH_TIMEOUT = 30.0
+"""Seconds until a deployed registry must accept a push."""
 
 
 @dataclass(frozen=True)
 class Lab:
-    """The cluster, and the laptop's commands."""
+    """The cluster, and the environment of commands on its laptop."""
 
     cluster: Cluster
-    place: Workplace
+    environment: Environment
 
     def run(self, *argv: str, stdin: str | None = None) -> str:
-        """What the command prints on the laptop; it must succeed."""
-        done = self.place.run(*argv, check=False, stdin=stdin)
+        """Return the output of a command on the laptop, which must succeed."""
+        done = self.environment.run(*argv, check=False, stdin=stdin)
         if done.returncode:
-            raise Failed(f"`{' '.join(argv)}` failed with exit code {done.returncode}:\n{done.stdout}{done.stderr}")
+            raise BenchmarkError(
+                f"`{shlex.join(argv)}` failed with exit code {done.returncode}.",
+                "The times of this run are invalid. Fix the cause and run the benchmark again.",
+                details=(done.stdout + done.stderr).strip(),
+            )
         return done.stdout
 
     @property
     def ca(self) -> Path:
-        """Where the laptop's Docker engine looks for the registry's CA."""
-        return self.cluster.path("laptop", f"/etc/docker/certs.d/{ENDPOINT}/ca.crt")
+        """Path of the registry's CA for the laptop's Docker engine."""
+        return self.cluster.path("laptop", f"{DOCKER_CERTIFICATES}/{ENDPOINT}/ca.crt")
 
     def push(self, password: str) -> None:
-        """Log in and push as the user centos: again until it works, as nothing says that the address answers yet."""
-        deadline = time.monotonic() + PATIENCE
+        """Log in and push as the user centos. Retry until `PUSH_TIMEOUT`, as the registry may not be reachable yet."""
+        deadline = time.monotonic() + PUSH_TIMEOUT
         while True:
             try:
                 self.run("docker", "login", ENDPOINT, "--username", "centos", "--password-stdin", stdin=password)
                 self.run("docker", "push", f"{ENDPOINT}/{IMAGE}")
                 return
-            except Failed:
+            except BenchmarkError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)
 
-    def forget(self) -> None:
-        """Leave no image in the folder, no login and no CA, so that the next push is a first one."""
+    def reset(self) -> None:
+        """Delete the pushed images, the login and the CA, so that the next push is a first one again."""
         shutil.rmtree(self.cluster.path("k8s-master", REPOSITORY), ignore_errors=True)
         self.run("docker", "logout", ENDPOINT)
         self.ca.unlink(missing_ok=True)
 
 
 @contextmanager
-def lab() -> Iterator[Lab]:
-    """A cluster that is ready, and wiped however the block ends."""
-    with _alone():
-        cluster = Cluster(FOLDER, NAME, isolated=True)
+def running_lab() -> Iterator[Lab]:
+    """Start the cluster, and delete it at the end of the block, also after an error."""
+    with _locked():
+        cluster = Cluster(STATE_FOLDER, NAME, isolated=True)
         cluster.check()
-        engine = provide()
-        cluster.wipe()  # a run that was killed leaves its own
+        engine = provide_engine()
+        cluster.wipe()  # of a run that was killed
         try:
             with step("two nodes of Kubernetes, and a laptop"):
                 cluster.up()
-            found = Lab(cluster, _own(workplace(NAME, engine, cluster)))
-            cluster.hosts_entry("laptop", ADDRESS, HOST)
-            found.run("docker", "tag", IMAGE, f"{ENDPOINT}/{IMAGE}")
-            yield found
+            lab = Lab(cluster, _add_variables(create_environment(NAME, engine, cluster)))
+            cluster.set_hosts_entry("laptop", ADDRESS, HOST)
+            lab.run("docker", "tag", IMAGE, f"{ENDPOINT}/{IMAGE}")
+            yield lab
         finally:
-            with step("cluster wiped"):
+            with step("cluster deleted"):
                 cluster.wipe()
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """One benchmark at a time, or they would measure each other and share a cluster."""
+def _locked() -> Iterator[None]:
+    """Hold the lock of the benchmarks. Two at a time would share a cluster and slow each other down."""
     LOCK.parent.mkdir(exist_ok=True)
     with LOCK.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Unmet("Another benchmark is running in this clone: wait until it has ended.") from None
+            raise RequirementError(
+                "Another benchmark is running in this clone.", "Wait until it ends and run the same command again."
+            ) from None
         yield
 
 
-def _own(place: Workplace) -> Workplace:
-    """A backend of the run's own, whatever the caller has, and the kubectl that starts fastest, to be fair."""
+def _add_variables(environment: Environment) -> Environment:
+    """Return the environment with a Pulumi backend of this run, and the programs that `guide.sh` needs."""
     if not shutil.which("openssl"):
-        raise Unmet("openssl is missing, which makes the guide's certificate: apt-get install openssl")
-    (FOLDER / "pulumi").mkdir(exist_ok=True)
+        raise RequirementError(
+            "The command `openssl` is missing, which creates the guide's certificate.", "Install the package openssl."
+        )
+    (STATE_FOLDER / "pulumi").mkdir(exist_ok=True)
     variables = {
-        "PULUMI_BACKEND_URL": (FOLDER / "pulumi").as_uri(),
+        "PULUMI_BACKEND_URL": (STATE_FOLDER / "pulumi").as_uri(),
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
         "PYTHON": sys.executable,
-        "KUBECTL": standalone_kubectl() or "kubectl",
+        "KUBECTL": find_standalone_kubectl() or "kubectl",
     }
-    return replace(place, variables={**place.variables, **variables})
+    return replace(environment, variables={**environment.variables, **variables})
 
 
-def standalone_kubectl() -> str | None:
-    """The machine's own kubectl: the embedded one is part of a binary of all Kubernetes, which starts 50 ms slower."""
-    return shutil.which("kubectl", path=cache.without(os.environ.get("PATH", os.defpath)))
+def find_standalone_kubectl() -> str | None:
+    """Return the machine's kubectl. The embedded one starts 50 ms slower, as its binary contains all of Kubernetes."""
+    return shutil.which("kubectl", path=cache.strip_from_path(os.environ.get("PATH", os.defpath)))

@@ -1,4 +1,4 @@
-"""The kind of machine that was measured on: what a reader needs to compare, and nothing that tells which one it was."""
+"""The description of the measured machine: what readers need to compare results, without a name or an address."""
 
 import json
 import os
@@ -11,8 +11,8 @@ from bench.lab import Lab
 from dev.toolchain.programs import PROGRAMS
 
 
-def here() -> str:
-    """Cores, memory and the versions that matter to a Python program, in one sentence."""
+def describe_machine() -> str:
+    """Return cores, memory, and the versions of system, Python and Pulumi."""
     memory = round(psutil.virtual_memory().total / 2**30)
     versions = (
         platform.freedesktop_os_release()["PRETTY_NAME"],
@@ -23,9 +23,9 @@ def here() -> str:
     return f"{os.cpu_count()} cores, {memory} GiB, {', '.join(versions)}"
 
 
-def describe(lab: Lab) -> str:
-    """The same, with what the lab runs."""
-    kubectl = json.loads(lab.run(lab.place.env["KUBECTL"], "version", "--client", "--output", "json"))
+def describe_lab(lab: Lab) -> str:
+    """Return the description of the machine with the versions of the programs in the lab."""
+    kubectl = json.loads(lab.run(lab.environment.env["KUBECTL"], "version", "--client", "--output", "json"))
     versions = (
         f"engine {lab.run('pulumi', 'version').strip().lstrip('v')}",
         f"Kubernetes {PROGRAMS['kube'].version}",
@@ -33,4 +33,4 @@ def describe(lab: Lab) -> str:
         " ".join(lab.run("openssl", "version").split()[:2]),
         f"Docker {lab.run('docker', 'version', '--format', '{{.Server.Version}}').strip()}",
     )
-    return f"{here()}, {', '.join(versions)}"
+    return f"{describe_machine()}, {', '.join(versions)}"

@@ -1,10 +1,8 @@
-"""One measurement in a process of its own, so that nothing is warm that is not meant to be: prints JSON.
+"""A measurement in a new process, in which no module is loaded yet. `python -m bench.measure` prints it as JSON:
 
-`python -m bench.probe` with one of
-
-    program COUNT                  how long a program of COUNT registries takes, and how many resources it has
-    bare COUNT                     the same of COUNT ConfigMaps
-    graph LATENCY WORKERS TOO      the requests of one registry; TOO is 1 if components take a latency as well
+program COUNT                     seconds and resources of a program with COUNT registries
+config_maps COUNT                 seconds of a program with COUNT ConfigMaps
+graph LATENCY WORKERS DELAY       requests of one registry; DELAY is 1 if components have a latency too
 """
 
 import json
@@ -15,20 +13,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
-from bench.fake_engine import WORKERS, FakeEngine, run
-from bench.registries import PROGRAM, make
+from bench.fake_engine import WORKERS, FakeEngine, run_program
+from bench.registries import PROJECT, create_registries
 
 
-def program(count: str) -> Any:
-    import registry  # noqa: F401  # how long this takes is measured apart
+def measure_program(count: str) -> Any:
+    """Measure a program with `count` registries."""
+    import registry  # noqa: F401  # its import is measured separately
 
     engine = FakeEngine()
     with ThreadPoolExecutor(WORKERS) as workers:
-        return {"seconds": run(lambda: make(int(count)), engine, workers), "resources": len(engine.answered)}
+        seconds = run_program(lambda: create_registries(int(count)), engine, workers)
+    return {"seconds": seconds, "resources": len(engine.requests)}
 
 
-def bare(count: str) -> Any:
-    """What the SDK takes by itself: the smallest resources that there are."""
+def measure_config_maps(count: str) -> Any:
+    """Measure the time of the SDK itself, with the smallest kind of resource."""
     from pulumi_kubernetes.core.v1 import ConfigMap
 
     def config_maps() -> None:
@@ -36,26 +36,30 @@ def bare(count: str) -> Any:
             ConfigMap(f"map-{number}", metadata={"name": f"map-{number}"}, data={"key": "value"})
 
     with ThreadPoolExecutor(WORKERS) as workers:
-        return {"seconds": run(config_maps, FakeEngine(), workers)}
+        return {"seconds": run_program(config_maps, FakeEngine(), workers)}
 
 
-def graph(latency: str, workers: str, components_too: str) -> Any:
-    """After a run that counts for nothing: the first one loads modules, which is no matter of the graph."""
-    engine = FakeEngine(float(latency), components_too == "1")
+def measure_graph(latency: str, workers: str, delay_components: str) -> Any:
+    """Return the requests of one registry, after an unmeasured run that loads the modules."""
+    engine = FakeEngine(float(latency), delay_components == "1")
     with ThreadPoolExecutor(int(workers)) as pool:
-        run(lambda: make(1), FakeEngine(), pool)
-        run(lambda: make(1), engine, pool)
-    return [asdict(each) for each in engine.answered]
+        run_program(lambda: create_registries(1), FakeEngine(), pool)
+        run_program(lambda: create_registries(1), engine, pool)
+    return [asdict(request) for request in engine.requests]
 
 
-PROBES: dict[str, Callable[..., Any]] = {"program": program, "bare": bare, "graph": graph}
+MEASUREMENTS: dict[str, Callable[..., Any]] = {
+    "program": measure_program,
+    "config_maps": measure_config_maps,
+    "graph": measure_graph,
+}
 
 
-def fresh(*arguments: object) -> Any:
-    """What a probe with these arguments prints, in a new process."""
-    argv = [sys.executable, "-m", "bench.probe", *map(str, arguments)]
-    return json.loads(subprocess.run(argv, cwd=PROGRAM, check=True, stdout=subprocess.PIPE, text=True).stdout)
+def measure_in_new_process(*arguments: object) -> Any:
+    """Run a measurement in a new process and return its result."""
+    argv = [sys.executable, "-m", "bench.measure", *map(str, arguments)]
+    return json.loads(subprocess.run(argv, cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 if __name__ == "__main__":
-    print(json.dumps(PROBES[sys.argv[1]](*sys.argv[2:])))
+    print(json.dumps(MEASUREMENTS[sys.argv[1]](*sys.argv[2:])))

@@ -1,4 +1,4 @@
-"""The three ways from a ready cluster to a registry that the laptop can log in to, and back."""
+"""The methods of deployment that `first-push` compares."""
 
 import json
 from collections.abc import Mapping
@@ -8,31 +8,31 @@ from typing import Protocol
 
 import yaml
 
-from bench.lab import FOLDER, HOST, Lab
-from dev.workplace import PROJECT
+from bench.lab import HOST, STATE_FOLDER, Lab
+from dev.environment import PROJECT
 
-HERE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parent
 
 
-class Way(Protocol):
-    """A way to deploy. What it does not say about itself, `first_push` measures."""
+class Method(Protocol):
+    """A method of deployment."""
 
     @property
     def title(self) -> str: ...
 
     def prepare(self, lab: Lab) -> None:
-        """What is done once, before any clock runs."""
+        """Prepare the method once. This is not measured."""
 
     def deploy(self, lab: Lab) -> str:
-        """Deploy, and put the CA where the laptop trusts it; the password to log in with."""
+        """Deploy the registry and install its CA on the laptop. Return the password of the user centos."""
 
     def remove(self, lab: Lab) -> None:
-        """Leave the cluster as it was before `deploy`."""
+        """Undo `deploy`."""
 
 
 @dataclass(frozen=True)
 class PulumiUp:
-    """`pulumi up` of the program in `folder`, with the config of the stack dev."""
+    """`pulumi up` in `folder`, with the config of the stack `dev`."""
 
     title: str
     folder: Path
@@ -58,15 +58,15 @@ class PulumiUp:
 
 @dataclass(frozen=True)
 class Guide:
-    """The guide's steps, in `guide.sh`."""
+    """The steps of the guide, as the script `guide.sh`."""
 
     title: str
 
     def prepare(self, lab: Lab) -> None:
-        """Nothing: the guide starts from the cluster."""
+        """Do nothing. The guide starts with an empty cluster."""
 
     def deploy(self, lab: Lab) -> str:
-        lab.run("bash", str(HERE / "guide.sh"))
+        lab.run("bash", str(PACKAGE / "guide.sh"))
         return "centos"
 
     def remove(self, lab: Lab) -> None:
@@ -76,12 +76,12 @@ class Guide:
 
 
 @dataclass(frozen=True)
-class Variant(PulumiUp):
-    """`pulumi up` of another program, in a project that says what the root's says."""
+class PulumiProject(PulumiUp):
+    """`pulumi up` of another program, in a copy of this project."""
 
-    program: Path = HERE / "nothing.py"
+    program: Path = PACKAGE / "empty_program.py"
     settings: Mapping[str, int] = field(default_factory=dict)
-    """Config of this project alone."""
+    """Additional config of the project."""
 
     def prepare(self, lab: Lab) -> None:
         self.folder.mkdir()
@@ -93,10 +93,12 @@ class Variant(PulumiUp):
         super().prepare(lab)
 
 
-UP = PulumiUp("`pulumi up`", PROJECT)
+PULUMI_UP = PulumiUp("`pulumi up`", PROJECT)
 GUIDE = Guide("the guide as a shell script")
-WAIT = Variant("`pulumi up`, Service's default wait", FOLDER / "default-wait", "default-wait", HERE / "default_wait.py")
-WAYS: tuple[Way, ...] = (UP, GUIDE, WAIT)
+DEFAULT_WAIT = PulumiProject(
+    "`pulumi up`, Service's default wait", STATE_FOLDER / "default-wait", "default-wait", PACKAGE / "default_wait.py"
+)
+METHODS: tuple[Method, ...] = (PULUMI_UP, GUIDE, DEFAULT_WAIT)
 
-EMPTY = Variant("`pulumi up` of a program that makes nothing", FOLDER / "nothing", "nothing")
-"""The engine alone: less than this no `pulumi up` can take."""
+EMPTY = PulumiProject("`pulumi up` of a program without resources", STATE_FOLDER / "empty", "empty")
+"""The engine alone, which is part of the time of every `pulumi up`."""

@@ -1,4 +1,4 @@
-"""Measured times as pictures."""
+"""Plots of the measured times."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -8,41 +8,43 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bench.fake_engine import Answered
-from bench.figures import seconds
+from bench.fake_engine import Request
 from bench.first_push import Times
-from bench.ways import UP
+from bench.methods import PULUMI_UP
+from bench.tables import format_seconds
 
-OURS, OTHERS = "#1f5fa8", "#8a8a8a"
-
-
-def draw(times: Times, file: Path) -> None:
-    """The ways to the first push, and what is beside them."""
-    dots(times.pushed | times.beside, {UP.title}, "From a ready cluster to the first push", file)
+HIGHLIGHT, PLAIN = "#1f5fa8", "#8a8a8a"
 
 
-def dots(times: Mapping[str, Sequence[float]], ours: Collection[str], title: str, file: Path) -> None:
-    """One row a title, a dot a run, a bar at the median: left is better."""
+def plot_first_push(times: Times, file: Path) -> None:
+    """Plot the times of the methods and of the other commands."""
+    plot_dots(times.pushed | times.other, {PULUMI_UP.title}, "From a ready cluster to the first push", file)
+
+
+def plot_dots(times: Mapping[str, Sequence[float]], highlighted: Collection[str], title: str, file: Path) -> None:
+    """Plot a row for each title, with a dot for each round and a bar at the median. Left is better."""
     figure, axes = _rows(list(times), title)
     end = max(map(max, times.values()))
     for row, (name, values) in enumerate(times.items()):
-        color = OURS if name in ours else OTHERS
+        color = HIGHLIGHT if name in highlighted else PLAIN
         axes.plot(values, [row] * len(values), "o", color=color, alpha=0.45, markersize=6, markeredgewidth=0)
         axes.vlines(median(values), row - 0.3, row + 0.3, color=color, linewidth=2.5)
-        axes.text(max(values) + 0.03 * end, row, seconds(values), va="center", color=color)
+        axes.text(max(values) + 0.03 * end, row, format_seconds(values), va="center", color=color)
     axes.set_xlim(0, 1.25 * end)
     axes.set_xlabel("seconds")
     figure.savefig(file, dpi=150, metadata={"Software": None})
 
 
-def timeline(requests: Sequence[Answered], latency: float, chained: Collection[str], file: Path) -> None:
-    """One row a resource that took a latency, from its request to its answer; `chained` stand out."""
-    waited = sorted((each for each in requests if each.took_latency), key=lambda each: each.asked)
-    began = min(each.asked for each in requests)
-    figure, axes = _rows([each.name for each in waited], "From the request to the answer, longest chains in blue")
-    for row, each in enumerate(waited):
-        width = (each.done - each.asked) / latency
-        axes.barh(row, width, 0.6, (each.asked - began) / latency, color=OURS if each.name in chained else OTHERS)
+def plot_timeline(requests: Sequence[Request], latency: float, highlighted: Collection[str], file: Path) -> None:
+    """Plot a row for each resource with latency, from its request to its response."""
+    delayed = sorted((request for request in requests if request.has_latency), key=lambda each: each.requested_at)
+    began = min(request.requested_at for request in requests)
+    title = "From the request to the response, longest chains in blue"
+    figure, axes = _rows([request.name for request in delayed], title)
+    for row, request in enumerate(delayed):
+        left, width = request.requested_at - began, request.answered_at - request.requested_at
+        color = HIGHLIGHT if request.name in highlighted else PLAIN
+        axes.barh(row, width / latency, 0.6, left / latency, color=color)
     axes.set_xlim(0)
     axes.set_xlabel("latencies")
     figure.savefig(file, dpi=150, metadata={"Software": None})

@@ -1,77 +1,82 @@
-"""`pulumi preview` of ten registries in one program, beside that of one and of a program that makes nothing."""
+"""The benchmark `preview`: `pulumi preview` of ten registries, of one registry and of a program without resources."""
 
 import time
 from functools import partial
 
-from bench.figures import Outcome, ratios, rows, seconds, spread
-from bench.lab import FOLDER, Lab
-from bench.plot import dots
-from bench.ways import HERE, Variant
+from bench.lab import STATE_FOLDER, Lab
+from bench.methods import PACKAGE, PulumiProject
+from bench.plot import plot_dots
+from bench.tables import Outcome, compute_ratios, format_rows, format_seconds, format_spread
 from dev.console import step
 
 PAGE = """\
-# `pulumi preview`, of nothing that is there yet
+# `pulumi preview` of empty stacks
 
-| program | time | of the program that makes nothing | of one registry |
+| program | time | ratio to the program without resources | ratio to one registry |
 |---|---|---|---|
 {rows}
 
-Each of the nine more adds {each}, {part} of what the first one adds to the program that makes nothing.
+Each of the nine additional registries adds {each}. The ratio to what the first one adds is {ratio}.
 
-Median and range of {rounds} rounds, the programs in turn on the same cluster after a round to warm up; ratios round by
-round. The stacks are empty, so every resource is to be created; the registries share a node and nothing else.
+Median and range of {rounds} rounds. The programs take turns on one cluster, after an unmeasured round. Ratios compare
+the times of a round. The stacks are empty, so every resource would be created. The registries share a node only.
 
 Measured on {machine}.
 """
 
 
-def _program(title: str, registries: int) -> Variant:
+def _project(title: str, registries: int) -> PulumiProject:
     name = f"preview-{registries}"
-    program = HERE / ("registries.py" if registries else "nothing.py")
-    return Variant(title, FOLDER / name, name, program, {"registries": registries})
+    program = PACKAGE / ("registries.py" if registries else "empty_program.py")
+    return PulumiProject(title, STATE_FOLDER / name, name, program, {"registries": registries})
 
 
-NOTHING = _program("a program that makes nothing", 0)
-ONE = _program("one registry", 1)
-TEN = _program("ten registries", 10)
-PROGRAMS = (NOTHING, ONE, TEN)
+NO_RESOURCES = _project("a program without resources", 0)
+ONE = _project("one registry", 1)
+TEN = _project("ten registries", 10)
+PROJECTS = (NO_RESOURCES, ONE, TEN)
 
 Times = dict[str, list[float]]
-"""Seconds by the program's title, one of each a round."""
+"""Seconds by the title of the project, one value for each round."""
 
 
 def benchmark(lab: Lab, rounds: int, machine: str) -> Outcome:
-    """Measure, the programs in turn."""
-    for program in PROGRAMS:
-        program.prepare(lab)
+    """Measure the projects in turn."""
+    for project in PROJECTS:
+        project.prepare(lab)
     times: Times = {}
     for number in range(rounds + 1):
-        with step(f"preview, round {number} of {rounds}" if number else "preview, a round to warm up"):
-            _round(lab, times if number else {})
-    picture = partial(dots, times, {TEN.title}, "`pulumi preview`, of nothing that is there yet")
-    return Outcome(table(times, machine), {"preview.png": picture})
+        with step(f"preview, round {number} of {rounds}" if number else "preview, unmeasured first round"):
+            _measure_round(lab, times if number else {})
+    plot = partial(plot_dots, times, {TEN.title}, "`pulumi preview` of empty stacks")
+    return Outcome(render_page(times, machine), {"preview.png": plot})
 
 
-def _round(lab: Lab, times: Times) -> None:
-    for program in PROGRAMS:
+def _measure_round(lab: Lab, times: Times) -> None:
+    for project in PROJECTS:
         began = time.monotonic()
-        program.pulumi(lab, "preview")
-        times.setdefault(program.title, []).append(time.monotonic() - began)
+        project.pulumi(lab, "preview")
+        times.setdefault(project.title, []).append(time.monotonic() - began)
 
 
-def table(times: Times, machine: str) -> str:
-    """Markdown."""
-    nothing, one, ten = (times[program.title] for program in PROGRAMS)
-    first = [mine - its for mine, its in zip(one, nothing, strict=True)]
-    each = [(many - single) / 9 for many, single in zip(ten, one, strict=True)]
+def render_page(times: Times, machine: str) -> str:
+    """Return the page in Markdown."""
+    empty, one, ten = (times[project.title] for project in PROJECTS)
+    first = [registry - program for registry, program in zip(one, empty, strict=True)]
+    additional = [(many - single) / 9 for many, single in zip(ten, one, strict=True)]
     return PAGE.format(
-        rows=rows(
-            (NOTHING.title, seconds(nothing), "", ""),
-            (ONE.title, seconds(one), spread(ratios(one, nothing)), ""),
-            (TEN.title, seconds(ten), spread(ratios(ten, nothing)), spread(ratios(ten, one))),
+        rows=format_rows(
+            (NO_RESOURCES.title, format_seconds(empty), "", ""),
+            (ONE.title, format_seconds(one), format_spread(compute_ratios(one, empty)), ""),
+            (
+                TEN.title,
+                format_seconds(ten),
+                format_spread(compute_ratios(ten, empty)),
+                format_spread(compute_ratios(ten, one)),
+            ),
         ),
-        each=spread(each, unit=" s"),
-        part=spread(ratios(each, first)),
-        rounds=len(nothing),
+        each=format_spread(additional, unit=" s"),
+        ratio=format_spread(compute_ratios(additional, first)),
+        rounds=len(empty),
         machine=machine,
     )

@@ -1,6 +1,6 @@
-"""What the program itself takes: importing the component, and each registry more in the same program.
+"""The benchmark `program`: the time of Python alone, to import the component and to create registries.
 
-Against an engine that answers at once, in fresh processes, so nothing is counted that Pulumi or Kubernetes does.
+It uses an engine that answers at once, so the times contain no work of Pulumi or Kubernetes.
 """
 
 import ast
@@ -9,124 +9,133 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from bench.figures import Outcome, milliseconds, ratios, rows, spread, verdict
-from bench.probe import fresh
-from bench.registries import PROGRAM
+from bench.measure import measure_in_new_process
+from bench.registries import PROJECT
+from bench.tables import Outcome, compute_ratios, format_goal, format_milliseconds, format_rows, format_spread
 from dev.console import step
 
 COUNTS = (1, 10, 100)
 
 IMPORT_GOAL = (1.1, 0.1)
-"""Of `import registry`: so many times what it needs of others, and so many seconds more."""
+"""Factor for the time of its dependencies, and seconds to add, that `import registry` may take."""
 
-EACH_GOAL = 0.02
-"""Seconds that one more registry in a program may take."""
+ADDITIONAL_GOAL = 0.02
+"""Seconds that an additional registry in a program may take."""
 
-SDK, REGISTRY = "what `registry` imports of others", "`import registry`"
+DEPENDENCIES, REGISTRY = "the dependencies of `registry`", "`import registry`"
 
 PAGE = """\
-# The program itself, against an engine that answers at once
+# The time of Python alone, with an engine that answers at once
 
 | import | time | goal |
 |---|---|---|
 {imports}
 
-| program | time | as many ConfigMaps as it has resources | program, of that |
+| program | time | the same number of ConfigMaps | ratio of the two |
 |---|---|---|---|
 {programs}
 
-| each registry more | time | as many ConfigMaps more | goal |
+| an additional registry | time | the same number of ConfigMaps | goal |
 |---|---|---|---|
-{more}
+{additional}
 
-Median and range of {rounds} rounds, every value from a fresh process, all of them in turn; goals and ratios round by
-round. Of others `registry` imports {modules}. A registry is {resources} resources, components among them.
+Median and range of {rounds} rounds. Each value is measured in a new process, and all values take turns. Goals and
+ratios compare the times of a round. The dependencies of `registry` are {modules}. A registry has {resources} resources,
+including components.
 
 Measured on {machine}.
 """
 
 Times = dict[str, list[float]]
-"""Seconds, one of each a round."""
+"""Seconds by title, one value for each round."""
 
 
 def benchmark(rounds: int, machine: str) -> Outcome:
-    """Measure, everything in turn."""
-    modules = imported((PROGRAM / "registry").rglob("*.py"))
+    """Measure everything in turn."""
+    modules = find_dependencies((PROJECT / "registry").rglob("*.py"))
     times: Times = {}
     resources = 0
     for number in range(rounds + 1):
-        with step(f"program, round {number} of {rounds}" if number else "program, a round to warm up"):
-            resources = _round(times if number else {}, modules)
-    return Outcome(table(times, modules, resources, machine), {})
+        with step(f"program, round {number} of {rounds}" if number else "program, unmeasured first round"):
+            resources = _measure_round(times if number else {}, modules)
+    return Outcome(render_page(times, modules, resources, machine), {})
 
 
-def _round(times: Times, modules: Iterable[str]) -> int:
-    """The answer is how many resources one registry has."""
-    times.setdefault(SDK, []).append(_import_time(modules))
+def _measure_round(times: Times, modules: Iterable[str]) -> int:
+    """Measure a round. Return the number of resources of one registry."""
+    times.setdefault(DEPENDENCIES, []).append(_import_time(modules))
     times.setdefault(REGISTRY, []).append(_import_time(["registry"]))
     resources = 0
     for count in COUNTS:
-        made = fresh("program", count)
-        resources = made["resources"]
-        times.setdefault(f"program {count}", []).append(made["seconds"])
-        times.setdefault(f"bare {count}", []).append(fresh("bare", resources)["seconds"])
+        program = measure_in_new_process("program", count)
+        resources = program["resources"]
+        config_maps = measure_in_new_process("config_maps", resources)
+        times.setdefault(f"program {count}", []).append(program["seconds"])
+        times.setdefault(f"config_maps {count}", []).append(config_maps["seconds"])
     return resources // COUNTS[-1]
 
 
-def imported(files: Iterable[Path]) -> list[str]:
-    """The modules that these files import when they are loaded, without their own and Python's."""
-    found: set[str] = set()
+def find_dependencies(files: Iterable[Path]) -> list[str]:
+    """Return the modules that the files import at the top level, without relative imports and the standard library."""
+    modules: set[str] = set()
     for file in files:
         for node in ast.parse(file.read_text()).body:
             if isinstance(node, ast.Import):
-                found |= {alias.name for alias in node.names}
+                modules |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                found.add(node.module)
-    return sorted(name for name in found if name.partition(".")[0] not in sys.stdlib_module_names)
+                modules.add(node.module)
+    return sorted(name for name in modules if name.partition(".")[0] not in sys.stdlib_module_names)
 
 
 def _import_time(modules: Iterable[str]) -> float:
-    """Seconds in a fresh process, without the start of Python."""
+    """Return the seconds of an import in a new process, without the start of Python."""
     program = f"import time; t = time.perf_counter(); import {', '.join(modules)}; print(time.perf_counter() - t)"
     argv = [sys.executable, "-c", program]
-    return float(subprocess.run(argv, cwd=PROGRAM, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return float(subprocess.run(argv, cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
-def each_more(times: Mapping[str, list[float]], kind: str, count: int) -> list[float]:
-    """Seconds that one of `count` adds to the program of one."""
+def compute_additional(times: Mapping[str, list[float]], kind: str, count: int) -> list[float]:
+    """Return the seconds that each of `count` adds to the program with one."""
     pairs = zip(times[f"{kind} 1"], times[f"{kind} {count}"], strict=True)
     return [(many - one) / (count - 1) for one, many in pairs]
 
 
-def table(times: Times, modules: Iterable[str], resources: int, machine: str) -> str:
-    """Markdown."""
+def render_page(times: Times, modules: Iterable[str], resources: int, machine: str) -> str:
+    """Return the page in Markdown."""
     return PAGE.format(
-        imports=rows((SDK, milliseconds(times[SDK]), ""), _imports(times)),
-        programs=rows(*(_program(times, count) for count in COUNTS)),
-        more=rows(*(_more(times, count) for count in COUNTS[1:])),
-        rounds=len(times[SDK]),
+        imports=format_rows((DEPENDENCIES, format_milliseconds(times[DEPENDENCIES]), ""), _import_row(times)),
+        programs=format_rows(*(_program_row(times, count) for count in COUNTS)),
+        additional=format_rows(*(_additional_row(times, count) for count in COUNTS[1:])),
+        rounds=len(times[DEPENDENCIES]),
         modules=", ".join(f"`{module}`" for module in modules),
         resources=resources,
         machine=machine,
     )
 
 
-def _imports(times: Times) -> tuple[str, str, str]:
+def _import_row(times: Times) -> tuple[str, str, str]:
     factor, extra = IMPORT_GOAL
-    beyond = [ours - factor * sdk for ours, sdk in zip(times[REGISTRY], times[SDK], strict=True)]
+    pairs = zip(times[REGISTRY], times[DEPENDENCIES], strict=True)
+    own = [registry - factor * dependencies for registry, dependencies in pairs]
     return (
         REGISTRY,
-        milliseconds(times[REGISTRY]),
-        verdict(beyond, extra, f"{factor} times that + {1000 * extra:.0f} ms"),
+        format_milliseconds(times[REGISTRY]),
+        format_goal(own, extra, f"{factor} times that + {1000 * extra:.0f} ms"),
     )
 
 
-def _program(times: Times, count: int) -> tuple[str, ...]:
-    ours, bare = times[f"program {count}"], times[f"bare {count}"]
+def _program_row(times: Times, count: int) -> tuple[str, ...]:
+    program, config_maps = times[f"program {count}"], times[f"config_maps {count}"]
     title = "one registry" if count == 1 else f"{count} registries"
-    return title, milliseconds(ours), milliseconds(bare), spread(ratios(ours, bare))
+    ratios = compute_ratios(program, config_maps)
+    return title, format_milliseconds(program), format_milliseconds(config_maps), format_spread(ratios)
 
 
-def _more(times: Times, count: int) -> tuple[str, ...]:
-    ours, bare = (each_more(times, kind, count) for kind in ("program", "bare"))
-    return f"of {count}", milliseconds(ours), milliseconds(bare), verdict(ours, EACH_GOAL, f"{1000 * EACH_GOAL:.0f} ms")
+def _additional_row(times: Times, count: int) -> tuple[str, ...]:
+    program, config_maps = (compute_additional(times, kind, count) for kind in ("program", "config_maps"))
+    return (
+        f"of {count}",
+        format_milliseconds(program),
+        format_milliseconds(config_maps),
+        format_goal(program, ADDITIONAL_GOAL, f"{1000 * ADDITIONAL_GOAL:.0f} ms"),
+    )

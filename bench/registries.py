@@ -1,19 +1,16 @@
-"""A program that makes as many registries as one wishes.
-
-Run by Pulumi as the program of a project of its own, as `default_wait.py` is, and in front of the fake engine.
-"""
+"""A program with any number of registries. It runs with Pulumi as a project, and with the fake engine."""
 
 import sys
 from pathlib import Path
 
 import pulumi
 
-PROGRAM = Path(__file__).resolve().parent.parent
+PROJECT = Path(__file__).resolve().parent.parent
 
 
-def make(count: int) -> None:
-    """Registries that share a node and nothing else."""
-    from registry import PrivateRegistry  # not above: Pulumi looks for modules in the project's folder only
+def create_registries(count: int) -> None:
+    """Create registries that share a node only."""
+    from registry import PrivateRegistry  # here, because Pulumi searches modules in the project's folder only
 
     for number in range(count):
         name = f"registry-{number}"
@@ -21,5 +18,5 @@ def make(count: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(PROGRAM))
-    make(pulumi.Config().require_int("registries"))
+    sys.path.insert(0, str(PROJECT))
+    create_registries(pulumi.Config().require_int("registries"))

@@ -1,11 +1,11 @@
 """Run parts of the tests: lint, types, unit, e2e. Default: all of them.
 
-lint runs first, then types and unit side by side, then e2e. The run stops at the first stage that fails. e2e
-needs root. The variable LABS sets the number of clusters that it uses side by side (default: at most 3).
+lint runs first, then types and unit in parallel, then e2e. The run stops at the first stage that fails. e2e
+needs root. The variable LABS sets the number of clusters that it uses in parallel (default: at most 3).
 
-soak runs unit and e2e at full counts with a fresh seed, which it prints.
+soak runs unit and e2e with full counts and a new seed, which it prints.
 
-Arguments after `--` are passed on to pytest.
+Arguments after `--` are passed to pytest.
 
 \b
 Examples:
@@ -31,7 +31,7 @@ from tests.harness.summary import summary
 INTERRUPTED = 128 + signal.SIGINT
 """Exit code after Ctrl-C, and after the end of a CI job or a terminal."""
 
-PARTS_HELP = "; ".join(f"{part.name}: {part.proves}" for part in PARTS.values())
+PARTS_HELP = "; ".join(f"{part.name}: {part.description}" for part in PARTS.values())
 """Help for the names of the parts."""
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="PART", help=PARTS_HELP, show_default=False)]
@@ -43,14 +43,14 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def run(
     context: typer.Context,
     names: Names = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of soak. Default: drawn from the time.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of soak. Default: the current time.")] = None,
 ) -> None:
     """Run the parts, print their summary, and exit with 1 if one failed."""
     parts = _select(names or [*PARTS])
     if names == ["soak"]:
         _set_seed(seed)
     elif seed is not None:
-        raise typer.BadParameter("only soak takes a seed", param_hint="--seed")
+        raise typer.BadParameter("Only soak takes a seed. Remove the option or run soak.", param_hint="--seed")
     runner = Runner(context.obj or ())
     _interrupt_on_signals(runner)
     results = _run_stages(runner, parts)
@@ -71,16 +71,16 @@ def _interrupt_on_signals(runner: Runner) -> None:
 
 
 def _select(names: list[str]) -> list[Part]:
-    """Return the named parts in the order of the table."""
+    """Return the parts with these names, in the order of the table."""
     if unknown := [name for name in names if name not in PARTS and name != "soak"]:
-        raise typer.BadParameter(f"no part is called {unknown[0]}: use {', '.join(PARTS)} or soak", param_hint="PART")
+        raise typer.BadParameter(f"{unknown[0]!r} is no part. Use {', '.join(PARTS)} or soak.", param_hint="PART")
     if "soak" in names and names != ["soak"]:
-        raise typer.BadParameter("soak already runs unit and e2e: name no other part with it", param_hint="PART")
+        raise typer.BadParameter("soak already runs unit and e2e. Remove the other parts.", param_hint="PART")
     return list(SOAK) if names == ["soak"] else [part for part in PARTS.values() if part.name in names]
 
 
 def _run_stages(runner: Runner, parts: list[Part]) -> list[Result]:
-    """Run the parts stage by stage, until one fails."""
+    """Run the stages one after another, until a part fails."""
     results: list[Result] = []
     for stage in STAGES:
         if selected := [part for part in stage if part in parts]:
@@ -91,7 +91,7 @@ def _run_stages(runner: Runner, parts: list[Part]) -> list[Result]:
 
 
 def main() -> None:
-    """Start the command line with the arguments before `--`. Those behind it are for pytest."""
+    """Run the command line with the arguments before `--`. Those after it are for pytest."""
     at = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     app(args=sys.argv[1:at], obj=sys.argv[at + 1 :], prog_name="python -m tests")
 

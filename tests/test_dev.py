@@ -1,14 +1,16 @@
 """The command line of `python -m dev`, its errors and the commands of its page."""
 
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import typer.main
 
 from dev import __main__ as command_line
 from dev.deploy import Deployment
-from dev.environment import Environment
+from dev.environment import PROJECT, Environment
 from dev.errors import BuildError, ClusterError, CommandError, DeploymentError, RequirementError
 
 
@@ -73,3 +75,13 @@ def test_an_unreachable_kubeconfig_needs_kubectl(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("PATH", "")
     with pytest.raises(RequirementError):
         command_line._select_cluster("dev", isolated=False)
+
+
+@pytest.mark.parametrize("page", ["README.md", "dev/README.md"])
+def test_every_call_of_dev_on_a_page_is_valid(page: str) -> None:
+    calls = re.findall(r"python -m dev\s([^`)]+)[`)]", (PROJECT / page).read_text())
+    assert calls
+    for call in calls:
+        name, *arguments = call.split()
+        if arguments != ["--help"]:
+            typer.main.get_group(command_line.app).commands[name].make_context(name, arguments)

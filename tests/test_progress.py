@@ -34,7 +34,7 @@ def test_is_skipped():
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Pytester:
-    """A pytest of its own with the plugin, which writes `report.json` and `durations.json`."""
+    """Return a separate pytest with the plugin, which writes `report.json` and `durations.json`."""
     monkeypatch.setenv("TESTS_REPORT", str(pytester.path / "report.json"))
     monkeypatch.setenv("TESTS_PART", "unit")
     monkeypatch.setattr(estimate, "DURATIONS", pytester.path / "durations.json")
@@ -49,7 +49,7 @@ def result(run: pytest.Pytester, program: str, *arguments: str) -> str:
     return run.runpytest_inprocess(*options, *arguments).stdout.str()
 
 
-def test_a_failure_is_printed_as_it_happens(run: pytest.Pytester) -> None:
+def test_a_failure_is_printed_at_once(run: pytest.Pytester) -> None:
     lines = result(run, PROGRAM).splitlines()
     closing = next(index for index, line in enumerate(lines) if "short test summary" in line)
     assert "✗ test_it.py::test_fails failed after 0.0 s" in lines[:closing]
@@ -77,7 +77,7 @@ def test_with_v_pytest_prints_its_own_lines(run: pytest.Pytester) -> None:
     assert "✗" not in output
 
 
-def test_the_report_has_every_phase_the_counts_the_figures_and_the_artifacts(run: pytest.Pytester) -> None:
+def test_the_report_contains_phases_counts_figures_and_artifacts(run: pytest.Pytester) -> None:
     output = result(run, PROGRAM)
     report = RunReport.read(run.path / "report.json")
     assert [(phase.nodeid.partition("::")[2], phase.phase, phase.outcome) for phase in report.phases][3:7] == [
@@ -103,7 +103,7 @@ def test_a_pytest_that_a_test_starts_does_not_overwrite_the_report(run: pytest.P
     assert "1 passed" in result(run, program)
 
 
-def test_a_worker_stays_silent(run: pytest.Pytester) -> None:
+def test_a_worker_prints_nothing(run: pytest.Pytester) -> None:
     config = run.parseconfigure()
     config.workerinput = {}  # type: ignore[attr-defined]
     plugins = config.pluginmanager.get_plugins()
@@ -112,7 +112,7 @@ def test_a_worker_stays_silent(run: pytest.Pytester) -> None:
 
 
 def test_durations_are_merged(run: pytest.Pytester) -> None:
-    """Tests that fail, that did not run, that became fast, and whose file is gone."""
+    """The tests failed, did not run, became fast, or their file was deleted."""
     run.makepyfile(test_it="")
     path = run.path / "durations.json"
     path.write_text(
@@ -156,7 +156,7 @@ def test_the_time_left_follows_the_pace_of_the_run() -> None:
     assert tests.seconds_left(now=1970) == pytest.approx(200)
 
 
-def test_the_time_left_is_shared_by_the_workers_that_are_busy() -> None:
+def test_the_time_left_is_divided_by_the_busy_workers() -> None:
     tests = Estimate(dict.fromkeys("abc", 30.0))
     tests.collect("abc")
     tests.start("a", now=0)

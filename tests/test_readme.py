@@ -25,7 +25,7 @@ def test_the_command_line_describes_a_key_as_the_component_does() -> None:
 
 
 def test_every_link_of_a_page_leads_somewhere() -> None:
-    for source in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+    for source in [ROOT / "README.md", ROOT / "dev/README.md", *(ROOT / "docs").rglob("*.md")]:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", source.read_text()):
             assert (source.parent / target).exists(), f"{source.name} links to {target}"
 
@@ -42,12 +42,13 @@ def test_the_program_and_the_component_have_the_same_defaults() -> None:
     assert {key: each["default"] for key, each in CONFIG.items()} == DEFAULTS
 
 
-def test_every_verb_of_the_readme_is_one_of_make() -> None:
+def test_every_verb_of_a_readme_is_one_of_make() -> None:
     verbs = set(re.findall(r"^([a-z0-9]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    assert set(re.findall(r"`make ([a-z0-9]+)`|^make ([a-z0-9]+)$", README, re.MULTILINE)) <= {
-        *((verb, "") for verb in verbs),
-        *(("", verb) for verb in verbs),
-    }
+    for page in (README, (ROOT / "dev/README.md").read_text()):
+        assert set(re.findall(r"`make ([a-z0-9]+)`|^make ([a-z0-9]+)$", page, re.MULTILINE)) <= {
+            *((verb, "") for verb in verbs),
+            *(("", verb) for verb in verbs),
+        }
 
 
 def test_every_room_of_the_readme_is_there_and_the_other_way_round() -> None:

@@ -26,19 +26,17 @@ def test_every_part_is_in_one_stage() -> None:
     assert sorted(part.name for stage in STAGES for part in stage) == sorted(PARTS)
 
 
-def test_make_and_ci_run_the_parts_by_this_command() -> None:
+def test_make_and_ci_use_this_command() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    called = dict(re.findall(r"^(\w+): venv ##.*\n\t@\$\(BIN\)/python -m tests(?!\.) ?(\w*)", makefile, re.MULTILINE))
-    assert called == {"test": "", "soak": "soak", **{name: name for name in PARTS}}
+    verbs = dict(re.findall(r"^(\w+): venv ##.*\n\t@\$\(BIN\)/python -m tests(?!\.) ?(\w*)", makefile, re.MULTILINE))
+    assert verbs == {"test": "", "soak": "soak", **{name: name for name in PARTS}}
     assert "exec make test" in (ROOT / ".ci/run").read_text()
 
 
-@pytest.mark.parametrize(("spare", "labs"), [(128, "3"), (100, "2"), (64, "1"), (20, "1")])
-def test_there_are_as_many_labs_as_linux_has_inotify_instances_for(
-    monkeypatch: pytest.MonkeyPatch, spare: int, labs: str
-) -> None:
+@pytest.mark.parametrize(("free", "labs"), [(128, "3"), (100, "2"), (64, "1"), (20, "1")])
+def test_the_number_of_labs_depends_on_inotify_instances(monkeypatch: pytest.MonkeyPatch, free: int, labs: str) -> None:
     monkeypatch.delenv("LABS", raising=False)
-    monkeypatch.setattr("tests.harness.parts.count_free_inotify_instances", lambda wanted: min(spare, wanted))
+    monkeypatch.setattr("tests.harness.parts.count_free_inotify_instances", lambda limit: min(free, limit))
     ((_, *arguments),) = E2E.command_lines()
     assert arguments[3:5] == ["-n", labs]
 
@@ -52,7 +50,7 @@ def test_pytest_gets_the_number_of_labs_and_the_arguments(monkeypatch: pytest.Mo
     assert arguments[-2:] == ["-k", "rotation"]
 
 
-def test_a_test_that_is_named_runs_alone() -> None:
+def test_a_named_test_runs_alone() -> None:
     ((_, *arguments),) = E2E.command_lines(["tests/e2e/test_users.py::test_x[a/b]"])
     assert "tests/e2e" not in arguments
 
@@ -63,12 +61,12 @@ def test_soak_seeds_hypothesis(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("names", [["nix"], ["soak", "lint"]])
-def test_a_part_that_does_not_exist_is_refused(names: list[str]) -> None:
+def test_an_unknown_part_is_refused(names: list[str]) -> None:
     with pytest.raises(typer.BadParameter):
         command_line._select(names)
 
 
-def test_parts_side_by_side_do_not_mix_their_output(capfd: pytest.CaptureFixture[str]) -> None:
+def test_parallel_parts_do_not_mix_their_output(capfd: pytest.CaptureFixture[str]) -> None:
     first = python("first", "import time; print('one', flush=True); time.sleep(.2); print('two')")
     second = python("second", "print('three')")
     results = Runner().run_stage([first, second])
@@ -77,13 +75,13 @@ def test_parts_side_by_side_do_not_mix_their_output(capfd: pytest.CaptureFixture
     assert all(result.passed and result.cpu_seconds > 0 for result in results)
 
 
-def test_a_part_stops_at_its_first_failed_command(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_part_stops_after_a_failed_command(capfd: pytest.CaptureFixture[str]) -> None:
     (result,) = Runner().run_stage([python("lint", "exit(3)", "print('next')")])
     assert not result.passed
     assert "next" not in capfd.readouterr().out.splitlines()
 
 
-def test_the_run_stops_at_a_failed_stage(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_run_stops_after_a_failed_stage(monkeypatch: pytest.MonkeyPatch) -> None:
     parts = [python(name, program) for name, program in (("a", ""), ("b", "exit(1)"), ("c", ""))]
     monkeypatch.setattr(command_line, "STAGES", tuple((part,) for part in parts))
     results = command_line._run_stages(Runner(), parts)
@@ -111,7 +109,7 @@ __main__.main()
     assert output.splitlines()[0] == "down"
 
 
-def test_the_summary_has_each_part_the_slowest_tests_and_what_to_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_summary_lists_parts_slowest_tests_and_repeat_commands(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("SOAK", "SOAK_SEED"):
         monkeypatch.delenv(variable, raising=False)
     phases = [
@@ -130,7 +128,7 @@ def test_the_summary_has_each_part_the_slowest_tests_and_what_to_run_again(monke
         "    70.0 s  setup    tests/test_a.py::test_y",
         "     1.5 s  call     tests/test_a.py::test_x",
         "",
-        "Run again what failed:",
+        "Repeat the failed tests:",
         "  make lint",
         '  make unit ARGS="tests/test_a.py::test_x"',
         "",
@@ -139,14 +137,14 @@ def test_the_summary_has_each_part_the_slowest_tests_and_what_to_run_again(monke
     ]
 
 
-def test_a_soak_is_repeated_with_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_repeat_command_of_a_soak_has_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOAK", "1")
     monkeypatch.setenv("SOAK_SEED", "7")
     assert "  SOAK=1 SOAK_SEED=7 make unit" in summary([UNIT], [Result(UNIT, False, 1, 1)]).splitlines()
 
 
 @pytest.mark.parametrize("name", ["a", "a b", "it's", 'a"b', "$HOME", "`id`", "a\\nb", "!x", "*"])
-def test_the_command_to_run_again_reaches_pytest_as_it_is(name: str, tmp_path: Path) -> None:
+def test_the_repeat_command_passes_the_node_id_unchanged(name: str, tmp_path: Path) -> None:
     nodeid = f"tests/test_a.py::test_x[{name}]"
     report = RunReport(phases=[Phase(nodeid, "call", 0, "failed")])
     command = next(line for line in summary([UNIT], [Result(UNIT, False, 1, 1, report)]).splitlines() if "make" in line)

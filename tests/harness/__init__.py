@@ -1,9 +1,9 @@
-"""How the tests run: their parts, what a person sees meanwhile, and the report at the end.
+"""How the tests run: their parts, their progress, and the summary at the end.
 
-parts       what lint, types, unit and e2e run
-runner      processes side by side, their times, Ctrl-C
-progress    a plugin of pytest: lines with the time left
-estimate    the time left, from the expected durations
-report      the file that a run of pytest leaves
+parts       the commands of lint, types, unit and e2e
+runner      parallel processes, their times, Ctrl-C
+progress    a pytest plugin that prints the time left
+estimate    the time left, from expected durations
+report      the report file of a pytest run
 summary     the table at the end
 """

@@ -11,12 +11,12 @@ DURATIONS = Path(__file__).parent.parent / "durations.json"
 SHORTEST = 0.5
 """Seconds that a test must take to be listed in tests/durations.json."""
 
-TRUST = 30.0
-"""Expected seconds that must have run before the pace of this run counts as much as the listed durations."""
+PRIOR_SECONDS = 30.0
+"""Expected seconds of finished tests from which the pace of this run counts as much as the listed durations."""
 
 
 class Estimate:
-    """Tracks the tests of a run, and estimates how long the rest takes. Times are those of one monotonic clock."""
+    """The tests of a run, and an estimate of the time left. All times are seconds of one monotonic clock."""
 
     def __init__(self, durations: Mapping[str, float]) -> None:
         self.total = 0
@@ -50,9 +50,9 @@ class Estimate:
             self._unlisted.append(seconds)
 
     def seconds_left(self, now: float) -> float | None:
-        """Return the estimated seconds until the last test ends, or None if nothing is known yet.
+        """Return the estimated seconds until the last test ends, or None if no duration is known yet.
 
-        The rest is divided by the number of tests that run at this moment, which is the number of busy workers.
+        The sum is divided by the number of running tests, which is the number of busy workers.
         """
         rest = [*self._waiting, *self._running]
         if not self._unlisted and not any(nodeid in self._durations for nodeid in rest):
@@ -63,19 +63,19 @@ class Estimate:
     def _expected_seconds(self, nodeid: str) -> float:
         """Return the listed duration at the pace of this run, or the average of the unlisted tests so far."""
         if nodeid in self._durations:
-            return self._durations[nodeid] * (self._measured + TRUST) / (self._expected + TRUST)
+            return self._durations[nodeid] * (self._measured + PRIOR_SECONDS) / (self._expected + PRIOR_SECONDS)
         return sum(self._unlisted) / len(self._unlisted) if self._unlisted else 0.0
 
 
 def read_durations(path: Path) -> dict[str, float]:
-    """Return the expected seconds by node ID, or nothing if the file does not exist."""
+    """Return the expected seconds by node ID, or an empty table if the file does not exist."""
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
 def write_durations(path: Path, report: RunReport, root: Path) -> None:
     """Update the file with the tests that passed in this run.
 
-    Tests that did not run or did not pass keep their entry, unless their file is gone.
+    Other tests keep their entry if their file exists.
     """
     not_passed = {phase.nodeid for phase in report.phases if phase.outcome != "passed"}
     seconds = {nodeid: value for nodeid, value in report.seconds_by_test().items() if nodeid not in not_passed}

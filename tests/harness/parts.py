@@ -10,18 +10,18 @@ from dev.cluster.requirements import INOTIFY_INSTANCES, count_free_inotify_insta
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-MOST_LABS = 3
-"""Clusters that the end-to-end tests run in side by side: two cores are busy then."""
+MAX_LABS = 3
+"""Number of clusters that the end-to-end tests use in parallel. They keep two cores busy."""
 
 Command = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the tests. `commands` run one after another and stop at the first that fails."""
+    """A part of the tests. Its commands run one after another, until one fails."""
 
     name: str
-    proves: str
+    description: str
     commands: tuple[Command, ...]
 
     @property
@@ -29,7 +29,7 @@ class Part:
         return self.commands[0][0] == "pytest"
 
     def command_lines(self, pytest_arguments: Sequence[str] = ()) -> list[list[str]]:
-        """Return the commands as they are started, with the programs of the environment that runs this."""
+        """Return the commands with the paths of their programs, which are those of the running Python environment."""
         lines = [self._with_arguments(command, pytest_arguments) for command in self.commands]
         programs = Path(sys.executable).parent
         return [[str(programs / program), *arguments] for program, *arguments in lines]
@@ -46,9 +46,12 @@ class Part:
 
 
 def _labs() -> str:
-    """Return the variable LABS, else as many labs as Linux has inotify instances for, and one more for a guest."""
-    spare = count_free_inotify_instances((MOST_LABS + 1) * INOTIFY_INSTANCES)
-    return os.environ.get("LABS") or str(max(1, min(MOST_LABS, spare // INOTIFY_INSTANCES - 1)))
+    """Return the variable LABS, else the number of labs for which Linux has inotify instances.
+
+    One more cluster, which a test of `down` starts, needs them too.
+    """
+    free = count_free_inotify_instances((MAX_LABS + 1) * INOTIFY_INSTANCES)
+    return os.environ.get("LABS") or str(max(1, min(MAX_LABS, free // INOTIFY_INSTANCES - 1)))
 
 
 def _is_path(argument: str) -> bool:
@@ -56,23 +59,23 @@ def _is_path(argument: str) -> bool:
     return "/" in argument and (ROOT / argument.partition("::")[0]).exists()
 
 
-LINT = Part("lint", "format and style rules", (("ruff", "format", "--check", "."), ("ruff", "check", ".")))
-TYPES = Part("types", "strict types, all packages", (("mypy",),))
+LINT = Part("lint", "format and rules", (("ruff", "format", "--check", "."), ("ruff", "check", ".")))
+TYPES = Part("types", "types of all packages", (("mypy",),))
 UNIT = Part(
     "unit",
-    "every rule and the resource graph, offline",
+    "offline tests of all rules and the resource graph",
     (("pytest", "--ignore", "tests/e2e", "-n", "2", "--dist", "loadfile"),),
 )
 E2E = Part(
     "e2e",
-    "the real engine, Kubernetes and Docker engine; needs root",
+    "tests with a real engine, Kubernetes and Docker engine; needs root",
     (("pytest", "-m", "e2e", "tests/e2e", "-n", "{labs}", "--no-loadscope-reorder"),),
 )
 
 PARTS = {part.name: part for part in (LINT, TYPES, UNIT, E2E)}
 
 STAGES = ((LINT,), (UNIT, TYPES), (E2E,))
-"""Parts in the order in which they run. Those of one stage run side by side, and the first prints as it runs."""
+"""Parts in the order in which they run. Those of one stage run in parallel, and the first prints as it runs."""
 
 SOAK = (UNIT, E2E)
-"""Parts that `soak` runs at full counts, with a fresh seed."""
+"""Parts that `soak` runs, with full counts and a new seed."""

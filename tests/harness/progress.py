@@ -1,6 +1,6 @@
-"""A pytest plugin: progress lines instead of dots, failures as they happen, and a report of the run as JSON.
+"""A pytest plugin that prints progress lines instead of dots, prints failures at once, and writes a JSON report.
 
-`addopts` loads it in every run. The workers of pytest-xdist stay silent: their reports reach the controller. With
+`addopts` loads it in every run. Workers of pytest-xdist print nothing, because the controller gets their reports. With
 `-v` pytest prints a line for each test, so the plugin prints no progress.
 """
 
@@ -53,7 +53,7 @@ class Progress:
         self._began = time.monotonic()
         self._interval = TERMINAL_SECONDS if reporter.isatty() else LOG_SECONDS
         self._due = self._began + max(SILENT_SECONDS, self._interval)
-        self._spoke = False
+        self._has_printed = False
         self._passed = 0
         self._failed: set[str] = set()
         self._skipped: set[str] = set()
@@ -111,11 +111,11 @@ class Progress:
         """Print the final progress line before pytest's summary, and write the files after it."""
         self._stop.set()
         with self._lock:
-            if self._spoke:
+            if self._has_printed:
                 self._print_line(self._line(with_estimate=False))
         yield
         self._report.seconds = time.monotonic() - self._began
-        self._report.counts = {name: len(found) for name, found in self._reporter.stats.items() if name}
+        self._report.counts = {name: len(reports) for name, reports in self._reporter.stats.items() if name}
         if self._path:
             self._report.write(self._path)
         if self._config.option.write_durations:
@@ -137,7 +137,7 @@ class Progress:
         now = time.monotonic()
         if self._prints and now >= self._due and self._estimate.total and not self._stop.is_set():
             self._due = now + self._interval
-            self._spoke = True
+            self._has_printed = True
             self._print_line(self._line())
 
     def _line(self, with_estimate: bool = True) -> str:

@@ -1,4 +1,4 @@
-"""The report of one pytest run: the plugin `tests.harness.progress` writes it, and `python -m tests` reads it."""
+"""The report of a pytest run. The plugin `tests.harness.progress` writes it and `python -m tests` reads it."""
 
 import json
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ENVIRONMENT_VARIABLE = "TESTS_REPORT"
-"""Variable with the path of the report file. Without it no report is written."""
+"""Environment variable with the path of the report file. Without it no report is written."""
 
 CRASH = "crash"
 """Phase of a test whose worker ended before the test did."""
@@ -34,7 +34,7 @@ class Figure:
 
 @dataclass
 class RunReport:
-    """What happened in one pytest run. `counts` has pytest's own categories: passed, failed, error, ..."""
+    """The results of a pytest run. `counts` has pytest's own categories: passed, failed, error, ..."""
 
     seconds: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)

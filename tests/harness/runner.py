@@ -1,4 +1,4 @@
-"""Run parts of the tests as processes: side by side, with their times, and ended in an orderly way on Ctrl-C."""
+"""Run parts of the tests as parallel processes, measure their times, and interrupt them on Ctrl-C."""
 
 import os
 import shlex
@@ -26,12 +26,12 @@ Output = IO[bytes] | None
 """File for the output of a part, or None for the output of this process."""
 
 WORKER = "exec(eval(sys.stdin.readline()))"
-"""Argument that tells a worker of pytest-xdist from other processes."""
+"""Argument of the processes that are workers of pytest-xdist."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """The end of a part. `cpu_seconds` are those of its processes and of all children that they waited for."""
+    """The result of a part. `cpu_seconds` includes its processes and the children that they waited for."""
 
     part: Part
     passed: bool
@@ -41,7 +41,7 @@ class Result:
 
 
 class Runner:
-    """Runs parts with the same pytest arguments. Once it is `interrupted`, it starts nothing more."""
+    """Runs parts with the same pytest arguments. After an interrupt it starts no more parts."""
 
     def __init__(self, pytest_arguments: Sequence[str] = ()) -> None:
         self.interrupted = False
@@ -50,7 +50,7 @@ class Runner:
         self._lock = threading.RLock()
 
     def run_stage(self, parts: Sequence[Part]) -> list[Result]:
-        """Run parts side by side. The first prints as it runs, and the output of the others follows."""
+        """Run parts in parallel. The first prints as it runs, and the output of the others follows."""
         with ExitStack() as stack:
             outputs: list[Output] = [None, *(stack.enter_context(TemporaryFile()) for _ in parts[1:])]
             with ThreadPoolExecutor(len(parts)) as pool:
@@ -62,7 +62,7 @@ class Runner:
         return results
 
     def interrupt(self) -> None:
-        """Interrupt the parts that run, as Ctrl-C does. This is a signal handler's work, so it does not wait."""
+        """Interrupt the running parts as Ctrl-C does. Do not wait, because this is called by a signal handler."""
         with self._lock:
             self.interrupted = True
             for process in list(self._processes):
@@ -92,7 +92,7 @@ class Runner:
             target = output or sys.stdout.buffer
             target.write(f"$ {shlex.join([Path(line[0]).name, *line[1:]])}\n".encode())
             target.flush()
-            # A session of its own: a terminal's Ctrl-C reaches this process alone, which passes it on once.
+            # In a new session, so that Ctrl-C of a terminal reaches only this process, which forwards it once.
             process = subprocess.Popen(
                 line,
                 cwd=ROOT,
@@ -110,15 +110,15 @@ class Runner:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without what make sets, which would change a make that a test runs."""
+    """Return the environment without the variables of make, which would change a make that a test runs."""
     return {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
 
 
 def _workers(pid: int) -> list[int]:
     """Return the pytest-xdist workers of a process.
 
-    They are interrupted instead of their controller, which would kill them ten seconds later, in the midst of the
-    teardown of their fixtures. It ends when they have ended.
+    They are interrupted instead of their controller, which would kill them after ten seconds, while their fixtures
+    are torn down. The controller ends after its workers.
     """
     with suppress(psutil.NoSuchProcess):
         return [child.pid for child in psutil.Process(pid).children() if WORKER in " ".join(child.cmdline())]

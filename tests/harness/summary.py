@@ -1,4 +1,4 @@
-"""The summary of `python -m tests`: the parts, the slowest tests, and how to run again what failed."""
+"""The summary of `python -m tests`: the parts, the slowest tests, and commands that repeat the failed tests."""
 
 import os
 import shlex
@@ -9,28 +9,28 @@ from tests.harness.progress import clock
 from tests.harness.report import RunReport, slowest
 from tests.harness.runner import Result
 
-SLOWEST = 10
-"""Number of test phases listed as the slowest."""
+MAX_SLOWEST = 10
+"""Number of test phases in the list of the slowest."""
 
-FAILURES = 20
-"""Number of failed tests of a part that are listed one by one."""
+MAX_COMMANDS = 20
+"""Number of failed tests of a part that get a command each."""
 
 CATEGORIES = ("failed", "passed", "skipped", "xfailed", "xpassed", "error")
-"""Categories of tests in pytest's closing line, in its order."""
+"""Categories of tests in the order of pytest's last line."""
 
 
 def summary(parts: Sequence[Part], results: Sequence[Result]) -> str:
-    """Return the summary of `parts`, of which those without a result did not run."""
+    """Return the summary of `parts`. A part without a result did not run."""
     by_name = {result.part.name: result for result in results}
     lines = [f"{'part':<7}{'result':<9}{'real':>8}{'CPU':>9}  tests"]
     lines += [_row(part, by_name.get(part.name)) for part in parts]
     reports = [result.report for result in results if result.report]
-    if phases := slowest(reports, SLOWEST):
+    if phases := slowest(reports, MAX_SLOWEST):
         lines += ["", "Slowest tests:"]
         lines += [f"{phase.seconds:8.1f} s  {phase.phase:<9}{phase.nodeid}" for phase in phases]
     failed = [result for result in results if not result.passed]
     if failed:
-        lines += ["", "Run again what failed:"]
+        lines += ["", "Repeat the failed tests:"]
         lines += [f"  {command}" for result in failed for command in _commands(result)]
     if folders := [folder for report in reports for folder in report.artifacts]:
         lines += ["", "Logs and objects of failed tests:", *(f"  {folder}" for folder in folders)]
@@ -46,25 +46,25 @@ def _row(part: Part, result: Result | None) -> str:
 
 
 def _closing_line(report: RunReport) -> str:
-    """Return the counts and the seconds as pytest's closing line has them."""
+    """Return the counts and the seconds in the format of pytest's last line."""
     counts = [f"{report.counts[name]} {name}" for name in CATEGORIES if report.counts.get(name)]
     return f"{', '.join(counts) or 'no tests ran'} in {report.seconds:.2f}s"
 
 
 def _commands(result: Result) -> Iterator[str]:
-    """Yield a command for each failed test of the part, or one for the part if none of its tests failed."""
+    """Yield a command for each failed test of the part, or one command for the part if it has no failed test."""
     make = f"{soak_variables(os.environ)}make {result.part.name}"
     failed = result.report.failed() if result.report else []
     if not failed:
         yield make
-    for nodeid in failed[:FAILURES]:
+    for nodeid in failed[:MAX_COMMANDS]:
         yield f"{make} ARGS={_make_argument(nodeid)}"
-    if len(failed) > FAILURES:
-        yield f"{make}  # and {len(failed) - FAILURES} more"
+    if len(failed) > MAX_COMMANDS:
+        yield f"{make}  # and {len(failed) - MAX_COMMANDS} more"
 
 
 def soak_variables(environment: Mapping[str, str]) -> str:
-    """Return the variables of `soak` as they stand before a command, or ""."""
+    """Return the variables of `soak` for the front of a command, or ""."""
     names = [name for name in ("SOAK", "SOAK_SEED") if name in environment]
     return "".join(f"{name}={environment[name]} " for name in names)
 

@@ -31,16 +31,18 @@ from dev.toolchain.engine import provide_engine
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=__doc__)
 
 Name = Annotated[str, typer.Option("--cluster", help="Name of the embedded cluster. Its files are in .dev/NAME.")]
-StockPeriods = Annotated[bool, typer.Option(help="Use Kubernetes' default periods: a minute instead of a few seconds.")]
+DefaultPeriods = Annotated[
+    bool, typer.Option(help="Use Kubernetes' default periods: a minute instead of a few seconds.")
+]
 Isolated = Annotated[bool, typer.Option(help="Give this machine no address in the cluster. Work on its laptop.")]
 
 
 @app.command()
-def up(name: Name = "dev", isolated: Isolated = False, stock_periods: StockPeriods = False) -> None:
+def up(name: Name = "dev", isolated: Isolated = False, default_periods: DefaultPeriods = False) -> None:
     """Start the cluster, deploy the registry and verify it.
 
-    A second run repairs what is missing, and takes seconds if nothing is. If KUBECONFIG names a cluster that answers,
-    the registry is deployed there.
+    A second run repairs what is missing. It takes seconds if nothing is missing. If KUBECONFIG names a cluster that
+    answers, the registry is deployed there.
 
     \b
     Examples:
@@ -48,7 +50,7 @@ def up(name: Name = "dev", isolated: Isolated = False, stock_periods: StockPerio
       python -m dev up --cluster other --isolated
       KUBECONFIG=~/.kube/config python -m dev up
     """
-    cluster = _select_cluster(name, isolated, stock_periods)
+    cluster = _select_cluster(name, isolated, default_periods)
     if cluster:
         cluster.check()
     engine = provide_engine(programs=BUILT_PROGRAMS if cluster else ())
@@ -103,9 +105,9 @@ def env(name: Name = "dev") -> None:
     print(create_environment(name, provide_engine(), _select_cluster(name, isolated=False)).shell_exports())
 
 
-def _select_cluster(name: str, isolated: bool, stock_periods: bool = False) -> Cluster | None:
+def _select_cluster(name: str, isolated: bool, default_periods: bool = False) -> Cluster | None:
     """Return the embedded cluster, or None if KUBECONFIG names another cluster that answers."""
-    cluster = Cluster(STATE / name, name, isolated, stock_periods)
+    cluster = Cluster(STATE / name, name, isolated, default_periods)
     kubeconfig = os.environ.get("KUBECONFIG")
     if isolated or not kubeconfig or Path(kubeconfig) == cluster.kubeconfig:
         return cluster

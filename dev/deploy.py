@@ -65,12 +65,12 @@ class Deployment:
 
     def _recover(self) -> bool:
         """Clean up after an interrupted `up`. Return whether the next one has to refresh the state."""
-        with step("nothing left over from an interrupted up") as current:
+        with step("checked for an interrupted up") as current:
             done = self.environment.run(*RECOVER, check=False)
             if done.returncode:
                 raise RequirementError(
                     f"`ops recover` cannot clean up the stack {STACK}.",
-                    "Do what it asks for, then run the same command again.",
+                    "Follow the advice above, then run the same command again.",
                     details=done.stderr.strip(),
                 )
             refresh = bool(json.loads(done.stdout)["refresh"])

@@ -71,7 +71,7 @@ def test_figures_have_median_and_range_and_whether_the_median_meets_the_goal() -
     assert format_goal([0.6], 0.5, "half") == "≤ half: not met"
 
 
-def request(name: str, *dependencies: str, has_latency: bool = True, at: float = 0.0) -> Request:
+def create_request(name: str, *dependencies: str, has_latency: bool = True, at: float = 0.0) -> Request:
     return Request(name, name, has_latency, dependencies, at, at + 0.2)
 
 
@@ -87,8 +87,8 @@ def test_pages_compare_the_values_of_a_round(tmp_path: Path) -> None:
     assert "2 cores" in page
     plot_first_push(times, tmp_path / "first_push.png")
 
-    parallel = [request("key"), request("leaf", "key", at=0.2), request("salt")]
-    in_sequence = [request("key"), request("leaf", "key", at=0.2), request("salt", at=0.4)]
+    parallel = [create_request("key"), create_request("leaf", "key", at=0.2), create_request("salt")]
+    in_sequence = [create_request("key"), create_request("leaf", "key", at=0.2), create_request("salt", at=0.4)]
     page = graph.render_page(graph.Rounds([parallel], [in_sequence], [in_sequence]), "2 cores")
     assert "| 2.00 latencies (2.00 to 2.00) | ≤ 5.5: met |" in page
     assert "| 0.67 (0.67 to 0.67) | ≤ 0.4: not met |" in page
@@ -99,14 +99,14 @@ def test_pages_compare_the_values_of_a_round(tmp_path: Path) -> None:
 
 def test_the_longest_chains_pass_through_components_which_do_not_count() -> None:
     requests = [
-        request("registry", "stack", has_latency=False),
-        request("node", "registry"),
-        request("storage", "node", "registry", has_latency=False),
-        request("claim", "node", "storage"),
-        request("key", "registry"),
-        request("leaf", "key"),
-        request("salt", "registry"),
-        request("pod", "claim", "leaf", "salt"),
+        create_request("registry", "stack", has_latency=False),
+        create_request("node", "registry"),
+        create_request("storage", "node", "registry", has_latency=False),
+        create_request("claim", "node", "storage"),
+        create_request("key", "registry"),
+        create_request("leaf", "key"),
+        create_request("salt", "registry"),
+        create_request("pod", "claim", "leaf", "salt"),
     ]
     assert graph.find_longest_chains(requests) == [["node", "claim", "pod"], ["key", "leaf", "pod"]]
 
@@ -119,11 +119,11 @@ def test_the_fake_engine_answers_dependencies_first(workers: int) -> None:
     finally:
         loop.close()
         asyncio.set_event_loop(None)
-    by_urn = {each.urn: each for each in requests}
+    by_urn = {request.urn: request for request in requests}
     assert len(by_urn) == len(requests)
-    for each in requests:
-        known = [by_urn[urn] for urn in each.dependencies if urn in by_urn]
-        assert all(each.requested_at >= dependency.answered_at for dependency in known)
+    for request in requests:
+        dependencies = [by_urn[urn] for urn in request.dependencies if urn in by_urn]
+        assert all(request.requested_at >= dependency.answered_at for dependency in dependencies)
     if workers == 1:
         assert all(one.answered_at <= other.requested_at for one, other in pairwise(requests))
 

@@ -44,9 +44,9 @@ __all__ = ["Cluster", "Status"]
 class Cluster:
     """The cluster of a state folder. Clusters with different names can run at the same time."""
 
-    def __init__(self, state: Path, name: str = "dev", isolated: bool = False, stock_periods: bool = False) -> None:
+    def __init__(self, state: Path, name: str = "dev", isolated: bool = False, default_periods: bool = False) -> None:
         """Plan the cluster. If it is isolated, this machine reaches it only through `run`."""
-        self.plan = Plan(name, state.resolve(), isolated, stock_periods)
+        self.plan = Plan(name, state.resolve(), isolated, default_periods)
 
     @property
     def hosts(self) -> tuple[Host, ...]:

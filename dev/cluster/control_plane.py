@@ -66,7 +66,7 @@ def controller_manager(plan: Plan) -> Daemon:
         # With the default of 20 requests a second, the default ServiceAccount, which Pods need, exists 3 s later.
         kube_api_qps="300",
         kube_api_burst="600",
-        **({} if plan.stock_periods else QUICK_PERIODS),
+        **({} if plan.default_periods else QUICK_PERIODS),
     )
 
 

@@ -1,4 +1,4 @@
-"""The network: a switch in its own namespace that connects the hosts, and this machine unless it is isolated.
+"""The network: a switch in its own namespace. It connects the hosts, and this machine unless the cluster is isolated.
 
 The machine gets one link with one address. It routes, forwards and translates nothing for the hosts, so they have no
 internet access, and their attempts fail at once.

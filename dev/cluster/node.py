@@ -124,7 +124,7 @@ def _kubelet_configuration(plan: Plan, host: Host) -> dict[str, Any]:
         "volumePluginDir": "/var/lib/kubelet/volume-plugins",
         "nodeStatusUpdateFrequency": "5s",
         **DISK_THRESHOLDS,
-        **({} if plan.stock_periods else QUICK_PERIODS),
+        **({} if plan.default_periods else QUICK_PERIODS),
         # Otherwise an imported image that was once pulled with a Secret would require that Secret forever.
         "imagePullCredentialsVerificationPolicy": "NeverVerify",
     }

@@ -42,7 +42,7 @@ def create_pki(folder: Path) -> None:
 
 
 def _issue_node(authority: Authority, node: Host) -> KeyPair:
-    """Issue the certificate of a kubelet, which is a client and a server of the API server."""
+    """Issue the certificate of a kubelet, for use as a client and as a server."""
     names = (node.address, node.name)
     return authority.issue(node.name, f"system:node:{node.name}", (SERVER, CLIENT), names, group="system:nodes")
 

@@ -50,7 +50,7 @@ class Plan:
     name: str
     state: Path
     isolated: bool = False
-    stock_periods: bool = False
+    default_periods: bool = False
     """Whether Kubernetes' default periods apply. A changed Secret or a lost node is then noticed after a minute."""
 
     def __post_init__(self) -> None:

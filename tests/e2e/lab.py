@@ -43,7 +43,7 @@ SOAK = os.environ.get("SOAK") == "1"
 
 UP = (
     *(sys.executable, "-m", "dev", "up", "--cluster", NAME, "--isolated"),
-    *(["--stock-periods"] if SOAK else []),
+    *(["--default-periods"] if SOAK else []),
 )
 ENGINE = ("env", "PULUMI_EXPERIMENTAL=true", "PULUMI_SKIP_CHECKPOINTS=true", "pulumi", "--non-interactive")
 """The engine, which writes its state at the end alone: to write it with every step is a quarter of its work. `make up`,
@@ -60,7 +60,7 @@ HOST_FOLDER = "/var/lib/docker-registry/repository"
 
 def embedded_cluster() -> Cluster:
     """Return the cluster of this worker's lab, up or not."""
-    return Cluster(STATE / NAME, NAME, isolated=True, stock_periods=SOAK)
+    return Cluster(STATE / NAME, NAME, isolated=True, default_periods=SOAK)
 
 
 def warm_environment(cluster: Cluster, folder: Path) -> Path:

@@ -46,7 +46,7 @@ class Lab:
         done = self.environment.run(*argv, check=False, stdin=stdin)
         if done.returncode:
             raise BenchmarkError(
-                f"`{shlex.join(argv)}` failed with exit code {done.returncode}.",
+                f"The command `{shlex.join(argv)}` failed with exit code {done.returncode}.",
                 "The times of this run are invalid. Fix the cause and run the benchmark again.",
                 details=(done.stdout + done.stderr).strip(),
             )

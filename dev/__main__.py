@@ -115,8 +115,8 @@ def _select_cluster(name: str, isolated: bool, default_periods: bool = False) ->
         kubectl = shutil.which("kubectl")
         if not kubectl:
             raise RequirementError(
-                "kubectl is missing, so the cluster of KUBECONFIG cannot be checked.",
-                "Install kubectl, or unset KUBECONFIG to use the embedded cluster.",
+                "The command `kubectl` is missing, so the cluster of KUBECONFIG cannot be checked.",
+                "Install it, or unset KUBECONFIG to use the embedded cluster.",
             )
         command = [kubectl, "get", "--raw", "/readyz", "--request-timeout=5s"]
         if subprocess.run(command, capture_output=True, check=False).returncode == 0:

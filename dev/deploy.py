@@ -69,7 +69,7 @@ class Deployment:
             done = self.environment.run(*RECOVER, check=False)
             if done.returncode:
                 raise RequirementError(
-                    f"`ops recover` cannot clean up the stack {STACK}.",
+                    f"The command `ops recover` cannot clean up the stack {STACK}.",
                     "Follow the advice above, then run the same command again.",
                     details=done.stderr.strip(),
                 )
@@ -97,7 +97,7 @@ class Deployment:
         done = self.environment.run(*argv, check=False)
         if done.returncode:
             raise DeploymentError(
-                f"`{shlex.join(argv)}` failed with exit code {done.returncode}.",
+                f"The command `{shlex.join(argv)}` failed with exit code {done.returncode}.",
                 "Fix the cause and run the same command again.",
                 done.returncode,
                 details=done.stderr.strip() or done.stdout.strip(),
@@ -109,7 +109,7 @@ class Deployment:
         code = self.environment.run_in_foreground(*argv)
         if code:
             raise DeploymentError(
-                f"`{shlex.join(argv)}` failed with exit code {code}.",
+                f"The command `{shlex.join(argv)}` failed with exit code {code}.",
                 "Fix the cause that it printed above and run the same command again.",
                 code,
             )

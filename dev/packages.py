@@ -98,7 +98,7 @@ def provide_packages(commands: Mapping[str, str] = COMMANDS) -> Packages:
         return Packages(missing, _ensure_unpacked(names))
     except subprocess.CalledProcessError as error:
         raise RequirementError(
-            f"apt-get cannot download the packages {' '.join(names)}.",
+            f"The command `apt-get` cannot download the packages {' '.join(names)}.",
             "Fix the cause, or install them.",
             details=error.stderr.strip(),
         ) from error

@@ -73,7 +73,9 @@ def _interrupt_on_signals(runner: Runner) -> None:
 def _select(names: list[str]) -> list[Part]:
     """Return the parts with these names, in the order of the table."""
     if unknown := [name for name in names if name not in PARTS and name != "soak"]:
-        raise typer.BadParameter(f"{unknown[0]!r} is no part. Use {', '.join(PARTS)} or soak.", param_hint="PART")
+        raise typer.BadParameter(
+            f"The part {unknown[0]!r} is unknown. Use {', '.join(PARTS)} or soak.", param_hint="PART"
+        )
     if "soak" in names and names != ["soak"]:
         raise typer.BadParameter("soak already runs unit and e2e. Remove the other parts.", param_hint="PART")
     return list(SOAK) if names == ["soak"] else [part for part in PARTS.values() if part.name in names]

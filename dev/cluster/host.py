@@ -98,7 +98,7 @@ def _run(host: Host, title: str, argv: Sequence[str], environment: Mapping[str, 
     done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ClusterError(
-            f"`{title}` failed on the host {host.name} with exit code {done.returncode}.",
+            f"The step `{title}` failed on the host {host.name} with exit code {done.returncode}.",
             "Fix the cause and run the same command again.",
             details=done.stderr.strip(),
         )

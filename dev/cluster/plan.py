@@ -57,7 +57,7 @@ class Plan:
         # The name of a network link contains it, and Linux limits that to 15 characters.
         if not re.fullmatch(r"[a-z][a-z0-9-]{0,10}", self.name):
             raise RequirementError(
-                f"{self.name!r} is no valid name of a cluster.",
+                f"The cluster name {self.name!r} is invalid.",
                 "Use a letter followed by at most 10 of a-z, 0-9 and -, for example `dev`.",
             )
 

@@ -100,10 +100,10 @@ def wait_until_ready(plan: Plan, daemon: Daemon, is_ready: Callable[[], bool]) -
     remedy = f"Read its log {plan.log(daemon.host, daemon.name)}, then run the same command again."
     while not is_ready():
         if not is_running(plan, daemon.host, daemon.name):
-            cause = f"{daemon.name} on {daemon.host.name} ended before it was ready."
+            cause = f"The daemon {daemon.name} on {daemon.host.name} ended before it was ready."
             raise ClusterError(cause, remedy, details=_last_log_line(plan, daemon))
         if time.monotonic() > deadline:
-            cause = f"{daemon.name} on {daemon.host.name} was not ready after {READY_TIMEOUT:.0f} seconds."
+            cause = f"The daemon {daemon.name} on {daemon.host.name} was not ready after {READY_TIMEOUT:.0f} seconds."
             raise ClusterError(cause, remedy, details=_last_log_line(plan, daemon))
         time.sleep(0.1)
 

@@ -80,7 +80,7 @@ class _Build:
             with self.log.open("a") as log:
                 log.write(f"{error}\n{error.stderr or ''}")
             raise BuildError(
-                f"{self.program.name} {self.program.version} could not be built.",
+                f"The program {self.program.name} {self.program.version} could not be built.",
                 f"The whole log is {self.log}. If the network is the cause, set GOPROXY to a proxy that you can reach. "
                 "If the disk is full, run `go clean -cache`. Then run the same command again.",
                 details=self._log_tail(),

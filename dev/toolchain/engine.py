@@ -66,7 +66,7 @@ def check_pins(wheels: Mapping[str, str]) -> None:
         program = PROGRAMS["pulumi" if wheel == "pulumi" else wheel.replace("pulumi-", "pulumi-resource-")]
         if program.version != installed:
             raise RequirementError(
-                f"{wheel} {installed} is installed, but {program.name} {program.version} would be built.",
+                f"The package {wheel} {installed} is installed, but {program.name} {program.version} would be built.",
                 "Run `pip install -r requirements.txt`, or change the version in dev/toolchain with the pin.",
             )
 

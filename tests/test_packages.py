@@ -86,6 +86,14 @@ def test_apt_downloads_missing_packages_once_and_installs_nothing(apt_log: Path,
     assert all(mode in line for mode, line in zip(modes, apt_log.read_text().splitlines(), strict=True))
 
 
+def test_package_lists_are_updated_if_a_download_fails(apt_log: Path, tmp_path: Path) -> None:
+    (tmp_path / "outdated").touch()
+
+    packages.provide_packages(COMMANDS)
+
+    assert [line for line in apt_log.read_text().splitlines() if line.startswith("update")] == ["update -qq"]
+
+
 def test_a_failed_download_is_reported_with_the_output_of_apt(install: Install, apt_log: Path) -> None:
     install("apt-get", "#!/bin/sh\necho 'E: Failed to fetch deb: 404' >&2\nexit 100\n")
 

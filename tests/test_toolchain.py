@@ -73,6 +73,19 @@ class TestPins:
         if program.prepare != prepare.kubernetes and not program.generator:  # those are bridged
             assert re.search(rf" v{program.version}(\+incompatible)?\n", (program.sources / "go.mod").read_text())
 
+    @pytest.mark.parametrize("module", sorted(MODULES.iterdir()), ids=lambda module: module.name)
+    def test_every_required_module_has_a_checksum(self, module: Path) -> None:
+        required, sums = ((module / file).read_text() for file in ("go.mod", "go.sum"))
+        replaced = set(re.findall(r"(\S+)(?: v\S+)? => ", required))
+
+        modules = re.findall(r"^(?:require )?\s*(\S+\.\S+/\S+) (v\S+)(?: // indirect)?$", required, re.M)
+
+        assert modules
+        assert all(path in replaced or f"{path} {version}/go.mod h1:" in sums for path, version in modules)
+
+    def test_the_wheel_of_go_has_a_checksum_for_both_architectures(self) -> None:
+        assert len(re.findall(r"--hash=sha256:[0-9a-f]{64}", golang.REQUIREMENTS_FILE.read_text())) == 2
+
 
 class TestGo:
     @pytest.mark.parametrize(("version", "used"), [("1.26.0", True), ("1.25.12", False), ("1.26rc1", False)])

@@ -59,7 +59,16 @@ def _is_path(argument: str) -> bool:
     return "/" in argument and (ROOT / argument.partition("::")[0]).exists()
 
 
-LINT = Part("lint", "format and rules", (("ruff", "format", "--check", "."), ("ruff", "check", ".")))
+LINT = Part(
+    "lint",
+    "format, style, language and spelling",
+    (
+        ("ruff", "format", "--check", "."),
+        ("ruff", "check", "."),
+        ("python", "-m", "tests.harness.language"),
+        ("codespell",),
+    ),
+)
 TYPES = Part("types", "types of all packages", (("mypy",),))
 UNIT = Part(
     "unit",

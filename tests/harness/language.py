@@ -1,0 +1,89 @@
+"""Check the language of docstrings, comments and pages: `python -m tests.harness.language`.
+
+It judges the rules of docs/STYLE.md that a program can judge: how a text opens, that a string between statements
+describes a constant, and how wide a page is. It prints `path:line: problem. Remedy.` and exits with 1.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.harness import prose
+from tests.harness.parts import ROOT
+
+COVERED = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs",
+    "tests/harness",
+)
+"""Files and directories that are checked. Add one when its texts follow docs/STYLE.md."""
+
+GENERATED = ("docs/configuration.md",)
+"""Pages whose texts come from docstrings."""
+
+OPENINGS = ("Of", "What", "Where", "Who", "Whom", "Whose", "Beside", "Nothing", "Nobody", "Those", "That", "Which")
+"""First words that announce a sentence without a named subject."""
+
+MOST_COLUMNS = 100
+"""Columns of a line in a page, outside of tables and code blocks."""
+
+REMEDIES: dict[prose.Kind, str] = {
+    "module": "Name what the module contains or does",
+    "class": "Name what the class represents",
+    "function": "Start with a verb, such as Return, Create or Check",
+    "constant": "Start with the noun, and its unit if it has one",
+    "comment": "Name the subject first",
+    "paragraph": "Name the subject first",
+}
+"""Advice for a text that opens with one of OPENINGS."""
+
+
+def check(path: Path, name: str) -> Iterator[str]:
+    """Return the problems of one file, which is called `name` in them."""
+    for text in prose.read(path):
+        if text.kind == "orphan":
+            yield f"{name}:{text.line}: string that describes no constant. Delete it, or move it below its constant."
+        elif text.first_word.capitalize() in OPENINGS and not _is_question(text.content):
+            yield f"{name}:{text.line}: {text.kind} opens with {text.first_word!r}. {REMEDIES[text.kind]}."
+    if path.suffix == ".md":
+        for number in _wide_lines(path.read_text()):
+            yield f"{name}:{number}: line is wider than {MOST_COLUMNS} columns. Wrap it."
+
+
+def files(covered: tuple[str, ...] = COVERED) -> list[Path]:
+    """Return the Python files and pages of `covered`, without generated ones."""
+    generated = {ROOT / name for name in GENERATED}
+    found = [path for name in covered for path in _expand(ROOT / name)]
+    return [path for path in found if path not in generated]
+
+
+def _expand(path: Path) -> list[Path]:
+    return sorted(each for each in path.rglob("*") if each.suffix in (".py", ".md")) if path.is_dir() else [path]
+
+
+def _is_question(content: str) -> bool:
+    """Return whether the first sentence is a question, which may start with any word."""
+    end = re.search(r"([.?!:])(?:\s|$)", content)
+    return end is not None and end[1] == "?"
+
+
+def _wide_lines(source: str) -> Iterator[int]:
+    fenced = False
+    for number, line in enumerate(source.splitlines(), 1):
+        fenced ^= line.lstrip().startswith("```")
+        if len(line) > MOST_COLUMNS and not fenced and not line.startswith("|"):
+            yield number
+
+
+def main() -> None:
+    """Print the problems of all covered files."""
+    problems = [problem for path in files() for problem in check(path, str(path.relative_to(ROOT)))]
+    print("\n".join(problems) or "language: no problems")
+    sys.exit(bool(problems))
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import language
+from tests.harness.parts import ROOT
 
 
 def problems(tmp_path: Path, name: str, content: str) -> list[str]:
@@ -60,6 +61,6 @@ def test_a_page_wraps_at_100_columns_outside_of_tables_and_code(tmp_path: Path) 
 
 
 def test_the_covered_files_exist_and_leave_out_generated_pages() -> None:
-    names = {str(path.relative_to(language.ROOT)) for path in language.files()}
+    names = {str(path.relative_to(ROOT)) for path in language.files()}
     assert {"README.md", "docs/STYLE.md", "tests/harness/language.py"} <= names
     assert not names & set(language.GENERATED)

@@ -1,4 +1,4 @@
-"""What the pages about clients name is there: inputs, outputs, commands, and files as the code writes them."""
+"""The pages about clients name inputs, outputs, commands and files that exist."""
 
 import re
 from pathlib import Path
@@ -12,14 +12,24 @@ from registry import PrivateRegistry
 from registry.inputs.table import INPUTS
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["docs/trust.md", "docs/symptoms.md", "docs/clients.md"]
-CODE = "\n".join(path.read_text() for folder in ("registry", "ops") for path in sorted((ROOT / folder).rglob("*.py")))
-VALUES = {"IP": "192.0.2.1", "HOST:PORT": "docker-registry:5000"}
+PAGES = ["README.md", "docs/trust.md", "docs/symptoms.md", "docs/clients.md", "docs/guide.md"]
+CODE = "\n".join(path.read_text() for name in ("registry", "ops") for path in sorted((ROOT / name).rglob("*.py")))
+"""Source of the component and of the operations."""
+
+PLACEHOLDERS = {"IP": "192.0.2.1", "HOST:PORT": "docker-registry:5000"}
+"""Values for the words in capitals."""
+
 OUTPUTS = set(PrivateRegistry.__annotations__)
+
+NOT_INPUTS = {"config_path"}
+"""Words that look like an input: a setting of containerd."""
+
+OTHER_OPTIONS = {"--hosts-dir"}
+"""Options of other programs that the running text names: of ctr."""
 
 
 def code(page: str) -> tuple[list[str], list[str]]:
-    """What stands in backticks in running text, and the lines of the blocks."""
+    """Return the code in the running text of a page, and the lines of its blocks."""
     text = (ROOT / page).read_text()
     blocks = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     running = re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
@@ -27,35 +37,39 @@ def code(page: str) -> tuple[list[str], list[str]]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_what_looks_like_an_input_is_one_or_an_output(page: str) -> None:
+def test_every_word_that_looks_like_an_input_is_an_input_or_an_output(page: str) -> None:
     running, lines = code(page)
-    named = {each for each in running if re.fullmatch(r"[a-z]+(_[a-z]+)+", each)} - {"config_path"}
-    assert named <= INPUTS.keys() | OUTPUTS
+    words = {word for word in running if re.fullmatch(r"[a-z]+(_[a-z0-9]+)+", word)} - NOT_INPUTS
+    assert words <= INPUTS.keys() | OUTPUTS
     text = "\n".join([*running, *lines])
     assert set(re.findall(r"config set (?:--\S+ )*'?([a-z0-9_]+)", text)) <= INPUTS.keys()
     assert set(re.findall(r"stack output ([a-z_]+)", text)) <= OUTPUTS
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_call_of_ops_is_understood(page: str) -> None:
-    """A word in capitals stands for a value."""
+def test_every_call_of_ops_has_a_command_and_options_that_exist(page: str) -> None:
     commands = typer.main.get_group(app).commands
     running, lines = code(page)
     calls = re.findall(r"python -m ops ([^|&;#\n]+)", "\n".join([*running, *lines]))
-    options = {option for each in commands.values() for parameter in each.params for option in parameter.opts}
-    assert {each.split()[0] for each in running if each.startswith("--")} <= options | {"--hosts-dir"}  # ctr's
+    options = {option for command in commands.values() for parameter in command.params for option in parameter.opts}
+    assert {word.split()[0] for word in running if word.startswith("--")} <= options | OTHER_OPTIONS
     assert calls
     for call in calls:
-        name, *arguments = (VALUES.get(word, word) for word in call.split())
-        asked = commands[name].make_context(name, arguments).params
-        assert set(asked.get("clients") or []) <= {*CLIENTS, "all"}, call
+        name, *arguments = (PLACEHOLDERS.get(word, word) for word in call.split())
+        parameters = commands[name].make_context(name, arguments).params
+        assert set(parameters.get("clients") or []) <= {*CLIENTS, "all"}, call
 
 
-def test_every_file_and_object_that_trust_names_is_one_of_the_code() -> None:
+def test_every_command_of_ops_is_in_the_readme() -> None:
+    running, _ = code("README.md")
+    assert {f"python -m ops {name}" for name in typer.main.get_group(app).commands} <= set(running)
+
+
+def test_every_file_and_object_that_the_page_of_trust_names_is_in_the_code() -> None:
     running, _ = code("docs/trust.md")
-    files = {each for each in running if re.match(r"/|\w+\.[a-z]+$", each)} - {"ca.pem"}
+    files = {word for word in running if re.match(r"/|\w+\.[a-z]+$", word)} - {"ca.pem"}
     assert files
-    drawn = set(re.findall(r"\b[a-z]+-secret\b", (ROOT / "docs/trust.md").read_text()))
-    assert drawn == {"cert-secret", "auth-secret"}
-    for name in files | drawn:
+    secrets = set(re.findall(r"\b[a-z]+-secret\b", (ROOT / "docs/trust.md").read_text()))
+    assert secrets == {"cert-secret", "auth-secret"}
+    for name in files | secrets:
         assert re.search(rf'(?<=["/ ]){re.escape(name)}(?=["/\n])', CODE), name

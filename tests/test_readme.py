@@ -1,64 +1,115 @@
-"""What the README, Pulumi.yaml, the Makefile and the component say of each other is the same."""
+"""The README and the pages agree with the program: links, inputs, make targets, directories and commands."""
 
 import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
+from registry import PrivateRegistryArgs
 from registry.inputs.table import DEFAULTS, INPUTS
+from tests import golden
 from tests.golden import reference
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-ARGUMENTS = (ROOT / "registry/args.py").read_text()
 CONFIG: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+MARKED = re.compile(r"^<!-- a test runs ([^>]+) -->\n```(?:sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+"""Block that an end-to-end test runs, after a comment that names it."""
 
 
-def test_the_configuration_reference_is_the_components() -> None:
+def page_ids(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def test_the_configuration_reference_is_up_to_date() -> None:
     assert reference.PAGE.read_text() == reference.page(), "make schema"
 
 
-def test_the_command_line_describes_a_key_as_the_component_does() -> None:
-    for key, each in CONFIG.items():
-        assert f'"""{each["description"]}. Default' in ARGUMENTS, key
+def test_the_command_line_and_the_component_describe_a_key_alike() -> None:
+    resource = golden.current()["resources"]["private-registry:index:PrivateRegistry"]
+    inputs = dict(zip(PrivateRegistryArgs.__annotations__, resource["inputProperties"].values(), strict=True))
+    for key, declared in CONFIG.items():
+        assert inputs[key]["description"].startswith(f"{declared['description']}. Default"), key
 
 
-def test_every_link_of_a_page_leads_somewhere() -> None:
-    for source in [ROOT / "README.md", ROOT / "dev/README.md", *(ROOT / "docs").rglob("*.md")]:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", source.read_text()):
-            assert (source.parent / target).exists(), f"{source.name} links to {target}"
+def test_the_command_line_and_the_component_have_the_same_defaults() -> None:
+    assert {key: declared["default"] for key, declared in CONFIG.items()} == DEFAULTS
 
 
-def test_every_key_of_a_page_is_an_input() -> None:
-    """In running text, a key beside a value: `exposure: ingress`, or in a command."""
-    for source in [ROOT / "README.md", ROOT / "docs/choosing.md"]:
-        text = source.read_text()
-        keys = re.findall(r"`([a-z0-9_]+): ", text) + re.findall(r"config set (?:--\S+ )*'?([a-z0-9_]+)", text)
-        assert set(keys) <= set(INPUTS), source.name
+@pytest.mark.parametrize("page", PAGES, ids=page_ids)
+def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
+        path = (page.parent / target).resolve() if target else page
+        assert path.exists(), f"link to {target}"
+        assert not anchor or anchor in anchors(path), f"link to {target}#{anchor}"
 
 
-def test_the_program_and_the_component_have_the_same_defaults() -> None:
-    assert {key: each["default"] for key, each in CONFIG.items()} == DEFAULTS
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of the headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_every_verb_of_a_readme_is_one_of_make() -> None:
-    verbs = set(re.findall(r"^([a-z0-9]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for page in (README, (ROOT / "dev/README.md").read_text()):
-        assert set(re.findall(r"`make ([a-z0-9]+)`|^make ([a-z0-9]+)$", page, re.MULTILINE)) <= {
-            *((verb, "") for verb in verbs),
-            *(("", verb) for verb in verbs),
-        }
+def test_every_page_is_listed_in_its_index() -> None:
+    for index in (ROOT / "docs/README.md", ROOT / "docs/adr/README.md"):
+        linked = set(re.findall(r"\]\(([\w.-]+\.md)\)", index.read_text()))
+        assert linked == {path.name for path in index.parent.glob("*.md")} - {"README.md"}, page_ids(index)
 
 
-def test_every_room_of_the_readme_is_there_and_the_other_way_round() -> None:
-    named = set(re.findall(r"^\| `([^`|]+)/` \|", README, re.MULTILINE))
-    rooms = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
-    assert {name.partition("/")[0] for name in named} == rooms - {"venv", "__pycache__"}
+def test_every_decision_that_the_code_refers_to_exists() -> None:
+    decisions = [path.stem for path in (ROOT / "docs/adr").glob("0*.md")]
+    for directory in ("registry", "ops", "dev", "tests"):
+        for source in (ROOT / directory).rglob("*.py"):
+            for reference_to in re.findall(r"docs/adr/(\d[\w-]+)", source.read_text()):
+                assert any(decision.startswith(reference_to) for decision in decisions), f"{source}: {reference_to}"
 
 
-def test_every_decision_that_is_named_is_written_down() -> None:
-    written = {path.stem for path in (ROOT / "docs/adr").glob("*.md")}
-    for source in (ROOT / "registry").rglob("*.py"):
-        for named in re.findall(r"docs/adr/([\w-]+)", source.read_text()):
-            assert any(each.startswith(named) for each in written), f"{source.name} names {named}"
+@pytest.mark.parametrize("page", ["README.md", "docs/choosing.md", "docs/embedding.md", "docs/guide.md"])
+def test_every_key_with_a_value_is_an_input(page: str) -> None:
+    text = (ROOT / page).read_text()
+    keys = re.findall(r"`([a-z0-9_]+): ", text) + re.findall(r"config set (?:--\S+ )*'?([a-z0-9_]+)", text)
+    assert set(keys) <= set(INPUTS)
+
+
+def test_every_make_target_of_the_pages_exists() -> None:
+    targets = set(re.findall(r"^([a-z0-9]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in PAGES:
+        named = re.findall(r"(?:`|^)make ([a-z0-9]+)", page.read_text(), re.MULTILINE)
+        assert set(named) <= targets, page_ids(page)
+
+
+def test_the_two_commands_of_a_new_machine_are_in_the_readme() -> None:
+    assert "```sh\nmake up\nmake test\n```" in README
+
+
+def test_a_test_runs_every_marked_block() -> None:
+    tests = "".join(path.read_text() for path in (ROOT / "tests/e2e").glob("test_*.py"))
+    for page in PAGES:
+        for name, _ in MARKED.findall(page.read_text()):
+            assert f'marked("{name}"' in tests or f"marked('{name}'" in tests, f"{page_ids(page)}: {name}"
+
+
+def test_the_transcript_has_commands_that_a_test_runs() -> None:
+    (transcript,) = re.findall(r"^```console\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    blocks = "\n".join(block for _, block in MARKED.findall(README))
+    commands = re.findall(r"^\$ (.+(?:(?<=\|)\n.+)?)$", transcript, re.MULTILINE)
+    assert commands
+    for command in commands:
+        assert f"\n{command}\n" in f"\n{blocks}\n"
+
+
+def test_every_directory_is_described() -> None:
+    contributing = (ROOT / "CONTRIBUTING.md").read_text()
+    described = set(re.findall(r"^\| `([^`|]+)/` \|", contributing, re.MULTILINE))
+    directories = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    assert described == directories - {"venv", "__pycache__"}
+
+
+def test_every_file_that_contributing_names_exists() -> None:
+    text = re.sub(r"^```.*?^```$", "", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+    files = {word for word in re.findall(r"`([^`\s]+\.(?:py|md|yaml|json))`", text) if "/" in word}
+    assert len(files) >= 10
+    assert {name for name in files if not (ROOT / name).is_file()} == set()

@@ -1,4 +1,4 @@
-"""docs/symptoms.md, as far as it can be checked without a client."""
+"""The structure of docs/symptoms.md. tests/e2e/test_symptoms.py compares its messages with real clients."""
 
 import re
 
@@ -10,7 +10,7 @@ SYMPTOMS = read()
 
 
 @pytest.mark.parametrize("symptom", SYMPTOMS, ids=lambda symptom: symptom.title)
-def test_a_heading_quotes_a_client(symptom: Symptom) -> None:
+def test_a_heading_is_the_message_of_a_client(symptom: Symptom) -> None:
     quotes = [quote for lines in symptom.quotes.values() for quote in lines]
     for words in symptom.title.split(", "):
         if words != "not ...":
@@ -19,17 +19,17 @@ def test_a_heading_quotes_a_client(symptom: Symptom) -> None:
 
 
 @pytest.mark.parametrize("symptom", SYMPTOMS, ids=lambda symptom: symptom.title)
-def test_every_symptom_has_a_remedy(symptom: Symptom) -> None:
+def test_every_section_has_commands(symptom: Symptom) -> None:
     assert symptom.fixes
 
 
-def test_a_quote_matches_a_whole_line_and_its_dots_any_text_in_it() -> None:
+def test_a_quote_matches_a_whole_line_in_which_dots_stand_for_anything() -> None:
     quote = pattern("dial tcp ...:5000: refused")
     assert re.search(quote, "first\ndial tcp 10.0.0.1:5000: refused\nlast", re.MULTILINE)
     assert not re.search(quote, "dial tcp 10.0.0.1:5000: refused, really", re.MULTILINE)
     assert not re.search(quote, "dial tcp 10.0.0.1\n:5000: refused", re.MULTILINE)
 
 
-def test_a_client_without_a_quote_is_an_error_of_the_page() -> None:
+def test_a_client_without_a_message_is_refused() -> None:
     with pytest.raises(ValueError, match="`a` must quote a line for each client"):
         read("## a\n```text\n# docker\n# curl\nno\n```\n")

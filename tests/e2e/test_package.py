@@ -48,9 +48,9 @@ def folder(lab: Lab) -> Path:
     """The component and its examples as they lie in the project, but for what a run leaves there."""
     copy = STATE / NAME / "package"
     shutil.rmtree(copy, ignore_errors=True)
-    for room in ("registry", "examples"):
+    for name in ("registry", "examples"):
         left = shutil.ignore_patterns(".venv", "venv", "sdks", "__pycache__")
-        shutil.copytree(PROJECT / room, copy / room, symlinks=True, ignore=left)
+        shutil.copytree(PROJECT / name, copy / name, symlinks=True, ignore=left)
     return copy
 
 

@@ -1,4 +1,4 @@
-"""The README's own commands and its program, run as they stand."""
+"""The README's commands in the shell of `dev env`, and the program of docs/embedding.md, run as they are written."""
 
 from collections.abc import Callable
 
@@ -9,18 +9,23 @@ from tests.e2e.lab import Lab, Project, checkout, marked
 pytestmark = pytest.mark.e2e
 
 
-def test_the_commands_of_use_it_work_in_the_shell_of_dev_env(lab: Lab) -> None:
+def test_the_commands_for_the_embedded_cluster_work_in_the_shell_of_dev_env(lab: Lab) -> None:
     lab.up()
     lab.trust(lab.outputs())
     here = ("env", f"--chdir={checkout()}")
-    done = lab.place.run(*here, "bash", "-euxo", "pipefail", "-c", marked("this block", "sh"), check=False)
+    write_ca, *_, login, program, tag, push = marked("these lines on a client", "sh").splitlines()
+    log_in_and_push = "\n".join([write_ca, login, program, tag, push])
+    checks = marked("this block", "sh") + marked("this command", "sh", "docs/clients.md")
+    script = f"{log_in_and_push}\n{checks}"
+    done = lab.place.run(*here, "bash", "-euxo", "pipefail", "-c", script, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Login Succeeded" in done.stdout
+    assert "1.35: digest: sha256:" in done.stdout
     assert '"busybox"' in done.stdout, "the catalog"
 
 
 def test_the_program_that_embeds_the_component_deploys(lab: Lab, project: Callable[..., Project]) -> None:
-    outputs = project("team", marked("this program", "python")).up()
+    outputs = project("team", marked("this program", "python", "docs/embedding.md")).up()
     assert outputs["endpoint"] == "registry.example.com:5001"
     assert outputs["ca_pem"].startswith("-----BEGIN CERTIFICATE-----")
     ready = lab.kubectl("get", "pod", "docker-registry", "--namespace", "team-registry", "--output", "wide")

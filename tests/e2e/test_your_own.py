@@ -10,7 +10,7 @@ import pytest
 
 from dev.environment import PROJECT, STATE
 from dev.toolchain.engine import provide_engine
-from tests.e2e.lab import NAME, NAMESPACE, STACK, UP, WITHOUT_BYTECODE, Lab, marked
+from tests.e2e.lab import ADDRESS, NAME, NAMESPACE, STACK, UP, WITHOUT_BYTECODE, Lab, marked
 
 pytestmark = pytest.mark.e2e
 
@@ -86,8 +86,19 @@ def clone(bare: Lab, person: list[str]) -> Iterator[Path]:
     bare.place.run(*person, "pulumi", "destroy", "--yes", "--skip-preview", *mine)
 
 
-def test_the_lines_for_your_own_cluster_work_in_an_empty_clone(bare: Lab, person: list[str], clone: Path) -> None:
-    """The first line reaches the package index, from this machine; the others reach the cluster, from its laptop."""
+@pytest.fixture
+def client(bare: Lab) -> Iterator[None]:
+    """Make the laptop a client that does not know the registry's name."""
+    without_name = f"grep --invert-match --word-regexp {NAMESPACE} /etc/hosts > /run/hosts; cp /run/hosts /etc/hosts"
+    bare.place.run("sh", "-euc", without_name)
+    yield
+    bare.docker("logout", f"{NAMESPACE}:5000")
+    bare.cluster.hosts_entry("laptop", ADDRESS, NAMESPACE)
+
+
+@pytest.mark.usefixtures("client")
+def test_the_quick_start_works_in_an_empty_clone(bare: Lab, person: list[str], clone: Path) -> None:
+    """The first line reaches the package index, from this machine. The others reach the cluster, from its laptop."""
     install, *lines = marked("these lines", "sh").splitlines()
     here = [*person, "PULUMI_SKIP_CONFIRMATIONS=true"]  # in place of the answer that a person types
     installed = subprocess.run([*here, *install.split()], cwd=clone, capture_output=True, text=True, check=False)
@@ -96,3 +107,10 @@ def test_the_lines_for_your_own_cluster_work_in_an_empty_clone(bare: Lab, person
     assert done.returncode == 0, done.stdout + done.stderr
     assert bare.get("pod", NAMESPACE)["spec"]["nodeName"] == "k8s-worker"
     assert bare.get("service", NAMESPACE)["spec"]["externalIPs"] == ["192.168.56.11"]
+    bare.wait_for_proxies()
+    client_lines = marked("these lines on a client", "sh")
+    script = f'sudo() {{ "$@"; }}\ncd {clone}\n{client_lines}'  # tests run as root, perhaps without sudo
+    pushed = bare.place.run(*here, "sh", "-euxc", script, check=False)
+    assert pushed.returncode == 0, pushed.stdout + pushed.stderr
+    assert "Login Succeeded" in pushed.stdout
+    assert "1.35: digest: sha256:" in pushed.stdout

@@ -1,0 +1,49 @@
+"""docs/guide.md has the steps of bench/guide.sh, and names objects that the component creates."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+from tests.conftest import deployed, unwrap
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = (ROOT / "docs/guide.md").read_text()
+SCRIPT = (ROOT / "bench/guide.sh").read_text()
+
+CLIENT_STEPS = ("9", "11")
+"""Steps that the script leaves out."""
+
+
+def by_hand() -> dict[str, str]:
+    """Return the text of each step about the work by hand, by number."""
+    return dict(re.findall(r"^## (\d+)\. .*?\n\n- \*\*By hand\*\*: (.*?)(?=\n- |\n\n)", PAGE, re.MULTILINE | re.DOTALL))
+
+
+def test_the_page_has_the_steps_of_the_script() -> None:
+    steps = re.findall(r"^# (\d+)\. ", SCRIPT, re.MULTILINE)
+    assert list(by_hand()) == steps == [str(number) for number in range(1, 12)]
+
+
+def test_values_and_commands_of_the_page_are_those_of_the_script() -> None:
+    variables = re.findall(r"^(\w+)=([\w.-]+)$", SCRIPT, re.MULTILINE)
+    script = SCRIPT
+    for name, value in variables:
+        script = script.replace(f"${name}", value)
+    for step, text in by_hand().items():
+        quoted = [value for value in re.findall(r"`([^`]+)`", text) if not value.startswith("docker ")]
+        missing = [value for value in quoted if value not in script]
+        assert step in CLIENT_STEPS or not missing, f"step {step}"
+
+
+def test_the_component_creates_the_objects_that_the_page_names() -> None:
+    config = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
+    engine = deployed("registry", {key.partition(":")[2]: value for key, value in config.items()})
+    created = {
+        (resource.type.rpartition(":")[2], unwrap(resource.inputs["metadata"]).get("name"))
+        for resource in engine.registered
+        if resource.inputs.get("metadata")
+    }
+    named = set(re.findall(r"`([A-Z]\w+) ([a-z0-9-]+)`", PAGE))
+    assert len(named) >= 8
+    assert named <= created

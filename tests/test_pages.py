@@ -24,8 +24,8 @@ OUTPUTS = set(PrivateRegistry.__annotations__)
 NOT_INPUTS = {"config_path"}
 """Words that look like an input: a setting of containerd."""
 
-OTHER_OPTIONS = {"--hosts-dir"}
-"""Options of other programs that the running text names: of ctr."""
+OTHER_OPTIONS = {"--hosts-dir", "--resolve"}
+"""Options of ctr and of curl."""
 
 
 def code(page: str) -> tuple[list[str], list[str]]:

@@ -12,7 +12,7 @@ from registry import PrivateRegistry
 from registry.inputs.table import INPUTS
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/trust.md", "docs/symptoms.md", "docs/clients.md", "docs/guide.md"]
+PAGES = ["README.md", "docs/trust.md", "docs/symptoms.md", "docs/clients.md", "docs/guide.md", "docs/operating.md"]
 CODE = "\n".join(path.read_text() for name in ("registry", "ops") for path in sorted((ROOT / name).rglob("*.py")))
 """Source of the component and of the operations."""
 

@@ -67,7 +67,9 @@ def test_every_decision_that_the_code_refers_to_exists() -> None:
                 assert any(decision.startswith(reference_to) for decision in decisions), f"{source}: {reference_to}"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/choosing.md", "docs/embedding.md", "docs/guide.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/choosing.md", "docs/embedding.md", "docs/guide.md", "docs/operating.md"]
+)
 def test_every_key_with_a_value_is_an_input(page: str) -> None:
     text = (ROOT / page).read_text()
     keys = re.findall(r"`([a-z0-9_]+): ", text) + re.findall(r"config set (?:--\S+ )*'?([a-z0-9_]+)", text)

@@ -24,7 +24,7 @@ wipe: venv ## Stop the development cluster, delete images and state
 test: venv ## Run everything that CI runs, and print one summary
 	@$(BIN)/python -m tests -- $(ARGS)
 
-lint: venv ## Check format and rules with ruff
+lint: venv ## Check format, style, language and spelling
 	@$(BIN)/python -m tests lint
 
 types: venv ## Check types with mypy
@@ -42,7 +42,7 @@ soak: venv ## Run unit and e2e with full counts and a new seed; SEED=123 repeats
 bench: venv ## Measure the speed, write bench/results
 	@$(BIN)/python -m bench
 
-schema: venv ## Write the golden files of the tests and docs/configuration.md
+schema: venv ## Write the generated files: schema, messages, configuration page, Pulumi.yaml
 	@$(BIN)/python -m tests.golden
 
 clean: ## Delete the virtual environment and the caches of the tools

@@ -1,4 +1,4 @@
-"""The platform team's stack: a workspace for a team, on a cluster that is named, guarded by `protect`."""
+"""The platform team's stack: a protected workspace for a team, on a cluster that the config names."""
 
 import pulumi
 import pulumi_kubernetes as kubernetes

@@ -1,7 +1,7 @@
-"""What a team gets: a registry of its own, and a namespace whose Pods can log in to it.
+"""A component that gives a team a registry, and a namespace for Pods that log in to it.
 
-The registry is one resource among others here. Its inputs come from others, its outputs go to others, and it takes
-provider and `protect` from its parent.
+The registry takes inputs from other resources and passes outputs to others. It inherits provider and `protect` from
+its parent.
 """
 
 import json
@@ -17,7 +17,7 @@ MOUNTED = "/etc/registry"
 
 
 class Workspace(pulumi.ComponentResource):
-    """A registry, and a namespace with a Secret of its users and one to pull with."""
+    """A registry, and a namespace with a pull Secret and a Secret for clients."""
 
     endpoint: pulumi.Output[str]
     apps: pulumi.Output[str]
@@ -56,7 +56,7 @@ class Workspace(pulumi.ComponentResource):
 def pull_secret(
     name: str, namespace: pulumi.Output[str], registry: PrivateRegistry, opts: pulumi.ResourceOptions
 ) -> kubernetes.core.v1.Secret:
-    """For `imagePullSecrets`, once the nodes trust the registry's CA."""
+    """Create a Secret for `imagePullSecrets`, which works when the nodes trust the registry's CA."""
     login = pulumi.Output.all(registry.endpoint, registry.username, registry.password).apply(
         lambda known: json.dumps({"auths": {known[0]: {"username": known[1], "password": known[2]}}})
     )
@@ -72,7 +72,7 @@ def pull_secret(
 def client_files(
     name: str, namespace: pulumi.Output[str], registry: PrivateRegistry, opts: pulumi.ResourceOptions
 ) -> kubernetes.core.v1.Secret:
-    """What a client inside a Pod mounts: whom to trust, and whom to log in as."""
+    """Create a Secret with the CA and the login, which a client in a Pod mounts."""
     host = registry.endpoint.apply(lambda known: known.partition(":")[0])
     netrc = pulumi.Output.concat("machine ", host, " login ", registry.username, " password ", registry.password, "\n")
     return kubernetes.core.v1.Secret(
@@ -90,7 +90,7 @@ def log_in(
     files: kubernetes.core.v1.Secret,
     opts: pulumi.ResourceOptions,
 ) -> kubernetes.batch.v1.Job:
-    """`pulumi up` waits for it: it ends well when a Pod of the team's has been answered with 200."""
+    """Create a Job that logs in. `pulumi up` waits until the registry has responded with 200."""
     curl = ["curl", "--fail", "--silent", "--show-error", "--max-time", "10"]
     known = ["--cacert", f"{MOUNTED}/ca.pem", "--netrc-file", f"{MOUNTED}/netrc"]
     url = pulumi.Output.concat("https://", endpoint, "/v2/_catalog")

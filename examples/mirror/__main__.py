@@ -1,6 +1,6 @@
-"""A registry, and a mirror of it that keeps what was pulled through it.
+"""A registry, and a mirror of it that keeps the images that were pulled through it.
 
-What the mirror has to know of its upstream, its name inside the cluster, a user and the CA, are outputs of the latter.
+The mirror takes the upstream's endpoint, login and CA from the upstream's outputs.
 """
 
 import pulumi

@@ -1,7 +1,7 @@
-"""A registry by the SDK that `pulumi package add` generates from the component's folder (README.md).
+"""A registry through the SDK that `pulumi package add` generates from the component's folder (README.md).
 
-Unlike `from registry import PrivateRegistry`, the component runs in a process and a virtual environment of its own:
-this program needs neither its dependencies nor its version of Python.
+The component runs in a process and a virtual environment of its own. This program needs neither the component's
+dependencies nor its version of Python, unlike one with `from registry import PrivateRegistry`.
 """
 
 import pulumi

@@ -1,6 +1,6 @@
-"""Two replicas behind one port of every node, their images in a bucket of an S3 server with a CA of its own.
+"""Two replicas behind one port of every node, with their images in a bucket of an S3 server with a private CA.
 
-Nothing is pinned to a node: either may go, and pushes and pulls go on at the other.
+No replica is pinned to a node. If one stops, the other serves pushes and pulls.
 """
 
 import pulumi

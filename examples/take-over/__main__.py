@@ -1,7 +1,7 @@
-"""A registry that was set up by hand, taken over with its namespace and its images.
+"""Take over the namespace and the images of a registry that was set up by hand.
 
-The namespace is imported, with whatever else lives in it, and the folder of the images is found again. The rest is
-made anew: a certificate that is renewed, passwords that nobody chose, a Pod that may do nothing but serve.
+The program imports the namespace with all its objects, and uses the existing folder of images. It creates a new
+certificate, new passwords and a new Pod.
 """
 
 import pulumi

@@ -1,6 +1,6 @@
-"""Two teams, a registry each: other namespaces, ports, folders, kinds of keys, users, and users of the process.
+"""Two teams with a registry each. They differ in namespace, port, folder, kind of key, users and process user.
 
-What only one of them can have, a namespace, a folder on a node, a port of an address, is told apart at preview.
+Preview refuses two registries with the same namespace, the same folder on a node or the same port of an address.
 """
 
 import pulumi

@@ -17,6 +17,7 @@ COVERED = (
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs",
+    "examples",
     "tests/harness",
 )
 """Files and directories that are checked. Add one when its texts follow docs/STYLE.md."""

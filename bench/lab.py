@@ -84,7 +84,7 @@ def running_lab() -> Iterator[Lab]:
         cluster = Cluster(STATE_FOLDER, NAME, isolated=True)
         cluster.check()
         engine = provide_engine()
-        cluster.wipe()  # of a run that was killed
+        cluster.wipe()  # remove what a killed run left
         try:
             with step("two nodes of Kubernetes, and a laptop"):
                 cluster.up()

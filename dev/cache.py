@@ -34,7 +34,7 @@ def ensure_folder(path: Path, fill: Callable[[Path], None], on_wait: Callable[[]
         return path
     with _locked(path, on_wait):
         if not path.is_dir():
-            for leftover in path.parent.glob(f".{path.name}.*.partial"):  # of a killed process
+            for leftover in path.parent.glob(f".{path.name}.*.partial"):  # left by a killed process
                 shutil.rmtree(leftover)
             partial = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
             try:

@@ -1,4 +1,4 @@
-"""What the parts of one component share: the names of its resources, and the metadata of its objects."""
+"""The context of one component: the names of its resources, and the metadata of its objects."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ Labels = Mapping[str, pulumi.Input[str]]
 
 @dataclass(frozen=True)
 class Context:
-    """What a part needs to create its resources.
+    """The names, metadata and parent for the resources of a part.
 
     Attributes:
         name: Prefix of the resources' names in the state.

@@ -48,7 +48,7 @@ class TlsSettings:
 
 @dataclass(frozen=True)
 class UserSettings:
-    """Who may push and pull."""
+    """The users that may push and pull."""
 
     users: list[str]
     passwords: pulumi.Input[Mapping[str, Text]] | None
@@ -124,7 +124,7 @@ class WorkloadSettings:
 
 @dataclass(frozen=True)
 class ServingSettings:
-    """What the registry's own configuration file says, apart from storage and TLS."""
+    """The registry's own configuration file, without storage and TLS."""
 
     mode: str
     allow_delete: bool

@@ -53,7 +53,7 @@ def test_every_argument_has_a_rule_and_says_its_default() -> None:
         says = re.search(r"(?:Default:?|No default) ?(.*?)\.$", str(property.description))
         assert says, f"{key} says its default, or that it has none"
         if key in DEFAULTS:
-            assert says[1].removeprefix("the node's ") in (*_spoken(DEFAULTS[key]), "every network"), key  # type: ignore[literal-required]
+            assert says[1].removeprefix("the node's ") in (*_spoken(DEFAULTS[key]), "every network"), key
 
 
 def _spoken(default: object) -> tuple[str, ...]:

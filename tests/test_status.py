@@ -17,7 +17,7 @@ from ops.errors import CheckError, ClusterError, CommandError, PulumiError
 from ops.stack import Outputs
 from ops.status import certificates, drift, target, verdicts, workload
 from ops.status.facts import CertificateAuthority, DiskSpace, NodeTrust, ServerCertificate, StackSettings
-from registry.certificate.authority import RotationHint, rotation_hint
+from registry.tls.authority import RotationHint, rotation_hint
 from tests import test_verify
 from tests.issuing import Issued, Wanted, issue, leaf
 from tests.test_verify import PASSWORD, Registry

@@ -5,9 +5,9 @@ A verdict with a remedy needs action within 30 days. One without a remedy needs 
 
 from collections.abc import Mapping, Sequence
 
-from registry.certificate.authority import rotation_hint
-from registry.validation.certificates import LONGEST_DAYS
+from registry.tls.authority import rotation_hint
 from registry.validation.images import image_advice
+from registry.validation.limits import LONGEST_CERTIFICATE_DAYS
 
 from ..report import Verdict
 from .facts import CertificateAuthority, DiskSpace, NodeTrust, ServerCertificate, StackSettings
@@ -38,12 +38,12 @@ def rate_authorities(authorities: Sequence[CertificateAuthority], settings: Stac
     summary = "; ".join(f"{ca.name}: {_format_days(ca.days)}" for ca in authorities)
     newest = max(authorities, key=lambda ca: ca.generation or 0)
     is_generated = newest.generation is not None and not settings.has_custom_ca and settings.tls_secret is None
-    if is_generated and len(authorities) == 1 and newest.days <= LONGEST_DAYS + SOON:
+    if is_generated and len(authorities) == 1 and newest.days <= LONGEST_CERTIFICATE_DAYS + SOON:
         first_step = [newest.generation, (newest.generation or 0) + 1]
         return Verdict(
             summary,
-            f"Rotate the CA: set ca_generations to {first_step} and run `pulumi up`. In the last {LONGEST_DAYS} days "
-            "of a CA `pulumi up` replaces it by a new one that no client trusts yet.",
+            f"Rotate the CA: set `ca_generations` to {first_step} and run `pulumi up`. In the last "
+            f"{LONGEST_CERTIFICATE_DAYS} days of a CA `pulumi up` replaces it by a new one that no client trusts yet.",
         )
     if min(ca.days for ca in authorities) <= SOON:
         return Verdict(summary, _new_ca_remedy(settings))

@@ -3,13 +3,13 @@
 from kubernetes.dynamic import DynamicClient
 
 from registry.node_trust import APP as NODE_TRUST_APP
-from registry.storage import MOUNTED
+from registry.storage import MOUNT_PATH
 
 from ..errors import CheckError
 from ..kubernetes import CONTAINER, exec_in_pod, list_objects, registry_pods
 from .facts import DiskSpace, NodeTrust
 
-DF = ("df", "-P", "-k", MOUNTED)
+DF = ("df", "-P", "-k", MOUNT_PATH)
 """Command whose POSIX output is a header and a line: device, size, used, available (KiB) and more."""
 
 

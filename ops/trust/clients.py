@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from registry.validation.network import spellings
+from registry.validation.network import image_reference_hosts
 from registry.validation.nodes import CONTAINERD_FOLDER, DOCKER_FOLDER
 
 from ..errors import CommandError
@@ -63,18 +63,18 @@ def join_certificates(pem: str) -> str:
 
 
 def _docker_files(registry: PublicOutputs, _: Machine) -> Iterator[ClientFile]:
-    for host in spellings(registry.endpoint):
+    for host in image_reference_hosts(registry.endpoint):
         yield ClientFile(PurePosixPath(DOCKER_FOLDER, host, "ca.crt"), join_certificates(registry.ca_pem))
 
 
 def _containers_files(registry: PublicOutputs, machine: Machine) -> Iterator[ClientFile]:
     parent = PurePosixPath("/etc") if machine.is_root else machine.home / ".config"
-    for host in spellings(registry.endpoint):
+    for host in image_reference_hosts(registry.endpoint):
         yield ClientFile(parent / CONTAINERS_FOLDER / host / "ca.crt", join_certificates(registry.ca_pem))
 
 
 def _containerd_files(registry: PublicOutputs, _: Machine) -> Iterator[ClientFile]:
-    for host in spellings(registry.endpoint):
+    for host in image_reference_hosts(registry.endpoint):
         folder = PurePosixPath(CONTAINERD_FOLDER, host)
         ca = folder / "ca.crt"
         yield ClientFile(ca, join_certificates(registry.ca_pem))

@@ -1,6 +1,6 @@
 """Manifests of the objects with which nodes pull the test image: a pull Secret, and a Pod for each node."""
 
-from registry.pull_secrets import KEY, docker_config
+from registry.pull_secrets import DATA_KEY, docker_config
 
 from ..kubernetes import Object
 from ..stack import Outputs
@@ -20,7 +20,7 @@ def build_pull_secret(session: str, outputs: Outputs) -> Object:
         "kind": "Secret",
         "type": "kubernetes.io/dockerconfigjson",
         "metadata": _metadata(session, session, outputs),
-        "stringData": {KEY: login},
+        "stringData": {DATA_KEY: login},
     }
 
 

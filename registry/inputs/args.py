@@ -94,7 +94,7 @@ class PrivateRegistryArgs(TypedDict):
     storage: NotRequired[str]
     """Storage of the images: host-path, local, claim, class or s3. Default host-path."""
     storage_path: NotRequired[pulumi.Input[str]]
-    """With host-path and local: absolute path of the folder on the node. Default /var/lib/docker-registry/repository."""
+    """With host-path and local: absolute path on the node. Default /var/lib/docker-registry/repository."""
     storage_size: NotRequired[pulumi.Input[str]]
     """With host-path, local and class: size of the claim, a Kubernetes quantity. Default 2Gi."""
     storage_claim: NotRequired[pulumi.Input[str]]

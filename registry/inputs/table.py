@@ -35,7 +35,7 @@ class Condition(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What is to be known of an input.
+    """The rule of an input, its default, and the inputs that it depends on.
 
     Attributes:
         rule: Takes the value and returns it, or raises `InvalidInput`.

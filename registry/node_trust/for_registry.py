@@ -20,7 +20,7 @@ class NodeAddress(NamedTuple):
 
 @dataclass(frozen=True)
 class Trust:
-    """What the server certificate waits for, and the addresses that it must have as SANs."""
+    """Resources to deploy before the server certificate, and the addresses that it must have as SANs."""
 
     after: tuple[pulumi.Resource, ...] = ()
     addresses: tuple[pulumi.Output[str], ...] = ()

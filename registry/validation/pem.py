@@ -82,7 +82,7 @@ def short_authority_warning(ca_certificate: str, days: int) -> str:
 
 
 def validate_server_chain(chain: str, key: str, hosts: Sequence[str]) -> list[x509.Certificate]:
-    """Return the chain of an existing TLS Secret, server certificate first. Clients that type `hosts` must accept it."""
+    """Return the certificates of a TLS Secret, the server's first. Clients that type `hosts` must accept it."""
     leaf, *above = read_certificates("tls_secret", chain)
     if private_key("tls_secret", key).public_key() != leaf.public_key():
         problem = "names a Secret whose key is not that of its certificate"

@@ -41,7 +41,7 @@ RECREATE: DeploymentStrategyArgsDict = {"type": "Recreate"}
 
 
 class WorkloadInputs(NamedTuple):
-    """What other parts hand to the workload.
+    """The outputs of other parts that the workload needs.
 
     Attributes:
         certificate: Name of the TLS Secret.

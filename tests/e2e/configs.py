@@ -6,9 +6,8 @@ from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
-from registry.validation.contradictions import BELONGS, INSTEAD
 
-from registry.inputs.table import DEFAULTS
+from registry.inputs.table import DEFAULTS, INPUTS
 from tests.issuing import Wanted, issue
 from tests.test_validation import ACCEPTED, REFUSED
 
@@ -75,7 +74,7 @@ def configs() -> st.SearchStrategy[Given]:
 
 def _config(chance: Random) -> Given:
     base = chance.choice(BASES)
-    meant = [key for key in RULES if _means_something(key, base)]
+    meant = [key for key in INPUTS if _means_something(key, base)]
     weights = [8 if key in JUDGED else 1 for key in meant]
     keys = chance.choices(meant, weights, k=chance.choice([1, 1, 1, 2, 3]))
     return {**base, **{key: _value(chance, key) for key in keys}}
@@ -83,8 +82,9 @@ def _config(chance: Random) -> Given:
 
 def _means_something(key: str, base: Given) -> bool:
     whole = {**DEFAULTS, **base}
-    beside = any(key in others and other in base for other, others in INSTEAD.items())
-    return not beside and (key not in BELONGS or any(each.made(whole) for each in BELONGS[key]))
+    is_replaced = any(key in INPUTS[other].replaces for other in base)
+    conditions = INPUTS[key].only_with
+    return not is_replaced and (not conditions or any(condition.holds(whole) for condition in conditions))
 
 
 def _value(chance: Random, key: str) -> Any:

@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import pulumi
 from pulumi.runtime import mocks, rpc
-from registry.validation.contradictions import BELONGS
 
 from registry import PrivateRegistry
-from registry.exposure import TYPES, UNLIMITED
-from registry.inputs.table import DEFAULTS
+from registry.exposure import EXPOSURES
+from registry.exposure.ingress import INGRESS_NGINX_ANNOTATIONS
+from registry.inputs.table import DEFAULTS, INPUTS
 from tests.conftest import Engine, RecordingMonitor
 from tests.e2e.oracles import Object, resource
 
@@ -42,7 +42,7 @@ def _is_whole(value: Any) -> bool:
 
 def with_choice(key: str) -> Given:
     """The choice of another key with which `key` means something."""
-    choices = BELONGS.get(key, ())
+    choices = INPUTS[key].only_with
     needs: dict[str, Given] = {"node-port": {"node_port": 30500}, "ingress": {"ingress_class": "nginx"}}
     needs |= {"class": {"storage_class": "fast"}, "external-ips": {"external_ips": []}}
     chosen = {each.key: each.values[0] for each in choices[:1]} or (
@@ -59,14 +59,17 @@ def _bearer(given: Given) -> Object:
     """Labels and annotations beside the most that the component adds of its own."""
     labels = {**given["labels"], "private-registry/namespace": given["namespace"]}
     return resource(
-        "v1", "ConfigMap", "c", metadata={"labels": labels, "annotations": {**given["annotations"], **UNLIMITED}}
+        "v1",
+        "ConfigMap",
+        "c",
+        metadata={"labels": labels, "annotations": {**given["annotations"], **INGRESS_NGINX_ANNOTATIONS}},
     )
 
 
 def _service(given: Given) -> Object:
     port = {"name": "registry", "port": given["port"], "targetPort": 5000}
     port |= {"nodePort": given["node_port"]} if given["exposure"] == "node-port" else {}
-    spec = {"type": TYPES.get(given["exposure"], "ClusterIP"), "ports": [port]}
+    spec = {"type": EXPOSURES[given["exposure"]].service_type, "ports": [port]}
     if given["exposure"] == "external-ips":
         spec["externalIPs"] = given["external_ips"]
     if given["exposure"] == "load-balancer":

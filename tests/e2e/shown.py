@@ -165,7 +165,7 @@ def _authority(chance: Random) -> Foreign:
 
     def rule() -> None:
         certificates.ca_key(cas[0].key_pem)
-        certificates.of_one_authority(certificates.ca_certificate(text), cas[0].key_pem)
+        certificates.ca_and_key_match(certificates.ca_certificate(text), cas[0].key_pem)
 
     return Foreign("; ".join(said), rule, shown)
 

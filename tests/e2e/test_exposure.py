@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from dev.cluster.plan import MASTER, NODES, WORKER
+from registry.validation.network import refuse_api_server_port
 from tests.e2e import checkov, ingress
 from tests.e2e.kube_api import Object
 from tests.e2e.lab import Lab, Project, eventually, projects
+from tests.e2e.refusals import message
 from tests.e2e.s3 import S3
 
 pytestmark = pytest.mark.e2e
@@ -30,6 +32,7 @@ from pathlib import Path
 import pulumi
 
 from registry import PrivateRegistry
+from registry.validation.network import refuse_api_server_port
 
 registry = PrivateRegistry("registry", json.loads(Path(__file__).with_name("settings.json").read_text()))
 for output in ("endpoint", "ca_pem", "password", "addresses"):
@@ -190,7 +193,7 @@ def test_inside_the_cluster_the_services_name_is_the_endpoint(exposed: Exposed) 
 
 
 def test_the_api_servers_own_port_is_refused(exposed: Exposed) -> None:
-    assert "`port` must be free on the nodes, got 6443" in exposed.refused(**EXTERNAL, port=6443)
+    assert message(refuse_api_server_port, 6443, 6443) in exposed.refused(**EXTERNAL, port=6443)
 
 
 def test_another_stack_cannot_have_what_is_taken(exposed: Exposed, rival: Exposed) -> None:

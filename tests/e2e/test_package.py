@@ -19,8 +19,10 @@ import pytest
 from dev.environment import PROJECT, STATE
 from dev.toolchain.build import build_program
 from ops.recover.orphan_plugins import end_orphan_plugins
+from registry.inputs.table import INPUTS
 from tests import golden
 from tests.e2e.lab import NAME, WITHOUT_BYTECODE, Lab, Project
+from tests.e2e.refusals import message
 
 pytestmark = pytest.mark.e2e
 
@@ -103,7 +105,7 @@ def test_what_is_refused_reaches_a_yaml_program_as_one_message(consumer: Lab, ya
         said = yaml_project.refused()
     finally:
         program.write_text(right)
-    assert "PrivateRegistry resource 'registry' has a problem: `port` must be " in said
+    assert "PrivateRegistry resource 'registry' has a problem: " + message(INPUTS["port"].rule, 70000) in said
     assert 'File "' not in said
 
 

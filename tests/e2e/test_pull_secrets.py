@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from dev.cluster.plan import NODES
+from registry.validation.pull_secrets import refuse_other_pull_secrets
 from tests.e2e.lab import ADDRESS, Lab, Registry, eventually, of_secret
+from tests.e2e.refusals import message
 
 pytestmark = pytest.mark.e2e
 
@@ -199,8 +201,7 @@ def test_the_default_service_account_pulls_and_nothing_of_others_is_lost(
 
     lab.kubectl(*patch, '{"imagePullSecrets": [{"name": "mine"}]}', "--namespace", theirs)
     served.project.configure(pull_secrets=[builds, theirs], **asked)
-    refusal = "`default_pull_secret` must be false where others gave the default ServiceAccount of"
-    assert f"{refusal} 'theirs' pull Secrets, got mine: set it to false; name {SECRET}" in served.project.refused()
+    assert message(refuse_other_pull_secrets, theirs, SECRET, ["mine"]) in served.project.refused()
     assert used(lab, theirs) == ["mine"]
 
     add = '[{"op": "add", "path": "/imagePullSecrets/-", "value": {"name": "added"}}]'
@@ -208,7 +209,7 @@ def test_the_default_service_account_pulls_and_nothing_of_others_is_lost(
     assert used(lab, builds) == [SECRET, "added"]
     served.project.configure(pull_secrets=[builds], **asked)
     for command in ("preview", "up"):
-        assert f"{refusal} 'builds' pull Secrets, got added" in served.project.refused(command)
+        assert message(refuse_other_pull_secrets, builds, SECRET, [SECRET, "added"]) in served.project.refused(command)
     assert used(lab, builds) == [SECRET, "added"]
     registry("pulled", pull_secrets=[builds], **TRUSTED)
     assert used(lab, builds) == [SECRET, "added"], "the list is theirs since they wrote it"

@@ -121,7 +121,7 @@ def test_a_refused_jump_changes_nothing_and_a_step_is_told(lab: Lab, registry: C
         project.configure(ca_generations=jump, **BARE)
         for command in ("preview", "up"):
             told = project.refused(command)
-            assert "set ca_generations to [1, 2] and `pulumi up` first" in told
+            assert "`ca_generations` to [1, 2] and run `pulumi up`" in told
         assert (leaf(lab, "bare").serial_number, uids(lab, "bare")) == was
     project.configure(ca_generations=[1, 2], **BARE)
     preview = project.run("preview")
@@ -131,7 +131,7 @@ def test_a_refused_jump_changes_nothing_and_a_step_is_told(lab: Lab, registry: C
     assert len(x509.load_pem_x509_certificates(outputs["ca_pem"].encode())) == 2
     assert (leaf(lab, "bare").serial_number, uids(lab, "bare")) == was
     project.configure(**BARE)
-    assert "a step back: set ca_generations back to what it was" in project.refused()
+    assert "`ca_generations` is [1], which is a step back." in project.refused()
 
 
 def test_a_step_cut_off_halfway_is_not_taken_and_goes_on_when_repeated(
@@ -148,7 +148,7 @@ def test_a_step_cut_off_halfway_is_not_taken_and_goes_on_when_repeated(
                 eventually(30, "the leaf is another", partial(has_another_leaf, lab, serial))
         recovered(project)
         project.configure(ca_generations=generations_at(step_of(cut_off) + 1), **BARE)
-        assert f"set ca_generations to {cut_off} and `pulumi up` first" in project.refused()
+        assert f"`ca_generations` to {cut_off} and run `pulumi up`" in project.refused()
         project.configure(ca_generations=cut_off, **BARE)
         project.pulumi("up", "--yes", "--skip-preview", "--refresh")
         project.up("--expect-no-changes")

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from registry.validation.storage import refuse_relocation, refuse_unshared_claim
 from tests.e2e.lab import Lab, Registry, eventually
+from tests.e2e.refusals import message
 from tests.e2e.s3 import S3
 
 pytestmark = pytest.mark.e2e
@@ -83,7 +85,7 @@ def test_an_existing_claim_is_mounted_and_left_alone(lab: Lab, registry: Callabl
         here = "recreated on the claim that one node at a time may mount"
         eventually(30, here, lambda: served.has("kept/claimed", digest))
         served.project.configure(**settings, replicas=2)
-        assert "`replicas` must be 1 where the storage is not shared" in served.project.refused()
+        assert message(refuse_unshared_claim, 2, ["ReadWriteOnce"]) in served.project.refused()
         served.project.configure(**settings | {"storage_claim": "other"})
         assert "registry-data-from-kubectl-get-pvc" in served.project.refused(), "the name tells what to do"
         served.project.pulumi("destroy", "--yes", "--skip-preview")
@@ -106,9 +108,12 @@ def test_a_class_provisions_and_the_claim_outlives_the_stack(lab: Lab, registry:
         served = registry("provisioned", storage="class", storage_class="disks", **settings)
         digest = served.push("kept/provisioned")
         served.project.configure(storage="class", storage_class="fast", **settings)
-        assert "`storage_class` must be 'disks' as long as the images lie there" in served.project.refused()
+        assert (
+            message(refuse_relocation, {"storage_class": "disks"}, {"storage_class": "fast"})
+            in served.project.refused()
+        )
         served.project.configure(**settings)
-        assert "`storage` must be 'class' as long as the images lie there" in served.project.refused()
+        assert message(refuse_relocation, {"storage": "class"}, {"storage": "host-path"}) in served.project.refused()
         served.project.configure(storage="class", storage_class="disks", **settings | {"storage_size": "500Mi"})
         assert "storage" in served.project.refused(), "a claim cannot shrink"
         served.project.configure(storage="class", storage_class="disks", **settings)
@@ -144,7 +149,7 @@ def test_an_object_store_with_keys_from_an_existing_secret(lab: Lab, registry: C
         pod = json.dumps(lab.get("pod", "docker-registry", "stored"))
         assert s3.secret_key not in pod, "no environment holds a key"
         served.project.configure(s3_secret="half", **settings)
-        assert "a Secret with access-key and secret-key, got one without secret-key" in served.project.refused()
+        assert "`s3_secret` names a Secret without secret-key." in served.project.refused()
         served.project.pulumi("destroy", "--yes", "--skip-preview")
         assert stored.exists(), "the bytes outlive the stack"
     finally:

@@ -6,7 +6,9 @@ from typing import Any
 import bcrypt
 import pytest
 
+from registry.validation.users import htpasswd
 from tests.e2e.lab import Lab, Registry, eventually, of_secret
+from tests.e2e.refusals import message
 
 pytestmark = pytest.mark.e2e
 
@@ -57,9 +59,9 @@ def test_an_existing_htpasswd_secret_is_served_and_one_of_another_kind_is_refuse
         assert served.status("/v2/", user="jean:guessed") == 401
         assert (served.outputs["username"], served.outputs["passwords"]) == ("", {})
         served.project.configure(users_secret="sha", **where)
-        assert "got another kind in line 1: make each line with `htpasswd -nbBC 10" in served.project.refused()
+        assert message(htpasswd, "jean:{SHA}") in served.project.refused()
         served.project.configure(users_secret="other", **where)
-        assert "must be a Secret with registry.password, got one without registry.password" in served.project.refused()
+        assert "`users_secret` names a Secret without registry.password." in served.project.refused()
         served.project.pulumi("destroy", "--yes", "--skip-preview")
         assert "mine" in lab.kubectl("get", "secrets", "--namespace", "given", "--output", "name")
         assert "given" not in lab.kubectl("get", "pv"), "no object is left but those that were there"

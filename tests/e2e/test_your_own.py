@@ -93,7 +93,7 @@ def client(bare: Lab) -> Iterator[None]:
     bare.place.run("sh", "-euc", without_name)
     yield
     bare.docker("logout", f"{NAMESPACE}:5000")
-    bare.cluster.hosts_entry("laptop", ADDRESS, NAMESPACE)
+    bare.cluster.set_hosts_entry("laptop", ADDRESS, NAMESPACE)
 
 
 @pytest.mark.usefixtures("client")

@@ -18,12 +18,16 @@ COVERED = (
     "CHANGELOG.md",
     "docs",
     "examples",
+    "registry",
+    "ops",
+    "dev",
+    "bench",
     "tests/harness",
 )
 """Files and directories that are checked. Add one when its texts follow docs/STYLE.md."""
 
-GENERATED = ("docs/configuration.md",)
-"""Pages whose texts come from docstrings."""
+GENERATED = ("docs/configuration.md", "bench/results")
+"""Pages that programs write, and a directory of them."""
 
 OPENINGS = ("Of", "What", "Where", "Who", "Whom", "Whose", "Beside", "Nothing", "Nobody", "Those", "That", "Which")
 """First words that announce a sentence without a named subject."""
@@ -58,7 +62,7 @@ def files(covered: tuple[str, ...] = COVERED) -> list[Path]:
     """Return the Python files and pages of `covered`, without generated ones."""
     generated = {ROOT / name for name in GENERATED}
     found = [path for name in covered for path in _expand(ROOT / name)]
-    return [path for path in found if path not in generated]
+    return [path for path in found if generated.isdisjoint({path, *path.parents})]
 
 
 def _expand(path: Path) -> list[Path]:

@@ -64,7 +64,7 @@ def rate_rotation(signer: str, authorities: Sequence[CertificateAuthority], sett
         return Verdict(f"no rotation in progress, CA {generations[0]} issues certificates")
     summary = hint.state if hint else f"CA {generations[0]} issues certificates"
     if not is_deployed:
-        return Verdict(summary, f"Run `pulumi up`: the config sets ca_generations to {list(configured or ())}.")
+        return Verdict(summary, f"Run `pulumi up`: the config sets `ca_generations` to {list(configured or ())}.")
     return Verdict(summary, f"Next: {hint.next_action}." if hint else "")
 
 

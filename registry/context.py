@@ -7,6 +7,8 @@ from typing import Any
 import pulumi
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict
 
+from .validation.images import version_of
+
 SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
 """Annotation that skips the provider's readiness check.
 
@@ -19,6 +21,13 @@ INSTANCE, NAME = "app.kubernetes.io/instance", "app.kubernetes.io/name"
 COMPONENT = "app.kubernetes.io/component"
 """Label that says what an object is for."""
 
+PART_OF, MANAGED_BY, VERSION = (
+    "app.kubernetes.io/part-of",
+    "app.kubernetes.io/managed-by",
+    "app.kubernetes.io/version",
+)
+"""Other labels that Kubernetes recommends for every object."""
+
 Labels = Mapping[str, pulumi.Input[str]]
 
 
@@ -30,7 +39,8 @@ class Context:
         name: Prefix of the resources' names in the state.
         app: Kubernetes name of the workload and its Service.
         selector: Labels that select the component's Pods.
-        labels: Labels for every object.
+        recommended: Recommended labels for every object. The user's labels may replace them.
+        labels: The user's labels for every object.
         annotations: Annotations for every object.
         parent: Resource that new resources belong to.
         namespace: Namespace of new objects.
@@ -39,6 +49,7 @@ class Context:
     name: str
     app: str
     selector: Mapping[str, str]
+    recommended: Mapping[str, str]
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     parent: pulumi.Resource
@@ -65,7 +76,9 @@ class Context:
         cluster_scoped: bool = False,
     ) -> ObjectMetaArgsDict:
         """Return the metadata of the object `name`. Without a name, the provider generates one."""
-        metadata: ObjectMetaArgsDict = {"labels": {**self.labels, **self.selector, **(labels or {})}}
+        metadata: ObjectMetaArgsDict = {
+            "labels": {**self.recommended, **self.labels, **self.selector, **(labels or {})}
+        }
         if merged := {**self.annotations, **(annotations or {})}:
             metadata["annotations"] = merged
         if name is not None:
@@ -77,3 +90,14 @@ class Context:
     def lookup_id(self, name: pulumi.Input[str]) -> pulumi.Output[str]:
         """Return the id of an existing object in the namespace. The provider cannot look up a secret id."""
         return pulumi.Output.unsecret(pulumi.Output.concat(self.namespace, "/", name))
+
+
+def recommended_labels(component: str, image: pulumi.Input[str]) -> dict[str, str]:
+    """Return the recommended labels but name and instance, which are the selector.
+
+    The version is the tag of the image, if the image is known before deployment.
+    """
+    labels = {PART_OF: "private-registry", MANAGED_BY: "pulumi", COMPONENT: component}
+    if isinstance(image, str) and (version := version_of(image)):
+        labels[VERSION] = version
+    return labels

@@ -6,7 +6,7 @@ own. The component does not create a provider, change a namespace that it did no
 
 import pulumi
 
-from .context import INSTANCE, NAME, Context
+from .context import INSTANCE, NAME, Context, recommended_labels
 from .discovery import create_discovery_config_map
 from .exposure import EXPOSURES, create_service, external_addresses, resolve_endpoint
 from .inputs.args import PrivateRegistryArgs
@@ -52,7 +52,16 @@ class PrivateRegistry(pulumi.ComponentResource):
         exposure, storage, tls = settings.exposure, settings.storage, settings.tls
         kind = EXPOSURES[exposure.exposure]
         selector = {NAME: APP, INSTANCE: settings.namespace}
-        ctx = Context(name, APP, selector, settings.labels, settings.annotations, self, settings.namespace)
+        ctx = Context(
+            name=name,
+            app=APP,
+            selector=selector,
+            recommended=recommended_labels("registry", settings.workload.image),
+            labels=settings.labels,
+            annotations=settings.annotations,
+            parent=self,
+            namespace=settings.namespace,
+        )
         endpoint = resolve_endpoint(APP, settings.namespace, kind, exposure, tls.certificate_names)
 
         node = look_up_node(ctx, storage.node) if storage.kind.is_on_node or kind.needs_node else None

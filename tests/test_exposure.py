@@ -18,16 +18,12 @@ def test_the_api_servers_own_port_is_refused(deploy: Deploy) -> None:
     assert (refusal.value.key, refusal.value.code) == ("port", "port-of-api-server")
 
 
-def test_what_is_taken_and_how_to_see_by_whom_is_in_the_names(deploy: Deploy, engine: Engine) -> None:
-    """A second stack's user sees those two alone, in an error of the engine's."""
+def test_a_lease_is_named_after_what_it_reserves(deploy: Deploy, engine: Engine) -> None:
     deploy(lambda: PrivateRegistry("registry", EXTERNAL))
     taken = {each.name: each.inputs["metadata"]["name"] for each in engine.registered if each.type.endswith(":Lease")}
     assert [(name, lease.rpartition("-")[0]) for name, lease in sorted(taken.items())] == [
-        ("registry-alone-at-192.168.56.10-5000-holder-by-kubectl-get-leases", "taken-port-5000-of-192-168-56-10"),
-        (
-            "registry-alone-in-its-folder-holder-by-kubectl-get-leases",
-            "taken-var-lib-docker-registry-repository-on-k8s-master",
-        ),
+        ("registry-folder-lease", "taken-var-lib-docker-registry-repository-on-k8s-master"),
+        ("registry-lease-of-192.168.56.10-5000", "taken-port-5000-of-192-168-56-10"),
     ]
 
 
@@ -39,7 +35,7 @@ def test_a_folder_is_not_changed_for_one_that_nobody_holds_a_lease_of(
 ) -> None:
     """After an `up` that ended before there was a volume, which would refuse it as well."""
     first = {"private-registry/of": "/var/lib/docker-registry/repository on k8s-master"}
-    engine.live["registry-alone-in-its-folder-holder-by-kubectl-get-leases"] = {"metadata": {"annotations": first}}
+    engine.live["registry-folder-lease"] = {"metadata": {"annotations": first}}
     args: Any = {key: moved}
     with pytest.raises(InvalidInput) as refusal:
         deploy(lambda: PrivateRegistry("registry", args))
@@ -89,6 +85,10 @@ EVERYTHING: list[PrivateRegistryArgs] = [
 """Between them, every object that there can be."""
 
 
+RECOMMENDED = ("name", "instance", "version", "component", "part-of", "managed-by")
+"""Labels that Kubernetes recommends for every object."""
+
+
 @pytest.mark.parametrize("args", EVERYTHING)
 def test_every_object_bears_the_labels_and_annotations(
     deploy: Deploy, engine: Engine, args: PrivateRegistryArgs
@@ -101,6 +101,7 @@ def test_every_object_bears_the_labels_and_annotations(
         assert label.items() <= of["labels"].items(), name
         assert note.items() <= of["annotations"].items(), name
         assert of["labels"]["app.kubernetes.io/instance"] == "docker-registry", name
+        assert {f"app.kubernetes.io/{key}" for key in RECOMMENDED} <= of["labels"].keys(), name
     for each in engine.registered:
         if each.type.endswith(":Deployment"):
             assert label.items() <= each.inputs["spec"]["template"]["metadata"]["labels"].items()
@@ -127,3 +128,20 @@ def objects(engine: Engine) -> list[Registered]:
         for each in engine.registered
         if each.type.startswith("kubernetes:") and "metadata" in each.inputs and not each.type.endswith("Patch")
     ]
+
+
+@pytest.mark.parametrize(
+    ("image", "version"),
+    [("registry:3.1.2", "3.1.2"), (f"registry:2@sha256:{'0' * 64}", "2"), (f"registry@sha256:{'0' * 64}", None)],
+)
+def test_the_version_label_is_the_tag_of_the_image(
+    deploy: Deploy, engine: Engine, image: str, version: str | None
+) -> None:
+    deploy(lambda: PrivateRegistry("registry", {"image": image}))
+    assert engine.one("Service").inputs["metadata"]["labels"].get("app.kubernetes.io/version") == version
+
+
+def test_the_users_labels_replace_recommended_ones(deploy: Deploy, engine: Engine) -> None:
+    labels = {"app.kubernetes.io/part-of": "platform"}
+    deploy(lambda: PrivateRegistry("registry", {"labels": labels}))
+    assert labels.items() <= engine.one("Service").inputs["metadata"]["labels"].items()

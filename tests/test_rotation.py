@@ -144,7 +144,7 @@ class Stack:
         self.engine, self.said = up.engine, up.said
         for each in up.engine.registered:
             if "-step-" in each.name and not (each.name in self.notes and each.request.ignoreChanges):
-                self.notes[each.name] = {"keepers": each.inputs["keepers"]}
+                self.notes[each.name] = {"output": each.inputs["input"]}
         if up.error:
             raise up.error
         return up.engine, up.outputs

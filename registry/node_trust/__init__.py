@@ -12,7 +12,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.core.v1 import KeyToPathArgsDict, VolumeArgsDict
 
-from ..context import INSTANCE, NAME, Context
+from ..context import INSTANCE, NAME, Context, recommended_labels
 from .args import NodeTrustArgs, TrustedRegistryArgs
 from .deletion_guard import create_deletion_guard
 from .files import all_files
@@ -44,7 +44,16 @@ class NodeTrust(pulumi.ComponentResource):
         super().__init__("private-registry:index:NodeTrust", name, {}, opts)
         settings = resolve(args)
         selector = {NAME: APP, INSTANCE: settings.namespace}
-        ctx = Context(name, APP, selector, settings.labels, settings.annotations, self, settings.namespace)
+        ctx = Context(
+            name=name,
+            app=APP,
+            selector=selector,
+            recommended=recommended_labels("node-trust", settings.image),
+            labels=settings.labels,
+            annotations=settings.annotations,
+            parent=self,
+            namespace=settings.namespace,
+        )
         ctx = ctx.in_namespace(_create_namespace(ctx, settings.namespace))
         files = pulumi.Output.all(*settings.registries).apply(all_files)
         volume = _create_files(ctx, files)

@@ -3,18 +3,17 @@
 Kubernetes would let two stacks share either, and one would write into the other's images or answer in its place. Only
 one stack can create a Lease that is named after the folder or the port. So the second `pulumi up` fails before it has
 created anything. (Namespaces and node ports exist once anyway.)
-
-If a Lease exists, the engine says "Lease (NAME): leases LEASE already exists". Only the two names can be chosen: NAME
-leads to the holder, and LEASE says what is taken.
 """
 
 import hashlib
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import pulumi
 from pulumi_kubernetes.coordination.v1 import Lease
 
+from ..conflicts import explain_conflict
 from ..context import Context
 from ..settings import ExposureSettings, Settings, StorageSettings
 from ..validation.storage import refuse_relocation
@@ -22,9 +21,6 @@ from .duplicates import reserve
 
 LEASE_NAMESPACE = "default"
 """Namespace of the Leases. It exists in every cluster and outlives every registry."""
-
-HOLDER_COMMAND = "holder-by-kubectl-get-leases"
-"""Part of the resource names: `kubectl get leases` prints the stack that holds each Lease."""
 
 SUBJECT = "private-registry/of"
 """Annotation of a Lease that names the folder or the port in full."""
@@ -60,8 +56,9 @@ def _lease_of_folder(ctx: Context, settings: StorageSettings) -> pulumi.Output[p
     """
     folder = pulumi.Output.all(settings.storage_path, settings.node).apply(ON.join)
     reserved = folder.apply(lambda subject: reserve("storage_path", subject, ctx.name))
-    name = f"{ctx.name}-alone-in-its-folder-{HOLDER_COMMAND}"
-    lease = _lease(ctx, name, reserved, ctx.options(ignore_changes=["metadata"]))
+    name = f"{ctx.name}-folder-lease"
+    hooks = explain_conflict(f"{name}-conflict", _folder_is_taken)
+    lease = _lease(ctx, name, reserved, ctx.options(ignore_changes=["metadata"], hooks=hooks))
     requested = {"storage_path": settings.storage_path, "node": settings.node}
     checked = pulumi.Output.all(lease.metadata.annotations, requested).apply(
         lambda resolved: refuse_relocation(_subject_of(resolved[0]), resolved[1])
@@ -71,8 +68,27 @@ def _lease_of_folder(ctx: Context, settings: StorageSettings) -> pulumi.Output[p
 
 def _lease_of_address(ctx: Context, settings: ExposureSettings, address: str) -> Lease:
     subject = reserve("external_ips", f"port {settings.port} of {address}", ctx.name)
-    name = f"{ctx.name}-alone-at-{address}-{settings.port}-{HOLDER_COMMAND}".replace(":", "-")
-    return _lease(ctx, name, pulumi.Output.from_input(subject), ctx.options())
+    name = f"{ctx.name}-lease-of-{address}-{settings.port}".replace(":", "-")
+    hooks = explain_conflict(f"{name}-conflict", _address_is_taken)
+    return _lease(ctx, name, pulumi.Output.from_input(subject), ctx.options(hooks=hooks))
+
+
+def _folder_is_taken(lease: Mapping[str, Any]) -> str:
+    return (
+        f"Another stack stores its images in {_subject(lease)}. `kubectl get leases` shows the stack that holds "
+        f"{lease['metadata']['name']}. Set another `storage_path`, or destroy that stack."
+    )
+
+
+def _address_is_taken(lease: Mapping[str, Any]) -> str:
+    return (
+        f"Another stack uses {_subject(lease)}. `kubectl get leases` shows the stack that holds "
+        f"{lease['metadata']['name']}. Set another `port` or address, or destroy that stack."
+    )
+
+
+def _subject(lease: Mapping[str, Any]) -> str:
+    return str(lease["metadata"]["annotations"][SUBJECT])
 
 
 def _subject_of(annotations: Mapping[str, str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ import re
 
 from .basics import one_of, text
 from .errors import InvalidInput, quoted
+from .names import QUALIFIED
 
 REFERENCE = re.compile(
     r"(?P<repository>(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?)*"
@@ -39,6 +40,13 @@ def image(value: str, *, key: str = "image") -> str:
         problem = f"must be pinned to a version or a digest, not {quoted(reference)}"
         raise InvalidInput(key, "not-pinned", problem, remedy)
     return reference
+
+
+def version_of(reference: str) -> str:
+    """Return the tag of an image as a label value, or "" if it has none or no label can hold it."""
+    match = REFERENCE.fullmatch(reference)
+    tag = match["tag"] if match else None
+    return tag if tag and QUALIFIED.fullmatch(tag) else ""
 
 
 def image_pull_policy(value: str) -> str:

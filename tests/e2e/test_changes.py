@@ -10,7 +10,6 @@ import pytest
 import yaml
 
 from dev.toolchain.build import build_program
-from registry.preflight.leases import HOLDER_COMMAND
 from tests.e2e.lab import NAMESPACE, STACK, Lab, eventually
 
 pytestmark = pytest.mark.e2e
@@ -30,8 +29,8 @@ LEAF = {"registry-tls-leaf": "replace", "registry-tls-secret": "replace", **POD}
             {
                 **{"registry-service": "replace"},
                 **{
-                    f"registry-alone-at-192.168.56.10-5000-{HOLDER_COMMAND}": "delete",
-                    f"registry-alone-at-192.168.56.10-5001-{HOLDER_COMMAND}": "create",
+                    "registry-lease-of-192.168.56.10-5000": "delete",
+                    "registry-lease-of-192.168.56.10-5001": "create",
                 },
             },
         ),
@@ -40,7 +39,7 @@ LEAF = {"registry-tls-leaf": "replace", "registry-tls-secret": "replace", **POD}
             {
                 **{
                     "registry-tls-request": "replace",
-                    f"registry-alone-at-192.168.56.10-5000-{HOLDER_COMMAND}": "delete",
+                    "registry-lease-of-192.168.56.10-5000": "delete",
                     **LEAF,
                 },
                 **{"registry-service": "update", "registry-service-of-the-cluster": "discard"},

@@ -198,12 +198,13 @@ def test_the_api_servers_own_port_is_refused(exposed: Exposed) -> None:
 
 def test_another_stack_cannot_have_what_is_taken(exposed: Exposed, rival: Exposed) -> None:
     said = exposed.up(**EXTERNAL)
-    assert "warning: `exposure` external-ips is deprecated since Kubernetes 1.36" in said
+    assert "warning: `exposure: external-ips` is deprecated since Kubernetes 1.36" in said
     before = exposed.objects()
     for wanted, taken in ((FOLDER, "var-lib-exposed-on-k8s-master"), (EXTERNAL, f"port-{PORT}-of-192-168-56-11")):
         said = rival.refused(**wanted)
         assert re.search(rf'"taken-{taken}-\w+" already exists', said), said
-        assert "-holder-by-kubectl-get-leases" in said
+        assert "error: Another stack " in said
+        assert "`kubectl get leases` shows the stack" in said
         assert "exposed/exposed" in exposed.lab.kubectl("get", "leases")
         assert not exposed.lab.kubectl("get", "namespace", rival.name, check=False), "nothing is made before that"
     assert 'namespaces "exposed" already exists' in rival.refused(namespace="exposed")

@@ -264,7 +264,7 @@ for name, args in json.loads(pathlib.Path("cases.json").read_text()).items():
     kind, names = EXPOSURES[settings.exposure.exposure], settings.tls.certificate_names
     endpoint = resolve_endpoint("docker-registry", "docker-registry", kind, settings.exposure, names)
     parent = pulumi.ComponentResource("test:index:Parent", name, {}, pulumi.ResourceOptions(providers=[files]))
-    ctx = Context(name, "docker-registry", {}, {}, {}, parent, name)
+    ctx = Context(name, "docker-registry", {}, {}, {}, {}, parent, name)
     authority = CertificateAuthority(ctx, settings.tls, endpoint.hosts)
     ServerCertificate(ctx, settings.tls, authority, endpoint.hosts, [])
     pulumi.export(name, {"ca": authority.ca_pem, "hosts": endpoint.hosts})

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dev.cluster.plan import NODES
+from registry.discovery import ALREADY_ANNOUNCED
 from registry.validation.pull_secrets import refuse_other_pull_secrets
 from tests.e2e.lab import ADDRESS, Lab, Registry, eventually, of_secret
 from tests.e2e.refusals import message
@@ -249,7 +250,7 @@ def test_a_cluster_tells_of_one_registry_and_the_second_is_refused(lab: Lab, reg
     rival = registry("rival", **second)
     rival.project.configure(discovery=True, **second)
     said = rival.project.refused("up")
-    assert "registry-discovery-of-which-a-cluster-has-one" in said
+    assert ALREADY_ANNOUNCED in said
     assert 'configmaps "local-registry-hosting" already exists' in said
     rival.project.pulumi("destroy", "--yes", "--skip-preview")
     assert lab.get("configmap", *hosting) == told

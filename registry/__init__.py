@@ -1,4 +1,4 @@
-"""A private Docker registry on Kubernetes as a Pulumi component, and a component by which nodes trust registries."""
+"""Two Pulumi components: a private Docker registry on Kubernetes, and the trust of nodes in registries."""
 
 from .inputs.args import PrivateRegistryArgs
 from .node_trust import NodeTrust, NodeTrustArgs, TrustedRegistryArgs

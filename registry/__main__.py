@@ -49,7 +49,7 @@ def load(folder: Path) -> ModuleType:
 
 
 if __name__ == "__main__":
-    # As top-level modules, `node` or `storage` would hide other modules with these names.
+    # Top-level modules called `node` or `storage` would hide others with these names.
     sys.path[:] = [path for path in sys.path if Path(path).resolve() != HERE]
     package = load(HERE)
     package.redact_debug_log()

@@ -16,7 +16,7 @@ def explain_conflict(name: str, explanation: Callable[[Mapping[str, Any]], str])
     """Return a hook that logs the explanation if an object cannot be created because it exists.
 
     `name` is unique in the program. `explanation` takes the inputs of the object. Return None if the engine is too
-    old for error hooks, and under the Pulumi mocks of users' tests, which say that they support them and do not.
+    old for error hooks, and under the Pulumi mocks of users' tests, which only claim to support them.
     """
     is_engine = isinstance(SETTINGS.monitor, resource_pb2_grpc.ResourceMonitorStub)
     if not is_engine or not monitor_supports_feature(resource_pb2.RESOURCE_MONITOR_FEATURE_ERROR_HOOKS):

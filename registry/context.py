@@ -15,11 +15,14 @@ SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
 For a Service the check costs ten seconds and repeats the Pod's readiness. A claim cannot bind before its volume, which
 is created later."""
 
+PATCH_FORCE = {"pulumi.com/patchForce": "true"}
+"""Annotation that lets a patch take over fields that another program has set."""
+
 INSTANCE, NAME = "app.kubernetes.io/instance", "app.kubernetes.io/name"
 """Labels that select the component's Pods."""
 
 COMPONENT = "app.kubernetes.io/component"
-"""Label that says what an object is for."""
+"""Label for the purpose of an object."""
 
 PART_OF, MANAGED_BY, VERSION = (
     "app.kubernetes.io/part-of",
@@ -49,7 +52,7 @@ class Context:
     name: str
     app: str
     selector: Mapping[str, str]
-    recommended: Mapping[str, str]
+    recommended: Labels
     labels: Mapping[str, str]
     annotations: Mapping[str, str]
     parent: pulumi.Resource
@@ -92,12 +95,33 @@ class Context:
         return pulumi.Output.unsecret(pulumi.Output.concat(self.namespace, "/", name))
 
 
-def recommended_labels(component: str, image: pulumi.Input[str]) -> dict[str, str]:
-    """Return the recommended labels but name and instance, which are the selector.
-
-    The version is the tag of the image, if the image is known before deployment.
-    """
-    labels = {PART_OF: "private-registry", MANAGED_BY: "pulumi", COMPONENT: component}
-    if isinstance(image, str) and (version := version_of(image)):
-        labels[VERSION] = version
-    return labels
+def create_context(
+    parent: pulumi.Resource,
+    name: str,
+    app: str,
+    *,
+    component: str,
+    image: pulumi.Input[str],
+    namespace: str,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+) -> Context:
+    """Return the context of a component. `component` and the version of `image` become recommended labels."""
+    # The tag is public even if the image is a secret, which would make the metadata of every object secret.
+    version = pulumi.Output.unsecret(pulumi.Output.from_input(image).apply(version_of))
+    recommended: Labels = {
+        PART_OF: "private-registry",
+        MANAGED_BY: "pulumi",
+        COMPONENT: component,
+        VERSION: version,
+    }
+    return Context(
+        name=name,
+        app=app,
+        selector={NAME: app, INSTANCE: namespace},
+        recommended=recommended,
+        labels=labels,
+        annotations=annotations,
+        parent=parent,
+        namespace=namespace,
+    )

@@ -1,4 +1,4 @@
-"""Discovery: a ConfigMap that tells tools which registry this cluster has (KEP-1755). It holds no secret."""
+"""Discovery: a ConfigMap that names the cluster's registry for tools (KEP-1755). It holds no secret."""
 
 import json
 

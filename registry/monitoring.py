@@ -5,7 +5,7 @@ import pulumi_kubernetes as kubernetes
 from .context import COMPONENT, SKIP_AWAIT, Context
 
 METRICS = {COMPONENT: "metrics"}
-"""Label of this Service. It tells it from the registry's own, which the ServiceMonitor must not scrape."""
+"""Label of this Service. The ServiceMonitor selects it, and does not scrape the Service for clients."""
 
 
 def create_metrics_service(ctx: Context, port: int, *, service_monitor: bool) -> None:

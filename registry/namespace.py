@@ -29,14 +29,14 @@ def look_up_namespace(ctx: Context, name: str, *, after: Sequence[pulumi.Input[p
 
 
 def create_namespace(
-    ctx: Context, name: str, *, runs_as_root: bool, keep: bool, after: Sequence[pulumi.Input[pulumi.Resource]]
+    ctx: Context, name: str, *, is_root: bool, is_kept: bool, after: Sequence[pulumi.Input[pulumi.Resource]]
 ) -> NamespaceRef:
-    """Create the namespace. `keep` leaves it, and a provisioned claim in it, on `pulumi destroy`."""
-    level = "baseline" if runs_as_root else "restricted"
+    """Create the namespace. `is_kept` leaves it, and a provisioned claim in it, on `pulumi destroy`."""
+    level = "baseline" if is_root else "restricted"
     namespace = kubernetes.core.v1.Namespace(
         f"{ctx.name}-namespace",
         metadata=ctx.metadata(name, labels={ENFORCE: level}, cluster_scoped=True),
-        opts=ctx.options(depends_on=after, ignore_changes=["metadata.name"], retain_on_delete=keep),
+        opts=ctx.options(depends_on=after, ignore_changes=["metadata.name"], retain_on_delete=is_kept),
     )
     return NamespaceRef(namespace.metadata.name.apply(lambda current: _refuse_rename(str(current), name)), namespace)
 

@@ -24,10 +24,10 @@ NODE_METADATA: NetworkPolicyEgressRuleArgsDict = {
     "to": [{"ip_block": {"cidr": "169.254.169.254/32"}}],
     "ports": [{"protocol": "TCP", "port": 80}],
 }
-"""Address at which AWS hands a node the keys of its role."""
+"""Address of AWS for the keys of a node's role."""
 
 TOKEN_SERVER = "https://auth.docker.io"
-"""URL of the server from which a registry fetches tokens for Docker Hub."""
+"""URL of the token server of Docker Hub."""
 
 ANY_POD: NetworkPolicyPeerArgsDict = {"namespace_selector": {}}
 

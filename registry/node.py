@@ -3,7 +3,7 @@
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from .context import Context
+from .context import PATCH_FORCE, Context
 
 
 def label_node(ctx: Context, label: pulumi.Input[str], node: kubernetes.core.v1.Node) -> pulumi.Output[dict[str, str]]:
@@ -17,7 +17,7 @@ def label_node(ctx: Context, label: pulumi.Input[str], node: kubernetes.core.v1.
         metadata={
             "name": node.metadata.name,
             "labels": labels,
-            "annotations": {"pulumi.com/patchForce": "true"},
+            "annotations": PATCH_FORCE,
         },
         opts=ctx.options(),
     )

@@ -6,7 +6,7 @@ own. The component does not create a provider, change a namespace that it did no
 
 import pulumi
 
-from .context import INSTANCE, NAME, Context, recommended_labels
+from .context import create_context
 from .discovery import create_discovery_config_map
 from .exposure import EXPOSURES, create_service, external_addresses, resolve_endpoint
 from .inputs.args import PrivateRegistryArgs
@@ -19,7 +19,7 @@ from .node_trust.for_registry import NO_TRUST, NodeAddress, trust_on_nodes
 from .preflight import acquire_leases, look_up_node, look_up_operator
 from .pull_secrets import Login, create_pull_secrets
 from .storage import MOUNT_PATH, Storage
-from .tls import CertificateAuthority, ExistingCertificate, ServerCertificate
+from .tls import CertificateAuthority, ExistingCertificate
 from .users import Users
 from .validation.names import component_name
 from .workload import METRICS_PORT, PORT, Workload, WorkloadInputs
@@ -36,11 +36,11 @@ class PrivateRegistry(pulumi.ComponentResource):
     ca_pem: pulumi.Output[str]
     """Every CA that clients must trust, PEM: a whole file for certs.d."""
     username: pulumi.Output[str]
-    """The login of the first of `users`; empty with `users_secret`."""
+    """The login of the first of `users`. Empty with `users_secret`."""
     password: pulumi.Output[str]
-    """The password of that login; secret, and empty with `users_secret`."""
+    """The password of that login, a secret. Empty with `users_secret`."""
     passwords: pulumi.Output[dict[str, str]]
-    """All accepted passwords by login; secret, and empty with `users_secret`."""
+    """All accepted passwords by login, a secret. Empty with `users_secret`."""
     namespace: pulumi.Output[str]
     """The namespace of its objects."""
     addresses: pulumi.Output[list[str]]
@@ -49,88 +49,64 @@ class PrivateRegistry(pulumi.ComponentResource):
     def __init__(self, name: str, args: PrivateRegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("private-registry:index:PrivateRegistry", component_name(name), {}, opts)
         settings = resolve(args)
-        exposure, storage, tls = settings.exposure, settings.storage, settings.tls
+        exposure, storage, tls, workload = settings.exposure, settings.storage, settings.tls, settings.workload
         kind = EXPOSURES[exposure.exposure]
-        selector = {NAME: APP, INSTANCE: settings.namespace}
-        ctx = Context(
-            name=name,
-            app=APP,
-            selector=selector,
-            recommended=recommended_labels("registry", settings.workload.image),
+        endpoint = resolve_endpoint(APP, settings.namespace, exposure, tls.certificate_names)
+        ctx = create_context(
+            self,
+            name,
+            APP,
+            component="registry",
+            image=workload.image,
+            namespace=settings.namespace,
             labels=settings.labels,
             annotations=settings.annotations,
-            parent=self,
-            namespace=settings.namespace,
         )
-        endpoint = resolve_endpoint(APP, settings.namespace, kind, exposure, tls.certificate_names)
 
         node = look_up_node(ctx, storage.node) if storage.kind.is_on_node or kind.needs_node else None
         operator = look_up_operator(ctx) if settings.service_monitor else None
-        preconditions = [*acquire_leases(ctx, settings), *(found for found in (node, operator) if found)]
+        preconditions = [*acquire_leases(ctx, settings), *(lookup for lookup in (node, operator) if lookup is not None)]
         if settings.create_namespace:
-            namespace = create_namespace(
-                ctx,
-                settings.namespace,
-                runs_as_root=settings.workload.run_as_user == 0,
-                keep=storage.kind.keeps_namespace,
-                after=preconditions,
-            )
+            is_root, is_kept = workload.run_as_user == 0, storage.kind.keeps_namespace
+            namespace = create_namespace(ctx, settings.namespace, is_root=is_root, is_kept=is_kept, after=preconditions)
         else:
             namespace = look_up_namespace(ctx, settings.namespace, after=preconditions)
         ctx = ctx.in_namespace(namespace.name)
 
         authority: CertificateAuthority | ExistingCertificate
-        if tls.tls_secret is not None:
-            authority = ExistingCertificate(ctx, tls.tls_secret, endpoint.host)
-        else:
+        if tls.tls_secret is None:
             authority = CertificateAuthority(ctx, tls, endpoint.hosts)
-        service = create_service(ctx, kind, exposure, PORT, node)
+        else:
+            authority = ExistingCertificate(ctx, tls.tls_secret, endpoint.host)
+        service = create_service(ctx, exposure, PORT, node)
         trust = NO_TRUST
         if settings.node_trust is not None:
-            service_ip = service.spec.cluster_ip.apply(str)
-            is_for_service = isinstance(authority, CertificateAuthority)
-            trust = trust_on_nodes(
-                ctx,
-                settings.node_trust,
-                endpoint.host_port,
-                authority.ca_pem,
-                NodeAddress(service_ip, exposure.port) if is_for_service else None,
-            )
-        certificate: ServerCertificate | ExistingCertificate
-        if isinstance(authority, CertificateAuthority):
-            certificate = ServerCertificate(ctx, tls, authority, trust.with_addresses(endpoint.hosts), trust.after)
-        else:
-            certificate = authority
+            # An existing certificate is not for the Service's address, so the nodes use the name then.
+            address = NodeAddress(service.spec.cluster_ip.apply(str), exposure.port) if tls.tls_secret is None else None
+            trust = trust_on_nodes(ctx, settings.node_trust, endpoint.host_port, authority.ca_pem, address)
+        certificate = authority.issue(trust.with_addresses(endpoint.hosts), after=trust.after)
+
         users = Users(ctx, settings.users)
         images = Storage(ctx, storage, namespace.own)
         pinned_to = node if storage.kind.is_on_node else None
-        workload = Workload(
-            ctx,
-            settings.workload,
-            settings.serving,
-            WorkloadInputs(
-                certificate=certificate.secret_name,
-                certificate_pem=certificate.pem,
-                users=users.secret_name,
-                claim=images.claim_name,
-                claim_path=MOUNT_PATH,
-                driver=images.driver,
-                node_selector=label_node(ctx, storage.node_label, pinned_to) if pinned_to is not None else None,
-                external_url=pulumi.Output.concat("https://", endpoint.host_port) if kind.behind_proxy else None,
-                rolls=storage.rolls,
-                after=[certificate, users],
-            ),
+        inputs = WorkloadInputs(
+            certificate=certificate.secret_name,
+            certificate_pem=certificate.pem,
+            users=users.secret_name,
+            claim=images.claim_name,
+            claim_path=MOUNT_PATH,
+            driver=images.driver,
+            node_selector=label_node(ctx, storage.node_label, pinned_to) if pinned_to is not None else None,
+            external_url=pulumi.Output.concat("https://", endpoint.host_port) if kind.behind_proxy else None,
+            rolls=storage.rolls,
+            after=[certificate, users],
         )
-        if isinstance(authority, CertificateAuthority):
-            authority.complete_rotation_step(after=[workload])
-        create_network_policy(
-            ctx,
-            Ports(PORT, METRICS_PORT if settings.metrics else None),
-            exposure.client_cidrs,
-            storage,
-            settings.serving.mirror,
-            behind_proxy=kind.behind_proxy,
-        )
+        pods = Workload(ctx, workload, settings.serving, inputs)
+        authority.complete_rotation_step(after=[pods])
+
+        ports = Ports(PORT, METRICS_PORT if settings.metrics else None)
+        mirror = settings.serving.mirror
+        create_network_policy(ctx, ports, exposure.client_cidrs, storage, mirror, behind_proxy=kind.behind_proxy)
         if kind.create_route is not None:
             kind.create_route(ctx, exposure, service, certificate.secret_name)
         if settings.metrics:
@@ -146,5 +122,5 @@ class PrivateRegistry(pulumi.ComponentResource):
         self.username, self.password = users.username, users.password
         self.passwords = users.passwords
         self.namespace = namespace.name
-        self.addresses = external_addresses(kind, exposure, service)
+        self.addresses = external_addresses(exposure, service)
         self.register_outputs({key: getattr(self, key) for key in PrivateRegistry.__annotations__})

@@ -2,7 +2,7 @@
 
 The provider replaces a Secret whose data changes, and deletes one with a fixed name first: for a moment no Pod could
 pull. So the Secret is created once, with its first content, and a patch keeps it current in place. The component
-creates neither namespaces nor ServiceAccounts here, and changes nothing in them that others have set.
+creates neither namespaces nor ServiceAccounts here, and keeps their other fields.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from .context import Context
+from .context import PATCH_FORCE, Context
 from .lookup import lookup_name
 from .settings import PullSecretSettings
 from .validation.network import image_reference_hosts
@@ -23,7 +23,7 @@ DATA_KEY = ".dockerconfigjson"
 
 
 class Login(NamedTuple):
-    """A login, and the resource after whose deployment the registry accepts it."""
+    """A login. The registry accepts it once `accepted_after` is deployed."""
 
     username: pulumi.Output[str]
     password: pulumi.Output[str]
@@ -77,7 +77,7 @@ def _create_secret(
         metadata={
             "name": secret_name,
             "namespace": namespace,
-            "annotations": {"pulumi.com/patchForce": "true"},
+            "annotations": PATCH_FORCE,
         },
         data=data,
         # The patch alone could not be deleted, because this type of Secret must have the key.
@@ -89,7 +89,7 @@ def _create_secret(
 def _add_to_default_account(
     ctx: Context, name: str, namespace: str, secret_name: pulumi.Output[str], after: list[pulumi.Resource]
 ) -> None:
-    """Let the default ServiceAccount use the Secret, unless it uses others.
+    """Let the default ServiceAccount use the Secret, unless it uses another one.
 
     The whole list belongs to the program that wrote it last. `pulumi destroy` empties a list that this stack wrote
     last, and leaves one that was changed since. After the namespace was deleted, run `pulumi destroy --refresh`.

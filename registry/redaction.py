@@ -1,8 +1,8 @@
 """Redaction of secrets in the SDK's debug log.
 
 The SDK logs the outputs of components and of the stack as it sends them to the engine: with secrets in plain text.
-`pulumi up` shows that log with `--debug` only, but `pulumi up --json` prints it always. The engine redacts only what
-the stack's config holds, not a generated password (docs/adr/0016-secrets.md).
+`pulumi up` shows that log with `--debug` only, but `pulumi up --json` prints it always. The engine redacts only the
+secrets of the stack's config, not generated passwords (docs/adr/0016-secrets.md).
 """
 
 from typing import Any

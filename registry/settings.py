@@ -32,7 +32,7 @@ class ExposureSettings:
 
 @dataclass(frozen=True)
 class TlsSettings:
-    """The server certificate, and the CA that issues it."""
+    """The server certificate and its CA."""
 
     certificate_names: Texts
     certificate_subject: Mapping[str, str]
@@ -137,7 +137,7 @@ class ServingSettings:
 
 @dataclass(frozen=True)
 class NodeTrustSettings:
-    """The files by which the nodes trust the registry."""
+    """The trust of the nodes in the registry."""
 
     node_trust_image: Text
     containerd_folder: Text

@@ -28,7 +28,7 @@ SECRET_NAME = "auth-secret"
 HTPASSWD_KEY = "registry.password"
 
 GENERATED_LENGTH = 32
-"""Letters and digits of a generated password: 190 bits, so a cheap hash reveals nothing."""
+"""Letters and digits of a generated password: 190 bits, too many to guess even from a cheap hash."""
 
 SALT_LENGTH = 21
 """Characters of a generated salt: 125 bits. bcrypt takes 22, but the last one holds only two bits and is fixed."""
@@ -46,11 +46,11 @@ class Users(pulumi.ComponentResource):
     """Passwords, hashes and Secret of the registry's users."""
 
     passwords: pulumi.Output[dict[str, str]]
-    """Every accepted password by login; secret. Empty with an existing Secret."""
+    """Every accepted password by login, a secret. Empty with an existing Secret."""
     username: pulumi.Output[str]
-    """The login of the first user; empty with an existing Secret."""
+    """The login of the first user. Empty with an existing Secret."""
     password: pulumi.Output[str]
-    """The password of that login; secret."""
+    """The password of that login, a secret."""
     secret_name: pulumi.Output[str]
     """A plain name: the registry reloads the file, so a changed Secret must not replace the Pod."""
 

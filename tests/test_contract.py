@@ -113,7 +113,7 @@ def properties(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
     }
 
 
-SHARED = {"conflicts", "context", "inputs", "lookup", "preflight", "settings", "validation"}
+SHARED = {"conflicts", "context", "inputs", "lookup", "pods", "preflight", "settings", "validation"}
 """Modules that every part may import."""
 
 TOP = {"__init__", "__main__", "private_registry", "redaction"}

@@ -43,6 +43,7 @@ PROTECTIONS = {
 """Protections by function and kind. A protection that moves or goes has to be moved or removed here."""
 
 UNMARKED = {
+    "context.create_context": "the tag of the image",
     "context.lookup_id": "the name of an object",
     "existing.__init__": "certificates, which the registry shows to every client",
     "node.look_up_node": "the name of a node",

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import pulumi
 
 from ..settings import ExposureSettings
-from .kind import ExposureKind
+from .kinds import EXPOSURES
 
 
 class Endpoint(NamedTuple):
@@ -23,13 +23,10 @@ class Endpoint(NamedTuple):
 
 
 def resolve_endpoint(
-    app: str,
-    namespace: str,
-    kind: ExposureKind,
-    settings: ExposureSettings,
-    certificate_names: pulumi.Input[list[str]],
+    app: str, namespace: str, settings: ExposureSettings, certificate_names: pulumi.Input[list[str]]
 ) -> Endpoint:
-    """Return the endpoint, and what clients may type instead."""
+    """Return the endpoint, and the other names and addresses that clients may type."""
+    kind = EXPOSURES[settings.exposure]
     service = f"{app}.{namespace}"
     service_names = [service, f"{service}.svc", f"{service}.svc.cluster.local"]
     names = [settings.hostname, *service_names, *settings.external_ips, settings.load_balancer_address]

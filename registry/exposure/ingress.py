@@ -9,7 +9,7 @@ from ..settings import ExposureSettings
 from .kind import ExposureKind, Service
 
 HTTPS = 443
-"""Port on which an Ingress controller listens."""
+"""Port of an Ingress controller."""
 
 INGRESS_NGINX_ANNOTATIONS = {
     "nginx.ingress.kubernetes.io/backend-protocol": "HTTPS",
@@ -19,7 +19,7 @@ INGRESS_NGINX_ANNOTATIONS = {
     "nginx.ingress.kubernetes.io/proxy-read-timeout": "900",
     "nginx.ingress.kubernetes.io/proxy-send-timeout": "900",
 }
-"""Annotations for large layers: no size limit, no copy on the controller's disk, and 15 minutes for each."""
+"""Annotations for large layers: no size limit, no copy on the controller's disk, and timeouts of 15 minutes."""
 
 ALLOWED_NETWORKS = "nginx.ingress.kubernetes.io/whitelist-source-range"
 """Annotation that restricts the clients, because the NetworkPolicy sees only the controller."""

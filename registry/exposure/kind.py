@@ -1,4 +1,4 @@
-"""How one exposure differs from the others."""
+"""The properties of an exposure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ def _no_addresses(settings: ExposureSettings, service: Service) -> pulumi.Input[
 
 @dataclass(frozen=True)
 class ExposureKind:
-    """How one exposure differs from the others. The defaults are those of a Service inside the cluster.
+    """The properties of an exposure. The defaults are those of a Service inside the cluster.
 
     Attributes:
         service_type: Type of the Service.
@@ -62,5 +62,5 @@ def traffic_policy(settings: ExposureSettings) -> ServiceSpecArgsDict:
 
 
 def look_up_api_service(ctx: Context) -> Service:
-    """Look up the Service of the API server, which tells the address family of the cluster and the server's port."""
+    """Look up the Service of the API server, which shows the address family of the cluster and the server's port."""
     return Service.get(f"{ctx.name}-service-of-the-cluster", "default/kubernetes", opts=ctx.options())

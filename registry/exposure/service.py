@@ -5,16 +5,16 @@ from pulumi_kubernetes.core.v1 import ServicePortArgsDict
 
 from ..context import SKIP_AWAIT, Context
 from ..settings import ExposureSettings
-from .kind import ExposureKind, Node, Service
+from .kind import Node, Service
+from .kinds import EXPOSURES
 
 REPLACE_ON = ["spec.ports", "spec.type", "spec.loadBalancerClass"]
 """Fields that need a new Service. Server-side apply would keep an old port, and the class is immutable."""
 
 
-def create_service(
-    ctx: Context, kind: ExposureKind, settings: ExposureSettings, target_port: int, node: Node | None
-) -> Service:
+def create_service(ctx: Context, settings: ExposureSettings, target_port: int, node: Node | None) -> Service:
     """Create the Service. A load balancer's is ready when it has its addresses."""
+    kind = EXPOSURES[settings.exposure]
     port: ServicePortArgsDict = {"name": "registry", "port": settings.port, "target_port": target_port}
     if settings.node_port is not None:
         port["node_port"] = settings.node_port
@@ -31,6 +31,6 @@ def create_service(
     )
 
 
-def external_addresses(kind: ExposureKind, settings: ExposureSettings, service: Service) -> pulumi.Output[list[str]]:
+def external_addresses(settings: ExposureSettings, service: Service) -> pulumi.Output[list[str]]:
     """Return the addresses that DNS must point to, if the exposure has any."""
-    return pulumi.Output.from_input(kind.addresses(settings, service))
+    return pulumi.Output.from_input(EXPOSURES[settings.exposure].addresses(settings, service))

@@ -2,7 +2,7 @@
 
 A `pulumi.Input` may come from another resource. The other inputs decide which resources there are, and must be known
 before deployment (docs/adr/0009-inputs.md). table.py has the rules. The comments are the headings of
-docs/configuration.md. CONTRIBUTING.md lists what a new input needs.
+docs/configuration.md. CONTRIBUTING.md has a checklist for a new input.
 """
 
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ class PrivateRegistryArgs(TypedDict):
     hostname: NotRequired[pulumi.Input[str]]
     """Name that clients outside the cluster type, and common name of the certificate. Default docker-registry."""
     port: NotRequired[int]
-    """TCP port of the Service, 1 to 65535; clients of a node port or an Ingress use another one. Default 5000."""
+    """TCP port of the Service, 1 to 65535. Clients of a node port or an Ingress use another one. Default 5000."""
     exposure: NotRequired[str]
     """How it is exposed: cluster, external-ips, node-port, load-balancer or ingress. Default cluster."""
     external_ips: NotRequired[list[str]]
-    """With external-ips: addresses of nodes that accept connections; each becomes a SAN. Default none."""
+    """With external-ips: addresses of nodes that accept connections, and SANs. Default none."""
     node_port: NotRequired[int]
     """With node-port: port on every node, 30000 to 32767. No default."""
     load_balancer_class: NotRequired[pulumi.Input[str]]
@@ -30,13 +30,13 @@ class PrivateRegistryArgs(TypedDict):
     ingress_class: NotRequired[pulumi.Input[str]]
     """With ingress: IngressClass of a controller that reads ingress-nginx annotations. No default."""
     client_cidrs: NotRequired[pulumi.Input[list[str]]]
-    """Networks that may connect; then only nodes that run the registry accept connections. Default every network."""
+    """Networks that may connect. Only nodes that run the registry accept connections then. Default every network."""
 
     # Kubernetes objects
     namespace: NotRequired[str]
     """Namespace of its objects. Default docker-registry."""
     create_namespace: NotRequired[bool]
-    """Whether to create the namespace; an existing one keeps its labels and is not deleted. Default true."""
+    """Whether to create the namespace. An existing one keeps its labels and is not deleted. Default true."""
     labels: NotRequired[dict[str, str]]
     """Labels for every object, in addition to the component's own. Default none."""
     annotations: NotRequired[dict[str, str]]
@@ -44,7 +44,7 @@ class PrivateRegistryArgs(TypedDict):
 
     # Certificate
     certificate_names: NotRequired[pulumi.Input[list[str]]]
-    """More DNS names and addresses that clients use, as SANs; *.example.com is allowed. Default none."""
+    """More DNS names and addresses that clients use, as SANs. *.example.com is allowed. Default none."""
     certificate_subject: NotRequired[dict[str, str]]
     """Subject without the common name: country, province, locality, organization, organizational_unit. Default none."""
     certificate_key: NotRequired[str]
@@ -52,11 +52,11 @@ class PrivateRegistryArgs(TypedDict):
     certificate_days: NotRequired[int]
     """Lifetime of the server certificate in days, 1 to 397. Default 356."""
     renew_before_days: NotRequired[int]
-    """Days before its end from which `pulumi up` renews the server certificate. Default 30."""
+    """Days before its end to start renewing the server certificate. Default 30."""
     ca_days: NotRequired[int]
     """Lifetime of the generated CA in days, 794 to 7300. Default 3650."""
     ca_generations: NotRequired[list[int]]
-    """Generated CAs that clients trust, the issuer first; rotate by [1], [1, 2], [2, 1], [2]. Default 1."""
+    """Generated CAs that clients trust, the issuer first. Rotate by [1], [1, 2], [2, 1], [2]. Default 1."""
     ca_certificate: NotRequired[pulumi.Input[str]]
     """A CA of your own that issues instead, PEM, followed by the CAs above it. Default: one is generated."""
     ca_key: NotRequired[pulumi.Input[str]]
@@ -66,11 +66,11 @@ class PrivateRegistryArgs(TypedDict):
 
     # Users
     users: NotRequired[list[str]]
-    """Users that may push and pull; the outputs username and password are those of the first. Default centos."""
+    """Users that may push and pull. The outputs username and password are those of the first. Default centos."""
     passwords: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
-    """Chosen passwords by user, secret, at most 72 bytes each. Default: 32 generated letters and digits each."""
+    """Chosen passwords by user, secret, at most 72 bytes. Default: 32 generated letters and digits."""
     password_generations: NotRequired[Mapping[str, list[int]]]
-    """Generations of generated passwords by user, current first; rotate by [1], [1, 2], [2, 1], [2]. Default none."""
+    """Generations of generated passwords by user, current first. Rotate by [1], [1, 2], [2, 1], [2]. Default none."""
     users_secret: NotRequired[pulumi.Input[str]]
     """Name of an existing Secret with bcrypt htpasswd lines in registry.password, instead of users. Default none."""
 
@@ -82,7 +82,7 @@ class PrivateRegistryArgs(TypedDict):
     containerd_folder: NotRequired[pulumi.Input[str]]
     """With node_trust: containerd's config_path on the nodes. Default /etc/containerd/certs.d."""
     docker_folder: NotRequired[pulumi.Input[str]]
-    """With node_trust: folder in which Docker, podman and skopeo look on the nodes. Default /etc/docker/certs.d."""
+    """With node_trust: folder of Docker, podman and skopeo on the nodes. Default /etc/docker/certs.d."""
     pull_secrets: NotRequired[list[str]]
     """Existing namespaces that get a pull Secret, `namespace`-pull, such as docker-registry-pull. Default none."""
     default_pull_secret: NotRequired[bool]
@@ -108,7 +108,7 @@ class PrivateRegistryArgs(TypedDict):
     s3_region: NotRequired[pulumi.Input[str]]
     """With s3: region of the bucket. Default us-east-1."""
     s3_endpoint: NotRequired[pulumi.Input[str]]
-    """With s3: URL of a server other than AWS; requests use path style. Default AWS."""
+    """With s3: URL of a server other than AWS. Requests use path style. Default AWS."""
     s3_prefix: NotRequired[pulumi.Input[str]]
     """With s3: folder in the bucket. Default its root."""
     s3_access_key: NotRequired[pulumi.Input[str]]
@@ -124,7 +124,7 @@ class PrivateRegistryArgs(TypedDict):
     workload: NotRequired[str]
     """Workload: pod, as in the guide, or deployment, which comes back after a drain or a node loss. Default pod."""
     replicas: NotRequired[int]
-    """With deployment: number of replicas; more than one needs shared storage, s3 or ReadWriteMany. Default 1."""
+    """With deployment: number of replicas. More than one needs shared storage, s3 or ReadWriteMany. Default 1."""
     node: NotRequired[pulumi.Input[str]]
     """With host-path, local and external-ips: node that holds the images, or any node. Default k8s-master."""
     node_label: NotRequired[pulumi.Input[str]]
@@ -156,11 +156,11 @@ class PrivateRegistryArgs(TypedDict):
     allow_delete: NotRequired[bool]
     """With read-write: whether users may delete tags and images. Default false."""
     upload_hours: NotRequired[int]
-    """Age in hours at which an unfinished upload is removed, 1 to 8760. Default 24."""
+    """Hours before an unfinished upload is deleted, 1 to 8760. Default 24."""
     metrics: NotRequired[bool]
     """Whether Prometheus may scrape :5001/metrics on a Service inside the cluster. Default false."""
     service_monitor: NotRequired[bool]
-    """With metrics: whether to create a ServiceMonitor; needs the CRDs of the Prometheus operator. Default false."""
+    """With metrics: whether to create a ServiceMonitor. It needs the CRDs of the Prometheus operator. Default false."""
     log_level: NotRequired[str]
     """Log level: error, warn, info or debug. Default info."""
     log_format: NotRequired[str]

@@ -73,7 +73,7 @@ def _refuse_unshared_replicas(values: Values) -> None:
 
 
 def _refuse_own_namespace(values: Values) -> None:
-    """Refuse a pull Secret in the namespace that the component creates, in which no other Pods run."""
+    """Refuse a pull Secret in the namespace that the component creates, because no other Pods run there."""
     if values["create_namespace"] and values["namespace"] in values["pull_secrets"]:
         problem = f"has {values['namespace']!r}, which the component creates for the registry alone"
         remedy = "Remove it, or set `create_namespace` to false if it exists already"

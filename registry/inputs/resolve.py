@@ -1,4 +1,4 @@
-"""From inputs to settings: apply the defaults, check every rule, and warn about what is unwise."""
+"""From inputs to settings: apply the defaults, check every rule, and warn about unwise values."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields

@@ -39,9 +39,9 @@ class Row(NamedTuple):
 
     Attributes:
         rule: Takes the value and returns it, or raises `InvalidInput`.
-        default: The value if the input is not set; None for none.
+        default: The value if the input is not set, or None.
         secret: Whether the state and every output keep it encrypted.
-        only_with: Conditions of which one must hold. Otherwise the input would have no effect, and is refused.
+        only_with: Conditions. One must hold, or the input would have no effect and is refused.
         required: Whether it must be set if `only_with` holds.
         both_or_neither: An input that must be set together with it.
         replaces: Inputs that have no effect if this one is set, and are refused.
@@ -112,8 +112,15 @@ INPUTS: dict[str, Row] = {
         "tls_secret",
         existing=True,
         replaces=(
-            *("certificate_names", "certificate_subject", "certificate_key", "certificate_days", "renew_before_days"),
-            *("ca_days", "ca_generations", "ca_certificate", "ca_key"),
+            "certificate_names",
+            "certificate_subject",
+            "certificate_key",
+            "certificate_days",
+            "renew_before_days",
+            "ca_days",
+            "ca_generations",
+            "ca_certificate",
+            "ca_key",
         ),
     ),
     # Users

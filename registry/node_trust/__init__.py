@@ -1,8 +1,8 @@
 """Nodes that trust registries: files for their container runtimes, which a DaemonSet keeps there.
 
 `PrivateRegistry` uses it for itself. A program can also use it alone, for registries of any kind. It restarts no
-runtime, does not talk to the API server and has no network. agent.sh says what it writes and what it leaves alone, and
-docs/adr/0017-node-trust.md why it works this way.
+runtime, does not talk to the API server and has no network. agent.sh describes the files, and
+docs/adr/0017-node-trust.md the reasons.
 """
 
 import hashlib
@@ -12,7 +12,8 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.core.v1 import KeyToPathArgsDict, VolumeArgsDict
 
-from ..context import INSTANCE, NAME, Context, recommended_labels
+from ..context import Context, create_context
+from ..pods import checksum
 from .args import NodeTrustArgs, TrustedRegistryArgs
 from .deletion_guard import create_deletion_guard
 from .files import all_files
@@ -43,16 +44,15 @@ class NodeTrust(pulumi.ComponentResource):
     def __init__(self, name: str, args: NodeTrustArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("private-registry:index:NodeTrust", name, {}, opts)
         settings = resolve(args)
-        selector = {NAME: APP, INSTANCE: settings.namespace}
-        ctx = Context(
-            name=name,
-            app=APP,
-            selector=selector,
-            recommended=recommended_labels("node-trust", settings.image),
+        ctx = create_context(
+            self,
+            name,
+            APP,
+            component="node-trust",
+            image=settings.image,
+            namespace=settings.namespace,
             labels=settings.labels,
             annotations=settings.annotations,
-            parent=self,
-            namespace=settings.namespace,
         )
         ctx = ctx.in_namespace(_create_namespace(ctx, settings.namespace))
         files = pulumi.Output.all(*settings.registries).apply(all_files)
@@ -63,11 +63,14 @@ class NodeTrust(pulumi.ComponentResource):
             f"{name}-agent",
             metadata=ctx.metadata(APP),
             spec={
-                "selector": {"match_labels": selector},
+                "selector": {"match_labels": ctx.selector},
                 # The new Pod has copied its files before the old one ends, on all nodes at once.
                 "update_strategy": {"rolling_update": {"max_surge": "100%", "max_unavailable": 0}},
                 "template": {
-                    "metadata": ctx.metadata(annotations={FILES_CHECKSUM: files.apply(_checksum)}, cluster_scoped=True),
+                    "metadata": ctx.metadata(
+                        annotations={FILES_CHECKSUM: files.apply(lambda by_path: checksum((AGENT, by_path)))},
+                        cluster_scoped=True,
+                    ),
                     "spec": pod_spec(settings, volume),
                 },
             },
@@ -120,7 +123,3 @@ def _create_network_policy(ctx: Context) -> None:
         spec={"pod_selector": {}, "policy_types": ["Ingress", "Egress"]},
         opts=ctx.options(),
     )
-
-
-def _checksum(files: dict[str, str]) -> str:
-    return hashlib.sha256(repr((AGENT, files)).encode()).hexdigest()

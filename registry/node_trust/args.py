@@ -11,7 +11,7 @@ class TrustedRegistryArgs(TypedDict):
     ca_pem: pulumi.Input[str]
     """Every CA that may have issued its certificate, PEM."""
     address: NotRequired[pulumi.Input[str]]
-    """IP:port by which nodes reach it, a SAN of its certificate: pulls then need no DNS. Default: by its name."""
+    """IP:port for the nodes, a SAN of its certificate. Pulls then need no DNS. Default: by its name."""
 
 
 class NodeTrustArgs(TypedDict):
@@ -26,6 +26,6 @@ class NodeTrustArgs(TypedDict):
     containerd_folder: NotRequired[pulumi.Input[str]]
     """containerd's config_path on the nodes. Default /etc/containerd/certs.d."""
     docker_folder: NotRequired[pulumi.Input[str]]
-    """Folder in which Docker, podman and skopeo look on the nodes. Default /etc/docker/certs.d."""
+    """Folder of Docker, podman and skopeo on the nodes. Default /etc/docker/certs.d."""
     image: NotRequired[pulumi.Input[str]]
     """Any image with sh, cat, cmp and mv. Default registry:3.1.2."""

@@ -1,4 +1,4 @@
-"""The files by which a node trusts a registry.
+"""The files that let a node trust a registry.
 
 containerd reads them at every pull (config_path, docs/hosts.md of containerd). Docker, podman and skopeo read them at
 every connection (containers-certs.d(5)). So no runtime has to be restarted.

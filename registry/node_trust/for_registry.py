@@ -12,7 +12,7 @@ from .args import TrustedRegistryArgs
 
 
 class NodeAddress(NamedTuple):
-    """The address by which nodes reach the registry without DNS."""
+    """The address of the registry for nodes without DNS."""
 
     ip: pulumi.Output[str]
     port: int
@@ -69,5 +69,5 @@ def trust_namespace(namespace: str) -> str:
 
 
 def bracketed(ip: str) -> str:
-    """Return the address as it is written before a port: an IPv6 address in brackets."""
+    """Return the address for a URL: an IPv6 address gets brackets."""
     return f"[{ip}]" if ":" in ip else ip

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pulumi
 from pulumi_kubernetes.core.v1 import ContainerArgsDict, PodSpecArgsDict, VolumeArgsDict, VolumeMountArgsDict
 
+from ..pods import NO_PRIVILEGES
 from .files import CONTAINERD, DOCKER
 from .resolve import Settings
 
@@ -39,10 +40,6 @@ def _container(image: pulumi.Input[str], folders: Mapping[str, pulumi.Input[str]
         ],
         "readiness_probe": {"exec_": {"command": ["sh", "/wanted/agent.sh", "check"]}, "period_seconds": 2},
         "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}},
-        "security_context": {
-            "allow_privilege_escalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "read_only_root_filesystem": True,
-        },
+        "security_context": NO_PRIVILEGES,
         "volume_mounts": [{"name": "wanted", "mount_path": "/wanted", "read_only": True}, *mounts],
     }

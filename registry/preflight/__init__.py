@@ -1,4 +1,4 @@
-"""Preconditions: what the component looks up or reserves before it creates anything."""
+"""Preconditions: lookups and reservations before the component creates anything."""
 
 from .duplicates import reserve, use_process_scope
 from .leases import acquire_leases

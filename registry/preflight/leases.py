@@ -51,8 +51,8 @@ def acquire_leases(ctx: Context, settings: Settings) -> list[pulumi.Input[pulumi
 def _lease_of_folder(ctx: Context, settings: StorageSettings) -> pulumi.Output[pulumi.Resource]:
     """Acquire the Lease of the folder.
 
-    It keeps naming the first folder, as the volume does. Another folder is refused here too: if the first `pulumi up`
-    ended before there was a volume, nothing else would refuse it.
+    It keeps naming the first folder, like the volume. Another folder is refused here too, in case the first
+    `pulumi up` ended before there was a volume.
     """
     folder = pulumi.Output.all(settings.storage_path, settings.node).apply(ON.join)
     reserved = folder.apply(lambda subject: reserve("storage_path", subject, ctx.name))

@@ -20,7 +20,7 @@ from .s3 import s3_driver
 T = TypeVar("T")
 
 MOUNT_PATH = "/var/lib/registry"
-"""Path at which the workload mounts the claim."""
+"""Path of the claim in the container."""
 
 FILESYSTEM_DRIVER = {"filesystem": {"rootdirectory": MOUNT_PATH}}
 
@@ -29,7 +29,7 @@ class Storage(pulumi.ComponentResource):
     """Volume and claim, or an object store."""
 
     claim_name: pulumi.Output[str] | None
-    """The claim, known once a Pod can mount it; None for an object store."""
+    """The claim, once a Pod can mount it. None for an object store."""
     driver: pulumi.Output[Mapping[str, Any]]
     """The storage section of the registry's configuration."""
 

@@ -1,4 +1,4 @@
-"""An existing claim, or a claim whose volume a StorageClass provisions."""
+"""Claims: an existing one, or one with a volume of a StorageClass."""
 
 import pulumi
 from pulumi_kubernetes.core.v1 import PersistentVolumeClaim

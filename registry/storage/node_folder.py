@@ -1,4 +1,4 @@
-"""A folder on the node, as a volume and the claim that the Pod mounts.
+"""The folder on the node: a volume, and the claim that the Pod mounts.
 
 The volume is retained and its folder is never emptied, so the next `pulumi up` finds the images again.
 
@@ -71,7 +71,7 @@ def _claim_then_volume(ctx: Context, settings: StorageSettings, namespace: Names
 
 
 def _volume_then_claim(ctx: Context, settings: StorageSettings) -> Pair:
-    """Create the volume first in a namespace that stays. The claim is then deleted before it, and nothing is left."""
+    """Create the volume first in a namespace that stays, so that `pulumi destroy` deletes the claim before it."""
     metadata = ctx.metadata(labels=_volume_selector(ctx), cluster_scoped=True)
     opts = ctx.options(ignore_changes=IMMUTABLE_FIELDS)
     volume = _create_volume(ctx, settings, metadata, _claim_reference(ctx.namespace), opts)

@@ -1,4 +1,4 @@
-"""TLS: a CA, the server certificate that it issues, and the Secret that the Pod mounts; or an existing Secret.
+"""TLS: a CA, the server certificate that it issues, and the Secret that the Pod mounts, or an existing Secret.
 
 A CA and a server certificate rather than one self-signed certificate: clients trust the CA, and the server certificate
 is renewed under it without a change for any client (docs/adr/0002-ca-and-leaf.md). The CA is rotated in steps

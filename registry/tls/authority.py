@@ -16,26 +16,15 @@ import pulumi_tls as tls
 
 from ..context import Context
 from ..settings import TlsSettings
-from ..validation.certificates import KEY_KINDS, ca_end_advice
+from ..validation.certificates import ca_end_advice
 from ..validation.limits import LONGEST_CERTIFICATE_DAYS
 from ..validation.rotation import STEPS, generations_at, step_of
+from .issuer import HOURS_PER_DAY, Hosts, Issuer, create_private_key
 from .rotation import Rotation
-
-HOURS_PER_DAY = 24
-"""pulumi-tls counts in hours."""
+from .server_certificate import ServerCertificate
 
 LONGEST_COMMON_NAME = 64
 """Characters of a common name (X.520)."""
-
-Hosts = pulumi.Output[list[str]]
-"""Names and addresses of the registry. The first is the common name, and all of them become SANs."""
-
-
-class Issuer(NamedTuple):
-    """A CA and its private key. `ca_pem` is the CA's certificate, then those above it."""
-
-    ca_pem: pulumi.Input[str]
-    key_pem: pulumi.Input[str]
 
 
 class CertificateAuthority(pulumi.ComponentResource):
@@ -43,29 +32,33 @@ class CertificateAuthority(pulumi.ComponentResource):
 
     ca_pem: pulumi.Output[str]
     """The CAs that clients trust, PEM."""
-    issuer: Issuer
-    """The CA that issues the server certificate."""
 
     def __init__(self, ctx: Context, settings: TlsSettings, hosts: Hosts) -> None:
         name = f"{ctx.name}-tls"
         super().__init__("private-registry:index:CertificateAuthority", name, {}, ctx.options())
+        self._ctx, self._settings = ctx, settings
         self._rotation: Rotation | None = None
         if settings.ca_certificate is not None and settings.ca_key is not None:
-            self.issuer = Issuer(settings.ca_certificate, settings.ca_key)
+            self._issuer = Issuer(settings.ca_certificate, settings.ca_key, [])
             self.ca_pem = pulumi.Output.from_input(settings.ca_certificate)
         else:
             # A sibling of this component: as a child it would create a dependency cycle.
             self._rotation = Rotation(ctx, name, "ca_generations", settings.ca_generations)
             _log_rotation_hint(self._rotation, settings.ca_generations)
-            opts = pulumi.ResourceOptions(parent=self, depends_on=[self._rotation.step_allowed])
-            # In the order of the generations, so that a change of the issuer leaves the trusted CAs as they are.
+            after = [self._rotation.step_allowed]
+            opts = pulumi.ResourceOptions(parent=self, depends_on=after)
+            # In the order of the generations, so that a change of the issuer does not change the trusted CAs.
             generated = {
-                generation: _generate(name, generation, settings, hosts, opts)
+                generation: Issuer(*_generate(name, generation, settings, hosts, opts), after)
                 for generation in sorted(settings.ca_generations)
             }
-            self.issuer = generated[settings.ca_generations[0]]
+            self._issuer = generated[settings.ca_generations[0]]
             self.ca_pem = pulumi.Output.concat(*(issuer.ca_pem for issuer in generated.values()))
         self.register_outputs({"ca_pem": self.ca_pem})
+
+    def issue(self, hosts: Hosts, after: Sequence[pulumi.Resource]) -> ServerCertificate:
+        """Issue the server certificate for `hosts` once `after` is deployed."""
+        return ServerCertificate(self._ctx, self._settings, self._issuer, hosts, after)
 
     def complete_rotation_step(self, after: Sequence[pulumi.Resource]) -> None:
         """Record that the rotation step is completed, once `after`, which serves the certificate, is deployed."""
@@ -74,14 +67,14 @@ class CertificateAuthority(pulumi.ComponentResource):
 
 
 class RotationHint(NamedTuple):
-    """The step of a rotation, and what to do next."""
+    """The step of a rotation and the next action."""
 
     state: str
     next_action: str
 
 
 def rotation_hint(generations: Sequence[int]) -> RotationHint | None:
-    """Describe the current rotation step and the next action; None if no rotation is in progress."""
+    """Describe the current rotation step and the next action. Return None if no rotation is in progress."""
     if len(generations) == 1:
         return None
     step, old, new = step_of(generations), min(generations), max(generations)
@@ -101,15 +94,10 @@ def _log_rotation_hint(rotation: Rotation, generations: Sequence[int]) -> None:
         rotation.step_allowed.apply(lambda _: pulumi.log.info(f"{hint.state}. {hint.next_action}."))
 
 
-def create_private_key(name: str, kind: str, parent: pulumi.Resource | None) -> tls.PrivateKey:
-    """Create a private key. It has no dependencies, because a key alone changes nothing for clients."""
-    algorithm, ecdsa_curve, rsa_bits = KEY_KINDS[kind]
-    opts = pulumi.ResourceOptions(parent=parent)
-    return tls.PrivateKey(name, algorithm=algorithm, ecdsa_curve=ecdsa_curve, rsa_bits=rsa_bits, opts=opts)
-
-
-def _generate(name: str, generation: int, settings: TlsSettings, hosts: Hosts, opts: pulumi.ResourceOptions) -> Issuer:
-    """Create a CA. Strict clients require its key usage and its subject key identifier."""
+def _generate(
+    name: str, generation: int, settings: TlsSettings, hosts: Hosts, opts: pulumi.ResourceOptions
+) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+    """Create a CA. Strict clients require the key usage and the subject key identifier. Return certificate and key."""
     suffix = "" if generation == 1 else f"-{generation}"
     title = f" CA{suffix.replace('-', ' ')}"
     key = create_private_key(f"{name}-ca{suffix}-key", settings.certificate_key, opts.parent)
@@ -130,7 +118,7 @@ def _generate(name: str, generation: int, settings: TlsSettings, hosts: Hosts, o
     )
     if generation == max(settings.ca_generations):
         ca.validity_end_time.apply(partial(_warn_of_end, generation))
-    return Issuer(ca.cert_pem, key.private_key_pem)
+    return ca.cert_pem, key.private_key_pem
 
 
 def _warn_of_end(generation: int, end: str | None) -> None:

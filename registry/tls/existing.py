@@ -1,6 +1,7 @@
 """A server certificate that the user made: the existing Secret that `tls_secret` names."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Self
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -8,10 +9,11 @@ import pulumi_kubernetes as kubernetes
 from ..context import Context
 from ..lookup import lookup_name
 from ..validation.secrets import decode_secret_data
+from .issuer import Hosts
 
 
 class ExistingCertificate(pulumi.ComponentResource):
-    """The certificate of an existing TLS Secret, if clients accept it."""
+    """The certificate of an existing TLS Secret. Clients must accept it."""
 
     ca_pem: pulumi.Output[str]
     """The CAs that clients trust, PEM."""
@@ -34,6 +36,13 @@ class ExistingCertificate(pulumi.ComponentResource):
         self.ca_pem, self.pem = chain.apply(lambda pair: pair[0]), chain.apply(lambda pair: pair[1])
         self.secret_name = pulumi.Output.all(chain, tls_secret).apply(lambda both: str(both[1]))
         self.register_outputs({"ca_pem": self.ca_pem, "pem": self.pem, "secret_name": self.secret_name})
+
+    def issue(self, hosts: Hosts, after: Sequence[pulumi.Resource]) -> Self:
+        """Return this certificate, which the user had issued."""
+        return self
+
+    def complete_rotation_step(self, after: Sequence[pulumi.Resource]) -> None:
+        """Do nothing: the user rotates the CA."""
 
 
 def _read_chain(data: Mapping[str, str], host: str) -> tuple[str, str]:

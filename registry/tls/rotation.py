@@ -1,6 +1,6 @@
 """Rotations go one step at a time. The state remembers the completed steps, because programs do not know the last run.
 
-Each step has a note: a Stash whose output is the step at which it was written. Only the step itself writes its note
+Each step has a note, a Stash. Its output is the current step of that deployment. Only the step itself writes its note
 again (docs/adr/0014-rotation.md).
 """
 

@@ -9,7 +9,7 @@ import pulumi_tls as tls
 from ..context import Context
 from ..settings import TlsSettings
 from ..validation.network import ip_version
-from .authority import HOURS_PER_DAY, CertificateAuthority, Hosts, Issuer, create_private_key
+from .issuer import HOURS_PER_DAY, Hosts, Issuer, create_private_key
 
 SECRET_NAME = "cert-secret"
 
@@ -26,30 +26,29 @@ class ServerCertificate(pulumi.ComponentResource):
         self,
         ctx: Context,
         settings: TlsSettings,
-        authority: CertificateAuthority,
+        issuer: Issuer,
         hosts: Hosts,
         after: Sequence[pulumi.Resource],
     ) -> None:
         """Issue the certificate once `after` is deployed. The chain is the certificate and the issuer's."""
         name = f"{ctx.name}-tls"
         super().__init__("private-registry:index:ServerCertificate", name, {}, ctx.options())
-        # The authority refuses a rotation step that is not the next one, and then nothing here changes.
-        child = pulumi.ResourceOptions(parent=self, depends_on=[authority])
+        child = pulumi.ResourceOptions(parent=self, depends_on=[*issuer.after])
         key = create_private_key(f"{name}-key", settings.certificate_key, self)
         request = _request(f"{name}-request", settings, key, hosts, child)
         issued = _issue(
             f"{name}-leaf",
             settings,
             request,
-            authority.issuer,
-            pulumi.ResourceOptions(parent=self, depends_on=[authority, *after]),
+            issuer,
+            pulumi.ResourceOptions(parent=self, depends_on=[*issuer.after, *after]),
         )
         kubernetes.core.v1.Secret(
             f"{name}-secret",
             metadata=ctx.metadata(SECRET_NAME),
             type="kubernetes.io/tls",
             string_data={
-                "tls.crt": pulumi.Output.concat(issued.cert_pem, authority.issuer.ca_pem),
+                "tls.crt": pulumi.Output.concat(issued.cert_pem, issuer.ca_pem),
                 "tls.key": key.private_key_pem_pkcs8,
             },
             opts=child,

@@ -1,7 +1,7 @@
 """Pure rules for the inputs of the component.
 
 A rule takes a value and returns it, or raises `InvalidInput`. Rules know neither Kubernetes objects nor the settings
-as a whole. They refuse, before anything is created, what the API server, Go's TLS or OpenSSL would refuse later.
+as a whole. They refuse values before anything is created that the API server, Go's TLS or OpenSSL would refuse later.
 """
 
 from .errors import InvalidInput

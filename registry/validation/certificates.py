@@ -13,7 +13,7 @@ from .limits import CA_NOTICE_DAYS, LONGEST_CERTIFICATE_DAYS
 
 
 class KeyKind(NamedTuple):
-    """A kind of private key, by the names of pulumi-tls."""
+    """A kind of private key, with the names of pulumi-tls."""
 
     algorithm: str
     ecdsa_curve: str | None = None

@@ -43,7 +43,7 @@ def image(value: str, *, key: str = "image") -> str:
 
 
 def version_of(reference: str) -> str:
-    """Return the tag of an image as a label value, or "" if it has none or no label can hold it."""
+    """Return the tag of an image as a label value, or "" without a tag that a label can hold."""
     match = REFERENCE.fullmatch(reference)
     tag = match["tag"] if match else None
     return tag if tag and QUALIFIED.fullmatch(tag) else ""

@@ -11,10 +11,10 @@ LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """A DNS label, RFC 1123: at most 63 characters."""
 
 SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-"""The name of an object, and the prefix of a label key (apimachinery, IsDNS1123Subdomain)."""
+"""Object names and prefixes of label keys (apimachinery, IsDNS1123Subdomain)."""
 
 QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
-"""The name part of a label key, and a label value: at most 63 characters."""
+"""Names of label keys without their prefix, and label values: at most 63 characters."""
 
 LONGEST_ANNOTATIONS = 240 * 1024
 """Bytes of all annotations of an object: 256 KiB (apimachinery, TotalAnnotationSizeLimitB) less the component's own."""
@@ -32,7 +32,7 @@ RESERVED_KEYS = (
     "pod-security.kubernetes.io/enforce",
     "kubernetes.io/metadata.name",
 )
-"""Keys that select the component's objects, or that change what the namespace allows."""
+"""Keys that select the component's objects, or that change the rights in the namespace."""
 
 CLUSTER_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
@@ -79,7 +79,7 @@ def namespace(value: str) -> str:
 def node(value: str) -> str:
     """Require the name of a node, as `kubectl get nodes` prints it."""
     name = text("node", value, "k8s-master")
-    # The label kubernetes.io/hostname, by which the volume selects its node, holds at most 63 characters.
+    # The volume selects its node by the label kubernetes.io/hostname, which holds at most 63 characters.
     if len(name) > 63 or not is_dns_name(name):
         problem = f"must be the name of a node, not {quoted(name)}"
         raise InvalidInput("node", "not-a-node-name", problem, "Take one from `kubectl get nodes`")
@@ -215,5 +215,5 @@ def _is_subdomain(value: str) -> bool:
 
 
 def is_dns_name(value: str) -> bool:
-    """Return whether it is a DNS name that can be resolved, RFC 1123."""
+    """Return whether it is a valid DNS name, RFC 1123."""
     return len(value) <= 253 and all(LABEL.fullmatch(label) for label in value.split("."))

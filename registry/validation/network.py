@@ -76,7 +76,7 @@ def client_cidrs(value: list[str]) -> list[str]:
 
 
 def _has_host_bits(cidr: str) -> bool:
-    """Return whether the network is valid but for the bits behind its prefix."""
+    """Return whether the network is valid without the bits behind its prefix."""
     try:
         ip_network(cidr, strict=False)
     except ValueError:
@@ -85,7 +85,7 @@ def _has_host_bits(cidr: str) -> bool:
 
 
 def load_balancer_reaches_clients(load_balancer_address: str, client_cidrs: list[str]) -> None:
-    """Refuse an address whose family none of the client networks has."""
+    """Refuse an address that no client network can reach, because the family differs."""
     family = ip_address(load_balancer_address).version
     if client_cidrs and all(ip_network(cidr).version != family for cidr in client_cidrs):
         problem = f"is {quoted(load_balancer_address)}, whose family none of `client_cidrs` has"

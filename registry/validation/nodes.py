@@ -1,4 +1,4 @@
-"""Rules for NodeTrust: registries by endpoint, CA and address, and the folders in which container runtimes look."""
+"""Rules for NodeTrust: registries by endpoint, CA and address, and the folders of the container runtimes."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -11,7 +11,7 @@ from .names import is_dns_name
 from .network import ip_version
 
 CONTAINERD_FOLDER, DOCKER_FOLDER = "/etc/containerd/certs.d", "/etc/docker/certs.d"
-"""Folders in which the runtimes look by default."""
+"""Default folders of the runtimes."""
 
 REGISTRY_KEYS = ("endpoint", "ca_pem", "address")
 
@@ -22,7 +22,7 @@ MOST_REGISTRIES = 20
 
 
 def registries(value: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Require registries with endpoint and CA. Rules of their own check the values when those are known."""
+    """Require registries with endpoint and CA. Rules of their own check the values."""
     example = "For example [{'endpoint': 'docker-registry:5000', 'ca_pem': '-----BEGIN ...'}]"
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
         problem = f"must be a list of registries, not a value of type {type(value).__name__}"
@@ -66,7 +66,7 @@ def address(value: str) -> str:
 
 
 def refuse_repeated_endpoints(endpoints: Collection[str]) -> None:
-    """Refuse two registries with one endpoint, because each has one folder."""
+    """Refuse two registries with one endpoint, because they would share a folder."""
     if len(set(endpoints)) < len(endpoints):
         problem = f"has an endpoint twice: {quoted(sorted(endpoints))}"
         raise InvalidInput("registries", "repeated", problem, "Name each registry once")

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def validate(value: pulumi.Input[T], rule: Callable[[T], T]) -> pulumi.Input[T]:
-    """Return the value that `rule` accepts. A plain value is checked now, an Output when its value is known."""
+    """Return the value that `rule` accepts. A plain value is checked now, an Output during deployment."""
     if contains_output(value):
         return pulumi.Output.from_input(value).apply(rule)
     return rule(value)  # type: ignore[arg-type]  # an Input[T] without an Output is a T

@@ -1,4 +1,4 @@
-"""Rules for certificates and keys in PEM. They accept what the verification of Go and of OpenSSL accepts."""
+"""Rules for certificates and keys in PEM. They agree with the verification of Go and OpenSSL."""
 
 import re
 from collections.abc import Sequence

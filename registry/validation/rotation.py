@@ -45,9 +45,9 @@ def generations_at(step: int) -> list[int]:
 def require_next_step(key: str, requested: Sequence[int], notes: Mapping[int, int]) -> bool:
     """Refuse to leave out a step, or to go back one.
 
-    `notes` maps the steps before the requested one, and the one behind it, to the step at which their note was
-    written. A completed step writes its own note again, so a note that was written at its own step belongs to a
-    completed one. If all were written at the requested step, this is the first deployment.
+    `notes` maps the steps before the requested one, and the step after it, to the step that was current when their
+    note was written. A completed step writes its own note again. If all notes are from the requested step, this is
+    the first deployment.
     """
     step = step_of(requested)
     begun = set(notes.values()) - {step}

@@ -11,10 +11,10 @@ from .quantities import amount
 
 
 class StorageKind(NamedTuple):
-    """How one kind of storage differs from the others.
+    """The properties of a kind of storage.
 
     Attributes:
-        is_on_node: Whether the images lie in a folder of one node, to which the Pods are pinned.
+        is_on_node: Whether the images are in a folder of one node. The Pods are pinned to it then.
         is_mounted: Whether the Pods mount a claim.
         old_and_new_pod_overlap: Whether a new Pod always reaches the images before the old one has gone.
         several_nodes: Whether replicas on several nodes can share it. A class depends on its access mode.
@@ -39,7 +39,7 @@ STORAGE_KINDS = {
     "class": StorageKind(keeps_namespace=True, fixed=("storage_class", "storage_access")),
     "s3": StorageKind(is_mounted=False, old_and_new_pod_overlap=True, several_nodes=True),
 }
-"""Kinds of storage. `claim` counts as shared until the access modes of the existing claim are known."""
+"""Kinds of storage. `claim` counts as shared until its access modes were looked up."""
 
 ACCESS_MODES = ("ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany")
 """Access modes of a claim that the registry can write to."""

@@ -1,7 +1,7 @@
 """Rules for users and their passwords. No message of this module holds a password.
 
 htpasswd has one hash for each name, so each generation of a generated password is a login of its own. Generation 1
-logs in by the user's name, and the others by that name and their number, such as `centos-2`.
+logs in by the user's name. Later generations add their number, such as `centos-2`.
 """
 
 import re

@@ -24,7 +24,7 @@ def mode(value: str) -> str:
 
 
 def upload_hours(value: int) -> int:
-    """Require the age in hours at which an unfinished upload is deleted."""
+    """Require the hours before an unfinished upload is deleted."""
     remedy = "Use for example 24, longer than any push takes"
     return whole_number("upload_hours", value, 1, 8760, "a whole number of hours", remedy)
 

@@ -5,7 +5,6 @@ next `pulumi up` creates it again (docs/adr/0001-pod-or-deployment.md). A Deploy
 replica is ready before the old one ends.
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +16,7 @@ from pulumi_kubernetes.core.v1 import PodSpecArgsDict
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgsDict
 
 from ..context import Context
+from ..pods import checksum
 from ..settings import ServingSettings, WorkloadSettings
 from .configuration import FILE_NAME, METRICS_PORT, PORT, UPSTREAM_CA_FILE, configuration
 from .pod import Mounts, pod_spec
@@ -47,10 +47,10 @@ class WorkloadInputs(NamedTuple):
         certificate: Name of the TLS Secret.
         certificate_pem: The server certificate. Another one restarts the Pods.
         users: Name of the htpasswd Secret.
-        claim: Name of the claim; None for an object store.
-        claim_path: Path at which the claim is mounted.
+        claim: Name of the claim, or None for an object store.
+        claim_path: Path of the claim in the container.
         driver: Storage section of the configuration.
-        node_selector: Labels of the node that has the images; None if the Pods may run anywhere.
+        node_selector: Labels of the node that has the images, or None if the Pods may run anywhere.
         external_url: URL of the registry behind a proxy, else None.
         rolls: Whether a new Pod reaches the images while the old one runs.
         after: Resources to create first. Their changes do not restart the Pods.
@@ -77,7 +77,7 @@ class PodTemplate(NamedTuple):
 
 
 class Workload(pulumi.ComponentResource):
-    """The configuration Secret, and the Pod or Deployment."""
+    """The configuration Secret and the Pod or Deployment."""
 
     def __init__(
         self, ctx: Context, settings: WorkloadSettings, serving: ServingSettings, inputs: WorkloadInputs
@@ -97,7 +97,7 @@ class Workload(pulumi.ComponentResource):
         template = PodTemplate(
             pod_spec(settings, mounts, inputs.node_selector),
             # An annotation is public, and so is a checksum of secrets.
-            pulumi.Output.unsecret(pulumi.Output.all(inputs.certificate_pem, files).apply(_checksum)),
+            pulumi.Output.unsecret(pulumi.Output.all(inputs.certificate_pem, files).apply(checksum)),
             ctx.options(depends_on=[*inputs.after, secret]),
         )
         if settings.workload == "pod":
@@ -156,8 +156,3 @@ def _create_deployment(
             spec={"max_unavailable": 1, "selector": selector},
             opts=template.opts,
         )
-
-
-def _checksum(content: list[object]) -> str:
-    """Return a checksum for the state, which the content itself would make secret."""
-    return hashlib.sha256(repr(content).encode()).hexdigest()

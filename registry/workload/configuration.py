@@ -9,7 +9,7 @@ import pulumi
 from ..settings import MirrorSettings, ServingSettings
 
 PORT = 5000
-"""Port on which the registry listens in its Pod, whatever the port of the Service."""
+"""Port of the registry in its Pod. The Service may have another one."""
 
 METRICS_PORT = 5001
 """Port of the debug server. It serves profiles as well as metrics, so it is never on the Service for clients."""
@@ -32,8 +32,8 @@ def configuration(
 ) -> pulumi.Output[str]:
     """Return the file as JSON, which is YAML too and needs no quoting of secrets. It is as secret as its parts.
 
-    `external_url` is the URL at which uploads continue. Without it the registry answers with the name that the client
-    typed, which is right for all its names. Behind a proxy it does not know that name.
+    `external_url` is the URL for the next requests of an upload. Without it the registry answers with the name that
+    the client typed, which is right for all its names. Behind a proxy it does not know that name.
     """
     return pulumi.Output.all(
         driver=driver,

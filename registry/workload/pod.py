@@ -15,6 +15,7 @@ from pulumi_kubernetes.core.v1 import (
     VolumeArgsDict,
 )
 
+from ..pods import NO_PRIVILEGES
 from ..settings import WorkloadSettings
 from .configuration import FILE_NAME, METRICS_PORT, PORT, UPSTREAM_CA_FILE
 
@@ -111,11 +112,7 @@ def _container(settings: WorkloadSettings, mounts: Mounts) -> ContainerArgsDict:
         "readiness_probe": {"http_get": probe, "period_seconds": 1},
         "liveness_probe": {"http_get": probe, "period_seconds": 10},
         "resources": {"requests": settings.requests, "limits": settings.limits},
-        "security_context": {
-            "allow_privilege_escalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "read_only_root_filesystem": True,
-        },
+        "security_context": NO_PRIVILEGES,
     }
 
 

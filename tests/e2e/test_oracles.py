@@ -254,19 +254,19 @@ import json, os, pathlib
 os.environ.pop("KUBECONFIG", None)  # a provider that renders files takes none
 import pulumi, pulumi_kubernetes as kubernetes
 from registry.context import Context
-from registry.exposure import EXPOSURES, resolve_endpoint
+from registry.exposure import resolve_endpoint
 from registry.inputs.resolve import resolve
-from registry.tls import CertificateAuthority, ServerCertificate
+from registry.tls import CertificateAuthority
 
 files = kubernetes.Provider("files", render_yaml_to_directory="rendered")
 for name, args in json.loads(pathlib.Path("cases.json").read_text()).items():
     settings = resolve(args)
-    kind, names = EXPOSURES[settings.exposure.exposure], settings.tls.certificate_names
-    endpoint = resolve_endpoint("docker-registry", "docker-registry", kind, settings.exposure, names)
+    names = settings.tls.certificate_names
+    endpoint = resolve_endpoint("docker-registry", "docker-registry", settings.exposure, names)
     parent = pulumi.ComponentResource("test:index:Parent", name, {}, pulumi.ResourceOptions(providers=[files]))
     ctx = Context(name, "docker-registry", {}, {}, {}, {}, parent, name)
     authority = CertificateAuthority(ctx, settings.tls, endpoint.hosts)
-    ServerCertificate(ctx, settings.tls, authority, endpoint.hosts, [])
+    authority.issue(endpoint.hosts, after=[])
     pulumi.export(name, {"ca": authority.ca_pem, "hosts": endpoint.hosts})
 """
 

@@ -24,6 +24,7 @@ from typing import Annotated
 
 import typer
 
+from tests.harness import soak_page
 from tests.harness.parts import PARTS, SOAK, STAGES, Part
 from tests.harness.runner import Result, Runner
 from tests.harness.summary import summary
@@ -56,6 +57,8 @@ def run(
     results = _run_stages(runner, parts)
     print(f"\n{summary(parts, results)}", flush=True)
     passed = len(results) == len(parts) and all(result.passed for result in results)
+    if names == ["soak"] and passed and not context.obj:
+        soak_page.write(results, int(os.environ["SOAK_SEED"]))
     raise typer.Exit(INTERRUPTED if runner.interrupted else int(not passed))
 
 

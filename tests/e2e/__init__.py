@@ -1,1 +1,1 @@
-"""The guide on a live cluster: real engine, real API server and kubelets, a real Docker engine as the client."""
+"""End-to-end tests on embedded clusters: real engine, API server, kubelets, and a real Docker engine as the client."""

@@ -1,4 +1,4 @@
-"""What a failing test leaves for a person to read: the error, logs, events and objects of its lab, in one folder.
+"""Save the error of a failing test, and the logs, events and objects of its lab, in one folder.
 
 Objects are written without the content of Secrets. The folder is emptied when a run begins.
 """
@@ -14,27 +14,27 @@ from tests.e2e.lab import NAME, Lab
 
 FAILURES = STATE / "failures"
 TAIL = 1 << 20
-"""Bytes that are kept of the end of each log."""
+"""Bytes to keep from the end of each log."""
 
 
-def forget() -> None:
-    """Delete what earlier runs left."""
+def delete_old() -> None:
+    """Delete the folders of earlier runs."""
     shutil.rmtree(FAILURES, ignore_errors=True)
 
 
-def keep(nodeid: str, error: str, lab: Lab | None) -> Path:
-    """Write everything about a failed test, and return the folder. What cannot be read is left out."""
+def save(nodeid: str, error: str, lab: Lab | None) -> Path:
+    """Write everything about a failed test, and return the folder. Objects that cannot be read are left out."""
     folder = FAILURES / re.sub(r"[^\w.-]+", "-", nodeid.removeprefix("tests/e2e/"))[:120].strip("-")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "error.txt").write_text(error)
-    _keep_logs(folder / "logs")
+    _save_logs(folder / "logs")
     if lab:
-        _keep_objects(lab, folder)
+        _save_objects(lab, folder)
     return folder
 
 
-def _keep_logs(folder: Path) -> None:
-    """Copy the end of every daemon's and every container's log of this worker's lab."""
+def _save_logs(folder: Path) -> None:
+    """Copy the end of the logs of all daemons and containers in this worker's lab."""
     state = STATE / NAME
     for source in [*state.glob("logs/**/*.log"), *state.glob("hosts/*/var/log/pods/**/*.log")]:
         target = folder / source.relative_to(state)
@@ -44,12 +44,12 @@ def _keep_logs(folder: Path) -> None:
             target.write_bytes(log.read())
 
 
-def _keep_objects(lab: Lab, folder: Path) -> None:
+def _save_objects(lab: Lab, folder: Path) -> None:
     for kind in ("events", "nodes", "pods", "services", "pvc", "pv", "deployments", "daemonsets", "leases", "secrets"):
         try:
             objects: Any = lab.api.objects(kind)
         except (AssertionError, OSError, ValueError) as error:
             objects = f"not read: {error}"
-        for each in objects if kind == "secrets" and isinstance(objects, list) else ():
-            each["data"] = sorted(each.get("data") or ())
+        for secret in objects if kind == "secrets" and isinstance(objects, list) else ():
+            secret["data"] = sorted(secret.get("data") or ())
         (folder / f"{kind}.json").write_text(json.dumps(objects, indent=1))

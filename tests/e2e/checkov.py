@@ -1,6 +1,7 @@
-"""checkov, which reads Kubernetes objects for what an attacker would like: from PyPI, in the cache, for nothing else.
+"""Run checkov, which searches Kubernetes objects for security problems.
 
-It takes 290 MB and wants other versions of what the project uses, so it has a folder of its own.
+It is installed from PyPI into a folder of its own in the cache: it has 290 MB, and its dependencies conflict with those
+of the project.
 """
 
 import json
@@ -18,14 +19,14 @@ from dev.console import step
 VERSION = "3.3.30"
 
 
-def failed(objects: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """The checks that some object fails: what each is about, by its id."""
+def failed_checks(objects: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Return the names of the checks that at least one object fails, by id."""
     with tempfile.TemporaryDirectory() as folder:
-        for number, each in enumerate(objects):
-            Path(folder, f"{number}.json").write_text(json.dumps(each))
+        for number, content in enumerate(objects):
+            Path(folder, f"{number}.json").write_text(json.dumps(content))
         report = _run("--framework", "kubernetes", "--directory", folder, "--output", "json", "--skip-download")
     assert report["summary"]["parsing_errors"] == 0
-    assert report["summary"]["passed"] > 50, "it read them"
+    assert report["summary"]["passed"] > 50, "checkov has read the objects"
     return {check["check_id"]: check["check_name"] for check in report["results"]["failed_checks"]}
 
 

@@ -1,8 +1,8 @@
-"""Clients of a registry that ask one request after the other, run as a program where the registry can be reached.
+"""Send requests to a registry from several clients, as a program that runs on a host that reaches the registry.
 
-What to do comes in as JSON, the credentials with it, and what came of it goes out as JSON when the input ends. A
-connection that is used again may have been closed meanwhile, before a byte of an answer: a GET then goes over a new
-one, once, as every client that keeps connections has to do it (RFC 9112, 9.3.1). Everything else counts as failed.
+The program reads its job, with the credentials, as one line of JSON, and prints its results as JSON when its input
+ends. A server may close an open connection before it sends a response. The client then repeats a GET once over a new
+connection, as RFC 9112 (9.3.1) demands of every client. Every other error counts as a failure.
 """
 
 import hashlib
@@ -19,147 +19,157 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-STALE = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
-"""What is raised where the other end has closed a connection."""
+CONNECTION_CLOSED = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)
+"""Exceptions that a client gets if the server has closed the connection."""
 
 CONFIG = b"{}"
-OCTETS = "application/octet-stream"
-IMAGE = "application/vnd.oci.image.manifest.v1+json"
+OCTET_STREAM = "application/octet-stream"
+IMAGE_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 @dataclass
-class Seen:
-    """What one kind of clients saw: answers, what failed, connections opened anew, certificates, the longest gap."""
+class Results:
+    """The results of all clients of one kind: counts, errors, fingerprints of certificates, and the longest gap."""
 
     requests: int = 0
-    failed: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     reopened: int = 0
     pushes: int = 0
-    leaves: list[str] = field(default_factory=list)
-    gap: float = 0.0
-    """Seconds between the beginnings of two requests that succeeded one after the other."""
+    certificates: list[str] = field(default_factory=list)
+    longest_gap: float = 0.0
+    """Seconds between the starts of two consecutive successful requests."""
 
 
 class Client:
-    """One connection at a time to the registry of `asked`."""
+    """A client of the job's registry, with one connection at a time."""
 
-    def __init__(self, asked: dict[str, Any], seen: Seen) -> None:
-        self._asked, self._seen = asked, seen
-        self._tls = ssl.create_default_context(cadata=asked["ca"])
-        self._login = f"Basic {b64encode(asked['login'].encode()).decode()}"
-        self._open: http.client.HTTPConnection | None = None
-        self._succeeded = time.monotonic()
+    def __init__(self, job: dict[str, Any], results: Results) -> None:
+        self._job, self._results = job, results
+        self._tls = ssl.create_default_context(cadata=job["ca"])
+        self._login = f"Basic {b64encode(job['login'].encode()).decode()}"
+        self._connection: http.client.HTTPConnection | None = None
+        self._last_success = time.monotonic()
 
-    def ask(self, method: str, path: str, wanted: int, body: bytes | None = None, kind: str = "") -> str:
-        """A request; the location that the answer names. Whatever goes wrong is noted, and raised again."""
-        begun = time.monotonic()
+    def request(
+        self, method: str, path: str, expected_status: int, body: bytes | None = None, content_type: str = ""
+    ) -> str:
+        """Send a request, and return the location in the response. Record every error, and raise it again."""
+        start = time.monotonic()
         try:
-            status, location = self._again(method, path, body, kind)
-            if status != wanted:
+            status, location = self._send_with_retry(method, path, body, content_type)
+            if status != expected_status:
                 raise ConnectionError(f"status {status}")
         except (OSError, http.client.HTTPException) as failure:
             self.close()
-            self._seen.failed.append(f"{method} {path}: {failure!r}")
+            self._results.failures.append(f"{method} {path}: {failure!r}")
             raise
-        self._seen.requests += 1
-        self._seen.gap = max(self._seen.gap, begun - self._succeeded)
-        self._succeeded = begun
+        self._results.requests += 1
+        self._results.longest_gap = max(self._results.longest_gap, start - self._last_success)
+        self._last_success = start
         return location
 
-    def pushed(self) -> None:
-        """A whole image went through."""
-        self._seen.pushes += 1
+    def count_push(self) -> None:
+        """Count a pushed image, and close the connection."""
+        self._results.pushes += 1
         self.close()
 
     def close(self) -> None:
-        if self._open is not None:
-            self._open.close()
-        self._open = None
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
-    def _again(self, method: str, path: str, body: bytes | None, kind: str) -> tuple[int, str]:
-        is_used = self._open is not None
+    def _send_with_retry(self, method: str, path: str, body: bytes | None, content_type: str) -> tuple[int, str]:
+        was_open = self._connection is not None
         try:
-            return self._once(method, path, body, kind)
-        except STALE:
-            if not is_used or method != "GET":
+            return self._send(method, path, body, content_type)
+        except CONNECTION_CLOSED:
+            if not was_open or method != "GET":
                 raise
             self.close()
-            self._seen.reopened += 1
-            return self._once(method, path, body, kind)
+            self._results.reopened += 1
+            return self._send(method, path, body, content_type)
 
-    def _once(self, method: str, path: str, body: bytes | None, kind: str) -> tuple[int, str]:
-        connection = self._open = self._open or self._connect()
-        connection.request(method, path, body, {"Authorization": self._login, "Content-Type": kind or OCTETS})
-        answer = connection.getresponse()
-        answer.read()
-        if answer.will_close:
+    def _send(self, method: str, path: str, body: bytes | None, content_type: str) -> tuple[int, str]:
+        connection = self._connection = self._connection or self._connect()
+        connection.request(
+            method, path, body, {"Authorization": self._login, "Content-Type": content_type or OCTET_STREAM}
+        )
+        response = connection.getresponse()
+        response.read()
+        if response.will_close:
             self.close()
-        return answer.status, answer.headers.get("Location", "")
+        return response.status, response.headers.get("Location", "")
 
     def _connect(self) -> http.client.HTTPConnection:
-        host, patience = self._asked["host"], self._asked["patience"]
-        raw = socket.create_connection(tuple(self._asked["at"]), patience)
-        shown = self._tls.wrap_socket(raw, server_hostname=host)
-        leaf = hashlib.sha256(shown.getpeercert(binary_form=True) or b"").hexdigest()
-        if leaf not in self._seen.leaves:
-            self._seen.leaves.append(leaf)
+        host, timeout = self._job["host"], self._job["timeout"]
+        tcp_socket = socket.create_connection(tuple(self._job["address"]), timeout)
+        tls_socket = self._tls.wrap_socket(tcp_socket, server_hostname=host)
+        fingerprint = hashlib.sha256(tls_socket.getpeercert(binary_form=True) or b"").hexdigest()
+        if fingerprint not in self._results.certificates:
+            self._results.certificates.append(fingerprint)
         connection = http.client.HTTPConnection(host)
-        connection.sock = shown
+        connection.sock = tls_socket
         return connection
 
 
-def read(client: Client, asked: dict[str, Any]) -> None:
-    """The blob, over a connection that stays open."""
-    client.ask("GET", asked["path"], 200)
+def read_blob(client: Client, job: dict[str, Any]) -> None:
+    """Read the blob over a connection that stays open."""
+    client.request("GET", job["path"], 200)
 
 
-def read_anew(client: Client, asked: dict[str, Any]) -> None:
-    """The blob, over a connection of its own."""
-    client.ask("GET", asked["path"], 200)
+def read_blob_reconnecting(client: Client, job: dict[str, Any]) -> None:
+    """Read the blob over a new connection."""
+    client.request("GET", job["path"], 200)
     client.close()
 
 
-def push(client: Client, asked: dict[str, Any]) -> None:
-    """A small image of its own, over a connection of its own: a layer, a config and a manifest."""
+def push_image(client: Client, job: dict[str, Any]) -> None:
+    """Push a small unique image over a new connection: a layer, a config and a manifest."""
     layer = time.monotonic_ns().to_bytes(8, "big")
-    parts = {f"sha256:{hashlib.sha256(each).hexdigest()}": each for each in (layer, CONFIG)}
+    parts = {f"sha256:{hashlib.sha256(content).hexdigest()}": content for content in (layer, CONFIG)}
     for digest, content in parts.items():
-        begun = client.ask("POST", "/v2/pushed/image/blobs/uploads/", 202)
-        path = "/" + begun.split("/", 3)[3]
-        client.ask("PUT", f"{path}&digest={digest}", 201, content)
-    described = [{"mediaType": OCTETS, "size": len(each), "digest": digest} for digest, each in parts.items()]
-    manifest = {"schemaVersion": 2, "mediaType": IMAGE, "config": described[1], "layers": described[:1]}
-    client.ask("PUT", "/v2/pushed/image/manifests/latest", 201, json.dumps(manifest).encode(), IMAGE)
-    client.pushed()
+        location = client.request("POST", "/v2/pushed/image/blobs/uploads/", 202)
+        path = "/" + location.split("/", 3)[3]
+        client.request("PUT", f"{path}&digest={digest}", 201, content)
+    descriptors = [
+        {"mediaType": OCTET_STREAM, "size": len(content), "digest": digest} for digest, content in parts.items()
+    ]
+    manifest = {"schemaVersion": 2, "mediaType": IMAGE_MANIFEST, "config": descriptors[1], "layers": descriptors[:1]}
+    client.request("PUT", "/v2/pushed/image/manifests/latest", 201, json.dumps(manifest).encode(), IMAGE_MANIFEST)
+    client.count_push()
 
 
-WORK: dict[str, Callable[[Client, dict[str, Any]], None]] = {"kept": read, "fresh": read_anew, "pushing": push}
+WORK: dict[str, Callable[[Client, dict[str, Any]], None]] = {
+    "persistent": read_blob,
+    "reconnecting": read_blob_reconnecting,
+    "pushing": push_image,
+}
 
 
 def main() -> None:
-    asked = json.loads(sys.stdin.readline())
-    over = threading.Event()
-    seen = {kind: Seen() for kind in asked["clients"]}
+    job = json.loads(sys.stdin.readline())
+    stop = threading.Event()
+    results = {kind: Results() for kind in job["clients"]}
     threads = []
-    for kind, number in asked["clients"].items():
+    for kind, number in job["clients"].items():
         for _ in range(number):
-            threads.append(threading.Thread(target=repeat, args=(kind, asked, seen[kind], over)))
+            threads.append(threading.Thread(target=repeat, args=(kind, job, results[kind], stop)))
     for thread in threads:
         thread.start()
     sys.stdin.read()
-    over.set()
+    stop.set()
     for thread in threads:
         thread.join()
-    print(json.dumps({kind: asdict(each) for kind, each in seen.items()}))
+    print(json.dumps({kind: asdict(each) for kind, each in results.items()}))
 
 
-def repeat(kind: str, asked: dict[str, Any], seen: Seen, over: threading.Event) -> None:
-    """The same work until it is over, and once more then, for what is served in the end; what failed is noted."""
-    client, is_last = Client(asked, seen), False
+def repeat(kind: str, job: dict[str, Any], results: Results, stop: threading.Event) -> None:
+    """Repeat the work until `stop` is set, and once more after that, to see the last certificate."""
+    client, is_last = Client(job, results), False
     while not is_last:
-        is_last = over.wait(asked["pause"])
+        is_last = stop.wait(job["pause"])
         with suppress(OSError, http.client.HTTPException):
-            WORK[kind](client, asked)
+            WORK[kind](client, job)
     client.close()
 
 

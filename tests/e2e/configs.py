@@ -1,4 +1,4 @@
-"""Whole configurations, right and wrong near the boundary: the rows of the offline tier's tables, and what is near."""
+"""Generate whole configurations, accepted and refused ones, from the values in the tables of the offline tests."""
 
 import re
 from collections import defaultdict
@@ -11,127 +11,148 @@ from registry.inputs.table import DEFAULTS, INPUTS
 from tests.issuing import Wanted, issue
 from tests.test_validation import ACCEPTED, REFUSED
 
-Given = dict[str, Any]
+Inputs = dict[str, Any]
 
 AUTHORITY = issue(Wanted())
-S3: Given = {"storage": "s3", "s3_bucket": "team"}
-STAYS: Given = {"create_namespace": False}
+S3: Inputs = {"storage": "s3", "s3_bucket": "team"}
+EXISTING_NAMESPACE: Inputs = {"create_namespace": False}
 
-BASES: list[Given] = [
+BASES: list[Inputs] = [
     {},
     {"exposure": "external-ips", "external_ips": ["192.168.56.10"]},
     {"exposure": "node-port", "node_port": 30500},
     {"exposure": "load-balancer", "load_balancer_class": "example.com/internal", "load_balancer_address": "10.0.0.7"},
     {"exposure": "ingress", "ingress_class": "nginx", "client_cidrs": ["10.0.0.0/8"]},
     {"storage": "local", "run_as_user": 65532, "workload": "deployment"},
-    {"storage": "claim", "storage_claim": "old", **STAYS},
+    {"storage": "claim", "storage_claim": "old", **EXISTING_NAMESPACE},
     {"storage": "class", "storage_class": "fast"},
     {"storage": "class", "storage_class": "shared", "storage_access": "ReadWriteMany", "workload": "deployment"},
     {**S3, "s3_access_key": "id", "s3_secret_key": "hunter2+/=", "workload": "deployment", "replicas": 2},
-    {**S3, "s3_secret": "keys", **STAYS, "s3_endpoint": "https://s3.example.com:9000", "s3_prefix": "team"},
+    {
+        **S3,
+        "s3_secret": "keys",
+        **EXISTING_NAMESPACE,
+        "s3_endpoint": "https://s3.example.com:9000",
+        "s3_prefix": "team",
+    },
     {"mode": "mirror", "mirror_of": "https://registry-1.docker.io", "mirror_username": "a", "mirror_password": "b"},
     {"mode": "read-only", "metrics": True, "service_monitor": True},
-    {"tls_secret": "tls", "users_secret": "users", "image_pull_secret": "pull", **STAYS},
+    {"tls_secret": "tls", "users_secret": "users", "image_pull_secret": "pull", **EXISTING_NAMESPACE},
     {"ca_certificate": AUTHORITY.pem, "ca_key": AUTHORITY.key_pem, "certificate_names": ["registry.example.com"]},
     {"users": ["centos", "jean"], "passwords": {"jean": "correct horse"}, "labels": {"example.com/team": "red"}},
     {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}, "priority_class": "high"},
 ]
-"""Each choice of the component with what it needs."""
+"""Configurations that together have every choice of the component."""
 
-LONGEST = 5000
-"""Of a value's text: what is longer is refused in the offline tier, and is slow to send."""
+MAX_LENGTH = 5000
+"""Characters of the longest value that is used. Longer ones are slow to send, and the offline tests have them."""
 
-LIKELY = "abcxyz0123456789-._"
-STRANGE = "AZ/:=,@%*#~+ \t\n\0é\u0662\u212a"
-ODD: list[str] = [*LIKELY, *LIKELY, *STRANGE, "..", "//", "xn--", "Gi", "m", "e3", "/32", "::", ".0", "0" * 17]
-"""What is put into texts: Arabic digits and the sign of the Kelvin scale among it, which some take for 2 and for k."""
+COMMON_CHARACTERS = "abcxyz0123456789-._"
+RARE_CHARACTERS = "AZ/:=,@%*#~+ \t\n\0é\u0662\u212a"
+INSERTIONS: list[str] = [
+    *COMMON_CHARACTERS,
+    *COMMON_CHARACTERS,
+    *RARE_CHARACTERS,
+    "..",
+    "//",
+    "xn--",
+    "Gi",
+    "m",
+    "e3",
+    "/32",
+    "::",
+    ".0",
+    "0" * 17,
+]
+"""Texts to insert into values. Some programs read the Arabic digit as 2, and the Kelvin sign as k."""
 
-SEEDS: dict[str, tuple[list[Any], list[Any]]] = defaultdict(lambda: ([], []))
+EXAMPLES: dict[str, tuple[list[Any], list[Any]]] = defaultdict(lambda: ([], []))
 for key, value, *_ in ACCEPTED:
-    SEEDS[key][0].append(value)
+    EXAMPLES[key][0].append(value)
 for key, value, _ in REFUSED:
-    if value is not None and len(repr(value)) < LONGEST:
-        SEEDS[key][1].append(value)
+    if value is not None and len(repr(value)) < MAX_LENGTH:
+        EXAMPLES[key][1].append(value)
 
 
-JUDGED = (
+JUDGED_INPUTS = (
     *("hostname", "port", "external_ips", "node_port", "load_balancer_class", "load_balancer_address"),
     *("ingress_class", "client_cidrs", "namespace", "labels", "annotations", "certificate_names"),
     *("certificate_subject", "certificate_key", "certificate_days", "ca_days", "tls_secret", "users_secret"),
     *("storage_path", "storage_size", "storage_claim", "storage_class", "s3_secret", "node", "node_label"),
     *("run_as_user", "requests", "limits", "priority_class", "image", "image_pull_policy", "image_pull_secret"),
 )
-"""Inputs on which the API server, Go or OpenSSL have a word. The others are the registry's, or bcrypt's, or S3's."""
+"""Inputs that the API server, Go or OpenSSL check. The registry, bcrypt or S3 check the others."""
 
 
-def configs() -> st.SearchStrategy[Given]:
-    """A base with one to three inputs set otherwise, mostly ones that mean something there.
+def configs() -> st.SearchStrategy[Inputs]:
+    """Return a strategy for configurations: one of BASES with one to three changed inputs that have an effect there.
 
-    Out of one random number each: drawn one by one, the choices would make few configurations and those many times.
+    Each configuration is made from one random number. With a strategy for each choice, hypothesis would repeat a few
+    configurations many times.
     """
     return st.randoms(use_true_random=True).map(_config)
 
 
-def _config(chance: Random) -> Given:
-    base = chance.choice(BASES)
-    meant = [key for key in INPUTS if _means_something(key, base)]
-    weights = [8 if key in JUDGED else 1 for key in meant]
-    keys = chance.choices(meant, weights, k=chance.choice([1, 1, 1, 2, 3]))
-    return {**base, **{key: _value(chance, key) for key in keys}}
+def _config(rng: Random) -> Inputs:
+    base = rng.choice(BASES)
+    meaningful = [key for key in INPUTS if _has_effect(key, base)]
+    weights = [8 if key in JUDGED_INPUTS else 1 for key in meaningful]
+    keys = rng.choices(meaningful, weights, k=rng.choice([1, 1, 1, 2, 3]))
+    return {**base, **{key: _value(rng, key) for key in keys}}
 
 
-def _means_something(key: str, base: Given) -> bool:
-    whole = {**DEFAULTS, **base}
+def _has_effect(key: str, base: Inputs) -> bool:
+    settings = {**DEFAULTS, **base}
     is_replaced = any(key in INPUTS[other].replaces for other in base)
     conditions = INPUTS[key].only_with
-    return not is_replaced and (not conditions or any(condition.holds(whole) for condition in conditions))
+    return not is_replaced and (not conditions or any(condition.holds(settings) for condition in conditions))
 
 
-def _value(chance: Random, key: str) -> Any:
-    """A value of the tables, or one a step or two away from it; more often a right one, as changes spoil many."""
-    right, wrong = SEEDS[key]
-    is_right = chance.random() < 0.85 and right
-    value = chance.choice(right if is_right else wrong or right)
-    for _ in range(chance.choice([0, 0, 1, 1, 2])):
-        value = _changed(chance, value)
+def _value(rng: Random, key: str) -> Any:
+    """Return a value of the tables after up to two mutations, which make many of the accepted values invalid."""
+    accepted, refused = EXAMPLES[key]
+    take_accepted = rng.random() < 0.85 and accepted
+    value = rng.choice(accepted if take_accepted else refused or accepted)
+    for _ in range(rng.choice([0, 0, 1, 1, 2])):
+        value = _mutate(rng, value)
     return value
 
 
-def _changed(chance: Random, value: Any) -> Any:
-    """One step away: in a list or a map, of one entry."""
+def _mutate(rng: Random, value: Any) -> Any:
+    """Return a value with one small change. In a list or a map, one entry changes."""
     if isinstance(value, bool) or value is None:
-        return chance.choice([True, False, 0, "true"])
+        return rng.choice([True, False, 0, "true"])
     if isinstance(value, int | float):
-        return value + chance.choice([-1, 1, 7, 100, 0.5]) if abs(value) < 2**40 else 0
+        return value + rng.choice([-1, 1, 7, 100, 0.5]) if abs(value) < 2**40 else 0
     if isinstance(value, str):
-        return _respelled(chance, value)
+        return _mutate_text(rng, value)
     if isinstance(value, list) and value:
-        place = chance.randrange(len(value))
-        return [*value[:place], _changed(chance, value[place]), *value[place + chance.randint(0, 1) :]]
+        position = rng.randrange(len(value))
+        return [*value[:position], _mutate(rng, value[position]), *value[position + rng.randint(0, 1) :]]
     if isinstance(value, dict) and value:
-        key = chance.choice(sorted(value, key=str))
-        rest = {each: other for each, other in value.items() if each != key}
-        renamed = chance.random() < 0.5
+        key = rng.choice(sorted(value, key=str))
+        rest = {other_key: other for other_key, other in value.items() if other_key != key}
+        renamed = rng.random() < 0.5
         return {
             **rest,
-            (_changed(chance, key) if renamed else key): value[key] if renamed else _changed(chance, value[key]),
+            (_mutate(rng, key) if renamed else key): value[key] if renamed else _mutate(rng, value[key]),
         }
     return value
 
 
-def _respelled(chance: Random, text: str) -> str:
-    """With a character more or less, in other letters, or just as long as a limit."""
-    odd: str = chance.choice(ODD)
-    place, how = chance.randint(0, len(text)), chance.randrange(8)
-    if how <= 2:
-        return text[:place] + odd + text[place:]
-    if how == 3:
-        return text[:place] + odd + text[place + 1 :]
-    if how == 4:
-        return text[:place] + text[place + 1 :]
-    if how == 5:
-        return chance.choice([text.upper(), text.title(), f"{text}.{text}", f"{text}/{text}", text[::-1]])
-    if how == 6:
-        return re.sub("[0-9]+", lambda found: str(int(found[0]) + chance.randint(-1, 9)), text, count=1)
-    length = chance.choice([2, 63, 64, 65, 128, 129, 253, 254, 255, 256])
+def _mutate_text(rng: Random, text: str) -> str:
+    """Return the text with another character, case or order, or with a length near a limit."""
+    insertion: str = rng.choice(INSERTIONS)
+    position, choice = rng.randint(0, len(text)), rng.randrange(8)
+    if choice <= 2:
+        return text[:position] + insertion + text[position:]
+    if choice == 3:
+        return text[:position] + insertion + text[position + 1 :]
+    if choice == 4:
+        return text[:position] + text[position + 1 :]
+    if choice == 5:
+        return rng.choice([text.upper(), text.title(), f"{text}.{text}", f"{text}/{text}", text[::-1]])
+    if choice == 6:
+        return re.sub("[0-9]+", lambda match: str(int(match[0]) + rng.randint(-1, 9)), text, count=1)
+    length = rng.choice([2, 63, 64, 65, 128, 129, 253, 254, 255, 256])
     return (text * (length // max(len(text), 1) + 1))[:length]

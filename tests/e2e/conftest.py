@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests, the order of the tests, and what a failing test leaves for a person to read."""
+"""Fixtures of the end-to-end tests, their order, and the hook that saves the artifacts of a failing test."""
 
 import fcntl
 import os
@@ -31,18 +31,18 @@ from tests.e2e.lab import (
 from tests.e2e.s3 import S3, serve
 
 SERVERS = ("pulumi-language-yaml", "traefik", "versitygw", "registry-2.7")
-"""Programs that only these tests run. They are built before the labs are up, and not while those wait for them."""
+"""Programs that only these tests run. They are built before the labs start, so that no lab waits for them."""
 
 LOCK = pytest.StashKey[TextIO]()
-"""The open lock file: the kernel releases the lock however this process ends."""
+"""Open lock file. The kernel releases the lock when this process ends, even if it is killed."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "together: the tests of this module build on each other, in their order")
+    config.addinivalue_line("markers", "together: the tests of this module depend on each other and run in their order")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Let no second run of this clone wipe the labs of the first."""
+    """Refuse to start if another run in this clone uses the labs."""
     config = session.config
     if config.option.markexpr == "not e2e" or config.option.collectonly or hasattr(config, "workerinput"):
         return
@@ -52,15 +52,15 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise pytest.UsageError(
-            "The end-to-end tests already run in this clone: wait for them, or use another clone."
+            "The end-to-end tests already run in this clone. Wait for them, or use another clone."
         ) from None
     config.stash[LOCK] = lock
-    artifacts.forget()
+    artifacts.delete_old()
     provide_engine(programs=(*BUILT_PROGRAMS, *SERVERS))
-    # The workers start after this and inherit it, as does every command that they run. Engine, providers and kubectl
-    # live for seconds: with less garbage collection `pulumi version` takes a quarter less processor time.
+    # The workers inherit this, and so does every command that they run. Engine, providers and kubectl run for seconds.
+    # With less garbage collection `pulumi version` takes a quarter less processor time.
     os.environ.setdefault("GOGC", "400")
-    # Compile the component and `ops` once, not in every run of a program.
+    # Compile the component and `ops` once, instead of in every run of a program.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
@@ -71,31 +71,31 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> schedule.Sch
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    mine = [item for item in items if item.get_closest_marker("e2e")]
-    schedule.arrange(mine)
-    items[:] = [item for item in items if not item.get_closest_marker("e2e")] + mine
+    e2e_items = [item for item in items if item.get_closest_marker("e2e")]
+    schedule.arrange(e2e_items)
+    items[:] = [item for item in items if not item.get_closest_marker("e2e")] + e2e_items
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keep what is needed to understand a failure, while the lab still has it."""
+    """Save the artifacts of a failure before the next test changes the lab."""
     report = yield
     if report.failed and item.get_closest_marker("e2e"):
         lab = getattr(item, "funcargs", {}).get("lab")
-        folder = artifacts.keep(item.nodeid, report.longreprtext, lab if isinstance(lab, Lab) else None)
+        folder = artifacts.save(item.nodeid, report.longreprtext, lab if isinstance(lab, Lab) else None)
         report.user_properties.append(("artifacts", str(folder.relative_to(PROJECT))))
     return report
 
 
 @pytest.fixture
 def figures(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
-    """Tell a measured figure, which is printed after the run."""
+    """Return a function that records a measured figure. All figures are printed after the run."""
     return lambda text: record_property("figures", text)
 
 
 @pytest.fixture(scope="session")
 def first_up() -> Iterator[subprocess.CompletedProcess[str]]:
-    """`make up` on a machine where nothing is up yet, in the lab."""
+    """Run `make up` in the lab, without an existing cluster."""
     cluster = embedded_cluster()
     cluster.wipe()
     try:
@@ -112,44 +112,44 @@ def lab(first_up: subprocess.CompletedProcess[str]) -> Iterator[Lab]:
     virtualenv = warm_environment(cluster, STATE / NAME / "warm")
     config = warm_checkout(virtualenv) / "Pulumi.dev.yaml"
     engine = provide_engine()
-    place = create_environment(NAME, engine, cluster).with_variables(
+    environment = create_environment(NAME, engine, cluster).with_variables(
         {providers.VARIABLE: providers.start(cluster, engine)}
     )
     with closing(KubeApi(cluster)) as api:
-        yield Lab(cluster, place, config, api, virtualenv)
+        yield Lab(cluster, environment, config, api, virtualenv)
 
 
 @pytest.fixture(scope="session")
 def s3(lab: Lab) -> Iterator[S3]:
-    """An S3 server that the lab's Pods reach, up until the session ends."""
-    with serve(lab.cluster) as server:
-        yield server
+    """Run an S3 server that the lab's Pods reach, until the session ends."""
+    with serve(lab.cluster) as s3_server:
+        yield s3_server
 
 
 @pytest.fixture
-def registry(project: Callable[[str, str], Project]) -> Callable[..., Registry]:
-    """The repository's own program in a stack of its own: its config goes in, a running registry comes out."""
-    made: dict[str, Project] = {}
+def deploy_registry(create_project: Callable[[str, str], Project]) -> Callable[..., Registry]:
+    """Return a function that deploys the repository's own program with a config, as a stack of its own."""
+    by_name: dict[str, Project] = {}
 
-    def run(name: str, secret: Mapping[str, Any] | None = None, **settings: Any) -> Registry:
-        if name not in made:
-            made[name] = project(name, (PROJECT / "__main__.py").read_text())
-            declared = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
-            file = made[name].folder / "Pulumi.yaml"
-            file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"config": declared}))
-        made[name].configure(secret, **settings)
-        outputs = made[name].up()
+    def deploy(name: str, secret: Mapping[str, Any] | None = None, **settings: Any) -> Registry:
+        if name not in by_name:
+            by_name[name] = create_project(name, (PROJECT / "__main__.py").read_text())
+            declared_config = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
+            file = by_name[name].folder / "Pulumi.yaml"
+            file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"config": declared_config}))
+        by_name[name].configure(secret, **settings)
+        outputs = by_name[name].up()
         port = outputs["endpoint"].rpartition(":")[2]
-        return Registry(made[name], outputs, f"{ADDRESS}:{port}")
+        return Registry(by_name[name], outputs, f"{ADDRESS}:{port}")
 
-    return run
+    return deploy
 
 
 @pytest.fixture
-def project(lab: Lab) -> Iterator[Callable[..., Project]]:
-    """Makes projects; destroyed when the test ends."""
-    with projects(lab) as make:
-        yield make
+def create_project(lab: Lab) -> Iterator[Callable[..., Project]]:
+    """Yield a function that creates projects. They are destroyed when the test ends."""
+    with projects(lab) as create:
+        yield create
 
 
 @pytest.fixture
@@ -158,8 +158,8 @@ def outputs(lab: Lab) -> dict[str, str]:
 
 
 @pytest.fixture
-def ca(lab: Lab, outputs: dict[str, str]) -> str:
-    """`pulumi stack output ca_pem > ca.pem`, for curl."""
+def ca_file(lab: Lab, outputs: dict[str, str]) -> str:
+    """Write the CA to a file for curl, as `pulumi stack output ca_pem > ca.pem` does, and return its path."""
     file = STATE / NAME / "ca.pem"
     file.write_text(lab.pulumi("stack", "output", "ca_pem", *STACK).stdout)
     return str(file)

@@ -1,4 +1,4 @@
-"""An image with curl, under the name that everybody pulls: the machine's own curl, and the libraries it loads."""
+"""Build an image with curl from the machine's own curl and the libraries that it loads."""
 
 import re
 import shutil
@@ -10,17 +10,17 @@ from dev.cluster.archive import Image
 from dev.cluster.plan import NODES
 
 
-def load(cluster: Cluster, reference: str) -> None:
-    """Have both nodes know it as `reference`."""
-    found = programs.provide_programs(cluster.plan.state / "programs.json")
-    image = Image(f"docker.io/{reference}", Path(found.busybox), _curl())
+def load_image(cluster: Cluster, reference: str) -> None:
+    """Load the image into both nodes under the name `reference`, for example that of the official image."""
+    built_programs = programs.provide_programs(cluster.plan.state / "programs.json")
+    image = Image(f"docker.io/{reference}", Path(built_programs.busybox), _curl_files())
     for node in NODES:
-        images.load_into_node(cluster.plan, found, node, [image])
+        images.load_into_node(cluster.plan, built_programs, node, [image])
 
 
-def _curl() -> dict[str, Path]:
+def _curl_files() -> dict[str, Path]:
     curl = shutil.which("curl")
-    assert curl, "the machine has curl, which the tests use too"
-    listed = subprocess.run(["ldd", curl], check=True, capture_output=True, text=True).stdout
-    libraries = re.findall(r"(/\S+) \(0x", listed)
-    return {"/usr/bin/curl": Path(curl).resolve(), **{each: Path(each).resolve() for each in libraries}}
+    assert curl, "curl is installed, as all tests need it"
+    output = subprocess.run(["ldd", curl], check=True, capture_output=True, text=True).stdout
+    libraries = re.findall(r"(/\S+) \(0x", output)
+    return {"/usr/bin/curl": Path(curl).resolve(), **{library: Path(library).resolve() for library in libraries}}

@@ -1,6 +1,6 @@
-"""DNS for Pods, which the lab has none of: names of Services, answered by a daemon of the control plane's node.
+"""A DNS server for the names of Services, which the lab does not have by default. It runs on the control plane's node.
 
-`python -m tests.e2e.dns KUBECONFIG ADDRESS` is that daemon. It asks the API server for each name that it is asked for.
+`python -m tests.e2e.dns KUBECONFIG ADDRESS` is the server. It looks up each name at the API server.
 """
 
 import json
@@ -24,30 +24,32 @@ from dev.environment import PROJECT, Environment
 
 NAME = "dns"
 PORT = 53
-ADDRESS_RECORD, INTERNET = 1, 1
-ANSWERED, UNKNOWN = 0x8580, 0x8583
-"""Flags: an authoritative answer, and one that says there is no such name."""
+A_RECORD, INTERNET_CLASS = 1, 1
+FOUND, NO_SUCH_NAME = 0x8580, 0x8583
+"""Flags of an authoritative response with an address, and of one without."""
 
-Find = Callable[[str, str], str | None]
-"""The address of a Service, by name and namespace."""
+FindAddress = Callable[[str, str], str | None]
+"""Function that returns the address of a Service by name and namespace, or None."""
 
 
 @contextmanager
-def serve(cluster: Cluster, place: Environment) -> Iterator[None]:
-    """Names of Services resolve in every Pod until the block ends."""
+def serve(cluster: Cluster, environment: Environment) -> Iterator[None]:
+    """Resolve names of Services in every Pod until the block ends."""
     command = (sys.executable, "-m", "tests.e2e.dns", str(cluster.kubeconfig), MASTER.address)
     server = Daemon(MASTER, NAME, command)
     process.start(cluster.plan, server, {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)})
-    place.run("kubectl", "apply", "--filename", "-", stdin=json.dumps(_service()))
+    environment.run("kubectl", "apply", "--filename", "-", stdin=json.dumps(_service_and_endpoints()))
     try:
         yield
     finally:
-        place.run("kubectl", "delete", "--ignore-not-found", "--filename", "-", stdin=json.dumps(_service()))
+        environment.run(
+            "kubectl", "delete", "--ignore-not-found", "--filename", "-", stdin=json.dumps(_service_and_endpoints())
+        )
         process.stop(cluster.plan, MASTER, NAME)
 
 
-def _service() -> dict[str, Any]:
-    """The address that every kubelet writes into its Pods, led to the daemon."""
+def _service_and_endpoints() -> dict[str, Any]:
+    """Return the Service with the address that kubelets write into Pods, and its endpoint, the server."""
     port = {"name": "dns", "protocol": "UDP", "port": PORT}
     metadata = {"name": "kube-dns", "namespace": "kube-system"}
     slices = {
@@ -63,48 +65,50 @@ def _service() -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "List", "items": [service, slices]}
 
 
-def answer(query: bytes, find: Find) -> bytes:
-    """The answer to the one question of a query (RFC 1035, section 4)."""
-    labels, end = _question(query)
-    kind, _ = struct.unpack_from("!HH", query, end - 4)
-    address = find(labels[0], labels[1]) if labels[2:] == ["svc", "cluster", "local"] and len(labels) == 5 else None
+def resolve(query: bytes, find_address: FindAddress) -> bytes:
+    """Return the response to a query with one question (RFC 1035, section 4)."""
+    labels, question_end = _question(query)
+    record_type, _ = struct.unpack_from("!HH", query, question_end - 4)
+    address = (
+        find_address(labels[0], labels[1]) if labels[2:] == ["svc", "cluster", "local"] and len(labels) == 5 else None
+    )
     record = b""
-    if address and kind == ADDRESS_RECORD:
-        named_as_asked = 0xC00C
-        record = struct.pack("!HHHIH", named_as_asked, ADDRESS_RECORD, INTERNET, 5, 4) + ip_address(address).packed
-    flags = ANSWERED if address else UNKNOWN
-    return query[:2] + struct.pack("!5H", flags, 1, bool(record), 0, 0) + query[12:end] + record
+    if address and record_type == A_RECORD:
+        name_of_question = 0xC00C
+        record = struct.pack("!HHHIH", name_of_question, A_RECORD, INTERNET_CLASS, 5, 4) + ip_address(address).packed
+    flags = FOUND if address else NO_SUCH_NAME
+    return query[:2] + struct.pack("!5H", flags, 1, bool(record), 0, 0) + query[12:question_end] + record
 
 
 def _question(query: bytes) -> tuple[list[str], int]:
-    """The labels of the name that is asked for, and where the question ends."""
-    labels, at = [], 12
-    while query[at]:
-        labels.append(query[at + 1 : at + 1 + query[at]].decode("ascii", "replace").lower())
-        at += 1 + query[at]
-    return labels, at + 5
+    """Return the labels of the name in the question, and the offset of the question's end."""
+    labels, offset = [], 12
+    while query[offset]:
+        labels.append(query[offset + 1 : offset + 1 + query[offset]].decode("ascii", "replace").lower())
+        offset += 1 + query[offset]
+    return labels, offset + 5
 
 
-def _finder(kubeconfig: str) -> Find:
+def _address_finder(kubeconfig: str) -> FindAddress:
     api = CoreV1Api(new_client_from_config(kubeconfig))
 
-    def find(name: str, namespace: str) -> str | None:
+    def find_address(name: str, namespace: str) -> str | None:
         try:
             spec = api.read_namespaced_service(name, namespace).spec
         except ApiException:
             return None
         return spec.cluster_ip if spec else None
 
-    return find
+    return find_address
 
 
 def main(kubeconfig: str, address: str) -> None:
-    find = _finder(kubeconfig)
+    find_address = _address_finder(kubeconfig)
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             query, socket = self.request
-            socket.sendto(answer(query, find), self.client_address)
+            socket.sendto(resolve(query, find_address), self.client_address)
 
     socketserver.UDPServer((address, PORT), Handler).serve_forever()
 

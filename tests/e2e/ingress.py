@@ -1,7 +1,7 @@
-"""A real Ingress controller, on a node's own network, as a DaemonSet with hostNetwork would run it.
+"""Run a real Ingress controller on the worker's own network, as a DaemonSet with hostNetwork would.
 
-It is Traefik with its provider for the annotations of ingress-nginx, whose defaults it takes over too: bodies of 1 MiB,
-buffered. It is a daemon of the worker: it is ended by its record, and with the lab at the latest.
+The controller is Traefik, with its provider for the annotations of ingress-nginx. It has the defaults of ingress-nginx
+too: request bodies are buffered, and limited to 1 MiB. The daemon ends with the lab at the latest.
 """
 
 import json
@@ -27,7 +27,7 @@ INGRESS_CLASS = {
 
 @contextmanager
 def serve(cluster: Cluster) -> Iterator[str]:
-    """The controller at :443 of the worker, for as long as the block lasts; the name of its class."""
+    """Run the controller at :443 of the worker until the block ends. Yield the name of its class."""
     _kubectl(cluster, "apply")
     controller = Daemon(WORKER, NAME, _command())
     process.start(cluster.plan, controller, {"PATH": os.environ["PATH"], "KUBECONFIG": str(cluster.kubeconfig)})
@@ -53,8 +53,8 @@ def _command() -> tuple[str, ...]:
 
 
 def _listens(cluster: Cluster) -> bool:
-    ask = ("curl", "--silent", "--insecure", "--max-time", "5", f"https://{ADDRESS}")
-    return cluster.run(WORKER.name, ask, capture_output=True, check=False).returncode == 0
+    command = ("curl", "--silent", "--insecure", "--max-time", "5", f"https://{ADDRESS}")
+    return cluster.run(WORKER.name, command, capture_output=True, check=False).returncode == 0
 
 
 def _kubectl(cluster: Cluster, verb: str) -> None:

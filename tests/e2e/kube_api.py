@@ -1,6 +1,6 @@
-"""Read objects of a lab's API server in milliseconds: `kubectl get` takes that long a hundred times over to start.
+"""Read objects from a lab's API server in milliseconds. `kubectl get` takes a hundred times longer to start.
 
-What a person would type stays a command (`Lab.kubectl`). This is for the tests' own looks at the cluster.
+Tests use this to look at the cluster. A command that a person would type stays a command (`Lab.kubectl`).
 """
 
 import json
@@ -18,7 +18,7 @@ from dev.cluster.plan import MASTER
 
 PORT = 6443
 TIMEOUT = 30.0
-"""Seconds to wait for an answer."""
+"""Seconds to wait for a response."""
 
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
@@ -26,11 +26,11 @@ Object = dict[str, Any]
 
 
 class NotFound(AssertionError):
-    """The API server has no such object. It fails a test, but `eventually` goes on waiting."""
+    """The API server has no such object. A test fails with it, but `eventually` ignores it."""
 
 
 class Resource(NamedTuple):
-    """A kind as the API server's discovery tells it."""
+    """A resource in the API server's discovery document."""
 
     path: str
     """Path of its group and version, such as `/apis/apps/v1`."""
@@ -39,13 +39,13 @@ class Resource(NamedTuple):
 
 
 class KubeApi:
-    """The administrator's view of one API server, over one connection."""
+    """A client of one API server with the administrator's rights, and one connection."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._plan = cluster.plan
         self._lock = threading.RLock()
         self._connection: HTTPSConnection | None = None
-        self._known: dict[str, Resource] = {}
+        self._resources: dict[str, Resource] = {}
 
     def close(self) -> None:
         with self._lock:
@@ -54,11 +54,13 @@ class KubeApi:
             self._connection = None
 
     def connect(self) -> HTTPSConnection:
-        """Return an open connection of the caller's own, as the administrator."""
+        """Return a new connection with the administrator's rights, which the caller closes."""
         connection = HTTPSConnection(MASTER.address)
-        raw = network.connect(self._plan, MASTER, PORT, timeout=TIMEOUT)
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # headers and body go apart: 40 ms a request else
-        connection.sock = self._tls.wrap_socket(raw, server_hostname=MASTER.address)
+        tcp_socket = network.connect(self._plan, MASTER, PORT, timeout=TIMEOUT)
+        tcp_socket.setsockopt(
+            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+        )  # otherwise 40 ms more for each request with a body
+        connection.sock = self._tls.wrap_socket(tcp_socket, server_hostname=MASTER.address)
         return connection
 
     def get(self, kind: str, name: str, namespace: str) -> Object:
@@ -69,28 +71,28 @@ class KubeApi:
         return self._request("GET", f"{self._collection(kind, namespace)}/{name}")[0] == 200
 
     def objects(self, kind: str, namespace: str = "", labels: str = "", fields: str = "") -> list[Object]:
-        """Return the objects of `kind`, of all namespaces if none is given; `labels` and `fields` are selectors."""
+        """Return the objects of `kind`, by default of all namespaces. `labels` and `fields` are selectors."""
         selectors = {"labelSelector": labels, "fieldSelector": fields}
         query = urlencode({key: value for key, value in selectors.items() if value})
-        found = self._read(f"{self._collection(kind, namespace)}?{query}")
-        # In a list the API server leaves out what is the same for all its objects.
-        common = {"apiVersion": found["apiVersion"], "kind": found["kind"].removesuffix("List")}
-        return [common | each for each in found["items"]]
+        listed = self._read(f"{self._collection(kind, namespace)}?{query}")
+        # The objects in a list have neither `apiVersion` nor `kind`.
+        common = {"apiVersion": listed["apiVersion"], "kind": listed["kind"].removesuffix("List")}
+        return [common | item for item in listed["items"]]
 
     def names(self, kind: str, namespace: str = "", labels: str = "") -> list[str]:
-        return [each["metadata"]["name"] for each in self.objects(kind, namespace, labels)]
+        return [item["metadata"]["name"] for item in self.objects(kind, namespace, labels)]
 
     def resource(self, kind: str) -> Resource:
-        """Return the resource that `kind` names: its kind, plural, singular or short name, in any case."""
-        if kind.lower() not in self._known:
-            self._known = self._discover()
-        assert kind.lower() in self._known, f"the API server has no resource {kind!r}"
-        return self._known[kind.lower()]
+        """Return the resource by its kind, plural, singular or short name, in upper or lower case."""
+        if kind.lower() not in self._resources:
+            self._resources = self._discover()
+        assert kind.lower() in self._resources, f"the API server has no resource {kind!r}"
+        return self._resources[kind.lower()]
 
     def _collection(self, kind: str, namespace: str) -> str:
-        found = self.resource(kind)
-        within = f"/namespaces/{namespace}" if namespace and found.namespaced else ""
-        return f"{found.path}{within}/{found.plural}"
+        resource = self.resource(kind)
+        namespace_part = f"/namespaces/{namespace}" if namespace and resource.namespaced else ""
+        return f"{resource.path}{namespace_part}/{resource.plural}"
 
     def _read(self, path: str) -> Object:
         status, content = self._request("GET", path)
@@ -100,36 +102,36 @@ class KubeApi:
         return dict(json.loads(content))
 
     def _discover(self) -> dict[str, Resource]:
-        """Return every resource by each of its names; of two groups' resources of one name the first."""
-        found: dict[str, Resource] = {}
+        """Return every resource by each of its names. If two groups have the same name, the first one counts."""
+        by_name: dict[str, Resource] = {}
         for root in ("/api", "/apis"):
             _, content = self._request("GET", root, {"Accept": DISCOVERY})
             for group in json.loads(content)["items"]:
                 name = group["metadata"].get("name", "")
                 for version in group["versions"]:
                     path = f"{root}/{name}/{version['version']}" if name else f"{root}/{version['version']}"
-                    for each in version["resources"]:
-                        of_it = Resource(path, each["resource"], each["scope"] == "Namespaced")
-                        names = (each["resource"], each["singularResource"], *each.get("shortNames", ()))
-                        for spelling in (*names, each["responseKind"]["kind"]):
-                            found.setdefault(spelling.lower(), of_it)
-        return found
+                    for item in version["resources"]:
+                        entry = Resource(path, item["resource"], item["scope"] == "Namespaced")
+                        names = (item["resource"], item["singularResource"], *item.get("shortNames", ()))
+                        for spelling in (*names, item["responseKind"]["kind"]):
+                            by_name.setdefault(spelling.lower(), entry)
+        return by_name
 
     def _request(self, method: str, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
-        """Return status and content. The kept connection may have ended, so a failed request is made once more."""
+        """Return status and content. Repeat a failed request once, as the server may have closed the connection."""
         with self._lock:
             try:
-                return self._ask(method, path, headers or {})
+                return self._request_once(method, path, headers or {})
             except (OSError, HTTPException):
                 self.close()
-                return self._ask(method, path, headers or {})
+                return self._request_once(method, path, headers or {})
 
-    def _ask(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
+    def _request_once(self, method: str, path: str, headers: dict[str, str]) -> tuple[int, bytes]:
         if self._connection is None:
             self._connection = self.connect()
         self._connection.request(method, path, headers=headers)
-        answer = self._connection.getresponse()
-        return answer.status, answer.read()
+        response = self._connection.getresponse()
+        return response.status, response.read()
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:

@@ -1,7 +1,7 @@
-"""A lab: an embedded cluster of its own, isolated, so that it leaves alone whatever else is up on this machine.
+"""A lab: an isolated embedded cluster, which does not touch other clusters on this machine.
 
-Its registry is brought up once by the command that a person types. Every test finds it up and leaves it up. Tests run
-in several labs side by side, one for each worker of pytest-xdist.
+`make up` deploys its registry once, and every test leaves that registry running. Tests run in several labs side by
+side, one for each worker of pytest-xdist.
 """
 
 import hashlib
@@ -36,21 +36,21 @@ WORKER = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
 """Number of the worker of pytest-xdist, "0" without workers."""
 
 NAME = f"e2e-{hashlib.sha256(str(PROJECT).encode()).hexdigest()[:4]}-{WORKER}"
-"""Name of this worker's lab: labs of two workers, and of two clones, do not meet."""
+"""Name of this worker's lab, which no other worker and no other clone uses."""
 
 SOAK = os.environ.get("SOAK") == "1"
-"""Whether the full counts run, with Kubernetes' own periods: `make soak`."""
+"""Whether `make soak` runs the tests, with full counts and Kubernetes' own periods."""
 
 UP = (
     *(sys.executable, "-m", "dev", "up", "--cluster", NAME, "--isolated"),
     *(["--default-periods"] if SOAK else []),
 )
 ENGINE = ("env", "PULUMI_EXPERIMENTAL=true", "PULUMI_SKIP_CHECKPOINTS=true", "pulumi", "--non-interactive")
-"""The engine, which writes its state at the end alone: to write it with every step is a quarter of its work. `make up`,
-and whatever is interrupted, runs without these variables."""
+"""Command of the engine, which here writes its state only at the end. Writing it after every step is a quarter of its
+work. `make up`, and every command that a test interrupts, runs without these variables."""
 
 WITHOUT_BYTECODE = {"PIP_NO_COMPILE": "0"}
-"""Variable that has pip leave the SDKs' thousands of modules uncompiled. Pip reads the value of `no-*` inverted."""
+"""Variable that stops pip from compiling the SDKs' thousands of modules. Pip inverts the value of `no-*` options."""
 
 STACK = ("--stack", "dev")
 ADDRESS = "192.168.56.10"
@@ -59,12 +59,12 @@ HOST_FOLDER = "/var/lib/docker-registry/repository"
 
 
 def embedded_cluster() -> Cluster:
-    """Return the cluster of this worker's lab, up or not."""
+    """Return the cluster of this worker's lab, even if it is not up."""
     return Cluster(STATE / NAME, NAME, isolated=True, default_periods=SOAK)
 
 
 def warm_environment(cluster: Cluster, folder: Path) -> Path:
-    """Make the virtual environment in `folder` and start its server on the laptop. It ends with the cluster."""
+    """Create the virtual environment in `folder`, and start its server on the laptop. It ends with the cluster."""
     python = folder / "bin/python"
     python.parent.mkdir(parents=True)
     python.write_text(f"#!{sys.executable} -ISs\n{Path(warm.__file__).read_text()}")
@@ -81,16 +81,16 @@ class Lab:
     """The cluster and the stack `dev` on it, with the commands that a person would type on the laptop."""
 
     cluster: Cluster
-    place: Environment
+    environment: Environment
     config: Path
     api: KubeApi
-    """The API server, for looks at the cluster that no person would type."""
+    """Client for reads that need no command of a person."""
     virtualenv: Path
-    """The virtual environment in which the projects of tests run."""
+    """Virtual environment in which the projects of tests run."""
 
     def pulumi(self, *arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        where = () if "--cwd" in arguments else ("--cwd", str(self.config.parent))
-        done = self.place.run(*ENGINE, *where, *arguments, check=False, stdin=stdin)
+        directory = () if "--cwd" in arguments else ("--cwd", str(self.config.parent))
+        done = self.environment.run(*ENGINE, *directory, *arguments, check=False, stdin=stdin)
         assert done.returncode == 0 or not check, f"pulumi {arguments}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -102,19 +102,19 @@ class Lab:
         return done
 
     def wait_for_proxies(self) -> None:
-        """Wait until the nodes forward to each Service that has a ready Pod: kube-proxy hears of it a moment later."""
+        """Wait until the nodes forward to each Service with a ready Pod. kube-proxy needs a moment for a new Pod."""
         ready = [pod for pod in self.api.objects("pods") if is_ready(pod)]
         for service in self.api.objects("services"):
             spec, namespace = service["spec"], service["metadata"]["namespace"]
             labels = (pod["metadata"]["labels"] for pod in ready if pod["metadata"]["namespace"] == namespace)
-            if "selector" in spec and any(spec["selector"].items() <= each.items() for each in labels):
-                ports = [each["port"] for each in spec["ports"] if each["protocol"] == "TCP"]
+            if "selector" in spec and any(spec["selector"].items() <= pod_labels.items() for pod_labels in labels):
+                ports = [port["port"] for port in spec["ports"] if port["protocol"] == "TCP"]
                 for node, port in product(NODES, ports):
                     forwards = partial(self._accepts, node, spec["clusterIP"], port)
                     eventually(20, f"{node.name} forwards to {spec['clusterIP']}:{port}", forwards)
 
     def _accepts(self, node: Host, address: str, port: int) -> bool:
-        """Whether a connection from the node to the address is accepted."""
+        """Return whether the address accepts a connection from the node."""
         with suppress(OSError), network.connect(self.cluster.plan, node, port, address, timeout=1):
             return True
         return False
@@ -122,21 +122,21 @@ class Lab:
     def preview(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.pulumi("preview", *STACK, "--config-file", str(self.config), *arguments, check=check)
 
-    def changes(self) -> dict[str, str]:
-        """What the next `up` would do, by resource name, but for what stays as it is."""
+    def planned_changes(self) -> dict[str, str]:
+        """Return the operations of the next `up` by resource name, without unchanged resources."""
         steps = json.loads(self.preview("--json").stdout)["steps"]
         return {step["urn"].rpartition("::")[2]: step["op"] for step in steps if step["op"] not in ("same", "read")}
 
     def outputs(self) -> dict[str, str]:
-        return stack_file.read_outputs(self.place, "private-registry", "dev")
+        return stack_file.read_outputs(self.environment, "private-registry", "dev")
 
     @contextmanager
-    def configured(self, secret: Mapping[str, str] | None = None, **changes: Any) -> Iterator[None]:
-        """The stack's config with `changes`, until the block ends; the registry itself is not touched."""
+    def changed_config(self, secret: Mapping[str, str] | None = None, **changes: Any) -> Iterator[None]:
+        """Change the stack's config until the block ends, without deploying it. `secret` is encrypted."""
         before = self.config.read_text()
         settings = yaml.safe_load(before)
         settings["config"] |= {f"private-registry:{key}": value for key, value in changes.items()}
-        encrypted = stack_file.encrypt_config(self.place, settings["encryptionsalt"], secret or {})
+        encrypted = stack_file.encrypt_config(self.environment, settings["encryptionsalt"], secret or {})
         settings["config"] |= {f"private-registry:{key}": value for key, value in encrypted.items()}
         self.config.write_text(yaml.safe_dump(settings))
         try:
@@ -145,7 +145,7 @@ class Lab:
             self.config.write_text(before)
 
     def kubectl(self, *arguments: str, check: bool = True) -> str:
-        done = self.place.run("kubectl", *arguments, check=False)
+        done = self.environment.run("kubectl", *arguments, check=False)
         assert done.returncode == 0 or not check, done.stderr
         return done.stdout
 
@@ -153,10 +153,10 @@ class Lab:
         return self.api.get(kind, name, namespace)
 
     def docker(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        return self.place.run("docker", *arguments, check=False, stdin=stdin)
+        return self.environment.run("docker", *arguments, check=False, stdin=stdin)
 
     def trust(self, outputs: Mapping[str, str]) -> None:
-        """Put the CA where the laptop's Docker engine looks."""
+        """Make the laptop's Docker engine trust the CA."""
         self.cluster.path("laptop", f"/etc/docker/certs.d/{NAMESPACE}:5000/ca.crt").write_text(outputs["ca_pem"])
 
     def log_in(self, password: str) -> subprocess.CompletedProcess[str]:
@@ -164,7 +164,7 @@ class Lab:
         return self.docker("login", endpoint, "--username", "centos", "--password-stdin", stdin=password)
 
     def push(self, tag: str) -> str:
-        """Push the test image as `tag`; the digest that the registry answered."""
+        """Push the test image as `tag`, and return the digest from the registry."""
         image = f"{NAMESPACE}:5000/{tag}"
         assert self.docker("tag", "busybox:1.35", image).returncode == 0
         pushed = self.docker("push", image)
@@ -172,7 +172,7 @@ class Lab:
         return pushed.stdout.rpartition("digest: ")[2].split()[0]
 
     def pull(self, tag: str) -> str:
-        """Pull `tag` anew; the digest that came."""
+        """Delete the local image and pull `tag`. Return the digest."""
         image = f"{NAMESPACE}:5000/{tag}"
         self.docker("image", "rm", image)
         pulled = self.docker("pull", image)
@@ -180,27 +180,27 @@ class Lab:
         return pulled.stdout.partition("Digest: ")[2].split()[0]
 
     def curl(self, path: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return self.place.run(
+        return self.environment.run(
             "curl", "--silent", "--max-time", "10", *arguments, f"https://{NAMESPACE}:5000{path}", check=False
         )
 
 
 @dataclass(frozen=True)
 class Project:
-    """A program of its own, with the component beside it, and its one stack, named like its folder."""
+    """A program in a folder with the component. Its only stack has the folder's name."""
 
     lab: Lab
     folder: Path
 
     def run(self, *arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        of_it = ("--cwd", str(self.folder), *arguments, "--stack", self.folder.name)
-        return self.lab.pulumi(*of_it, stdin=stdin, check=check)
+        in_folder = ("--cwd", str(self.folder), *arguments, "--stack", self.folder.name)
+        return self.lab.pulumi(*in_folder, stdin=stdin, check=check)
 
     def pulumi(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         return self.run(*arguments, stdin=stdin, check=check).stdout
 
     def up(self, *arguments: str) -> dict[str, Any]:
-        """Deploy; the outputs, with secrets opened."""
+        """Deploy, and return the outputs with decrypted secrets."""
         self.pulumi("up", "--yes", "--skip-preview", *arguments)
         self.lab.wait_for_proxies()
         return self.outputs()
@@ -210,59 +210,59 @@ class Project:
         return str(yaml.safe_load((self.folder / "Pulumi.yaml").read_text())["name"])
 
     def outputs(self) -> dict[str, Any]:
-        """The outputs of the last update, with secrets opened."""
-        return stack_file.read_outputs(self.lab.place, self.name, self.folder.name)
+        """Return the outputs of the last update with decrypted secrets."""
+        return stack_file.read_outputs(self.lab.environment, self.name, self.folder.name)
 
     def configure(self, secret: Mapping[str, Any] | None = None, **settings: Any) -> None:
-        """Set the stack's config to just this."""
+        """Replace the stack's config."""
         file = self.folder / f"Pulumi.{self.folder.name}.yaml"
-        kept = {key: value for key, value in yaml.safe_load(file.read_text()).items() if key != "config"}
-        encrypted = stack_file.encrypt_config(self.lab.place, kept["encryptionsalt"], secret or {})
+        settings_file = {key: value for key, value in yaml.safe_load(file.read_text()).items() if key != "config"}
+        encrypted = stack_file.encrypt_config(self.lab.environment, settings_file["encryptionsalt"], secret or {})
         config = {f"{self.folder.name}:{key}": value for key, value in (settings | encrypted).items()}
-        file.write_text(yaml.safe_dump(kept | {"config": config}))
+        file.write_text(yaml.safe_dump(settings_file | {"config": config}))
 
-    def refused(self, command: str = "preview") -> str:
-        """What a preview, or an update, says as it refuses."""
+    def expect_refusal(self, command: str = "preview") -> str:
+        """Return the output of a preview or an update that must fail without a traceback."""
         done = self.run(command, *(("--yes", "--skip-preview") if command == "up" else ()), check=False)
-        said = done.stdout + done.stderr
-        assert done.returncode != 0, said
-        assert "Traceback" not in said, said
-        return said
+        output = done.stdout + done.stderr
+        assert done.returncode != 0, output
+        assert "Traceback" not in output, output
+        return output
 
 
 @dataclass(frozen=True)
 class Registry:
-    """What a program of one registry put out, and a client on the laptop that talks to it."""
+    """The outputs of a program with one registry, and a client of it on the laptop."""
 
     project: Project
     outputs: dict[str, Any]
-    at: str
-    """Address and port by which the laptop reaches it."""
+    address: str
+    """Address and port to which the laptop connects."""
 
     def curl(self, path: str, *arguments: str, user: str | None = None) -> subprocess.CompletedProcess[str]:
-        """A request by the name that clients type; as the first user, or as `user:password`, or as nobody for ``."""
+        """Send a request as the first user, as `user` ("name:password"), or without a login if `user` is ""."""
         ca = self.project.folder / "ca.pem"
         ca.write_text(self.outputs["ca_pem"])
         login = f"{self.outputs['username']}:{self.outputs['password']}" if user is None else user
         endpoint = self.outputs["endpoint"]
-        return self.project.lab.place.run(
+        return self.project.lab.environment.run(
             *["curl", "--silent", "--show-error", "--max-time", "30", "--cacert", str(ca)],
             *(["--user", login] if login else []),
-            *["--connect-to", f"{endpoint}:{self.at}", *arguments, f"https://{endpoint}{path}"],
+            *["--connect-to", f"{endpoint}:{self.address}", *arguments, f"https://{endpoint}{path}"],
             check=False,
         )
 
     def status(self, path: str, *arguments: str, user: str | None = None) -> int:
-        """The status of the answer; 0 without one."""
+        """Return the status of the response, or 0 without a response."""
         quiet = ("--output", "/dev/null", "--write-out", "%{http_code}")
         return int(self.curl(path, *quiet, *arguments, user=user).stdout or 0)
 
     def push(self, repository: str, content: str = "a layer") -> str:
-        """Push a blob in one request; its digest."""
+        """Push a blob in one request, and return its digest."""
         digest = f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
-        begun = self.curl(f"/v2/{repository}/blobs/uploads/", "--request", "POST", "--head")
-        location = re.search(r"^location: (\S+)", begun.stdout, re.MULTILINE | re.IGNORECASE)
-        assert location, begun.stdout + begun.stderr
+        response = self.curl(f"/v2/{repository}/blobs/uploads/", "--request", "POST", "--head")
+        location = re.search(r"^location: (\S+)", response.stdout, re.MULTILINE | re.IGNORECASE)
+        assert location, response.stdout + response.stderr
         path = location[1].removeprefix(f"https://{self.outputs['endpoint']}")
         put = ("--request", "PUT", "--data-binary", content, "--header", "Content-Type: application/octet-stream")
         assert self.status(f"{path}&digest={digest}", *put) == 201
@@ -272,98 +272,101 @@ class Registry:
         return self.status(f"/v2/{repository}/blobs/{digest}") == 200
 
 
-def is_ready(each: Object) -> bool:
-    """Whether a Pod or a Node is ready, and stays."""
-    conditions = {condition["type"]: condition["status"] for condition in each["status"].get("conditions", [])}
-    return conditions.get("Ready") == "True" and "deletionTimestamp" not in each["metadata"]
+def is_ready(pod_or_node: Object) -> bool:
+    """Return whether a Pod or a Node is ready and is not being deleted."""
+    conditions = {condition["type"]: condition["status"] for condition in pod_or_node["status"].get("conditions", [])}
+    return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod_or_node["metadata"]
 
 
-def lay_out(name: str, program: str | None, virtualenv: Path) -> Path:
-    """A folder in the lab with the program, or else the example, that runs in the environment of the tests."""
+def create_program_folder(name: str, program: str | None, virtualenv: Path) -> Path:
+    """Create a folder in the lab with the program, or with the example of that name if `program` is None."""
     folder = STATE / NAME / name
     shutil.rmtree(folder, ignore_errors=True)
-    described: dict[str, Any] = {"name": name}
+    project_file: dict[str, Any] = {"name": name}
     if program is None:
         shutil.copytree(PROJECT / "examples" / name, folder, ignore=shutil.ignore_patterns("registry", "Pulumi.*.yaml"))
-        described = yaml.safe_load((folder / "Pulumi.yaml").read_text())
+        project_file = yaml.safe_load((folder / "Pulumi.yaml").read_text())
     else:
         folder.mkdir()
         (folder / "__main__.py").write_text(program)
-    described["runtime"] = {"name": "python", "options": {"toolchain": "pip", "virtualenv": str(virtualenv)}}
-    (folder / "Pulumi.yaml").write_text(yaml.safe_dump(described))
+    project_file["runtime"] = {"name": "python", "options": {"toolchain": "pip", "virtualenv": str(virtualenv)}}
+    (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project_file))
     (folder / "registry").symlink_to(PROJECT / "registry")
     return folder
 
 
 def checkout(name: str = "checkout") -> Path:
-    """Lay out a folder of this lab that looks like the clone, for commands that write files beside the program."""
+    """Create a folder in the lab that looks like the clone, for commands that write files next to the program."""
     folder = STATE / NAME / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    for each in ("__main__.py", "Pulumi.yaml", "registry", "ops", "dev", "venv"):
-        (folder / each).symlink_to(PROJECT / each)
+    for entry in ("__main__.py", "Pulumi.yaml", "registry", "ops", "dev", "venv"):
+        (folder / entry).symlink_to(PROJECT / entry)
     shutil.copy(PROJECT / "Pulumi.dev.yaml", folder)
     return folder
 
 
 def warm_checkout(virtualenv: Path) -> Path:
-    """Lay out such a folder for the tests' own runs of the stack `dev`."""
+    """Create a checkout whose program runs in the warm environment, for the stack `dev`."""
     folder = checkout("program")
-    described = yaml.safe_load((folder / "Pulumi.yaml").read_text())
-    described["runtime"]["options"]["virtualenv"] = str(virtualenv)
+    project_file = yaml.safe_load((folder / "Pulumi.yaml").read_text())
+    project_file["runtime"]["options"]["virtualenv"] = str(virtualenv)
     (folder / "Pulumi.yaml").unlink()
-    (folder / "Pulumi.yaml").write_text(yaml.safe_dump(described))
+    (folder / "Pulumi.yaml").write_text(yaml.safe_dump(project_file))
     return folder
 
 
-def marked(what: str, language: str, page: str = "README.md") -> str:
-    """The one block of the page that a comment marks as run by a test."""
+def marked(name: str, language: str, page: str = "README.md") -> str:
+    """Return the only block of the page with the comment "a test runs ..."."""
     text = (PROJECT / page).read_text()
-    (block,) = re.findall(rf"<!-- a test runs {what} -->\n```{language}\n(.*?)```", text, re.DOTALL)
+    (block,) = re.findall(rf"<!-- a test runs {name} -->\n```{language}\n(.*?)```", text, re.DOTALL)
     return str(block)
 
 
-def of_secret(lab: Lab, namespace: str, name: str) -> dict[str, str]:
-    """What a Secret holds, as text."""
+def read_secret(lab: Lab, namespace: str, name: str) -> dict[str, str]:
+    """Return the decoded data of a Secret."""
     data = lab.get("secret", name, namespace)["data"]
     return {key: b64decode(value).decode() for key, value in data.items()}
 
 
 @cache
-def unpacked(command: str, package: str) -> Packages:
-    """Return where the command of a Debian package is. apt is asked once for each: it takes seconds to answer."""
+def unpack_package(command: str, package: str) -> Packages:
+    """Download a Debian package, and return the folder with its command. The result is cached, as apt takes seconds."""
     return packages.provide_packages({command: package})
 
 
-def eventually(seconds: float, what: str, condition: Any, pause: float = 0.2) -> None:
-    """Wait for `condition`, and fail with `what` if it does not come true in time. Without its object it is not."""
+def eventually(seconds: float, awaited: str, condition: Any, pause: float = 0.2) -> None:
+    """Wait until `condition` is true. Fail with `awaited` after `seconds`. A missing object counts as false."""
     deadline = time.monotonic() + seconds
     while True:
         with suppress(NotFound):
             if condition():
                 return
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        assert time.monotonic() < deadline, f"Not within {seconds} s: {awaited}."
         time.sleep(pause)
 
 
 @contextmanager
 def projects(lab: Lab) -> Iterator[Callable[..., Project]]:
-    """Makes a project of a name and a program, or of the example of that name; destroyed when the block ends."""
-    made: list[Project] = []
+    """Yield a function that creates a project from a program, or from the example of that name.
 
-    def make(name: str, program: str | None = None) -> Project:
-        made.append(Project(lab, lay_out(name, program, lab.virtualenv)))
-        if lab.place.variables["PULUMI_CONFIG_PASSPHRASE"] == PASSPHRASE:
-            # With one salt for all stacks, a worker derives one key: each costs it a million rounds of SHA-256.
+    All created projects are destroyed when the block ends.
+    """
+    created: list[Project] = []
+
+    def create(name: str, program: str | None = None) -> Project:
+        created.append(Project(lab, create_program_folder(name, program, lab.virtualenv)))
+        if lab.environment.variables["PULUMI_CONFIG_PASSPHRASE"] == PASSPHRASE:
+            # All stacks have one salt, so that a worker derives only one key, with a million rounds of SHA-256.
             salt = yaml.safe_load((PROJECT / "Pulumi.dev.yaml").read_text())["encryptionsalt"]
-            (made[-1].folder / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump({"encryptionsalt": salt}))
-            stack_file.create(lab.place, made[-1].name, name)
+            (created[-1].folder / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump({"encryptionsalt": salt}))
+            stack_file.create(lab.environment, created[-1].name, name)
         else:
-            made[-1].pulumi("stack", "init")
-        return made[-1]
+            created[-1].pulumi("stack", "init")
+        return created[-1]
 
-    yield make
-    for each in made:
-        each.pulumi("destroy", "--yes", "--skip-preview")
-        # As `pulumi stack rm` does, without an engine's start.
-        shutil.rmtree(stack_file.path(lab.place, each.name, each.folder.name).parent)
+    yield create
+    for project in created:
+        project.pulumi("destroy", "--yes", "--skip-preview")
+        # This is what `pulumi stack rm` does, without the start of an engine.
+        shutil.rmtree(stack_file.path(lab.environment, project.name, project.folder.name).parent)

@@ -1,4 +1,4 @@
-"""A registry under load, while a test changes it."""
+"""Put a registry under load while a test changes it."""
 
 import json
 import subprocess
@@ -12,34 +12,44 @@ from tests.e2e.lab import Registry
 
 CLIENTS = Path(__file__).with_name("clients.py")
 
-Seen = dict[str, dict[str, Any]]
-"""By the kind of clients, when the load has ended: `requests`, `failed`, `reopened`, `pushes`, `leaves` and `gap`."""
+Results = dict[str, dict[str, Any]]
+"""Fields of `clients.Results`, by kind of clients. It is empty until the load ends."""
 
 
 @contextmanager
 def under_load(
-    served: Registry, path: str, clients: Mapping[str, int], pause: float = 0.01, patience: float = 30
-) -> Iterator[Seen]:
-    """So many clients of each kind; `pause` between two requests of one, `patience` with each, both in seconds."""
-    address, _, port = served.at.rpartition(":")
-    asked = {
-        **{"clients": clients, "path": path, "pause": pause, "patience": patience, "at": [address, int(port)]},
-        **{"host": served.outputs["endpoint"].rpartition(":")[0], "ca": served.outputs["ca_pem"]},
-        "login": f"{served.outputs['username']}:{served.outputs['password']}",
+    registry: Registry, path: str, clients: Mapping[str, int], pause: float = 0.01, timeout: float = 30
+) -> Iterator[Results]:
+    """Run a number of clients of each kind until the block ends.
+
+    Args:
+        registry: The registry under load.
+        path: Path of the blob that the clients read.
+        clients: Number of clients by kind.
+        pause: Seconds between two requests of one client.
+        timeout: Seconds that a client waits for a response.
+    """
+    address, _, port = registry.address.rpartition(":")
+    job = {
+        **{"clients": clients, "path": path, "pause": pause, "timeout": timeout, "address": [address, int(port)]},
+        **{"host": registry.outputs["endpoint"].rpartition(":")[0], "ca": registry.outputs["ca_pem"]},
+        "login": f"{registry.outputs['username']}:{registry.outputs['password']}",
     }
-    place = served.project.lab.place
-    command = place.command(sys.executable, str(CLIENTS))
-    seen: Seen = {}
-    with subprocess.Popen(command, env=place.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as load:
+    environment = registry.project.lab.environment
+    command = environment.command(sys.executable, str(CLIENTS))
+    results: Results = {}
+    with subprocess.Popen(
+        command, env=environment.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as load:
         assert load.stdin
-        load.stdin.write(json.dumps(asked) + "\n")
+        load.stdin.write(json.dumps(job) + "\n")
         load.stdin.flush()
         try:
-            yield seen
+            yield results
         finally:
-            answered, _ = load.communicate()
-            seen |= json.loads(answered)
+            output, _ = load.communicate()
+            results |= json.loads(output)
 
 
-def failed(seen: Seen) -> list[str]:
-    return [each for of_kind in seen.values() for each in of_kind["failed"]]
+def all_failures(results: Results) -> list[str]:
+    return [failure for of_kind in results.values() for failure in of_kind["failures"]]

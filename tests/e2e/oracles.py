@@ -1,7 +1,7 @@
-"""Whose word counts in the end: the API server by a dry run, and Go, OpenSSL and Python as clients.
+"""Judges of the rules: the API server with a dry run, and Go, OpenSSL and Python as TLS clients.
 
-Each answers what it has against something, or "" if nothing. A warning counts like a refusal: it is how the API server
-announces one.
+A judge returns its objection as text, or "". A warning of the API server counts as an objection, because it announces a
+later refusal.
 """
 
 import json
@@ -19,55 +19,56 @@ from dev.toolchain import golang
 from tests.e2e.kube_api import KubeApi
 
 CONNECTIONS = 2
-DRY = "?dryRun=All&fieldValidation=Strict"
-TOLD_BY_US_TOO = "spec.externalIPs is deprecated"
-"""The one warning that is no refusal: the component says the same of the same versions."""
+DRY_RUN = "?dryRun=All&fieldValidation=Strict"
+EXPECTED_WARNING = "spec.externalIPs is deprecated"
+"""Text of the only warning that does not count. The component warns about the same versions of Kubernetes."""
 
 Object = dict[str, Any]
 
 
 class ApiServer:
-    """The lab's, asked from inside its network over a few connections that stay open."""
+    """The lab's API server, over a few open connections from inside the lab's network."""
 
     def __init__(self, api: KubeApi) -> None:
         self._api = api
 
-    def asked(self, resource: Object) -> str:
-        """Return the question whether this object may be created, as one text: where, and what."""
+    def question(self, resource: Object) -> str:
+        """Return one text with the path and the body of a request that creates the object."""
         group, _, version = resource["apiVersion"].rpartition("/")
-        found = self._api.resource(resource["kind"])
+        kind = self._api.resource(resource["kind"])
         root = f"/apis/{group}/{version}" if group else f"/api/{version}"
-        within = "/namespaces/default" if found.namespaced else ""
-        return f"{root}{within}/{found.plural} {json.dumps(resource, sort_keys=True)}"
+        namespace = "/namespaces/default" if kind.namespaced else ""
+        return f"{root}{namespace}/{kind.plural} {json.dumps(resource, sort_keys=True)}"
 
-    def against(self, questions: Iterable[str]) -> dict[str, str]:
-        """By the question that `asked` makes: what it says against creating it."""
-        all_of_them = sorted(set(questions))
-        shares = [all_of_them[start::CONNECTIONS] for start in range(CONNECTIONS)]
+    def objections(self, questions: Iterable[str]) -> dict[str, str]:
+        """Return the objection to each text that `question` returned."""
+        unique = sorted(set(questions))
+        shares = [unique[start::CONNECTIONS] for start in range(CONNECTIONS)]
         with ThreadPoolExecutor(CONNECTIONS) as threads:
-            answers = [answer for share in threads.map(self._ask, shares) for answer in share]
+            answers = [answer for share in threads.map(self._post_all, shares) for answer in share]
         return dict(answers)
 
-    def _ask(self, share: Sequence[str]) -> list[tuple[str, str]]:
+    def _post_all(self, share: Sequence[str]) -> list[tuple[str, str]]:
         connection = self._api.connect()
         try:
-            return [(question, self._one(connection, *question.split(" ", 1))) for question in share]
+            return [(question, self._post(connection, *question.split(" ", 1))) for question in share]
         finally:
             connection.close()
 
     @staticmethod
-    def _one(connection: HTTPSConnection, path: str, body: str) -> str:
-        connection.request("POST", path + DRY, body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        content = answer.read()
-        warnings = [each for each in answer.headers.get_all("Warning") or [] if TOLD_BY_US_TOO not in each]
-        if answer.status in (201, 409):  # there already, so its name is right
+    def _post(connection: HTTPSConnection, path: str, body: str) -> str:
+        connection.request("POST", path + DRY_RUN, body, {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        content = response.read()
+        headers = response.headers.get_all("Warning") or []
+        warnings = [warning for warning in headers if EXPECTED_WARNING not in warning]
+        if response.status in (201, 409):  # 409: the object exists, so its name is valid
             return "; ".join(warnings)
         return str(json.loads(content)["message"])
 
 
-class Shown(NamedTuple):
-    """What a server shows, with its key, to clients that trust `roots` and type each of `hosts`."""
+class ServedChain(NamedTuple):
+    """A server's chain with its key, and clients that trust `roots` and connect to each of `hosts`."""
 
     chain: str
     key: str
@@ -75,8 +76,8 @@ class Shown(NamedTuple):
     hosts: tuple[str, ...]
 
 
-def build_go(folder: Path) -> Path:
-    """The program beside this file, which needs nothing but Go's own library."""
+def build_go_verifier(folder: Path) -> Path:
+    """Build the Go program in `x509`, and return its path. It only needs Go's standard library."""
     module = Path(__file__).with_name("x509")
     go = golang.choose_go(module)
     go.ensure_installed()
@@ -85,8 +86,8 @@ def build_go(folder: Path) -> Path:
     return program
 
 
-def against_by_go(program: Path, cases: Sequence[Shown]) -> list[str]:
-    """What crypto/x509 and crypto/tls say of each: that is Docker, containerd, podman, skopeo."""
+def go_objections(program: Path, cases: Sequence[ServedChain]) -> list[str]:
+    """Return the objections of crypto/x509 and crypto/tls, the libraries of Docker, containerd, podman and skopeo."""
     lines = "".join(
         json.dumps(dict(zip(("Chain", "Key", "Roots", "Hosts"), case, strict=True))) + "\n" for case in cases
     )
@@ -94,15 +95,14 @@ def against_by_go(program: Path, cases: Sequence[Shown]) -> list[str]:
     return [str(json.loads(line)) for line in done.stdout.splitlines()]
 
 
-def against_by_python(case: Shown, folder: Path) -> str:
-    """What OpenSSL says in a handshake with the flags that are Python's defaults from 3.13 on.
+def python_objection(case: ServedChain, folder: Path) -> str:
+    """Return OpenSSL's objection in a handshake with the default flags of Python 3.13.
 
-    And without the one of them that lets it stop at the first CA that it trusts, as OpenSSL does by default, if it can
-    go on to a root.
+    If the chain ends in a root, a second handshake runs without the flag for partial chains, as by OpenSSL's default.
     """
-    stop = ssl.VERIFY_X509_PARTIAL_CHAIN
-    flags = [ssl.VERIFY_X509_STRICT | stop] + ([ssl.VERIFY_X509_STRICT] if _ends_in_a_root(case.roots) else [])
-    return next(filter(None, (_handshakes(case, folder, each) for each in flags)), "")
+    partial_chain = ssl.VERIFY_X509_PARTIAL_CHAIN
+    flags = [ssl.VERIFY_X509_STRICT | partial_chain] + ([ssl.VERIFY_X509_STRICT] if _ends_in_a_root(case.roots) else [])
+    return next(filter(None, (_handshake_error(case, folder, each) for each in flags)), "")
 
 
 def _ends_in_a_root(pem: str) -> bool:
@@ -110,8 +110,8 @@ def _ends_in_a_root(pem: str) -> bool:
     return last.issuer == last.subject
 
 
-def _handshakes(case: Shown, folder: Path, flags: int) -> str:
-    file = folder / "shown.pem"
+def _handshake_error(case: ServedChain, folder: Path, flags: int) -> str:
+    file = folder / "server.pem"
     file.write_text(case.key + case.chain)
     try:
         server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -120,36 +120,39 @@ def _handshakes(case: Shown, folder: Path, flags: int) -> str:
         client.verify_flags |= flags
         client.load_verify_locations(cadata=case.roots)
         for host in case.hosts:
-            _shake_hands(client, server, host)
-    except (ssl.SSLError, TypeError, ValueError) as error:  # of a NUL or an empty label in a host, say
+            _handshake(client, server, host)
+    except (ssl.SSLError, TypeError, ValueError) as error:  # for example because of a NUL or an empty label in a host
         return str(error)
     return ""
 
 
-def _shake_hands(client: ssl.SSLContext, server: ssl.SSLContext, host: str) -> None:
-    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
-    sides = [client.wrap_bio(back, there, server_hostname=host), server.wrap_bio(there, back, server_side=True)]
-    done = [False, False]
-    while not all(done):
-        for number, side in enumerate(sides):
+def _handshake(client: ssl.SSLContext, server: ssl.SSLContext, host: str) -> None:
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    peers = [
+        client.wrap_bio(to_client, to_server, server_hostname=host),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    ]
+    finished = [False, False]
+    while not all(finished):
+        for number, peer in enumerate(peers):
             try:
-                side.do_handshake()
-                done[number] = True
+                peer.do_handshake()
+                finished[number] = True
             except ssl.SSLWantReadError:
                 pass
 
 
-def against_by_openssl(case: Shown, folder: Path) -> str:
-    """What `openssl verify` says: the same library by its own command, and with its own reading of a file."""
-    leaf, end, above = case.chain.partition("-----END CERTIFICATE-----\n")
-    files = {"leaf": leaf + end, "above": above, "roots": case.roots}
+def openssl_objection(case: ServedChain, folder: Path) -> str:
+    """Return the objection of `openssl verify`: the same library, but it reads the chain from a file."""
+    leaf, end_marker, intermediates = case.chain.partition("-----END CERTIFICATE-----\n")
+    files = {"leaf": leaf + end_marker, "intermediates": intermediates, "roots": case.roots}
     for name, text in files.items():
         (folder / name).write_text(text)
-    between = ["-untrusted", str(folder / "above")] if above else []
-    common = ["openssl", "verify", "-x509_strict", "-partial_chain", "-purpose", "sslserver", *between]
+    untrusted = ["-untrusted", str(folder / "intermediates")] if intermediates else []
+    common = ["openssl", "verify", "-x509_strict", "-partial_chain", "-purpose", "sslserver", *untrusted]
     for host in case.hosts:
         if "\0" in host:
-            return "no command can say it"
+            return "NUL in an argument"
         flag = "-verify_ip" if ":" in host or host.replace(".", "").isdigit() else "-verify_hostname"
         command = [*common, "-CAfile", str(folder / "roots"), flag, host, str(folder / "leaf")]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -159,6 +162,6 @@ def against_by_openssl(case: Shown, folder: Path) -> str:
 
 
 def resource(api_version: str, kind: str, name: str, spec: Mapping[str, Any] | None = None, **more: Any) -> Object:
-    """An object as the API server takes it."""
+    """Return a Kubernetes object."""
     metadata = {"name": name, **more.pop("metadata", {})}
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **({"spec": spec} if spec else {}), **more}

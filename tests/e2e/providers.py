@@ -1,7 +1,7 @@
-"""Providers that start once for a lab: the engine attaches to them, as it does for people who develop a provider.
+"""Start the providers `random` and `tls` once for a lab. The engine attaches to them, as to a provider in development.
 
-Random values and TLS need no state, so that one process serves all stacks. The Kubernetes provider cannot be shared:
-after one update it is cancelled.
+They have no state, so one process can serve all stacks. The Kubernetes provider cannot be shared, because the engine
+cancels it after an update.
 """
 
 import os
@@ -19,12 +19,12 @@ SHARED = ("random", "tls")
 
 
 def start(cluster: Cluster, engine: Engine) -> str:
-    """Start the shared providers on the laptop; return the value of VARIABLE. They end with the cluster."""
+    """Start the shared providers on the laptop, and return the value of VARIABLE. They end with the cluster."""
     return ",".join(f"{name}:{_start(cluster, engine, name)}" for name in SHARED)
 
 
 def _start(cluster: Cluster, engine: Engine, name: str) -> int:
-    """Start one provider; return the port that it prints."""
+    """Start one provider, and return the port that it prints."""
     (program,) = Path(engine.env["PULUMI_HOME"]).glob(f"plugins/resource-{name}-v*/pulumi-resource-{name}")
     daemon = Daemon(LAPTOP, f"provider-{name}", (str(program),))
     log = cluster.plan.log(LAPTOP, daemon.name)

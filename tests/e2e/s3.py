@@ -1,7 +1,6 @@
-"""An S3 server outside the cluster, as a registry finds one in a data centre: on the laptop, behind a CA of its own.
+"""Run an S3 server outside the cluster, as in a data centre, with a CA of its own.
 
-It stays up when a node goes down, which is why it is on neither. It is a daemon of the laptop: it is ended by its
-record, and with the lab at the latest.
+It is a daemon of the laptop, so it stays up if a node goes down. It ends with the lab at the latest.
 """
 
 import os
@@ -23,16 +22,16 @@ PORT = 7070
 HOME = "/var/lib/s3"
 BUCKET = "images"
 WITH_KEYS = 'set -a; . "$1"; shift; exec "$@"'
-"""They come from a file that only root reads: on a command line everybody would."""
+"""Script that sets variables from a file. Every user could read the keys on a command line."""
 
 
 @dataclass(frozen=True)
 class S3:
-    """What a client has to know of the server, and where what it stores lies."""
+    """The settings of a client, and the folder with the objects."""
 
     ca_pem: str
     folder: Path
-    """The bucket, on this machine: a file an object."""
+    """Folder of the bucket on this machine, with one file for each object."""
 
     endpoint: str = f"https://{LAPTOP.address}:{PORT}"
     bucket: str = BUCKET
@@ -43,15 +42,15 @@ class S3:
 
 @contextmanager
 def serve(cluster: Cluster) -> Iterator[S3]:
-    """A server with one empty bucket, in reach of the hosts and of every Pod; what it stores goes with it."""
+    """Run a server with an empty bucket until the block ends, and delete its objects. Hosts and Pods reach it."""
     home = cluster.path(LAPTOP.name, HOME)
     home.mkdir()
     s3 = _prepare(home)
-    _lead_back_to_pods(cluster)
+    _route_to_pods(cluster)
     server = Daemon(LAPTOP, NAME, _command(s3))
     process.start(cluster.plan, server, {"PATH": os.environ["PATH"]})
     try:
-        process.wait_until_ready(cluster.plan, server, lambda: _answers(cluster, s3))
+        process.wait_until_ready(cluster.plan, server, lambda: _responds(cluster, s3))
         yield s3
     finally:
         process.stop(cluster.plan, LAPTOP, NAME)
@@ -59,7 +58,7 @@ def serve(cluster: Cluster) -> Iterator[S3]:
 
 
 def _prepare(home: Path) -> S3:
-    """Write what the server reads: certificate, keys, and a folder that is the bucket."""
+    """Write the server's certificate and keys, and create the folder of the bucket."""
     authority = Authority.create("s3-ca")
     authority.issue("server", "s3", (SERVER,), (LAPTOP.address,)).write(home)
     ca = authority.pair.certificate_pem
@@ -79,12 +78,12 @@ def _command(s3: S3) -> tuple[str, ...]:
     )
 
 
-def _lead_back_to_pods(cluster: Cluster) -> None:
-    """Packets of Pods leave a node with the Pod's own address, to which the laptop by itself has no route."""
+def _route_to_pods(cluster: Cluster) -> None:
+    """Add the laptop's routes to Pods, because their packets leave a node with the Pod's own address."""
     for node in NODES:
         cluster.run(LAPTOP.name, ["ip", "route", "replace", node.pods, "via", node.address], check=True)
 
 
-def _answers(cluster: Cluster, s3: S3) -> bool:
-    ask = ("curl", "--silent", "--max-time", "5", "--cacert", f"{HOME}/ca.crt", s3.endpoint)
-    return cluster.run(LAPTOP.name, ask, capture_output=True, check=False).returncode == 0
+def _responds(cluster: Cluster, s3: S3) -> bool:
+    command = ("curl", "--silent", "--max-time", "5", "--cacert", f"{HOME}/ca.crt", s3.endpoint)
+    return cluster.run(LAPTOP.name, command, capture_output=True, check=False).returncode == 0

@@ -1,8 +1,7 @@
-"""Which tests stay together on one worker, and in which order the workers take them: the longest first.
+"""Assign tests to workers, the longest first.
 
-The tests of a module that has a fixture for the whole module share what it makes, so they run on one worker, and so do
-those marked `together`. Every other test may run on any. The expected seconds are those of tests/durations.json. They
-decide the order alone, never a verdict.
+Tests that share a fixture of their module, or whose module has the mark `together`, run on one worker. Every other test
+may run on any worker. The expected seconds in tests/durations.json only decide the order.
 """
 
 from collections import defaultdict
@@ -15,18 +14,18 @@ from dev.environment import PROJECT
 from tests.harness.estimate import DURATIONS, read_durations
 
 UNKNOWN = 5.0
-"""Seconds expected of a test that has never been measured."""
+"""Expected seconds of a test that was never measured."""
 
 
 class Scheduler(LoadScopeScheduling):
-    """Give a worker one group after another, in the order in which they were collected."""
+    """Give a worker one group after another, in the order of the collection."""
 
     def _split_scope(self, nodeid: str) -> str:
         return group(nodeid)
 
 
 def arrange(items: list[pytest.Item]) -> None:
-    """Sort `items`: the group with the most expected seconds first, within a group as they were."""
+    """Sort `items` by the expected seconds of their group, the longest first. Within a group the order stays."""
     expected = read_durations(DURATIONS)
     groups: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
@@ -39,7 +38,7 @@ def arrange(items: list[pytest.Item]) -> None:
 
 
 def group(nodeid: str) -> str:
-    """Return the module of a test that runs together with the others of its module, else the test itself."""
+    """Return the module of a test if all tests of the module run together, else the test itself."""
     module = nodeid.partition("::")[0]
     return module if _is_together(module) else nodeid
 

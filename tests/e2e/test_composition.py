@@ -1,4 +1,7 @@
-"""Options of the caller's on the real engine: transforms, aliases, protection, and what a destroy leaves."""
+"""Pass resource options to the component: transforms, aliases, protection and retention.
+
+Only the real engine applies these options to the children of a component.
+"""
 
 import json
 from collections.abc import Callable
@@ -10,7 +13,7 @@ from tests.e2e.lab import Lab, Project
 pytestmark = pytest.mark.e2e
 
 PROGRAM = '''
-"""A registry with options of the caller's."""
+"""A registry with resource options."""
 
 import pulumi
 
@@ -18,15 +21,15 @@ from registry import PrivateRegistry
 
 
 def mark(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
-    """What no input offers: here a hostname for the Pod."""
+    """Set a field for which the component has no input: the Pod's hostname."""
     if args.type_ != "kubernetes:core/v1:Pod":
         return None
-    spec = {**args.props["spec"], "hostname": "of-a-transform"}
+    spec = {**args.props["spec"], "hostname": "from-a-transform"}
     return pulumi.ResourceTransformResult({**args.props, "spec": spec}, args.opts)
 
 
 def keep(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult:
-    """As for every option that children do not inherit."""
+    """Set an option that children do not inherit."""
     kept = pulumi.ResourceOptions(retain_on_delete=args.type_.startswith("kubernetes:") and "Patch" not in args.type_)
     return pulumi.ResourceTransformResult(args.props, pulumi.ResourceOptions.merge(args.opts, kept))
 
@@ -38,34 +41,36 @@ pulumi.export("endpoint", registry.endpoint)
 '''
 
 
-def written(name: str, **options: str) -> str:
-    given = ", ".join(f"{key}={value}" for key, value in options.items())
-    return PROGRAM.replace("NAME", repr(name)).replace("OPTIONS", given)
+def write_program(name: str, **options: str) -> str:
+    arguments = ", ".join(f"{key}={value}" for key, value in options.items())
+    return PROGRAM.replace("NAME", repr(name)).replace("OPTIONS", arguments)
 
 
-def test_the_callers_options_do_what_pulumi_users_expect(lab: Lab, project: Callable[[str, str], Project]) -> None:
-    composed = project("composed", written("first", transforms="[mark]"))
-    program = composed.folder / "__main__.py"
-    composed.up()
-    assert lab.get("pod", "docker-registry", "composed")["spec"]["hostname"] == "of-a-transform"
+def test_transforms_aliases_protection_and_retention_take_effect(
+    lab: Lab, create_project: Callable[[str, str], Project]
+) -> None:
+    project = create_project("composed", write_program("first", transforms="[mark]"))
+    program = project.folder / "__main__.py"
+    project.up()
+    assert lab.get("pod", "docker-registry", "composed")["spec"]["hostname"] == "from-a-transform"
 
-    program.write_text(written("second", transforms="[mark]", aliases="[pulumi.Alias(name='first')]"))
-    steps = json.loads(composed.pulumi("preview", "--json"))["steps"]
+    program.write_text(write_program("second", transforms="[mark]", aliases="[pulumi.Alias(name='first')]"))
+    steps = json.loads(project.pulumi("preview", "--json"))["steps"]
     assert {step["op"] for step in steps} <= {"same", "read", "read-discard", "discard", "refresh"}, (
-        "a rename is a rename"
+        "the alias renames the component"
     )
 
-    program.write_text(written("first", transforms="[mark]", protect="True"))
-    composed.up()
-    refused = composed.run("destroy", "--yes", "--skip-preview", check=False)
+    program.write_text(write_program("first", transforms="[mark]", protect="True"))
+    project.up()
+    refused = project.run("destroy", "--yes", "--skip-preview", check=False)
     assert refused.returncode != 0
     assert "protect" in refused.stdout + refused.stderr
     assert lab.get("pod", "docker-registry", "composed")["status"]["phase"] == "Running"
 
-    program.write_text(written("first", transforms="[mark, keep]", protect="False"))
-    composed.up()
-    composed.pulumi("destroy", "--yes", "--skip-preview")
-    left = lab.kubectl("get", "pods", "--namespace", "composed", "--output", "name")
+    program.write_text(write_program("first", transforms="[mark, keep]", protect="False"))
+    project.up()
+    project.pulumi("destroy", "--yes", "--skip-preview")
+    pods = lab.kubectl("get", "pods", "--namespace", "composed", "--output", "name")
     lab.kubectl("delete", "namespace", "composed")
     lab.kubectl("delete", "lease", "--namespace", "default", "--selector", "app.kubernetes.io/instance=composed")
-    assert "pod/docker-registry" in left, "what is retained is left, running"
+    assert "pod/docker-registry" in pods, "the retained Pod still runs"

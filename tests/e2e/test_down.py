@@ -1,4 +1,7 @@
-"""`dev down` leaves the machine as it found it, and a cluster beside it untouched."""
+"""`dev down` removes a cluster from the machine, and does not change another cluster.
+
+Only a real cluster creates namespaces, links, routes, mounts and control groups.
+"""
 
 import re
 import subprocess
@@ -14,45 +17,45 @@ pytestmark = pytest.mark.e2e
 
 TUNABLES = ("net/ipv4/ip_forward", "vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops")
 
+OTHER_NAME = f"{NAME}g"
+"""Name of the cluster that the test starts and stops."""
 
-GUEST = f"{NAME}g"
-
-OTHERS = re.compile(rf"pr-(?!{GUEST}(-|$))|{STATE}/(?!{GUEST}/)")
-"""Names that belong to another cluster, which may come and go meanwhile."""
+FOREIGN_NAMES = re.compile(rf"pr-(?!{OTHER_NAME}(-|$))|{STATE}/(?!{OTHER_NAME}/)")
+"""Names of other clusters, which may start and stop during the test."""
 
 
-def machine() -> dict[str, object]:
-    """Return what a cluster could leave behind, but for what is another cluster's."""
+def read_machine_state() -> dict[str, object]:
+    """Return everything that a cluster could leave on the machine, without the names of other clusters."""
 
-    def said(*argv: str) -> list[str]:
+    def lines_of(*argv: str) -> list[str]:
         return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
 
-    found = {
-        "namespaces": [line.split()[0] for line in said("ip", "netns", "list")],
-        "links": [line.split()[1].partition("@")[0] for line in said("ip", "-oneline", "link")],
-        "routes": said("ip", "route"),
+    names_by_kind = {
+        "namespaces": [line.split()[0] for line in lines_of("ip", "netns", "list")],
+        "links": [line.split()[1].partition("@")[0] for line in lines_of("ip", "-oneline", "link")],
+        "routes": lines_of("ip", "route"),
         "mounts": [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()],
         "control groups": [str(each) for each in Path("/sys/fs/cgroup").glob("*/pr-*")],
     }
-    seen: dict[str, object] = {
-        kind: sorted(each for each in names if not OTHERS.search(each)) for kind, names in found.items()
+    state: dict[str, object] = {
+        kind: sorted(each for each in names if not FOREIGN_NAMES.search(each)) for kind, names in names_by_kind.items()
     }
-    return seen | {"tunables": {name: Path("/proc/sys", name).read_text() for name in TUNABLES}}
+    return state | {"tunables": {name: Path("/proc/sys", name).read_text() for name in TUNABLES}}
 
 
-def test_down_leaves_nothing_behind_and_the_next_up_finds_everything(lab: Lab) -> None:
-    cluster = Cluster(STATE / GUEST, GUEST, isolated=True)
+def test_down_cleans_up_the_machine_and_the_next_up_restores_the_objects(lab: Lab) -> None:
+    cluster = Cluster(STATE / OTHER_NAME, OTHER_NAME, isolated=True)
     cluster.wipe()
-    before = machine()
+    before = read_machine_state()
     cluster.up()
-    create = ["kubectl", "--kubeconfig", str(cluster.kubeconfig), "create", "namespace", "found-again"]
+    create = ["kubectl", "--kubeconfig", str(cluster.kubeconfig), "create", "namespace", "restored"]
     cluster.run("laptop", create, check=True)
     cluster.down()
-    assert machine() == before
+    assert read_machine_state() == before
     cluster.up()
-    get = ["kubectl", "--kubeconfig", str(cluster.kubeconfig), "get", "namespace", "found-again"]
+    get = ["kubectl", "--kubeconfig", str(cluster.kubeconfig), "get", "namespace", "restored"]
     assert cluster.run("laptop", get, check=False).returncode == 0
     cluster.wipe()
-    assert machine() == before
-    assert not (STATE / GUEST).exists()
-    assert lab.get("pod", "docker-registry")["status"]["phase"] == "Running", "the cluster beside it"
+    assert read_machine_state() == before
+    assert not (STATE / OTHER_NAME).exists()
+    assert lab.get("pod", "docker-registry")["status"]["phase"] == "Running", "the lab is unchanged"

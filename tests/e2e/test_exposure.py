@@ -1,4 +1,7 @@
-"""Every way in and the hardening around it, on one registry whose inputs change from test to test."""
+"""Expose one registry in every way, with metrics and network policies. Each test changes its inputs.
+
+Only a cluster with kube-proxy, an Ingress controller and load balancers shows that clients reach the registry.
+"""
 
 import hashlib
 import json
@@ -18,13 +21,13 @@ from registry.validation.network import refuse_api_server_port
 from tests.e2e import checkov, ingress
 from tests.e2e.kube_api import Object
 from tests.e2e.lab import Lab, Project, eventually, projects
-from tests.e2e.refusals import message
+from tests.e2e.messages import message
 from tests.e2e.s3 import S3
 
 pytestmark = pytest.mark.e2e
 
 PROGRAM = '''
-"""A registry whose inputs lie beside it."""
+"""A registry with the inputs in settings.json."""
 
 import json
 from pathlib import Path
@@ -55,14 +58,14 @@ DEPRECATED = "spec.externalIPs is deprecated and may no longer be implemented in
 NODE_PORT = {"exposure": "node-port", "node_port": 30501}
 EXTERNAL = {"exposure": "external-ips", "external_ips": [WORKER.address]}
 FOLDER = {"storage_path": "/var/lib/exposed"}
-BALANCER = "lab.example.com/balancer"
-VIRTUAL = "203.0.113.10"
-"""The load balancer's address, on no link: it is routed to a node, as MetalLB would announce it."""
+BALANCER_CLASS = "lab.example.com/balancer"
+BALANCER_ADDRESS = "203.0.113.10"
+"""Address of the load balancer. No link has it: the laptop routes it to a node, as with MetalLB."""
 
 
 @dataclass
-class Exposed:
-    """A registry of a stack of its own, and who asks it."""
+class ExposedRegistry:
+    """A registry in a stack of its own, and clients on all hosts."""
 
     project: Project
     outputs: dict[str, Any] = field(default_factory=dict)
@@ -76,25 +79,25 @@ class Exposed:
         return self.project.folder.name
 
     def configure(self, **settings: Any) -> None:
-        given = {"hostname": HOST, "namespace": self.name, "port": PORT, **settings}
-        given.setdefault("storage_path", None if "storage" in settings else f"/var/lib/{self.name}")
-        (self.project.folder / "settings.json").write_text(json.dumps(given))
+        inputs = {"hostname": HOST, "namespace": self.name, "port": PORT, **settings}
+        inputs.setdefault("storage_path", None if "storage" in settings else f"/var/lib/{self.name}")
+        (self.project.folder / "settings.json").write_text(json.dumps(inputs))
 
     def up(self, **settings: Any) -> str:
-        """Deploy, and see that the API server has nothing against what came of it; what the engine said."""
+        """Deploy, check the warnings of the API server about the objects, and return the engine's output."""
         self.configure(**settings)
-        said = self.project.pulumi("up", "--yes", "--skip-preview")
+        output = self.project.pulumi("up", "--yes", "--skip-preview")
         self.lab.wait_for_proxies()
         self.outputs = self.project.outputs()
         self.ca.write_text(self.outputs["ca_pem"])
         assert self.warnings() == ([DEPRECATED] if settings.get("exposure") == "external-ips" else [])
-        return said
+        return output
 
-    def refused(self, **settings: Any) -> str:
-        """What an `up` says that fails."""
+    def expect_refusal(self, **settings: Any) -> str:
+        """Return the output of an `up` that must fail."""
         self.configure(**settings)
-        run = ("--cwd", str(self.project.folder), "up", "--yes", "--skip-preview", "--stack", self.name)
-        done = self.lab.pulumi(*run, check=False)
+        run_pod = ("--cwd", str(self.project.folder), "up", "--yes", "--skip-preview", "--stack", self.name)
+        done = self.lab.pulumi(*run_pod, check=False)
         assert done.returncode != 0, done.stdout
         return done.stdout + done.stderr
 
@@ -106,118 +109,124 @@ class Exposed:
         return [each for kind in KINDS for each in self.lab.api.objects(kind, self.name)]
 
     def warnings(self) -> list[str]:
-        """What the API server warns of: the provider keeps it to itself, so the objects are put to it once more."""
-        again = json.dumps({"apiVersion": "v1", "kind": "List", "items": self.objects()})
-        done = self.lab.place.run("kubectl", "replace", "--dry-run=server", "-f", "-", check=False, stdin=again)
+        """Return the API server's warnings from a dry run with the objects. The provider hides the original ones."""
+        objects = json.dumps({"apiVersion": "v1", "kind": "List", "items": self.objects()})
+        done = self.lab.environment.run("kubectl", "replace", "--dry-run=server", "-f", "-", check=False, stdin=objects)
         assert done.returncode == 0, done.stderr
         return re.findall(r"^Warning: (.*)$", done.stderr, re.MULTILINE)
 
-    def curl(self, path: str, *arguments: str, at: str, host: str = "laptop") -> str:
-        """Ask under the name that clients type, at one address of the many; the answer, with its status first."""
+    def curl(self, path: str, *arguments: str, address: str, host: str = "laptop") -> str:
+        """Send a request for the endpoint to one address, and return the response with its status line."""
         endpoint = self.outputs["endpoint"]
         url = path if path.startswith("https:") else f"https://{endpoint}{path}"
-        ask = ("curl", "--silent", "--show-error", "--include", "--http1.1", "--max-time", "20")
-        trust = ("--cacert", str(self.ca), "--user", f"centos:{self.outputs['password']}")
-        to = ("--connect-to", f"{endpoint}:{at}:{endpoint.rpartition(':')[2]}")
+        request = ("curl", "--silent", "--show-error", "--include", "--http1.1", "--max-time", "20")
+        credentials = ("--cacert", str(self.ca), "--user", f"centos:{self.outputs['password']}")
+        connect_to = ("--connect-to", f"{endpoint}:{address}:{endpoint.rpartition(':')[2]}")
         done = self.lab.cluster.run(
-            host, [*ask, *trust, *to, *arguments, url], capture_output=True, text=True, check=False
+            host, [*request, *credentials, *connect_to, *arguments, url], capture_output=True, text=True, check=False
         )
         return str(done.stdout or done.stderr)
 
-    def upload(self, at: str, host: str = "laptop") -> str:
-        """Where an upload goes on, as the registry says."""
-        answer = self.curl("/v2/kept/blobs/uploads/", "--request", "POST", at=at, host=host)
-        assert " 202 " in answer, answer
-        found = re.search(r"^location: (\S+)", answer, re.MULTILINE | re.IGNORECASE)
-        assert found, answer
-        return found[1]
+    def upload(self, address: str, host: str = "laptop") -> str:
+        """Start an upload, and return its location."""
+        response = self.curl("/v2/kept/blobs/uploads/", "--request", "POST", address=address, host=host)
+        assert " 202 " in response, response
+        match = re.search(r"^location: (\S+)", response, re.MULTILINE | re.IGNORECASE)
+        assert match, response
+        return match[1]
 
-    def check(self, at: str, host: str = "laptop") -> None:
-        """It answers at this address with its certificate, and tells clients to go on where they came to."""
-        assert " 200 " in self.curl("/v2/_catalog", at=at, host=host)
-        assert self.upload(at, host).startswith(f"https://{self.outputs['endpoint']}/v2/kept/blobs/uploads/")
+    def check(self, address: str, host: str = "laptop") -> None:
+        """Check that the registry answers at the address with its certificate, and that locations have the endpoint."""
+        assert " 200 " in self.curl("/v2/_catalog", address=address, host=host)
+        assert self.upload(address, host).startswith(f"https://{self.outputs['endpoint']}/v2/kept/blobs/uploads/")
 
 
 @pytest.fixture(scope="module")
-def exposed(lab: Lab) -> Iterator[Exposed]:
+def exposed(lab: Lab) -> Iterator[ExposedRegistry]:
     with projects(lab) as make:
-        yield Exposed(make("exposed", PROGRAM))
+        yield ExposedRegistry(make("exposed", PROGRAM))
 
 
 @pytest.fixture
-def rival(project: Callable[[str, str], Project]) -> Exposed:
-    """Another stack, which wants what the first one has."""
-    return Exposed(project("rival", PROGRAM))
+def rival(create_project: Callable[[str, str], Project]) -> ExposedRegistry:
+    """Create another stack, whose inputs conflict with those of the first one."""
+    return ExposedRegistry(create_project("rival", PROGRAM))
 
 
-def test_a_node_port_answers_on_every_node(exposed: Exposed) -> None:
+def test_a_node_port_answers_on_every_node(exposed: ExposedRegistry) -> None:
     exposed.up(**NODE_PORT)
     assert exposed.outputs["endpoint"] == f"{HOST}:30501"
     for node in NODES:
         exposed.check(node.address)
 
 
-def test_only_the_registrys_node_answers_when_clients_are_told_apart(exposed: Exposed) -> None:
+def test_with_client_cidrs_only_the_registrys_node_answers(exposed: ExposedRegistry) -> None:
     exposed.up(**NODE_PORT, client_cidrs=["192.168.56.0/24"])
     exposed.check(MASTER.address)
-    assert "curl: (28)" in exposed.curl("/", "--connect-timeout", "2", at=WORKER.address)
+    assert "curl: (28)" in exposed.curl("/", "--connect-timeout", "2", address=WORKER.address)
 
 
-def test_a_load_balancer_is_waited_for_and_answers_at_its_address(exposed: Exposed) -> None:
-    with balancer(exposed, {"ip": VIRTUAL}):
-        exposed.up(exposure="load-balancer", load_balancer_class=BALANCER, load_balancer_address=VIRTUAL)
+def test_up_waits_for_a_load_balancer_that_answers_at_its_address(exposed: ExposedRegistry) -> None:
+    with load_balancer_controller(exposed, {"ip": BALANCER_ADDRESS}):
+        exposed.up(
+            exposure="load-balancer",
+            load_balancer_class=BALANCER_CLASS,
+            load_balancer_address=BALANCER_ADDRESS,
+        )
     service = exposed.lab.get("service", "docker-registry", exposed.name)
-    assert service["status"]["loadBalancer"]["ingress"] == [{"ip": VIRTUAL, "ipMode": "VIP"}]
-    assert service["spec"]["loadBalancerClass"] == BALANCER
-    assert exposed.outputs["addresses"] == [VIRTUAL]
+    assert service["status"]["loadBalancer"]["ingress"] == [{"ip": BALANCER_ADDRESS, "ipMode": "VIP"}]
+    assert service["spec"]["loadBalancerClass"] == BALANCER_CLASS
+    assert exposed.outputs["addresses"] == [BALANCER_ADDRESS]
     for node in NODES:
-        exposed.lab.cluster.run("laptop", ["ip", "route", "replace", VIRTUAL, "via", node.address], check=True)
-        exposed.check(VIRTUAL)
+        exposed.lab.cluster.run("laptop", ["ip", "route", "replace", BALANCER_ADDRESS, "via", node.address], check=True)
+        exposed.check(BALANCER_ADDRESS)
 
 
-def test_a_load_balancer_that_has_only_a_name_is_one(exposed: Exposed) -> None:
-    with balancer(exposed, {"hostname": "balancer.cloud.example.com"}):
-        exposed.up(exposure="load-balancer", load_balancer_class=BALANCER, port=PORT + 1)
+def test_a_load_balancer_may_have_a_hostname_without_an_address(exposed: ExposedRegistry) -> None:
+    with load_balancer_controller(exposed, {"hostname": "balancer.cloud.example.com"}):
+        exposed.up(exposure="load-balancer", load_balancer_class=BALANCER_CLASS, port=PORT + 1)
     assert exposed.outputs["endpoint"] == f"{HOST}:{PORT + 1}"
-    assert exposed.outputs["addresses"] == [], "the name resolves by itself"
+    assert exposed.outputs["addresses"] == [], "DNS resolves the hostname"
 
 
-def test_inside_the_cluster_the_services_name_is_the_endpoint(exposed: Exposed) -> None:
+def test_without_an_exposure_the_services_name_is_the_endpoint(exposed: ExposedRegistry) -> None:
     exposed.up()
     name = f"docker-registry.{exposed.name}.svc"
     assert exposed.outputs["endpoint"] == f"{name}:{PORT}"
     address = exposed.lab.get("service", "docker-registry", exposed.name)["spec"]["clusterIP"]
     exposed.check(address, host=WORKER.name)
-    known = {"nodeName": WORKER.name, "hostAliases": [{"ip": address, "hostnames": [name]}]}  # the lab has no DNS
-    run(exposed.lab, "asks-by-name", {"spec": known}, "nc", "-w", "5", name, str(PORT))
+    spec = {"nodeName": WORKER.name, "hostAliases": [{"ip": address, "hostnames": [name]}]}  # the lab has no DNS server
+    run_pod(exposed.lab, "client-by-name", {"spec": spec}, "nc", "-w", "5", name, str(PORT))
 
 
-def test_the_api_servers_own_port_is_refused(exposed: Exposed) -> None:
-    assert message(refuse_api_server_port, 6443, 6443) in exposed.refused(**EXTERNAL, port=6443)
+def test_the_port_of_the_api_server_is_refused(exposed: ExposedRegistry) -> None:
+    assert message(refuse_api_server_port, 6443, 6443) in exposed.expect_refusal(**EXTERNAL, port=6443)
 
 
-def test_another_stack_cannot_have_what_is_taken(exposed: Exposed, rival: Exposed) -> None:
-    said = exposed.up(**EXTERNAL)
-    assert "warning: `exposure: external-ips` is deprecated since Kubernetes 1.36" in said
+def test_another_stack_cannot_use_the_same_folder_address_or_namespace(
+    exposed: ExposedRegistry, rival: ExposedRegistry
+) -> None:
+    output = exposed.up(**EXTERNAL)
+    assert "warning: `exposure: external-ips` is deprecated since Kubernetes 1.36" in output
     before = exposed.objects()
-    for wanted, taken in ((FOLDER, "var-lib-exposed-on-k8s-master"), (EXTERNAL, f"port-{PORT}-of-192-168-56-11")):
-        said = rival.refused(**wanted)
-        assert re.search(rf'"taken-{taken}-\w+" already exists', said), said
-        assert "error: Another stack " in said
-        assert "`kubectl get leases` shows the stack" in said
+    for conflict, lease in ((FOLDER, "var-lib-exposed-on-k8s-master"), (EXTERNAL, f"port-{PORT}-of-192-168-56-11")):
+        output = rival.expect_refusal(**conflict)
+        assert re.search(rf'"taken-{lease}-\w+" already exists', output), output
+        assert "error: Another stack " in output
+        assert "`kubectl get leases` shows the stack" in output
         assert "exposed/exposed" in exposed.lab.kubectl("get", "leases")
-        assert not exposed.lab.kubectl("get", "namespace", rival.name, check=False), "nothing is made before that"
-    assert 'namespaces "exposed" already exists' in rival.refused(namespace="exposed")
+        assert not exposed.lab.kubectl("get", "namespace", rival.name, check=False), "no namespace was created"
+    assert 'namespaces "exposed" already exists' in rival.expect_refusal(namespace="exposed")
     assert exposed.objects() == before
     exposed.check(WORKER.address)
 
 
-def test_another_stack_cannot_have_a_node_port_and_leaves_whole_what_it_does_not_get(
-    exposed: Exposed, rival: Exposed
+def test_a_stack_without_the_node_port_does_not_change_its_owner(
+    exposed: ExposedRegistry, rival: ExposedRegistry
 ) -> None:
     exposed.up(**NODE_PORT)
     before = exposed.objects()
-    assert "30501: provided port is already allocated" in rival.refused(**NODE_PORT)
+    assert "30501: provided port is already allocated" in rival.expect_refusal(**NODE_PORT)
     rival.project.pulumi("destroy", "--yes", "--skip-preview")
     assert exposed.objects() == before
     assert exposed.lab.get("node", MASTER.name)["metadata"]["labels"]["run-docker-registry"] == "true"
@@ -230,7 +239,7 @@ def controller(lab: Lab) -> Iterator[str]:
         yield name
 
 
-def test_docker_pushes_and_pulls_through_an_ingress(exposed: Exposed, controller: str) -> None:
+def test_docker_pushes_and_pulls_through_an_ingress(exposed: ExposedRegistry, controller: str) -> None:
     exposed.up(exposure="ingress", ingress_class=controller)
     assert exposed.outputs["endpoint"] == f"{HOST}:443"
     lab = exposed.lab
@@ -238,44 +247,48 @@ def test_docker_pushes_and_pulls_through_an_ingress(exposed: Exposed, controller
     certificates = lab.cluster.path("laptop", f"/etc/docker/certs.d/{HOST}")
     certificates.mkdir(parents=True, exist_ok=True)
     (certificates / "ca.crt").write_text(exposed.outputs["ca_pem"])
-    eventually(10, "the controller has seen the Ingress", lambda: " 200 " in exposed.curl("/", at=ingress.ADDRESS))
+    eventually(10, "the controller serves the Ingress", lambda: " 200 " in exposed.curl("/", address=ingress.ADDRESS))
     exposed.check(ingress.ADDRESS)
-    docker(lab, "login", HOST, "--username", "centos", "--password-stdin", stdin=exposed.outputs["password"])
-    docker(lab, "tag", "busybox:1.35", f"{HOST}/busybox:1.35")
-    docker(lab, "push", f"{HOST}/busybox:1.35")
-    docker(lab, "image", "rm", f"{HOST}/busybox:1.35")
-    docker(lab, "pull", f"{HOST}/busybox:1.35")
+    run_docker(lab, "login", HOST, "--username", "centos", "--password-stdin", stdin=exposed.outputs["password"])
+    run_docker(lab, "tag", "busybox:1.35", f"{HOST}/busybox:1.35")
+    run_docker(lab, "push", f"{HOST}/busybox:1.35")
+    run_docker(lab, "image", "rm", f"{HOST}/busybox:1.35")
+    run_docker(lab, "pull", f"{HOST}/busybox:1.35")
 
 
-def test_a_large_layer_passes_an_ingress_as_it_comes(exposed: Exposed, controller: str) -> None:
-    """Neither limited nor laid down at the controller first: the registry has its first bytes while the rest comes."""
+def test_an_ingress_streams_a_large_layer_without_a_buffer(exposed: ExposedRegistry, controller: str) -> None:
+    """The controller has no limit and no buffer: the registry stores a part while the client still sends the rest."""
     exposed.up(exposure="ingress", ingress_class=controller)
     layer = exposed.project.folder / "layer"
     layer.write_bytes(os.urandom(64 * 2**20))
     uploads = exposed.lab.cluster.path(MASTER.name, "/var/lib/exposed/docker/registry/v2/repositories/kept/_uploads")
-    where = exposed.upload(ingress.ADDRESS)
-    parts = uploads / where.partition("/uploads/")[2].partition("?")[0] / "data"
-    seen: list[int] = []
-    sending = threading.Thread(target=lambda: seen.append(send(exposed, layer, where)))
-    sending.start()
-    eventually(10, "the registry has a part", lambda: parts.exists() and parts.stat().st_size > 0)
-    assert sending.is_alive(), "not all of it has come"
-    sending.join()
-    assert seen == [201]
+    location = exposed.upload(ingress.ADDRESS)
+    stored_part = uploads / location.partition("/uploads/")[2].partition("?")[0] / "data"
+    statuses: list[int] = []
+    upload = threading.Thread(target=lambda: statuses.append(send_slowly(exposed, layer, location)))
+    upload.start()
+    eventually(
+        10,
+        "a part of the layer is stored",
+        lambda: stored_part.exists() and stored_part.stat().st_size > 0,
+    )
+    assert upload.is_alive(), "the client still sends"
+    upload.join()
+    assert statuses == [201]
     digest = hashlib.sha256(layer.read_bytes()).hexdigest()
     pulled = exposed.project.folder / "pulled"
-    exposed.curl(f"/v2/kept/blobs/sha256:{digest}", "--no-include", "--output", str(pulled), at=ingress.ADDRESS)
+    exposed.curl(f"/v2/kept/blobs/sha256:{digest}", "--no-include", "--output", str(pulled), address=ingress.ADDRESS)
     assert hashlib.sha256(pulled.read_bytes()).hexdigest() == digest
 
 
-def test_an_ingress_lets_in_only_the_networks_of_its_clients(exposed: Exposed, controller: str) -> None:
+def test_an_ingress_accepts_only_the_networks_in_client_cidrs(exposed: ExposedRegistry, controller: str) -> None:
     for networks, status in ((["10.9.0.0/16"], " 403 "), (["10.9.0.0/16", "192.168.56.0/24"], " 200 ")):
         exposed.up(exposure="ingress", ingress_class=controller, client_cidrs=networks)
-        asked = lambda status=status: status in exposed.curl("/", at=ingress.ADDRESS)  # noqa: E731
-        eventually(10, f"{status} for {networks}", asked)
+        has_status = lambda status=status: status in exposed.curl("/", address=ingress.ADDRESS)  # noqa: E731
+        eventually(10, f"the status is {status} for {networks}", has_status)
 
 
-def test_metrics_are_on_a_service_of_their_own(exposed: Exposed) -> None:
+def test_metrics_have_a_service_of_their_own(exposed: ExposedRegistry) -> None:
     exposed.up(**NODE_PORT, metrics=True)
     exposed.check(MASTER.address)
     service = exposed.lab.get("service", "docker-registry-metrics", exposed.name)["spec"]
@@ -285,18 +298,20 @@ def test_metrics_are_on_a_service_of_their_own(exposed: Exposed) -> None:
         WORKER.name, ["curl", "--silent", "--max-time", "5", url], capture_output=True, text=True, check=True
     )
     assert "registry_http_requests_total" in scraped.stdout
-    for hidden in ("/metrics", "/debug/pprof/", "/debug/health"):
-        assert " 404 " in exposed.curl(hidden, at=MASTER.address)
+    for path in ("/metrics", "/debug/pprof/", "/debug/health"):
+        assert " 404 " in exposed.curl(path, address=MASTER.address)
 
 
-def test_a_service_monitor_needs_the_operator_and_selects_the_metrics_alone(exposed: Exposed, rival: Exposed) -> None:
-    monitored = {"metrics": True, "service_monitor": True}
-    said = rival.refused(**monitored)
-    assert "registry-metrics-needs-the-crds-of-the-prometheus-operator" in said
-    assert "'v1.monitoring.coreos.com' does not exist" in said
-    assert not rival.lab.kubectl("get", "namespace", "rival", check=False), "nothing is made before that"
-    with operator(exposed.lab):
-        exposed.up(**monitored)
+def test_a_service_monitor_needs_the_operator_and_selects_only_the_metrics(
+    exposed: ExposedRegistry, rival: ExposedRegistry
+) -> None:
+    inputs = {"metrics": True, "service_monitor": True}
+    output = rival.expect_refusal(**inputs)
+    assert "registry-metrics-needs-the-crds-of-the-prometheus-operator" in output
+    assert "'v1.monitoring.coreos.com' does not exist" in output
+    assert not rival.lab.kubectl("get", "namespace", "rival", check=False), "no namespace was created"
+    with prometheus_crd(exposed.lab):
+        exposed.up(**inputs)
         monitor = exposed.lab.get("servicemonitor", "docker-registry", exposed.name)["spec"]
         selector = ",".join("=".join(each) for each in monitor["selector"]["matchLabels"].items())
         select = ("get", "services", "--all-namespaces", "--selector", selector, "--output", "name")
@@ -305,47 +320,47 @@ def test_a_service_monitor_needs_the_operator_and_selects_the_metrics_alone(expo
         assert monitor["endpoints"] == [{"path": "/metrics", "port": port["name"]}]
 
 
-TAKEN = {
-    "CKV_K8S_11": "a CPU limit would throttle a push while the CPU is idle; a request is set, and memory is limited",
-    "CKV_K8S_43": "the guide's image has a tag, and a digest would change with every platform; `image` takes one",
-    "CKV_K8S_15": "a version's tag stays what it is, and a node that has the image must start it without a network",
+ACCEPTED_FINDINGS = {
+    "CKV_K8S_11": "a CPU limit would throttle pushes on an idle node. A CPU request and a memory limit are set",
+    "CKV_K8S_43": "the guide's image has a tag, and digests differ between platforms. Users may set a digest",
+    "CKV_K8S_15": "tags of versions do not move, and a node with the image must start it without a network",
 }
-"""What checkov finds and stays, with the reason."""
+"""Findings of checkov that are accepted, with the reason."""
 
-GUIDES = {
-    "CKV_K8S_23": "the guide's folder belongs to root, as the kubelet makes it; `run_as_user` is the way out",
+FINDINGS_OF_GUIDE = {
+    "CKV_K8S_23": "the kubelet creates the guide's folder for root. Users may set `run_as_user`",
     "CKV_K8S_40": "the same",
 }
-"""Beside that, where the images are on the guide's folder."""
+"""Accepted findings of a registry whose images are in the guide's folder."""
 
 
-def test_checkov_finds_nothing_in_the_guides_registry_that_is_not_explained(lab: Lab) -> None:
+def test_checkov_reports_only_explained_findings_for_the_guides_registry(lab: Lab) -> None:
     objects = [each for kind in KINDS for each in lab.api.objects(kind, "docker-registry")]
-    assert checkov.failed(objects).keys() == TAKEN.keys() | GUIDES.keys()
+    assert checkov.failed_checks(objects).keys() == ACCEPTED_FINDINGS.keys() | FINDINGS_OF_GUIDE.keys()
 
 
-def test_checkov_finds_nothing_in_a_deployment_on_s3_that_is_not_explained(
-    exposed: Exposed, rival: Exposed, s3: S3
+def test_checkov_reports_only_explained_findings_for_a_deployment_on_s3(
+    exposed: ExposedRegistry, rival: ExposedRegistry, s3: S3
 ) -> None:
     keys = {"s3_access_key": s3.access_key, "s3_secret_key": s3.secret_key, "upstream_ca": s3.ca_pem}
     store = {"storage": "s3", "s3_bucket": s3.bucket, "s3_endpoint": s3.endpoint, **keys}
     rival.up(**store, workload="deployment", replicas=2, client_cidrs=["192.168.56.0/24"], metrics=True)
-    assert checkov.failed(rival.objects()).keys() == TAKEN.keys()
+    assert checkov.failed_checks(rival.objects()).keys() == ACCEPTED_FINDINGS.keys()
 
 
 @contextmanager
-def balancer(exposed: Exposed, answer: Mapping[str, str]) -> Iterator[None]:
-    """A controller for the lab's load balancers: gives a Service of its class that has no address one, `answer`."""
-    ended = threading.Event()
-    at = ("service", "docker-registry", "--namespace", exposed.name)
-    status = json.dumps({"status": {"loadBalancer": {"ingress": [answer]}}})
+def load_balancer_controller(exposed: ExposedRegistry, response: Mapping[str, str]) -> Iterator[None]:
+    """Run a load balancer controller. It sets `response` as the address of each Service of its class without one."""
+    stop = threading.Event()
+    service_name = ("service", "docker-registry", "--namespace", exposed.name)
+    status = json.dumps({"status": {"loadBalancer": {"ingress": [response]}}})
 
     def serve() -> None:
-        # An `up` replaces the Service, so it may be gone at any moment.
-        while not ended.wait(0.3):
+        # The Service may be missing, because an `up` replaces it.
+        while not stop.wait(0.3):
             for service in exposed.lab.api.objects("service", exposed.name):
-                if service["spec"].get("loadBalancerClass") == BALANCER and not service["status"]["loadBalancer"]:
-                    patch = ("patch", *at, "--subresource=status", "--type=merge", "--patch", status)
+                if service["spec"].get("loadBalancerClass") == BALANCER_CLASS and not service["status"]["loadBalancer"]:
+                    patch = ("patch", *service_name, "--subresource=status", "--type=merge", "--patch", status)
                     exposed.lab.kubectl(*patch, check=False)
 
     controller = threading.Thread(target=serve)
@@ -353,17 +368,17 @@ def balancer(exposed: Exposed, answer: Mapping[str, str]) -> Iterator[None]:
     try:
         yield
     finally:
-        ended.set()
+        stop.set()
         controller.join()
 
 
 @contextmanager
-def operator(lab: Lab) -> Iterator[None]:
-    """The least of a Prometheus operator: its CRD for ServiceMonitors."""
-    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+def prometheus_crd(lab: Lab) -> Iterator[None]:
+    """Create the Prometheus operator's CRD for ServiceMonitors until the block ends."""
+    any_schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     name = "servicemonitors.monitoring.coreos.com"
     names = {"kind": "ServiceMonitor", "listKind": "ServiceMonitorList"}
-    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": anything}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": any_schema}}
     crd: Object = {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -375,7 +390,7 @@ def operator(lab: Lab) -> Iterator[None]:
             "versions": [version],
         },
     }
-    lab.place.run("kubectl", "apply", "--filename", "-", stdin=json.dumps(crd))
+    lab.environment.run("kubectl", "apply", "--filename", "-", stdin=json.dumps(crd))
     lab.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
     try:
         yield
@@ -383,25 +398,25 @@ def operator(lab: Lab) -> Iterator[None]:
         lab.kubectl("delete", "--wait=false", "crd", name)
 
 
-def run(lab: Lab, pod: str, overrides: Object, *argv: str) -> None:
-    """Run in a Pod of the namespace default until it ends well."""
-    placed = f"--overrides={json.dumps(overrides)}"
-    lab.kubectl("run", pod, "--image=busybox:1.35", "--restart=Never", placed, "--", *argv)
+def run_pod(lab: Lab, pod: str, overrides: Object, *argv: str) -> None:
+    """Run a command in a Pod of the namespace `default`, and wait until it succeeds."""
+    overrides_flag = f"--overrides={json.dumps(overrides)}"
+    lab.kubectl("run", pod, "--image=busybox:1.35", "--restart=Never", overrides_flag, "--", *argv)
     lab.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{pod}", "--timeout=20s")
     lab.kubectl("delete", "pod", pod)
 
 
-def docker(lab: Lab, *arguments: str, stdin: str | None = None) -> None:
+def run_docker(lab: Lab, *arguments: str, stdin: str | None = None) -> None:
     done = lab.docker(*arguments, stdin=stdin)
     assert done.returncode == 0, done.stderr
 
 
-def send(exposed: Exposed, layer: Path, where: str) -> int:
-    """Send a layer in chunks, slowly enough to be watched; the status of the whole upload."""
+def send_slowly(exposed: ExposedRegistry, layer: Path, location: str) -> int:
+    """Send a layer in chunks at a limited rate, and return the status of the upload."""
     chunked = ("--request", "PATCH", "--header", "Transfer-Encoding: chunked", "--limit-rate", "32M")
-    answer = exposed.curl(where, *chunked, "--upload-file", str(layer), at=ingress.ADDRESS)
-    found = re.search(r"^location: (\S+)", answer, re.MULTILINE | re.IGNORECASE)
-    assert found, answer
+    response = exposed.curl(location, *chunked, "--upload-file", str(layer), address=ingress.ADDRESS)
+    match = re.search(r"^location: (\S+)", response, re.MULTILINE | re.IGNORECASE)
+    assert match, response
     digest = hashlib.sha256(layer.read_bytes()).hexdigest()
-    done = exposed.curl(f"{found[1]}&digest=sha256:{digest}", "--request", "PUT", at=ingress.ADDRESS)
+    done = exposed.curl(f"{match[1]}&digest=sha256:{digest}", "--request", "PUT", address=ingress.ADDRESS)
     return int(done.split()[1])

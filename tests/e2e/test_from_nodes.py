@@ -1,4 +1,7 @@
-"""`ops verify --from-nodes`: each node pulls the image or reports a cause, and all objects are deleted."""
+"""Run `ops verify --from-nodes`: each node pulls an image or reports a cause, and all objects are deleted.
+
+Only a real containerd pulls an image, and fails with real causes.
+"""
 
 import json
 from collections.abc import Callable
@@ -9,26 +12,26 @@ import pytest
 from dev.cluster.plan import NODES
 from ops.verify.pull_manifests import LABEL
 from tests.e2e.lab import ADDRESS, Lab, Registry
-from tests.e2e.test_pull_secrets import found_and_not_trusted
+from tests.e2e.test_pull_secrets import resolved_but_not_trusted
 from tests.e2e.test_status import ops
 
 pytestmark = pytest.mark.e2e
 
 WORKER = NODES[1].name
-WHERE: dict[str, Any] = {
+SETTINGS: dict[str, Any] = {
     **{"namespace": "pulled", "storage_path": "/var/lib/pulled", "port": 5026, "allow_delete": True},
     **{"exposure": "external-ips", "external_ips": [ADDRESS]},
 }
 
 
-def rows(lab: Lab, served: Registry) -> dict[str, dict[str, Any]]:
-    """Return the result of each node, after checking that the run deleted its objects and prints no secret."""
-    done = ops(served, "verify", "--from-nodes", "--json")
+def pull_results(lab: Lab, registry: Registry) -> dict[str, dict[str, Any]]:
+    """Return the result of each node, after checking that the run deleted its objects and printed no secret."""
+    done = ops(registry, "verify", "--from-nodes", "--json")
     report = json.loads(done.stdout)
     assert done.returncode == (0 if report["passed"] else 1), done.stderr
-    assert served.outputs["password"] not in done.stdout + done.stderr
+    assert registry.outputs["password"] not in done.stdout + done.stderr
     assert report["checks"][-1]["title"] == "clean-up"
-    assert report["checks"][-1]["seen"] == "deleted", "after the nodes have pulled the image"
+    assert report["checks"][-1]["seen"] == "deleted", "after all pulls ended"
     assert lab.kubectl("get", "pods,secrets", "--namespace", "pulled", "--selector", LABEL, "--output", "name") == ""
     pulls = [check for check in report["checks"] if "pull on " in check["title"]]
     results = {check["title"].removeprefix("pull on "): check for check in pulls}
@@ -37,27 +40,30 @@ def rows(lab: Lab, served: Registry) -> dict[str, dict[str, Any]]:
 
 
 def test_nodes_pull_if_they_trust_the_ca_and_otherwise_report_the_cause(
-    lab: Lab, registry: Callable[..., Registry]
+    lab: Lab, deploy_registry: Callable[..., Registry]
 ) -> None:
-    served = registry("pulled", **WHERE)
-    for cause, results in {"no such host": rows(lab, served), "x509": _rows_without_trust(lab, served)}.items():
+    registry = deploy_registry("pulled", **SETTINGS)
+    for cause, results in {
+        "no such host": pull_results(lab, registry),
+        "x509": _pull_results_without_trust(lab, registry),
+    }.items():
         for node in results.values():
             assert not node["passed"]
             assert cause in node["seen"]
             assert "node_trust: true" in node["remedy"]
 
-    served = registry("pulled", node_trust=True, **WHERE)
+    registry = deploy_registry("pulled", node_trust=True, **SETTINGS)
     lab.kubectl("label", "--overwrite", "namespace", "pulled", "pod-security.kubernetes.io/enforce=restricted")
-    lab.kubectl("taint", "node", WORKER, "kept=free:NoExecute")
+    lab.kubectl("taint", "node", WORKER, "reserved=true:NoExecute")
     try:
-        trusting = rows(lab, served)
+        trusting = pull_results(lab, registry)
     finally:
-        lab.kubectl("taint", "node", WORKER, "kept:NoExecute-")
+        lab.kubectl("taint", "node", WORKER, "reserved:NoExecute-")
     assert {name: node["passed"] for name, node in trusting.items()} == {node.name: True for node in NODES}
     assert all(node["seen"].startswith("pulled in ") for node in trusting.values())
     assert all(node["seconds"] < 60 for node in trusting.values())
 
 
-def _rows_without_trust(lab: Lab, served: Registry) -> dict[str, dict[str, Any]]:
-    with found_and_not_trusted(lab, served):
-        return rows(lab, served)
+def _pull_results_without_trust(lab: Lab, registry: Registry) -> dict[str, dict[str, Any]]:
+    with resolved_but_not_trusted(lab, registry):
+        return pull_results(lab, registry)

@@ -1,4 +1,7 @@
-"""The guide, step by step, as facts about the live cluster after `make up`."""
+"""Check each step of the guide on the live cluster after `make up`.
+
+The guide describes the behaviour of a cluster, its nodes and a Docker engine, which no recording engine has.
+"""
 
 import base64
 import json
@@ -21,26 +24,26 @@ ENDPOINT = f"{NAMESPACE}:5000"
 
 
 @pytest.fixture
-def leaf(lab: Lab) -> x509.Certificate:
-    return x509.load_pem_x509_certificates(secret(lab, "cert-secret", "tls.crt"))[0]
+def certificate(lab: Lab) -> x509.Certificate:
+    return x509.load_pem_x509_certificates(secret_value(lab, "cert-secret", "tls.crt"))[0]
 
 
-def secret(lab: Lab, name: str, key: str) -> bytes:
+def secret_value(lab: Lab, name: str, key: str) -> bytes:
     return base64.b64decode(lab.get("secret", name)["data"][key])
 
 
-def test_up_says_where_the_registry_is_and_how_to_log_in(first_up: subprocess.CompletedProcess[str]) -> None:
+def test_up_prints_the_address_and_the_login_command(first_up: subprocess.CompletedProcess[str]) -> None:
     assert f"{ENDPOINT} is up at {ADDRESS}" in first_up.stdout
     assert f"docker login {ENDPOINT} --username centos --password-stdin" in first_up.stdout
 
 
 def test_1_the_namespace_enforces_pod_security(lab: Lab) -> None:
     labels = lab.get("namespace", NAMESPACE)["metadata"]["labels"]
-    assert labels["pod-security.kubernetes.io/enforce"] == "baseline", "root owns the guide's folder; else restricted"
+    assert labels["pod-security.kubernetes.io/enforce"] == "baseline", "root owns the guide's folder"
 
 
-def test_2_the_leaf_has_the_guides_subject_and_every_name(lab: Lab, leaf: x509.Certificate) -> None:
-    subject = {attribute.oid: attribute.value for attribute in leaf.subject}
+def test_2_the_certificate_has_the_guides_subject_and_every_name(lab: Lab, certificate: x509.Certificate) -> None:
+    subject = {attribute.oid: attribute.value for attribute in certificate.subject}
     assert subject == {
         NameOID.COUNTRY_NAME: "FR",
         NameOID.STATE_OR_PROVINCE_NAME: "Alpes Maritimes",
@@ -49,7 +52,7 @@ def test_2_the_leaf_has_the_guides_subject_and_every_name(lab: Lab, leaf: x509.C
         NameOID.ORGANIZATIONAL_UNIT_NAME: "R&D",
         NameOID.COMMON_NAME: NAMESPACE,
     }
-    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     in_cluster = f"{NAMESPACE}.{NAMESPACE}"
     assert names.get_values_for_type(x509.DNSName) == [
         *[NAMESPACE, in_cluster, f"{in_cluster}.svc", f"{in_cluster}.svc.cluster.local"]
@@ -57,38 +60,38 @@ def test_2_the_leaf_has_the_guides_subject_and_every_name(lab: Lab, leaf: x509.C
     assert names.get_values_for_type(x509.IPAddress) == [ip_address(ADDRESS)]
 
 
-def test_2_the_leaf_lasts_356_days_and_its_key_is_p256(leaf: x509.Certificate) -> None:
-    assert leaf.not_valid_after_utc - leaf.not_valid_before_utc == timedelta(days=356)
-    key = leaf.public_key()
+def test_2_the_certificate_lasts_356_days_and_its_key_is_p256(certificate: x509.Certificate) -> None:
+    assert certificate.not_valid_after_utc - certificate.not_valid_before_utc == timedelta(days=356)
+    key = certificate.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)
     assert key.curve.name == "secp256r1"
 
 
-def test_2_the_leaf_is_signed_by_the_ca_that_the_stack_puts_out(
-    leaf: x509.Certificate, outputs: dict[str, str]
+def test_2_the_ca_in_the_outputs_issued_the_certificate(certificate: x509.Certificate, outputs: dict[str, str]) -> None:
+    ca_file = x509.load_pem_x509_certificate(outputs["ca_pem"].encode())
+    certificate.verify_directly_issued_by(ca_file)
+    assert ca_file.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    assert ca_file.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
+    certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+
+
+def test_3_the_tls_secrets_key_and_chain_match(
+    lab: Lab, certificate: x509.Certificate, outputs: dict[str, str]
 ) -> None:
-    ca = x509.load_pem_x509_certificate(outputs["ca_pem"].encode())
-    leaf.verify_directly_issued_by(ca)
-    assert ca.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    assert ca.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
-    leaf.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
-
-
-def test_3_the_tls_secrets_key_and_chain_match(lab: Lab, leaf: x509.Certificate, outputs: dict[str, str]) -> None:
     assert lab.get("secret", "cert-secret")["type"] == "kubernetes.io/tls"
-    key = load_pem_private_key(secret(lab, "cert-secret", "tls.key"), password=None)
-    assert key.public_key() == leaf.public_key()
-    chain = x509.load_pem_x509_certificates(secret(lab, "cert-secret", "tls.crt"))
-    assert chain == [leaf, x509.load_pem_x509_certificate(outputs["ca_pem"].encode())]
+    key = load_pem_private_key(secret_value(lab, "cert-secret", "tls.key"), password=None)
+    assert key.public_key() == certificate.public_key()
+    chain = x509.load_pem_x509_certificates(secret_value(lab, "cert-secret", "tls.crt"))
+    assert chain == [certificate, x509.load_pem_x509_certificate(outputs["ca_pem"].encode())]
 
 
 def test_4_the_htpasswd_line_is_the_generated_passwords_hash(lab: Lab, outputs: dict[str, str]) -> None:
-    (line,) = secret(lab, "auth-secret", "registry.password").decode().splitlines()
-    name, hashed = line.split(":")
+    (line,) = secret_value(lab, "auth-secret", "registry.password").decode().splitlines()
+    name, password_hash = line.split(":")
     assert name == "centos"
-    assert len(outputs["password"]) == 32, "letters and digits: 190 bits"
-    assert hashed.startswith("$2b$05$")
-    assert bcrypt.checkpw(outputs["password"].encode(), hashed.encode())
+    assert len(outputs["password"]) == 32, "32 letters and digits have 190 bits"
+    assert password_hash.startswith("$2b$05$")
+    assert bcrypt.checkpw(outputs["password"].encode(), password_hash.encode())
 
 
 def test_5_the_claim_is_bound_within_a_second_to_the_guides_folder(lab: Lab) -> None:
@@ -101,7 +104,7 @@ def test_5_the_claim_is_bound_within_a_second_to_the_guides_folder(lab: Lab) -> 
     assert volume["spec"]["hostPath"]["path"] == HOST_FOLDER
     created = datetime.fromisoformat(claim["metadata"]["creationTimestamp"])
     bound = datetime.fromisoformat(volume["status"]["lastPhaseTransitionTime"])
-    assert bound - created <= timedelta(seconds=1), "these times have whole seconds"
+    assert bound - created <= timedelta(seconds=1), "both times are in whole seconds"
 
 
 def test_6_the_node_is_labelled(lab: Lab) -> None:
@@ -113,7 +116,7 @@ def test_7_the_pod_runs_on_the_tainted_node(lab: Lab) -> None:
     assert {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"} in taints
     pod = lab.get("pod", NAMESPACE)
     assert pod["spec"]["nodeName"] == "k8s-master"
-    assert {each["type"]: each["status"] for each in pod["status"]["conditions"]}["Ready"] == "True"
+    assert {condition["type"]: condition["status"] for condition in pod["status"]["conditions"]}["Ready"] == "True"
     (container,) = pod["spec"]["containers"]
     assert container["image"] == "registry:3.1.2"
     assert (
@@ -122,16 +125,16 @@ def test_7_the_pod_runs_on_the_tainted_node(lab: Lab) -> None:
     )
 
 
-def test_7_the_process_has_no_capability_and_no_way_to_get_one(lab: Lab) -> None:
+def test_7_the_process_has_no_capability_and_cannot_gain_one(lab: Lab) -> None:
     status = lab.kubectl("exec", "--namespace", NAMESPACE, NAMESPACE, "--", "cat", "/proc/1/status")
     fields = dict(line.split(":\t", 1) for line in status.splitlines())
     assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 0
     assert fields["NoNewPrivs"] == "1"
-    assert fields["Seccomp"] == "2", "filtered"
+    assert fields["Seccomp"] == "2", "a seccomp filter is active"
 
 
 @pytest.mark.parametrize("folder", ["/", "/certs", "/auth", "/etc/distribution"])
-def test_7_the_process_can_write_nowhere_but_to_the_images(lab: Lab, folder: str) -> None:
+def test_7_the_process_can_write_only_to_the_images(lab: Lab, folder: str) -> None:
     touch = f"touch {folder}/probe 2>&1 || true"
     assert "Read-only file system" in lab.kubectl("exec", "--namespace", NAMESPACE, NAMESPACE, "--", "sh", "-c", touch)
 
@@ -146,35 +149,35 @@ def test_7_the_registry_runs_with_the_projects_configuration(lab: Lab) -> None:
     assert ":5000 " in listening
     assert ":5001 " not in listening, "no debug port"
     assert "level=debug" not in lab.kubectl("logs", "--namespace", NAMESPACE, NAMESPACE)
-    config = secret(lab, "configuration-secret", "config.yml").decode()
+    config = secret_value(lab, "configuration-secret", "config.yml").decode()
     http = json.loads(config)["http"]
     assert http["draintimeout"] == "20s"
     assert http["secret"]
 
 
-def test_8_the_service_answers_outside_the_cluster(lab: Lab, ca: str) -> None:
+def test_8_the_service_answers_outside_the_cluster(lab: Lab, ca_file: str) -> None:
     service = lab.get("service", NAMESPACE)["spec"]
     assert service["externalIPs"] == [ADDRESS]
     assert service["ports"][0]["port"] == 5000
-    assert lab.curl("/", "--cacert", ca, "--output", "/dev/null", "--write-out", "%{http_code}").stdout == "200"
+    assert lab.curl("/", "--cacert", ca_file, "--output", "/dev/null", "--write-out", "%{http_code}").stdout == "200"
 
 
-def test_9_a_client_without_the_ca_is_told_so(lab: Lab, outputs: dict[str, str]) -> None:
-    trusted = lab.cluster.path("laptop", f"/etc/docker/certs.d/{ENDPOINT}/ca.crt")
-    kept = trusted.rename(trusted.with_suffix(".kept"))
+def test_9_a_client_without_the_ca_reports_an_unknown_authority(lab: Lab, outputs: dict[str, str]) -> None:
+    ca_path = lab.cluster.path("laptop", f"/etc/docker/certs.d/{ENDPOINT}/ca.crt")
+    moved = ca_path.rename(ca_path.with_suffix(".moved"))
     try:
         refused = lab.log_in(outputs["password"])
     finally:
-        kept.rename(trusted)
+        moved.rename(ca_path)
     assert refused.returncode != 0
     assert "x509: certificate signed by unknown authority" in refused.stderr
 
 
 def test_10_a_client_with_the_ca_logs_in_pushes_and_pulls(lab: Lab, outputs: dict[str, str]) -> None:
-    trusted = lab.cluster.path("laptop", f"/etc/docker/certs.d/{ENDPOINT}/ca.crt")
-    trusted.write_text(lab.pulumi("stack", "output", "ca_pem", *STACK).stdout)
-    accepted = lab.log_in(outputs["password"])
-    assert "Login Succeeded" in accepted.stdout, accepted.stderr
+    ca_path = lab.cluster.path("laptop", f"/etc/docker/certs.d/{ENDPOINT}/ca.crt")
+    ca_path.write_text(lab.pulumi("stack", "output", "ca_pem", *STACK).stdout)
+    login = lab.log_in(outputs["password"])
+    assert "Login Succeeded" in login.stdout, login.stderr
     assert lab.push("guide/busybox:1") == lab.pull("guide/busybox:1")
 
 
@@ -184,34 +187,34 @@ def test_10_a_wrong_password_is_refused(lab: Lab) -> None:
     assert "401" in refused.stderr or "unauthorized" in refused.stderr.lower()
 
 
-def test_11_the_catalog_lists_what_was_pushed(lab: Lab, outputs: dict[str, str], ca: str) -> None:
+def test_11_the_catalog_lists_what_was_pushed(lab: Lab, outputs: dict[str, str], ca_file: str) -> None:
     user = f"{outputs['username']}:{outputs['password']}"
-    assert "guide/busybox" in lab.curl("/v2/_catalog", "--cacert", ca, "--user", user).stdout
+    assert "guide/busybox" in lab.curl("/v2/_catalog", "--cacert", ca_file, "--user", user).stdout
 
 
 def test_12_a_second_up_changes_nothing(lab: Lab) -> None:
-    before = secret(lab, "auth-secret", "registry.password")
+    before = secret_value(lab, "auth-secret", "registry.password")
     lab.up("--expect-no-changes")
     lab.preview("--expect-no-changes")
-    assert lab.changes() == {}
-    assert secret(lab, "auth-secret", "registry.password") == before, "the same salt, the same hash"
+    assert lab.planned_changes() == {}
+    assert secret_value(lab, "auth-secret", "registry.password") == before, "the salt is unchanged"
 
 
-def test_12_a_pod_that_is_killed_comes_back_with_its_images(lab: Lab) -> None:
+def test_12_a_killed_registry_restarts_with_its_images(lab: Lab) -> None:
     digest = lab.push("guide/busybox:1")
-    # Process 1 takes `kill` with it when it ends first (exit code 137): the restart below is what counts.
+    # `kill` may fail with exit code 137, because it ends with process 1. The restart below shows the success.
     lab.kubectl("exec", "--namespace", NAMESPACE, NAMESPACE, "--", "kill", "1", check=False)
 
-    def is_back() -> bool:
+    def has_restarted() -> bool:
         (container,) = lab.get("pod", NAMESPACE)["status"]["containerStatuses"]
-        answers = lab.curl("/", "--insecure").returncode == 0  # kube-proxy hears of a ready Pod a moment later
+        answers = lab.curl("/", "--insecure").returncode == 0  # kube-proxy needs a moment for a ready Pod
         return container["restartCount"] > 0 and bool(container["ready"]) and answers
 
-    eventually(60, "the kubelet restarts the registry", is_back)
+    eventually(60, "the kubelet restarts the registry", has_restarted)
     assert lab.pull("guide/busybox:1") == digest
 
 
-def test_12_a_pod_that_is_deleted_comes_back_with_its_images(lab: Lab) -> None:
+def test_12_up_creates_a_deleted_pod_again_with_its_images(lab: Lab) -> None:
     digest = lab.push("guide/busybox:1")
     lab.kubectl("delete", "pod", "--namespace", NAMESPACE, NAMESPACE)
     lab.up("--refresh")

@@ -1,4 +1,7 @@
-"""`make up` cut off at ten moments, by Ctrl-C and by kill -9, and run again: it converges, and nothing is left over."""
+"""Interrupt `make up` with Ctrl-C and kill -9 at several moments. The next `make up` converges and cleans up.
+
+Only real processes leave locks, plugins and half-written state.
+"""
 
 import json
 import os
@@ -16,13 +19,13 @@ from tests.e2e.lab import NAME, NAMESPACE, SOAK, STACK, UP, Lab, eventually
 pytestmark = pytest.mark.e2e
 
 MOMENTS = [0.05 + 0.09 * moment for moment in range(10)] if SOAK else [0.3, 0.65]
-"""Parts of what a whole `up` tells, from the first import to `ops verify`."""
+"""Fractions of the lines that a whole `up` prints, from the first import to `ops verify`."""
 
 LOG = STATE / NAME / "interrupted.log"
 
 
-def ours() -> set[int]:
-    """Processes of a Pulumi engine that works on the lab's state."""
+def engine_pids() -> set[int]:
+    """Return the processes of Pulumi engines that use the lab's state."""
     backend = (STATE / NAME / "pulumi").as_uri()
     return {
         process.pid
@@ -32,82 +35,84 @@ def ours() -> set[int]:
     }
 
 
-def locks() -> list[Path]:
+def lock_files() -> list[Path]:
     return list((STATE / NAME / "pulumi/.pulumi/locks").rglob("*.json"))
 
 
-def start() -> subprocess.Popen[bytes]:
+def start_up() -> subprocess.Popen[bytes]:
     with LOG.open("wb") as log:
         return subprocess.Popen(UP, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True)
 
 
-def lines() -> int:
+def printed_lines() -> int:
     return LOG.read_bytes().count(b"\n")
 
 
-def cut_off(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
-    """As the terminal does it: the whole foreground group at once."""
-    os.killpg(process.pid, how)
+def kill_group(process: subprocess.Popen[bytes], signal_number: signal.Signals) -> None:
+    """Send the signal to the whole process group, as a terminal does."""
+    os.killpg(process.pid, signal_number)
     process.wait()
 
 
 @pytest.fixture(scope="module")
-def whole(lab: Lab) -> int:
-    """How many lines the command prints from nothing to its end: its progress, however fast the machine is just now."""
+def total_lines(lab: Lab) -> int:
+    """Return the number of lines of a whole `up`. They measure its progress independently of the machine's speed."""
     lab.pulumi("destroy", "--yes", "--skip-preview", *STACK)
-    assert start().wait() == 0
-    return lines()
+    assert start_up().wait() == 0
+    return printed_lines()
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill-9"])
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill-9"])
 @pytest.mark.parametrize("moment", MOMENTS, ids="{:.0%}".format)
-def test_an_up_cut_off_and_run_again_converges(lab: Lab, whole: int, moment: float, how: signal.Signals) -> None:
+def test_an_interrupted_up_converges_if_it_is_repeated(
+    lab: Lab, total_lines: int, moment: float, signal_number: signal.Signals
+) -> None:
     lab.pulumi("destroy", "--yes", "--skip-preview", *STACK)
-    process = start()
-    eventually(60, "it has come so far", lambda: lines() >= moment * whole, pause=0.01)
-    assert process.poll() is None, "a command that has ended cannot be cut off"
-    cut_off(process, how)
-    again = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, f"{again.stdout}\n{again.stderr}"
+    process = start_up()
+    eventually(60, "the command has printed enough lines", lambda: printed_lines() >= moment * total_lines, pause=0.01)
+    assert process.poll() is None, "the command still runs"
+    kill_group(process, signal_number)
+    repeated = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert repeated.returncode == 0, f"{repeated.stdout}\n{repeated.stderr}"
     assert_converged(lab)
 
 
-def test_a_file_that_a_killed_engine_left_cut_off_is_mended(lab: Lab) -> None:
-    """Only the engine's own reading shows that it stumbles over it: "failed to load checkpoint: EOF"."""
-    stack_file.path(lab.place, "private-registry", "dev").with_suffix(".json.attrs").write_text("")
-    again = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, f"{again.stdout}\n{again.stderr}"
+def test_up_repairs_the_truncated_file_of_a_killed_engine(lab: Lab) -> None:
+    """Only the real engine fails with "failed to load checkpoint: EOF"."""
+    stack_file.path(lab.environment, "private-registry", "dev").with_suffix(".json.attrs").write_text("")
+    repeated = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert repeated.returncode == 0, f"{repeated.stdout}\n{repeated.stderr}"
     assert_converged(lab)
 
 
-def test_what_was_made_without_a_note_is_taken_in(lab: Lab) -> None:
-    """On Ctrl-C the engine may take for failed what the API server has made; here what it noted is taken from it."""
+def test_up_adopts_objects_that_the_state_does_not_have(lab: Lab) -> None:
+    """After Ctrl-C the engine may not record objects that the API server has created. The test removes such records."""
     lab.pulumi("destroy", "--yes", "--skip-preview", *STACK)
-    process = start()
-    eventually(30, "the Pod is there", lambda: lab.api.exists("pod", NAMESPACE, NAMESPACE))
-    cut_off(process, signal.SIGINT)
-    assert process.returncode, "it was not through"
+    process = start_up()
+    eventually(30, "the Pod exists", lambda: lab.api.exists("pod", NAMESPACE, NAMESPACE))
+    kill_group(process, signal.SIGINT)
+    assert process.returncode, "the command was interrupted"
     lab.pulumi("cancel", "--yes", *STACK, check=False)
     state = json.loads(lab.pulumi("stack", "export", *STACK).stdout)
-    unnoted = ("registry-data-volume", "registry-workload-configuration", "registry-workload-pod")
-    kept = [each for each in state["deployment"]["resources"] if not each["urn"].endswith(unnoted)]
-    state["deployment"] |= {"resources": kept, "pending_operations": []}
+    removed = ("registry-data-volume", "registry-workload-configuration", "registry-workload-pod")
+    remaining = [resource for resource in state["deployment"]["resources"] if not resource["urn"].endswith(removed)]
+    state["deployment"] |= {"resources": remaining, "pending_operations": []}
     lab.pulumi("stack", "import", *STACK, stdin=json.dumps(state))
-    again = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert again.returncode == 0, f"{again.stdout}\n{again.stderr}"
-    assert "cleaned up after an interrupted up" in again.stderr
+    repeated = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert repeated.returncode == 0, f"{repeated.stdout}\n{repeated.stderr}"
+    assert "cleaned up after an interrupted up" in repeated.stderr
     assert_converged(lab)
 
 
 def assert_converged(lab: Lab) -> None:
-    """Nothing runs, waits or lives that the state does not know."""
-    assert not ours(), "no engine and no plugin is left running"
-    assert not locks()
+    """Check that no engine, lock or pending operation is left, and that the state has all live objects."""
+    assert not engine_pids(), "no engine and no plugin runs"
+    assert not lock_files()
     lab.up("--expect-no-changes")
     state = json.loads(lab.pulumi("stack", "export", *STACK).stdout)["deployment"]
     assert not state.get("pending_operations")
-    in_state = {each["id"] for each in state["resources"] if each["type"].startswith("kubernetes:core/v1:")}
+    recorded = {resource["id"] for resource in state["resources"] if resource["type"].startswith("kubernetes:core/v1:")}
     kinds = ("Pod", "Service", "Secret", "PersistentVolumeClaim")
     live = {name for kind in kinds for name in lab.api.names(kind, NAMESPACE)}
-    assert not live - {each.rpartition("/")[2] for each in in_state}
+    assert not live - {resource.rpartition("/")[2] for resource in recorded}
     assert len(lab.api.names("PersistentVolume")) == 1

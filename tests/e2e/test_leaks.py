@@ -1,7 +1,8 @@
-"""No secret of a running registry is anywhere but where it is meant to be: state, logs, processes, objects, messages.
+"""Search for the secrets of a running registry in state, logs, processes, objects and messages.
 
-A table of the places, what was searched there and what was found is printed. Every place has a text that is known to be
-there, and every secret a place where it is, and the same search finds them: so 0 is a result.
+The test prints a table of the places, with the numbers of characters and of found secrets. To prove the search itself,
+it also looks for a known text in each place, and for each secret in its intended place. Only real processes, logs and
+state files show what engine, providers and Kubernetes write.
 """
 
 import json
@@ -19,165 +20,176 @@ import pytest
 from dev.environment import PROJECT, STATE, Environment
 from tests import canary
 from tests.e2e import providers
-from tests.e2e.lab import ADDRESS, NAME, Lab, Project, Registry, of_secret
+from tests.e2e.lab import ADDRESS, NAME, Lab, Project, Registry, read_secret
+from tests.e2e.process_watch import ProcessWatch, command_line, environ_of
 from tests.e2e.s3 import S3
-from tests.e2e.watch import Watch, arguments, environment
 from tests.issuing import Wanted, issue
 
 pytestmark = pytest.mark.e2e
 
-SPACE = "leaks"
+NAMESPACE = "leaks"
 PORT = 30541
-PASSPHRASE, CHOSEN, CHANGED, WRONG = (f"{what}-{secrets.token_hex(12)}" for what in ("phrase", "jean", "then", "wrong"))
+PASSPHRASE, CHOSEN_PASSWORD, CHANGED_PASSWORD, WRONG_PASSWORD = (
+    f"{prefix}-{secrets.token_hex(12)}" for prefix in ("phrase", "jean", "then", "wrong")
+)
 CA = issue(Wanted("Canary CA"))
 
-MEANT = {"cert-secret": ["tls.key"], "auth-secret": ["registry.password"], "configuration-secret": ["config.yml"]}
-"""Keys of the Secrets that hold secrets: whoever may read Secrets of the namespace reads them."""
+SECRET_KEYS = {"cert-secret": ["tls.key"], "auth-secret": ["registry.password"], "configuration-secret": ["config.yml"]}
+"""Keys with secret values, by Secret. They are readable with the permission to read the namespace's Secrets."""
 
-OF_THE_ENGINE = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG")
-"""Variables by which a person gives the passphrase to the engine, and the engine the stack's config to the program. The
-kernel shows a process's variables to its own user and to root."""
+ENGINE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG")
+"""Variables with the passphrase for the engine, and with the stack's config for the program. Only root and the user of
+the process can read them."""
 
 
 class Place(NamedTuple):
-    """Where was searched, and what is known to be there."""
+    """A searched text, its name, and a part that it must contain."""
 
     name: str
     text: str
-    there: str
+    expected_text: str
 
 
 @pytest.fixture(scope="session")
 def lab(lab: Lab) -> Lab:
-    """The same, with a passphrase that is one, and that no command line has: the lab's own is in its source."""
-    others = ("PULUMI_CONFIG_PASSPHRASE=", f"{providers.VARIABLE}=")  # it looks at the providers that the engine starts
-    enter = tuple(each for each in lab.place.command_prefix if not each.startswith(others))
-    # The flag for an event log is one of the engine's developers.
-    variables = {**lab.place.variables, "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE, "PULUMI_DEBUG_COMMANDS": "true"}
+    """Return the lab with a random passphrase that is in no command line, and with its own providers."""
+    # The test also searches the processes of providers, so the engine has to start them.
+    removed = ("PULUMI_CONFIG_PASSPHRASE=", f"{providers.VARIABLE}=")
+    command_prefix = tuple(each for each in lab.environment.command_prefix if not each.startswith(removed))
+    # The option `--event-log` exists only with PULUMI_DEBUG_COMMANDS.
+    variables = {**lab.environment.variables, "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE, "PULUMI_DEBUG_COMMANDS": "true"}
     del variables[providers.VARIABLE]
-    return replace(lab, place=Environment(variables, enter), virtualenv=PROJECT / "venv")
+    return replace(lab, environment=Environment(variables, command_prefix), virtualenv=PROJECT / "venv")
 
 
 def settings(s3: S3) -> dict[str, Any]:
     return {
         **{"users": ["jean", "marie"], "ca_certificate": CA.pem, "log_level": "debug"},
         **{"storage": "s3", "s3_bucket": s3.bucket, "s3_endpoint": s3.endpoint, "s3_access_key": s3.access_key},
-        **{"upstream_ca": s3.ca_pem, "namespace": SPACE, "exposure": "node-port", "node_port": PORT},
+        **{"upstream_ca": s3.ca_pem, "namespace": NAMESPACE, "exposure": "node-port", "node_port": PORT},
     }
 
 
-def known(lab: Lab, s3: S3, outputs: dict[str, Any]) -> dict[str, str]:
-    """Every secret of the registry, by name."""
-    config = json.loads(of_secret(lab, SPACE, "configuration-secret")["config.yml"])
-    lines = of_secret(lab, SPACE, "auth-secret")["registry.password"].splitlines()
+def read_secrets(lab: Lab, s3: S3, outputs: dict[str, Any]) -> dict[str, str]:
+    """Return all secrets of the registry by name."""
+    config = json.loads(read_secret(lab, NAMESPACE, "configuration-secret")["config.yml"])
+    lines = read_secret(lab, NAMESPACE, "auth-secret")["registry.password"].splitlines()
     return {
         **{
             "passphrase": PASSPHRASE,
-            "chosen password": CHOSEN,
-            "wrong password": WRONG,
+            "chosen password": CHOSEN_PASSWORD,
+            "wrong password": WRONG_PASSWORD,
             "S3 secret key": s3.secret_key,
         },
         **{"generated password": outputs["passwords"]["marie"], "http.secret": config["http"]["secret"]},
         **{f"hash of {line.partition(':')[0]}": canary.of_hash(line) for line in lines},
-        **canary.of_key("server's key", of_secret(lab, SPACE, "cert-secret")["tls.key"]),
+        **canary.of_key("server's key", read_secret(lab, NAMESPACE, "cert-secret")["tls.key"]),
         **canary.of_key("CA's key", CA.key_pem),
     }
 
 
-def test_no_secret_is_where_it_is_not_meant_to_be(lab: Lab, s3: S3, registry: Callable[..., Registry]) -> None:
-    given = {"passwords.jean": CHOSEN, "ca_key": CA.key_pem, "s3_secret_key": s3.secret_key}
-    with Watch() as up:
-        served = replace(registry(SPACE, given, **settings(s3)), at=f"{ADDRESS}:{PORT}")
-    project = served.project
-    secret = known(lab, s3, served.outputs)
-    log_in_and_fail(served)
-    hits = search(secret, processes("pulumi up", up, "pulumi"), of_the_pod(lab), of_ops(project), told(project))
-    assert where_they_are(lab, project, up, secret) == []
-    assert project.pulumi("stack", "output", "ca_pem").strip() == CA.pem.strip(), "what is no secret can be read"
-    project.configure({**given, "passwords.jean": CHANGED}, **settings(s3))
-    secret["changed password"] = CHANGED
-    search(secret, of_the_engines_developers(project))
-    hits |= search(secret, changed(project))
-    secret |= {f"new {name}": text for name, text in known(lab, s3, served.outputs).items()}
-    hits |= search(secret, of_the_cluster(lab), files(lab, project))
-    assert hits == {}
+def test_secrets_are_only_in_their_intended_places(lab: Lab, s3: S3, deploy_registry: Callable[..., Registry]) -> None:
+    secret_config = {"passwords.jean": CHOSEN_PASSWORD, "ca_key": CA.key_pem, "s3_secret_key": s3.secret_key}
+    with ProcessWatch() as watch_of_up:
+        registry = replace(deploy_registry(NAMESPACE, secret_config, **settings(s3)), address=f"{ADDRESS}:{PORT}")
+    project = registry.project
+    secrets_by_name = read_secrets(lab, s3, registry.outputs)
+    send_logins(registry)
+    findings = search(
+        secrets_by_name,
+        process_places("pulumi up", watch_of_up, "pulumi"),
+        pod_places(lab),
+        ops_places(project),
+        engine_output_places(project),
+    )
+    assert undetected_secrets(lab, project, watch_of_up, secrets_by_name) == []
+    assert project.pulumi("stack", "output", "ca_pem").strip() == CA.pem.strip(), "the CA is not secret"
+    project.configure({**secret_config, "passwords.jean": CHANGED_PASSWORD}, **settings(s3))
+    secrets_by_name["changed password"] = CHANGED_PASSWORD
+    search(secrets_by_name, engine_debug_places(project))
+    findings |= search(secrets_by_name, password_change_places(project))
+    secrets_by_name |= {f"new {name}": text for name, text in read_secrets(lab, s3, registry.outputs).items()}
+    findings |= search(secrets_by_name, cluster_places(lab), file_places(lab, project))
+    assert findings == {}
 
 
-def test_a_process_is_seen_however_short_it_is() -> None:
-    planted = {"an argument": secrets.token_hex(12), "a variable": secrets.token_hex(12)}
-    with Watch() as watch:
-        argv = [sys.executable, "-c", "import time; time.sleep(0.5)", planted["an argument"]]
-        subprocess.run(argv, env={"PLANTED": planted["a variable"]}, check=True)
-    assert canary.found(planted, watch.commands()) == ["an argument (raw)"]
-    assert canary.found(planted, watch.others()) == ["a variable (raw)"]
-    assert canary.found(planted, watch.variables("PLANTED")) == ["a variable (raw)"]
+def test_the_watch_records_a_process_of_half_a_second() -> None:
+    test_secrets = {"an argument": secrets.token_hex(12), "a variable": secrets.token_hex(12)}
+    with ProcessWatch() as watch:
+        argv = [sys.executable, "-c", "import time; time.sleep(0.5)", test_secrets["an argument"]]
+        subprocess.run(argv, env={"PLANTED": test_secrets["a variable"]}, check=True)
+    assert canary.found(test_secrets, watch.command_lines()) == ["an argument (raw)"]
+    assert canary.found(test_secrets, watch.variables_except()) == ["a variable (raw)"]
+    assert canary.found(test_secrets, watch.variables("PLANTED")) == ["a variable (raw)"]
 
 
-def search(secret: dict[str, str], *places: Iterator[Place]) -> dict[str, list[str]]:
-    """A line of the table for each place; what was found in those where something was."""
-    hits: dict[str, list[str]] = {}
+def search(secrets_by_name: dict[str, str], *places: Iterator[Place]) -> dict[str, list[str]]:
+    """Print a line of the table for each place, and return the names of found secrets by place."""
+    findings: dict[str, list[str]] = {}
     for place in chain(*places):
-        found = canary.found(secret, place.text)
-        print(f"{place.name:50} {len(place.text):>10,} characters {len(found):>3} found {found or ''}", flush=True)
-        assert canary.found({"what is there": place.there}, place.text), f"{place.name}: {place.there} is not there"
-        hits |= {place.name: found} if found else {}
-    return hits
+        names = canary.found(secrets_by_name, place.text)
+        print(f"{place.name:50} {len(place.text):>10,} characters {len(names):>3} found {names or ''}", flush=True)
+        assert canary.found({"expected text": place.expected_text}, place.text), (
+            f"{place.name} does not contain {place.expected_text}"
+        )
+        findings |= {place.name: names} if names else {}
+    return findings
 
 
-def log_in_and_fail(served: Registry) -> None:
-    """Requests with passwords that are right, wrong, and in the place of a name."""
+def send_logins(registry: Registry) -> None:
+    """Send requests with the right password, with wrong ones, and with a password as the name."""
     for user, status in {
-        f"jean:{CHOSEN}": 200,
-        f"jean:{WRONG}": 401,
-        f"{WRONG}:x": 401,
-        f"nobody:{WRONG}": 401,
+        f"jean:{CHOSEN_PASSWORD}": 200,
+        f"jean:{WRONG_PASSWORD}": 401,
+        f"{WRONG_PASSWORD}:x": 401,
+        f"nobody:{WRONG_PASSWORD}": 401,
     }.items():
-        assert served.status("/v2/", user=user) == status
-    served.push("team/canary")
+        assert registry.status("/v2/", user=user) == status
+    registry.push("team/canary")
 
 
-def processes(what: str, watch: Watch, there: str) -> Iterator[Place]:
-    assert watch.looks > 20
-    yield Place(f"arguments of processes during {what}", watch.commands(), there)
-    yield Place(f"their other variables during {what}", watch.others(*OF_THE_ENGINE), "PATH=")
+def process_places(activity: str, watch: ProcessWatch, expected_text: str) -> Iterator[Place]:
+    assert watch.scans > 20
+    yield Place(f"arguments of processes during {activity}", watch.command_lines(), expected_text)
+    yield Place(f"other variables of processes during {activity}", watch.variables_except(*ENGINE_VARIABLES), "PATH=")
 
 
-def of_the_pod(lab: Lab) -> Iterator[Place]:
-    """What it logs at debug, and its process as the node sees it."""
-    yield Place("log of the registry", lab.kubectl("logs", "--namespace", SPACE, "docker-registry"), "/v2/")
-    serving = b"registry\0serve\0/etc/distribution/config.yml"
-    pids = [each.name for each in Path("/proc").glob("[0-9]*") if is_running(each, serving)]
-    text = b"\n".join(part(pid) for pid in pids for part in (arguments, environment)).decode(errors="replace")
+def pod_places(lab: Lab) -> Iterator[Place]:
+    """Yield the registry's debug log, and the arguments and variables of its process."""
+    yield Place("log of the registry", lab.kubectl("logs", "--namespace", NAMESPACE, "docker-registry"), "/v2/")
+    argv = b"registry\0serve\0/etc/distribution/config.yml"
+    pids = [each.name for each in Path("/proc").glob("[0-9]*") if runs_in_lab(each, argv)]
+    text = b"\n".join(read(pid) for pid in pids for read in (command_line, environ_of)).decode(errors="replace")
     yield Place("arguments and variables of the registry", text, "REGISTRY_AUTH_HTPASSWD_PATH")
 
 
-def is_running(process: Path, argv: bytes) -> bool:
-    """Whether it is that program, in this lab."""
+def runs_in_lab(process: Path, argv: bytes) -> bool:
+    """Return whether the process runs in this lab with these arguments."""
     try:
-        return argv in arguments(process.name) and f"pr-{NAME}-" in (process / "cgroup").read_text()
+        return argv in command_line(process.name) and f"pr-{NAME}-" in (process / "cgroup").read_text()
     except OSError:
         return False
 
 
-def of_ops(project: Project) -> Iterator[Place]:
-    """Both commands, of a stack in which an operation is pending so that its state is read and written."""
-    leave_pending(STATE / NAME / f"pulumi/.pulumi/stacks/{SPACE}/{SPACE}.json")
+def ops_places(project: Project) -> Iterator[Place]:
+    """Yield output and processes of `ops recover` and `ops verify`. Recover edits a state with a pending operation."""
+    add_pending_operation(STATE / NAME / f"pulumi/.pulumi/stacks/{NAMESPACE}/{NAMESPACE}.json")
     (project.folder / "ops").symlink_to(PROJECT / "ops")
     ops = f"cd {project.folder} && exec {sys.executable} -m ops"
     commands = {
-        "ops recover": (f"{ops} recover --stack {SPACE}", "dropped"),
-        "ops verify": (f"{ops} verify --stack {SPACE} --address {ADDRESS}:{PORT}", "docker-registry"),
-        "ops verify that fails": (f"{ops} verify --stack {SPACE} --address {ADDRESS}:1", "refused"),
+        "ops recover": (f"{ops} recover --stack {NAMESPACE}", "dropped"),
+        "ops verify": (f"{ops} verify --stack {NAMESPACE} --address {ADDRESS}:{PORT}", "docker-registry"),
+        "ops verify that fails": (f"{ops} verify --stack {NAMESPACE} --address {ADDRESS}:1", "refused"),
     }
-    for what, (command, there) in commands.items():
-        with Watch() as watch:
-            done = project.lab.place.run("sh", "-c", command, check=False)
-        yield Place(what, done.stdout + done.stderr, there)
-        yield from processes(what, watch, "ops")
+    for activity, (command, expected_text) in commands.items():
+        with ProcessWatch() as watch:
+            done = project.lab.environment.run("sh", "-c", command, check=False)
+        yield Place(activity, done.stdout + done.stderr, expected_text)
+        yield from process_places(activity, watch, "ops")
 
 
-def leave_pending(file: Path) -> None:
-    """As a killed engine does: `pulumi stack import` would leave it out."""
+def add_pending_operation(file: Path) -> None:
+    """Add a pending operation, as a killed engine leaves one. `pulumi stack import` would drop it."""
     state = json.loads(file.read_text())
     latest = state["checkpoint"]["latest"]
     pod = next(each for each in latest["resources"] if each["type"].endswith(":Pod"))
@@ -185,8 +197,8 @@ def leave_pending(file: Path) -> None:
     file.write_text(json.dumps(state))
 
 
-def told(project: Project) -> Iterator[Place]:
-    """What the engine tells a person who does not ask for secrets."""
+def engine_output_places(project: Project) -> Iterator[Place]:
+    """Yield the output of the engine's commands without `--show-secrets`."""
     commands = [("stack", "output"), ("stack", "output", "--json"), ("config",), ("config", "--json")]
     commands += [
         ("stack", "export"),
@@ -196,11 +208,11 @@ def told(project: Project) -> Iterator[Place]:
     ]
     for command in commands:
         done = project.run(*command)
-        yield Place(f"pulumi {' '.join(command)}", done.stdout + done.stderr, SPACE)
+        yield Place(f"pulumi {' '.join(command)}", done.stdout + done.stderr, NAMESPACE)
 
 
-def changed(project: Project) -> Iterator[Place]:
-    """What it tells of another password, before and while it changes."""
+def password_change_places(project: Project) -> Iterator[Place]:
+    """Yield the engine's output before and during a change of a password."""
     log = project.folder / "events.json"
     up = ("up", "--yes", "--skip-preview")
     commands = [("preview", "--diff"), ("preview", "--json"), ("preview", "--diff", "--debug")]
@@ -213,47 +225,56 @@ def changed(project: Project) -> Iterator[Place]:
     yield Place("pulumi up --json --refresh", done.stdout + done.stderr, "register resource outputs prepared")
 
 
-def of_the_engines_developers(project: Project) -> Iterator[Place]:
-    """Measured, and nobody's promise: at this level the engine writes down what plugins and program send each other."""
+def engine_debug_places(project: Project) -> Iterator[Place]:
+    """Yield the engine's log of all messages between plugins and program. Secrets in it do not fail the test."""
     done = project.run("preview", "--logtostderr", "--verbose=9")
     yield Place("pulumi preview --logtostderr --verbose=9", done.stdout + done.stderr, "registry-auth-secret")
 
 
-def of_the_cluster(lab: Lab) -> Iterator[Place]:
-    """Every object of every kind, events among them, but for what the Secrets are there for."""
+def cluster_places(lab: Lab) -> Iterator[Place]:
+    """Yield all objects of all kinds, with events, but without the values of SECRET_KEYS."""
     kinds = lab.kubectl("api-resources", "--verbs=list", "--output=name").split()
-    listed = json.loads(
+    objects = json.loads(
         lab.kubectl("get", ",".join(kinds), "--all-namespaces", "--output=json", "--show-managed-fields", check=False)
     )["items"]
-    for each in listed:
-        if each["kind"] == "Secret" and each["metadata"]["namespace"] == SPACE:
-            for key in MEANT.get(each["metadata"]["name"], ()):
-                assert each["data"].pop(key)
-    seen = {each["kind"] for each in listed}
-    assert {"Secret", "Pod", "Event", "ConfigMap"} <= seen
-    yield Place(f"{len(listed)} objects of {len(seen)} kinds", json.dumps(listed), "checksum/config")
+    for item in objects:
+        if item["kind"] == "Secret" and item["metadata"]["namespace"] == NAMESPACE:
+            for key in SECRET_KEYS.get(item["metadata"]["name"], ()):
+                assert item["data"].pop(key)
+    found_kinds = {item["kind"] for item in objects}
+    assert {"Secret", "Pod", "Event", "ConfigMap"} <= found_kinds
+    yield Place(f"{len(objects)} objects of {len(found_kinds)} kinds", json.dumps(objects), "checksum/config")
 
 
-def files(lab: Lab, project: Project) -> Iterator[Place]:
-    """What is written: the backend's files, the project's, and the logs of every daemon and Pod of the lab."""
+def file_places(lab: Lab, project: Project) -> Iterator[Place]:
+    """Yield the files of the backend and the project, and the logs of all daemons and Pods of the lab."""
     state = STATE / NAME
-    yield Place("files of the backend", read(state / "pulumi"), "registry-auth-secret")
-    yield Place("files of the project", read(project.folder), "encryptionsalt")
-    yield Place("logs of the daemons", read(state / "logs"), "kube-apiserver")
+    yield Place("files of the backend", read_files(state / "pulumi"), "registry-auth-secret")
+    yield Place("files of the project", read_files(project.folder), "encryptionsalt")
+    yield Place("logs of the daemons", read_files(state / "logs"), "kube-apiserver")
     for node in ("k8s-master", "k8s-worker"):
-        yield Place(f"/var/log of {node}", read(lab.cluster.path(node, "/var/log")), "/var/log/pods")
+        yield Place(f"/var/log of {node}", read_files(lab.cluster.path(node, "/var/log")), "/var/log/pods")
 
 
-def read(folder: Path) -> str:
-    """Every file below `folder`, and its name."""
-    found = [path for path in folder.rglob("*") if path.is_file()]
-    return "\n".join(f"{path}\n{path.read_bytes().decode(errors='replace')}" for path in found)
+def read_files(folder: Path) -> str:
+    """Return the names and contents of all files below `folder`."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return "\n".join(f"{path}\n{path.read_bytes().decode(errors='replace')}" for path in paths)
 
 
-def where_they_are(lab: Lab, project: Project, up: Watch, secret: dict[str, str]) -> list[str]:
-    """The secrets that the search does not find where each is meant to be: it would find none elsewhere either."""
-    meant = [json.dumps([lab.get("secret", name, SPACE)["data"] for name in MEANT])]
-    meant += [project.pulumi(*of, "--show-secrets") for of in (("stack", "export"), ("stack", "output"), ("config",))]
-    meant.append(up.variables(*OF_THE_ENGINE))
-    seen = {each.rpartition(" (")[0].partition(", ")[0] for text in meant for each in canary.found(secret, text)}
-    return sorted({name.partition(", ")[0] for name in secret} - seen - {"wrong password", "new wrong password"})
+def undetected_secrets(
+    lab: Lab, project: Project, watch_of_up: ProcessWatch, secrets_by_name: dict[str, str]
+) -> list[str]:
+    """Return the secrets that the search does not find even in their intended places."""
+    texts = [json.dumps([lab.get("secret", name, NAMESPACE)["data"] for name in SECRET_KEYS])]
+    texts += [
+        project.pulumi(*command, "--show-secrets")
+        for command in (("stack", "export"), ("stack", "output"), ("config",))
+    ]
+    texts.append(watch_of_up.variables(*ENGINE_VARIABLES))
+    names = {
+        each.rpartition(" (")[0].partition(", ")[0] for text in texts for each in canary.found(secrets_by_name, text)
+    }
+    return sorted(
+        {name.partition(", ")[0] for name in secrets_by_name} - names - {"wrong password", "new wrong password"}
+    )

@@ -1,6 +1,6 @@
-"""The canary sings: without any one of the protections of a secret, `test_leaks.py` fails.
+"""Remove each protection of a secret from the package: `tests/test_leaks.py` must then fail.
 
-It needs no cluster, but minutes of two cores.
+This needs no cluster, but it takes too long for the offline tests: minutes on two cores.
 """
 
 import shutil
@@ -18,20 +18,20 @@ from tests.mutants import Mutant
 pytestmark = pytest.mark.e2e
 
 PACKAGE = PROJECT / "registry"
-CANARY = ("__init__", "canary", "conftest", "issuing", "test_leaks", "test_validation")
+CANARY_MODULES = ("__init__", "canary", "conftest", "issuing", "test_leaks", "test_validation")
 
 PROTECTIONS = 43
-"""Protections in the package, as ADR 16 counts them. `make test` removes one of each kind, a soak all."""
+"""Minimum number of protections in the package. `make test` removes one of each kind, `make soak` removes all."""
 
 FAILED, PASSED = 1, 0
-"""Exit codes of pytest; any other one means that the tests did not even run."""
+"""Exit codes of pytest. Any other code means that the tests did not run."""
 
 
-def copy(folder: Path, mutant: Mutant | None) -> Path:
-    """The package and its canary in `folder`, without the protection."""
+def copy_package(folder: Path, mutant: Mutant | None) -> Path:
+    """Copy the package and its canary test to `folder`, without one protection if there is a mutant."""
     shutil.copytree(PACKAGE, folder / "registry", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "tests").mkdir()
-    for name in CANARY:
+    for name in CANARY_MODULES:
         shutil.copy(PROJECT / "tests" / f"{name}.py", folder / "tests")
     shutil.copy(PROJECT / "pyproject.toml", folder)
     if mutant:
@@ -39,15 +39,15 @@ def copy(folder: Path, mutant: Mutant | None) -> Path:
     return folder
 
 
-def test_without_any_one_protection_the_canary_fails(tmp_path: Path) -> None:
+def test_the_leak_test_fails_if_any_protection_is_removed(tmp_path: Path) -> None:
     protections = mutants.mutants_of(PACKAGE)
     assert len(protections) >= PROTECTIONS
-    found = [None, *(protections if SOAK else mutants.one_of_each_kind(protections))]
-    copies = {str(copy(tmp_path / str(number), mutant)): mutant for number, mutant in enumerate(found)}
-    judged = subprocess.run(
-        [sys.executable, mutants.__file__, *copies], cwd=tmp_path, capture_output=True, text=True, check=True
+    judged = [None, *(protections if SOAK else mutants.one_of_each_kind(protections))]
+    mutant_of = {str(copy_package(tmp_path / str(number), mutant)): mutant for number, mutant in enumerate(judged)}
+    done = subprocess.run(
+        [sys.executable, mutants.__file__, *mutant_of], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    codes = {copies[line.split()[0]]: int(line.split()[1]) for line in judged.stdout.splitlines()}
+    codes = {mutant_of[line.split()[0]]: int(line.split()[1]) for line in done.stdout.splitlines()}
     assert codes.pop(None) == PASSED, (tmp_path / "0" / "said").read_text()
     assert {str(mutant): code for mutant, code in codes.items() if code != FAILED} == {}
-    assert len(codes) == len(found) - 1
+    assert len(codes) == len(judged) - 1

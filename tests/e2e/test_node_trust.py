@@ -1,4 +1,7 @@
-"""Nodes trust registries by files that a DaemonSet keeps there, and by nothing that others put there."""
+"""Deploy a NodeTrust, whose DaemonSet writes files to the nodes, and restores and removes only its own files.
+
+Only real nodes have file systems, container runtimes and outages.
+"""
 
 import json
 import stat
@@ -25,11 +28,11 @@ K3S = "/var/lib/rancher/k3s/agent/etc/containerd/certs.d"
 HOST = "team.example.com:5000"
 OLD, NEW = issue(Wanted()).pem, issue(Wanted()).pem
 
-FORGET_RUN = """
+CLEAR_RUN = """
 awk '$5 ~ "^/run/(containerd|netns)/" { print $5 }' /proc/self/mountinfo | sort -r | xargs -r umount --lazy
 rm -rf /run/containerd /run/cni /run/netns/*
 """
-"""What a node that had no power no longer has: /run lies in its memory."""
+"""Script that clears /run, which is in memory and is lost without power."""
 
 PROGRAM = """
 import json, pathlib, pulumi
@@ -41,10 +44,10 @@ pulumi.export("endpoints", NodeTrust("trust", args).endpoints)
 
 
 class Trust:
-    """A program of a NodeTrust alone."""
+    """A program with a NodeTrust only."""
 
-    def __init__(self, lab: Lab, made: Project) -> None:
-        self.lab, self.project = lab, made
+    def __init__(self, lab: Lab, project: Project) -> None:
+        self.lab, self.project = lab, project
 
     def up(self, *registries: dict[str, str], **settings: str) -> list[str]:
         args = {"registries": list(registries), "namespace": "trust", **settings}
@@ -56,39 +59,39 @@ class Trust:
         return done.stdout + done.stderr
 
     def pods(self) -> dict[str, dict[str, Any]]:
-        """The Pods that are to stay, by node."""
+        """Return the Pods that are not being deleted, by node."""
         return {each["spec"]["nodeName"]: each for each in pods(self.lab, "trust")}
 
 
 @pytest.fixture
-def trust(lab: Lab, project: Callable[[str, str], Project]) -> Iterator[Trust]:
-    made = Trust(lab, project("trust", PROGRAM))
-    yield made
-    # While one is not, the API server refuses to delete them.
-    eventually(30, "each Pod is ready", lambda: all(map(is_ready, made.pods().values())))
+def trust(lab: Lab, create_project: Callable[[str, str], Project]) -> Iterator[Trust]:
+    node_trust = Trust(lab, create_project("trust", PROGRAM))
+    yield node_trust
+    # The component lets the API server refuse the deletion while a Pod is not ready.
+    eventually(30, "all Pods are ready", lambda: all(map(is_ready, node_trust.pods().values())))
 
 
-def team(ca_pem: str = OLD, **more: str) -> dict[str, str]:
-    return {"endpoint": HOST, "ca_pem": ca_pem, **more}
+def team_registry(ca_pem: str = OLD, **fields: str) -> dict[str, str]:
+    return {"endpoint": HOST, "ca_pem": ca_pem, **fields}
 
 
-def on(lab: Lab, node: str, path: str) -> Path:
+def node_path(lab: Lab, node: str, path: str) -> Path:
     return lab.cluster.path(node, path)
 
 
-def listing(lab: Lab, node: str) -> dict[str, str]:
-    """Every file and every folder below the runtimes' folders, with what is in it."""
-    found = {}
+def list_files(lab: Lab, node: str) -> dict[str, str]:
+    """Return all paths in the runtimes' folders, with the contents of files and "" for folders."""
+    content_by_path = {}
     for folder in (CONTAINERD, DOCKER):
-        for each in sorted(on(lab, node, folder).rglob("*")):
-            path = f"{folder}/{each.relative_to(on(lab, node, folder))}"
-            found[path] = each.read_text() if each.is_file() else ""
-    return found
+        for path in sorted(node_path(lab, node, folder).rglob("*")):
+            name = f"{folder}/{path.relative_to(node_path(lab, node, folder))}"
+            content_by_path[name] = path.read_text() if path.is_file() else ""
+    return content_by_path
 
 
 @contextmanager
-def neighbours(lab: Lab) -> Iterator[dict[str, dict[str, str]]]:
-    """Files of others on both nodes: of another registry, and in the registry's own folder; gone after the block."""
+def foreign_files(lab: Lab) -> Iterator[dict[str, dict[str, str]]]:
+    """Create files on both nodes that the component does not own, and delete them after the block. Yield all files."""
     files = {
         f"{CONTAINERD}/other.example.com:5000/hosts.toml": 'server = "https://other.example.com:5000"\n',
         f"{CONTAINERD}/_default/hosts.toml": "# everything else\n",
@@ -97,129 +100,137 @@ def neighbours(lab: Lab) -> Iterator[dict[str, dict[str, str]]]:
     }
     for node in (MASTER, WORKER):
         for path, content in files.items():
-            on(lab, node, path).parent.mkdir(parents=True, exist_ok=True)
-            on(lab, node, path).write_text(content)
+            node_path(lab, node, path).parent.mkdir(parents=True, exist_ok=True)
+            node_path(lab, node, path).write_text(content)
     try:
-        yield {node: listing(lab, node) for node in (MASTER, WORKER)}
+        yield {node: list_files(lab, node) for node in (MASTER, WORKER)}
     finally:
         for node in (MASTER, WORKER):
             for path in files:
-                on(lab, node, path).unlink()
-                if not any(on(lab, node, path).parent.iterdir()):
-                    on(lab, node, path).parent.rmdir()
+                node_path(lab, node, path).unlink()
+                if not any(node_path(lab, node, path).parent.iterdir()):
+                    node_path(lab, node, path).parent.rmdir()
 
 
-def test_every_node_has_the_files_and_loses_exactly_those(lab: Lab, trust: Trust) -> None:
-    with neighbours(lab) as before:
+def test_every_node_gets_the_files_and_loses_only_those(lab: Lab, trust: Trust) -> None:
+    with foreign_files(lab) as foreign_listing:
         other = {"endpoint": "second.example.com:443", "ca_pem": NEW}
-        assert trust.up(team(address="192.168.56.10:5000"), other) == [HOST, "second.example.com:443"]
+        assert trust.up(team_registry(address="192.168.56.10:5000"), other) == [HOST, "second.example.com:443"]
         for node in (MASTER, WORKER):
-            hosts = on(lab, node, f"{CONTAINERD}/{HOST}/hosts.toml").read_text()
+            hosts = node_path(lab, node, f"{CONTAINERD}/{HOST}/hosts.toml").read_text()
             assert f'server = "https://{HOST}"' in hosts
             assert '[host."https://192.168.56.10:5000"]' in hosts
             for name, pem in {HOST: OLD, "second.example.com": NEW, "second.example.com:443": NEW}.items():
                 for folder in (CONTAINERD, DOCKER):
-                    file = on(lab, node, f"{folder}/{name}/ca.crt")
+                    file = node_path(lab, node, f"{folder}/{name}/ca.crt")
                     assert file.read_text().endswith(pem)
                     assert stat.S_IMODE(file.stat().st_mode) == 0o644
                     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o755
         trust.project.up("--expect-no-changes")
-        trust.up(team())
-        for node in (MASTER, WORKER):  # the old Pod may put them back until it goes, and takes them along then
-            left = lambda node=node: [path for path in listing(lab, node) if "second" in path]  # noqa: E731
-            eventually(30, "the second one's files are gone", lambda left=left: not left())
-        trust.up(team(), containerd_folder=K3S)
+        trust.up(team_registry())
+        for node in (MASTER, WORKER):  # until the old Pod ends, it may restore them. At its end it removes them
+            remaining = lambda node=node: [path for path in list_files(lab, node) if "second" in path]  # noqa: E731
+            eventually(30, "the second registry's files are removed", lambda remaining=remaining: not remaining())
+        trust.up(team_registry(), containerd_folder=K3S)
         for node in (MASTER, WORKER):
-            assert on(lab, node, f"{K3S}/{HOST}/hosts.toml").exists()
-            eventually(30, "it has moved", lambda node=node: not on(lab, node, f"{CONTAINERD}/{HOST}").exists())
+            assert node_path(lab, node, f"{K3S}/{HOST}/hosts.toml").exists()
+            eventually(
+                30,
+                "the old folder is gone",
+                lambda node=node: not node_path(lab, node, f"{CONTAINERD}/{HOST}").exists(),
+            )
         trust.destroy()
-        assert not [node for node in (MASTER, WORKER) if any(on(lab, node, K3S).iterdir())]
-        assert {node: listing(lab, node) for node in (MASTER, WORKER)} == before
+        assert not [node for node in (MASTER, WORKER) if any(node_path(lab, node, K3S).iterdir())]
+        assert {node: list_files(lab, node) for node in (MASTER, WORKER)} == foreign_listing
 
 
-def test_a_changed_ca_is_on_every_node_within_a_minute_and_no_moment_is_without_one(lab: Lab, trust: Trust) -> None:
-    trust.up(team(OLD))
-    ended, torn = Event(), []
+def test_a_changed_ca_reaches_every_node_within_a_minute_without_a_gap(lab: Lab, trust: Trust) -> None:
+    trust.up(team_registry(OLD))
+    stop, wrong_contents = Event(), []
 
-    def read_on() -> None:
-        while not ended.is_set():
+    def read_repeatedly() -> None:
+        while not stop.is_set():
             for node in (MASTER, WORKER):
                 try:
-                    content = on(lab, node, f"{CONTAINERD}/{HOST}/ca.crt").read_text()
+                    content = node_path(lab, node, f"{CONTAINERD}/{HOST}/ca.crt").read_text()
                     if not content.endswith((OLD, NEW)):
-                        torn.append(content)
+                        wrong_contents.append(content)
                 except FileNotFoundError:
-                    torn.append(node)
+                    wrong_contents.append(node)
 
-    reader = Thread(target=read_on)
+    reader = Thread(target=read_repeatedly)
     reader.start()
-    began = monotonic()
-    trust.up(team(NEW))
-    took = monotonic() - began
+    start = monotonic()
+    trust.up(team_registry(NEW))
+    seconds = monotonic() - start
     for node in (MASTER, WORKER):
-        assert on(lab, node, f"{CONTAINERD}/{HOST}/ca.crt").read_text().endswith(NEW), "once `up` has ended"
-    # The old Pods are told to go, and take nothing along.
-    eventually(30, "one Pod a node", lambda: len(lab.api.objects("pods", "trust")) == 2)
-    ended.set()
+        assert node_path(lab, node, f"{CONTAINERD}/{HOST}/ca.crt").read_text().endswith(NEW), "at the end of `up`"
+    # The old Pods end later, and must not remove the files.
+    eventually(30, "one Pod runs on each node", lambda: len(lab.api.objects("pods", "trust")) == 2)
+    stop.set()
     reader.join()
-    assert torn == []
-    assert took < 60
+    assert wrong_contents == []
+    assert seconds < 60
 
 
-def test_a_file_of_somebody_else_in_its_place_stays_and_is_told_of(lab: Lab, trust: Trust) -> None:
-    trust.up(team())
-    theirs = on(lab, WORKER, f"{CONTAINERD}/{HOST}/hosts.toml")
-    theirs.write_text("# by hand\n")
-    eventually(60, "the Pod says so", lambda: "somebody else's" in events(lab, trust.pods()[WORKER]))
-    assert theirs.read_text() == "# by hand\n"
-    theirs.unlink()
-    eventually(60, "its own is back", lambda: theirs.exists() and HOST in theirs.read_text())
+def test_an_unmanaged_file_is_kept_and_reported(lab: Lab, trust: Trust) -> None:
+    trust.up(team_registry())
+    unmanaged = node_path(lab, WORKER, f"{CONTAINERD}/{HOST}/hosts.toml")
+    unmanaged.write_text("# by hand\n")
+    eventually(60, "the Pod reports the unmanaged file", lambda: "somebody else's" in events(lab, trust.pods()[WORKER]))
+    assert unmanaged.read_text() == "# by hand\n"
+    unmanaged.unlink()
+    eventually(60, "the Pod writes its own file again", lambda: unmanaged.exists() and HOST in unmanaged.read_text())
 
 
-def test_a_file_that_is_lost_or_changed_comes_back(lab: Lab, trust: Trust) -> None:
-    trust.up(team())
-    file = on(lab, MASTER, f"{DOCKER}/{HOST}/ca.crt")
-    right = file.read_text()
+def test_a_deleted_or_changed_file_is_restored(lab: Lab, trust: Trust) -> None:
+    trust.up(team_registry())
+    file = node_path(lab, MASTER, f"{DOCKER}/{HOST}/ca.crt")
+    expected = file.read_text()
     file.unlink()
-    eventually(30, "written again", lambda: file.exists() and file.read_text() == right)
-    file.write_text(right.partition("\n")[0] + "\nnonsense\n")
-    eventually(30, "written again", lambda: file.read_text() == right)
+    eventually(30, "the Pod restores the deleted file", lambda: file.exists() and file.read_text() == expected)
+    file.write_text(expected.partition("\n")[0] + "\nnonsense\n")
+    eventually(30, "the Pod restores the changed file", lambda: file.read_text() == expected)
 
 
-def test_a_read_only_file_system_is_told_of_and_harms_nothing_else(lab: Lab, trust: Trust) -> None:
-    trust.up(team())
+def test_a_read_only_file_system_is_reported_and_other_files_are_written(lab: Lab, trust: Trust) -> None:
+    trust.up(team_registry())
     lab.cluster.run(WORKER, ["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", DOCKER], check=True)
     try:
-        replace(lab, trust.pods()[WORKER])
-        eventually(60, "the Pod says so", lambda: "Read-only file system" in events(lab, trust.pods()[WORKER]))
-        assert on(lab, WORKER, f"{CONTAINERD}/{HOST}/ca.crt").read_text().endswith(OLD)
+        replace_pod(lab, trust.pods()[WORKER])
+        eventually(
+            60, "the Pod reports the error", lambda: "Read-only file system" in events(lab, trust.pods()[WORKER])
+        )
+        assert node_path(lab, WORKER, f"{CONTAINERD}/{HOST}/ca.crt").read_text().endswith(OLD)
     finally:
         lab.cluster.run(WORKER, ["umount", DOCKER], check=True)
-    replace(lab, trust.pods()[WORKER])
-    eventually(60, "written", lambda: on(lab, WORKER, f"{DOCKER}/{HOST}/ca.crt").exists())
+    replace_pod(lab, trust.pods()[WORKER])
+    eventually(60, "the Pod writes the file", lambda: node_path(lab, WORKER, f"{DOCKER}/{HOST}/ca.crt").exists())
 
 
-def test_a_node_that_was_down_or_joins_later_ends_as_the_others(lab: Lab, trust: Trust) -> None:
-    with neighbours(lab) as before:
-        trust.up(team())
-        with crashed(lab, WORKER):
-            eventually(120, "it counts as down", lambda: not is_ready(trust.pods()[WORKER]))
-            said = trust.destroy(check=False)
-            assert "bring it back" in said, said
-            assert on(lab, WORKER, f"{CONTAINERD}/{HOST}/ca.crt").exists(), "nobody could take it away"
-        eventually(120, "its Pod is back", lambda: is_ready(trust.pods()[WORKER]))
+def test_a_node_that_was_down_or_joins_later_gets_the_same_files(lab: Lab, trust: Trust) -> None:
+    with foreign_files(lab) as foreign_listing:
+        trust.up(team_registry())
+        with without_power(lab, WORKER):
+            eventually(120, "the Pod of the node is not ready", lambda: not is_ready(trust.pods()[WORKER]))
+            output = trust.destroy(check=False)
+            assert "bring it back" in output, output
+            assert node_path(lab, WORKER, f"{CONTAINERD}/{HOST}/ca.crt").exists(), "the file is still on the node"
+        eventually(120, "the Pod of the node is ready", lambda: is_ready(trust.pods()[WORKER]))
         trust.destroy()
-        assert {node: listing(lab, node) for node in (MASTER, WORKER)} == before
-        with crashed(lab, WORKER):
+        assert {node: list_files(lab, node) for node in (MASTER, WORKER)} == foreign_listing
+        with without_power(lab, WORKER):
             lab.kubectl("delete", "node", WORKER)
-            assert trust.up(team()) == [HOST], "the cluster has one node"
-            assert not on(lab, WORKER, f"{CONTAINERD}/{HOST}").exists()
-        eventually(60, "the node has joined", lambda: on(lab, WORKER, f"{CONTAINERD}/{HOST}/hosts.toml").exists())
-        eventually(60, "and says so", lambda: is_ready(trust.pods()[WORKER]))
+            assert trust.up(team_registry()) == [HOST], "the cluster has one node"
+            assert not node_path(lab, WORKER, f"{CONTAINERD}/{HOST}").exists()
+        eventually(
+            60, "the new node has the file", lambda: node_path(lab, WORKER, f"{CONTAINERD}/{HOST}/hosts.toml").exists()
+        )
+        eventually(60, "the Pod of the new node is ready", lambda: is_ready(trust.pods()[WORKER]))
 
 
-def test_it_asks_for_as_little_as_a_writer_of_two_folders_can(lab: Lab, trust: Trust) -> None:
-    trust.up(team())
+def test_the_daemon_set_has_only_the_privileges_that_it_needs(lab: Lab, trust: Trust) -> None:
+    trust.up(team_registry())
     spec = trust.pods()[MASTER]["spec"]
     assert spec["automountServiceAccountToken"] is False
     assert [each["hostPath"]["path"] for each in spec["volumes"] if "hostPath" in each] == [CONTAINERD, DOCKER]
@@ -227,31 +238,33 @@ def test_it_asks_for_as_little_as_a_writer_of_two_folders_can(lab: Lab, trust: T
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert not {"ingress", "egress"} & policy["spec"].keys()
     label = "pod-security.kubernetes.io/enforce=restricted"
-    said = lab.place.run("kubectl", "label", "--dry-run=server", "--overwrite", "namespace", "trust", label).stderr
-    objections = said.strip().rpartition("): ")[2]
+    output = lab.environment.run(
+        "kubectl", "label", "--dry-run=server", "--overwrite", "namespace", "trust", label
+    ).stderr
+    objections = output.strip().rpartition("): ")[2]
     assert objections == "restricted volume types, runAsNonRoot != true, runAsUser=0"
 
 
-def replace(lab: Lab, pod: dict[str, Any]) -> None:
-    """Have another Pod take its place, which mounts anew."""
+def replace_pod(lab: Lab, pod: dict[str, Any]) -> None:
+    """Delete the Pod, so that a new one mounts the folders again."""
     lab.kubectl("delete", "pod", "--namespace", "trust", pod["metadata"]["name"])
 
 
 def events(lab: Lab, pod: dict[str, Any]) -> str:
-    of_it = f"involvedObject.uid={pod['metadata']['uid']}"
-    return "\n".join(each["message"] for each in lab.api.objects("events", "trust", fields=of_it))
+    of_pod = f"involvedObject.uid={pod['metadata']['uid']}"
+    return "\n".join(each["message"] for each in lab.api.objects("events", "trust", fields=of_pod))
 
 
 @contextmanager
-def crashed(lab: Lab, name: str) -> Iterator[None]:
-    """A node without power: nothing on it was told to end. With power again after the block."""
+def without_power(lab: Lab, name: str) -> Iterator[None]:
+    """Cut a node's power, without a clean shutdown, until the block ends."""
     (host,) = [each for each in NODES if each.name == name]
     plan = lab.cluster.plan
     process.stop(plan, host, "kubelet", grace=0)
     cgroup.terminate(plan.cgroup(host) / "kubepods", grace=0)
     process.stop(plan, host, "containerd", grace=0)
     cgroup.terminate(plan.cgroup(host), grace=0)
-    lab.cluster.run(name, ["sh", "-ec", FORGET_RUN], check=True)
+    lab.cluster.run(name, ["sh", "-ec", CLEAR_RUN], check=True)
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
-"""What is taken here is taken later: ten thousand inputs, judged by the rules and by those who judge in the end.
+"""Compare the rules with judges, for thousands of inputs: the API server, Go, OpenSSL and Python.
 
-A rule that lets something pass which the API server, Go or OpenSSL refuse is a mistake, and so is one that refuses what
-they all take, unless it stands in STRICTER with its reason.
+If a rule accepts an input that a judge refuses, the rule is wrong. If a rule refuses an input that all judges accept,
+STRICTER needs a reason. The judges need a cluster, Go and OpenSSL.
 """
 
 import asyncio
@@ -26,37 +26,37 @@ from registry.inputs.resolve import resolve
 from registry.inputs.table import CROSS_FIELD_RULES, DEFAULTS, INPUTS
 from registry.validation import InvalidInput
 from tests.conftest import Engine
-from tests.e2e import finds
-from tests.e2e.configs import AUTHORITY, JUDGED, Given, configs
+from tests.e2e import counterexamples
+from tests.e2e.api_objects import api_objects, registered_objects, required_choice
+from tests.e2e.configs import AUTHORITY, JUDGED_INPUTS, Inputs, configs
 from tests.e2e.lab import SOAK, Lab, Project
-from tests.e2e.made import objects, registered, with_choice
 from tests.e2e.oracles import (
     ApiServer,
     Object,
-    Shown,
-    against_by_go,
-    against_by_openssl,
-    against_by_python,
-    build_go,
+    ServedChain,
+    build_go_verifier,
+    go_objections,
+    openssl_objection,
+    python_objection,
 )
-from tests.e2e.shown import Foreign, certificate_of, foreign_authorities, foreign_certificates
+from tests.e2e.served_chains import ExternalChain, component_chain, external_authorities, external_certificates
 
 pytestmark = [pytest.mark.e2e, pytest.mark.together]
 
-CONFIGS, SERVED, AUTHORITIES, WHOLE = (8000, 1300, 700, 250) if SOAK else (400, 100, 60, 40)
-"""How many examples are drawn of each kind."""
+CONFIG_COUNT, CERTIFICATE_COUNT, CA_COUNT, COMPONENT_COUNT = (8000, 1300, 700, 250) if SOAK else (400, 100, 60, 40)
+"""Numbers of examples of each kind."""
 
 SEED = int(os.environ.get("SOAK_SEED", "20261125"))
-"""The same examples in every run of `make test`; `make soak` draws a seed and prints it."""
+"""Seed of the examples. `make test` always has the same one, `make soak` draws one and prints it."""
 
-ONLY_OURS = (
+UNJUDGED_CODES = (
     *("no-effect", "replaced", "missing", "namespace-is-new", "unknown-key", "output-not-allowed", "unknown-user"),
     *("password-is-chosen", "family-of-clients"),
 )
-"""Codes of rules about several inputs, which no judge knows."""
+"""Codes of rules about several inputs, which no judge checks."""
 
 STRICTER: dict[tuple[str, str], str] = {
-    # key, code: why the rule is stricter than every judge
+    # key, code: reason why the rule is stricter than every judge
     ("namespace", "belongs-to-the-cluster"): "`pulumi destroy` would delete it",
     ("labels", "reserved-key"): "the component's own labels would be lost",
     ("labels", "too-many"): "a dry run does not store, and etcd has a limit",
@@ -116,23 +116,23 @@ STRICTER: dict[tuple[str, str], str] = {
     ("ca_certificate", "name-constraints"): "the hosts inside the cluster are seldom permitted",
     ("tls_secret", "name-constraints"): "as above",
 }
-"""What is refused although the API server, Go and OpenSSL would accept it."""
+"""Reasons for refusals of inputs that all judges accept."""
 
 
-class Judged(NamedTuple):
-    """What was judged, and the key and the code of the refusal, if there was one."""
+class Verdict(NamedTuple):
+    """The rules' verdict on an example: key and code of the refusal, or "" if it was accepted."""
 
-    given: Any
+    example: Any
     key: str = ""
     code: str = ""
 
 
 class Case(NamedTuple):
-    """Something judged, with what it would end in. No question at all: it has not even the shape of an object."""
+    """A verdict with the questions for the judges. `questions` is None if the example cannot become an object."""
 
-    judged: Judged
+    verdict: Verdict
     questions: tuple[str, ...] | None = ()
-    shown: Shown | None = None
+    chain: ServedChain | None = None
 
 
 @pytest.fixture(scope="session")
@@ -142,42 +142,42 @@ def api(lab: Lab) -> ApiServer:
 
 @pytest.fixture(scope="session")
 def go(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_go(tmp_path_factory.mktemp("go"))
+    return build_go_verifier(tmp_path_factory.mktemp("go"))
 
 
 @pytest.fixture
-def judge(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Given], Judged]]:
-    """What the rules say, those for values that are known later included; not what they advise."""
+def judge(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Inputs], Verdict]]:
+    """Yield a function that applies all rules to a configuration, also those for Outputs, without warnings."""
     monkeypatch.setattr("pulumi.log.warn", lambda _: None)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
 
-    def run(args: Given) -> Judged:
+    def run(args: Inputs) -> Verdict:
         refusal: BaseException | None = None
         try:
             resolve(cast(Any, args))
-        except InvalidInput as raised:
-            refusal = raised
-        while waiting := asyncio.all_tasks(loop):
-            ended = loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
-            refusal = refusal or next((each for each in ended if isinstance(each, BaseException)), None)
-        return Judged(args, *_told(refusal)) if refusal else Judged(args)
+        except InvalidInput as error:
+            refusal = error
+        while tasks := asyncio.all_tasks(loop):
+            results = loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+            refusal = refusal or next((each for each in results if isinstance(each, BaseException)), None)
+        return Verdict(args, *_key_and_code(refusal)) if refusal else Verdict(args)
 
     yield run
-    SETTINGS.outputs.clear()  # refused ones wait there for the end of the program, which this loop does not see
+    SETTINGS.outputs.clear()  # refused Outputs would wait there for the end of the program
     loop.close()
     asyncio.set_event_loop(None)
 
 
-def _told(refusal: BaseException) -> tuple[str, str]:
-    """Return key and code. An error of another class is a mistake of the rule."""
+def _key_and_code(refusal: BaseException) -> tuple[str, str]:
+    """Return key and code of a refusal. An error of another class is a mistake in a rule."""
     assert isinstance(refusal, InvalidInput), repr(refusal)
     return refusal.key.partition(".")[0], refusal.code
 
 
-def collected(number: int, examples: st.SearchStrategy[Any], judge: Callable[[Any], Any]) -> list[Any]:
-    """So many examples, and what `judge` makes of each. Who judges in the end is asked afterwards, of all at once."""
-    found: list[Any] = []
+def judge_examples(number: int, examples: st.SearchStrategy[Any], judge: Callable[[Any], Any]) -> list[Any]:
+    """Draw examples, and return the results of `judge`. The judges get all examples at once later, which is faster."""
+    results: list[Any] = []
 
     @seed(SEED)
     @settings(
@@ -188,57 +188,58 @@ def collected(number: int, examples: st.SearchStrategy[Any], judge: Callable[[An
         suppress_health_check=list(HealthCheck),
     )
     @given(examples)
-    def collect(example: Any) -> None:
-        found.append(judge(example))
+    def run_example(example: Any) -> None:
+        results.append(judge(example))
 
-    collect()
-    return found
+    run_example()
+    return results
 
 
-def test_the_component_itself_makes_of_it_what_the_api_server_takes(
-    api: ApiServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of some configurations, as one of them takes the component longer than the rules take for a hundred.
+def test_the_api_server_accepts_the_objects_of_the_component(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The component takes a hundred times longer than the rules, so it gets fewer configurations.
 
-    First of all, as the SDK does not go back to loops of its own once `judge` has had one.
+    This test comes first, because the SDK does not use its own event loops after `judge` has set one.
     """
     monkeypatch.setattr("pulumi.log.warn", lambda _: None)
-    whole = [each for each in map(_whole, [*finds.known(), *collected(WHOLE, configs(), lambda args: args)]) if each[1]]
-    made = {api.asked(each): args for args, registered_of_it in whole for each in registered_of_it}
-    refused = {question: (made[question], against) for question, against in api.against(made).items() if against}
-    assert not refused, finds.remember(args for args, _ in refused.values()) + str(refused)
-    assert len(whole) > WHOLE / 6
+    examples = [*counterexamples.read_all(), *judge_examples(COMPONENT_COUNT, configs(), lambda args: args)]
+    accepted = [(args, objects) for args, objects in map(_component_objects, examples) if objects]
+    config_of = {api.question(item): args for args, objects in accepted for item in objects}
+    answers = api.objections(config_of)
+    objections = {question: (config_of[question], objection) for question, objection in answers.items() if objection}
+    assert not objections, counterexamples.add(args for args, _ in objections.values()) + str(objections)
+    assert len(accepted) > COMPONENT_COUNT / 6
 
 
-def _whole(args: Given) -> tuple[Given, list[Object]]:
-    """Nothing of what brings an object whose content no recording engine has."""
-    brought = {"tls_secret", "users_secret", "s3_secret"} & args.keys()
-    return args, registered(args) if _is_taken(args) and not brought else []
+def _component_objects(args: Inputs) -> tuple[Inputs, list[Object]]:
+    """Return the configuration with its objects, or with none if it is refused or needs the content of a Secret."""
+    external = {"tls_secret", "users_secret", "s3_secret"} & args.keys()
+    return args, registered_objects(args) if _accepts(args) and not external else []
 
 
-def _is_taken(args: Given) -> bool:
-    """By the rules alone: a refused component would leave the engine with something to wait for."""
-    whole: Given = {**DEFAULTS, **args}
+def _accepts(args: Inputs) -> bool:
+    """Return whether the rules accept the configuration, without the component: a refusal would leave pending tasks."""
+    complete: Inputs = {**DEFAULTS, **args}
     try:
         for key, value in args.items():
             INPUTS[key].rule(value)
-        check_combinations(whole)
+        check_combinations(complete)
         for rule, keys in CROSS_FIELD_RULES.items():
-            if all(key in whole for key in keys):
-                rule(*(whole[key] for key in keys))
+            if all(key in complete for key in keys):
+                rule(*(complete[key] for key in keys))
     except InvalidInput:
         return False
     return True
 
 
-def test_a_configuration_that_is_taken_is_taken_later_and_one_that_is_refused_would_not_be(
-    api: ApiServer, go: Path, judge: Callable[[Given], Judged], tmp_path: Path, figures: Callable[[str], None]
+def test_the_rules_accept_a_configuration_exactly_if_the_judges_do(
+    api: ApiServer, go: Path, judge: Callable[[Inputs], Verdict], tmp_path: Path, figures: Callable[[str], None]
 ) -> None:
-    cases = [_case(each, api) for each in [*map(judge, finds.known()), *collected(CONFIGS, configs(), judge)]]
-    _compare(cases, api, go, tmp_path, figures)
+    verdicts = [*map(judge, counterexamples.read_all()), *judge_examples(CONFIG_COUNT, configs(), judge)]
+    cases = [_case_of(verdict, api) for verdict in verdicts]
+    _compare_with_judges(cases, api, go, tmp_path, figures)
 
 
-REAL: dict[str, Given] = {
+REAL_CONFIGS: dict[str, Inputs] = {
     "guide": {"certificate_subject": {"country": "FR", "locality": "Nice", "organizational_unit": "R&D"}},
     "rsa": {"certificate_key": "RSA-2048", "hostname": "a" * 60 + ".com"},
     "names": {"certificate_key": "P-384", "certificate_names": ["*.example.com", "10.0.0.7", "2001:db8::7"]},
@@ -246,12 +247,12 @@ REAL: dict[str, Given] = {
     "long": {"certificate_days": 397, "ca_days": 7300, "hostname": "xn--rgistre-bya.example.com"},
     "odd": {"certificate_subject": {"organization": "Société Générale, S.A. + *", "province": "\u65e5\u672c" * 64}},
     "rotated": {"ca_generations": [2, 1], "hostname": "b" * 60 + ".com"},
-    "brought": {"ca_certificate": AUTHORITY.pem, "ca_key": AUTHORITY.key_pem},
+    "supplied": {"ca_certificate": AUTHORITY.pem, "ca_key": AUTHORITY.key_pem},
 }
 
 PROGRAM = """
 import json, os, pathlib
-os.environ.pop("KUBECONFIG", None)  # a provider that renders files takes none
+os.environ.pop("KUBECONFIG", None)  # a provider that renders files must not have one
 import pulumi, pulumi_kubernetes as kubernetes
 from registry.context import Context
 from registry.exposure import resolve_endpoint
@@ -271,27 +272,27 @@ for name, args in json.loads(pathlib.Path("cases.json").read_text()).items():
 """
 
 
-def test_what_the_provider_makes_is_what_these_tests_judge(
-    project: Callable[[str, str], Project], go: Path, tmp_path: Path
+def test_clients_accept_the_certificates_of_the_real_provider(
+    create_project: Callable[[str, str], Project], go: Path, tmp_path: Path
 ) -> None:
-    """A handful of real certificates, and their requests, beside the thousands that are made like them."""
-    made = project("certificates", PROGRAM)
-    (made.folder / "cases.json").write_text(json.dumps(REAL))
-    outputs = made.up()
-    shown = []
-    for file in (made.folder / "rendered").rglob("*secret*.yaml"):
+    """The other tests issue certificates that are like those of the provider. This test checks a few of its own."""
+    project = create_project("certificates", PROGRAM)
+    (project.folder / "cases.json").write_text(json.dumps(REAL_CONFIGS))
+    outputs = project.up()
+    chains = []
+    for file in (project.folder / "rendered").rglob("*secret*.yaml"):
         secret = yaml.safe_load(file.read_text())
-        told = outputs[secret["metadata"]["namespace"]]
+        exported = outputs[secret["metadata"]["namespace"]]
         data = {key: b64decode(value).decode() for key, value in secret["data"].items()}
-        typed = tuple(host.replace("*", "any") for host in told["hosts"])
-        shown.append(Shown(data["tls.crt"], data["tls.key"], told["ca"], typed))
-    assert len(shown) == len(REAL)
-    assert [each for each in against_by_go(go, shown) if each] == []
-    assert [each for each in (against_by_python(each, tmp_path) for each in shown) if each] == []
-    assert [each for each in (against_by_openssl(each, tmp_path) for each in shown) if each] == []
-    state = json.loads(made.pulumi("stack", "export"))["deployment"]["resources"]
+        hosts = tuple(host.replace("*", "any") for host in exported["hosts"])
+        chains.append(ServedChain(data["tls.crt"], data["tls.key"], exported["ca"], hosts))
+    assert len(chains) == len(REAL_CONFIGS)
+    assert [each for each in go_objections(go, chains) if each] == []
+    assert [each for each in (python_objection(each, tmp_path) for each in chains) if each] == []
+    assert [each for each in (openssl_objection(each, tmp_path) for each in chains) if each] == []
+    state = json.loads(project.pulumi("stack", "export"))["deployment"]["resources"]
     requests = [each["outputs"]["certRequestPem"] for each in state if each["type"].endswith(":CertRequest")]
-    assert len(requests) == len(REAL)
+    assert len(requests) == len(REAL_CONFIGS)
     for request in requests:
         done = subprocess.run(
             ["openssl", "req", "-verify", "-noout"], input=request, capture_output=True, text=True, check=False
@@ -299,94 +300,92 @@ def test_what_the_provider_makes_is_what_these_tests_judge(
         assert done.returncode == 0, done.stderr
 
 
-def _case(judged: Judged, api: ApiServer) -> Case:
-    """All of a configuration that is taken; of another one, what the refused input would make of a right one."""
-    if not judged.key:
-        return Case(judged, tuple(map(api.asked, objects(judged.given))), certificate_of(judged.given))
-    if judged.key not in JUDGED or judged.code in ONLY_OURS:
-        return Case(judged)
-    several = judged.code == "more-than-limit"
-    alone = {
-        key: judged.given[key] for key in (("requests", "limits") if several else (judged.key,)) if key in judged.given
-    }
+def _case_of(verdict: Verdict, api: ApiServer) -> Case:
+    """Return the case of a verdict. A refused input is judged without the other inputs, except those that it needs."""
+    if not verdict.key:
+        return Case(verdict, tuple(map(api.question, api_objects(verdict.example))), component_chain(verdict.example))
+    if verdict.key not in JUDGED_INPUTS or verdict.code in UNJUDGED_CODES:
+        return Case(verdict)
+    keys = ("requests", "limits") if verdict.code == "more-than-limit" else (verdict.key,)
+    inputs = {key: verdict.example[key] for key in keys if key in verdict.example}
     try:
-        args = {**with_choice(judged.key), **alone}
-        return Case(judged, tuple(map(api.asked, objects(args))), certificate_of(args))
+        args = {**required_choice(verdict.key), **inputs}
+        return Case(verdict, tuple(map(api.question, api_objects(args))), component_chain(args))
     except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
-        return Case(judged, None)
+        return Case(verdict, None)
 
 
-def _compare(
+def _compare_with_judges(
     cases: Sequence[Case], api: ApiServer | None, go: Path, folder: Path, figures: Callable[[str], None]
 ) -> None:
-    """Fail with every case in which the two differ, and say what was compared."""
-    objects_asked = api.against(each for case in cases for each in case.questions or ()) if api else {}
-    certificates = _against_certificates(list(dict.fromkeys(each.shown for each in cases if each.shown)), go, folder)
-    wrong: list[Given] = []
-    taken_wrongly, refused_wrongly, later = [], [], 0
-    for judged, questions, shown in cases:
-        answers = [objects_asked[each] for each in questions or ()] + ([certificates[shown]] if shown else [])
-        against = "no shape" if questions is None else next(filter(None, answers), "")
-        later += bool(judged.key and against)
-        if against and not judged.key:
-            taken_wrongly.append(f"{judged.given}: {against}")
-            wrong.append(judged.given)
-        if judged.key and answers and not against and not _is_stricter(judged):
-            refused_wrongly.append(f"{judged}")
-            wrong.append(judged.given)
-    figures(_report([each.judged for each in cases], len(objects_asked), len(certificates), later))
-    told = finds.remember(wrong) if api and wrong else ""
-    assert not taken_wrongly, told + _some(taken_wrongly)
-    assert not refused_wrongly, told + _some(refused_wrongly)
+    """Fail with all cases in which rules and judges differ, and record the numbers as a figure."""
+    api_objections = api.objections(each for case in cases for each in case.questions or ()) if api else {}
+    chain_objections = _chain_objections(list(dict.fromkeys(each.chain for each in cases if each.chain)), go, folder)
+    disagreements: list[Inputs] = []
+    wrongly_accepted, wrongly_refused, confirmed = [], [], 0
+    for verdict, questions, chain in cases:
+        answers = [api_objections[each] for each in questions or ()] + ([chain_objections[chain]] if chain else [])
+        objection = "not an object" if questions is None else next(filter(None, answers), "")
+        confirmed += bool(verdict.key and objection)
+        if objection and not verdict.key:
+            wrongly_accepted.append(f"{verdict.example}: {objection}")
+            disagreements.append(verdict.example)
+        if verdict.key and answers and not objection and not _is_stricter(verdict):
+            wrongly_refused.append(f"{verdict}")
+            disagreements.append(verdict.example)
+    figures(_report([case.verdict for case in cases], len(api_objections), len(chain_objections), confirmed))
+    hint = counterexamples.add(disagreements) if api and disagreements else ""
+    assert not wrongly_accepted, hint + _first_lines(wrongly_accepted)
+    assert not wrongly_refused, hint + _first_lines(wrongly_refused)
 
 
-def _is_stricter(judged: Judged) -> bool:
-    return (judged.key, judged.code) in STRICTER
+def _is_stricter(verdict: Verdict) -> bool:
+    return (verdict.key, verdict.code) in STRICTER
 
 
-def _some(wrong: Sequence[str]) -> str:
-    return "\n".join([f"{len(wrong)}:", *(each[:1000] for each in wrong[:20])])
+def _first_lines(disagreements: Sequence[str]) -> str:
+    return "\n".join([f"{len(disagreements)}:", *(each[:1000] for each in disagreements[:20])])
 
 
-def _against_certificates(shown: Sequence[Shown], go: Path, folder: Path) -> dict[Shown, str]:
-    """Go's word on all, Python's on all, that of OpenSSL's own command on some."""
-    by_go = dict(zip(shown, against_by_go(go, shown), strict=True))
-    by_python = {each: against_by_python(each, folder) for each in shown}
-    by_openssl = {
-        each: against_by_openssl(each, folder) for each in random.Random(SEED).sample(list(shown), min(60, len(shown)))
-    }
-    return {each: by_go[each] or by_python[each] or by_openssl.get(each, "") for each in shown}
+def _chain_objections(chains: Sequence[ServedChain], go: Path, folder: Path) -> dict[ServedChain, str]:
+    """Return an objection to each chain, by Go, Python, and for some chains the OpenSSL command."""
+    by_go = dict(zip(chains, go_objections(go, chains), strict=True))
+    by_python = {chain: python_objection(chain, folder) for chain in chains}
+    sample = random.Random(SEED).sample(list(chains), min(60, len(chains)))
+    by_openssl = {chain: openssl_objection(chain, folder) for chain in sample}
+    return {chain: by_go[chain] or by_python[chain] or by_openssl.get(chain, "") for chain in chains}
 
 
-def _report(judged: Sequence[Judged], asked_of_api: int, certificates: int, later: int) -> str:
-    refused = Counter(f"{each.key}: {each.code}" for each in judged if each.key)
-    taken = len(judged) - refused.total()
+def _report(verdicts: Sequence[Verdict], object_count: int, chain_count: int, confirmed: int) -> str:
+    refused = Counter(f"{verdict.key}: {verdict.code}" for verdict in verdicts if verdict.key)
+    accepted = len(verdicts) - refused.total()
     return (
-        f"seed {SEED}: {len(judged)} examples, {taken} taken, {refused.total()} refused by {len(refused)} rules, "
-        f"{later} of them by the API server, Go or OpenSSL too; {asked_of_api} objects and {certificates} certificates"
+        f"seed {SEED}: {len(verdicts)} examples, {accepted} accepted, {refused.total()} refused "
+        f"by {len(refused)} rules and {confirmed} of these by a judge too, {object_count} objects and "
+        f"{chain_count} chains judged"
     )
 
 
-def test_a_certificate_of_somebody_else_is_taken_if_every_client_takes_it(
+def test_the_rules_accept_a_supplied_certificate_if_every_client_does(
     go: Path, tmp_path: Path, figures: Callable[[str], None]
 ) -> None:
-    cases = collected(SERVED, foreign_certificates(), _foreign("tls_secret"))
-    _compare(cases, None, go, tmp_path, figures)
+    cases = judge_examples(CERTIFICATE_COUNT, external_certificates(), _judge_external("tls_secret"))
+    _compare_with_judges(cases, None, go, tmp_path, figures)
 
 
-def test_an_authority_of_somebody_else_is_taken_if_every_client_takes_what_it_signs(
+def test_the_rules_accept_a_supplied_ca_if_clients_accept_its_certificates(
     go: Path, tmp_path: Path, figures: Callable[[str], None]
 ) -> None:
-    cases = collected(AUTHORITIES, foreign_authorities(), _foreign("ca_certificate"))
-    _compare(cases, None, go, tmp_path, figures)
+    cases = judge_examples(CA_COUNT, external_authorities(), _judge_external("ca_certificate"))
+    _compare_with_judges(cases, None, go, tmp_path, figures)
 
 
-def _foreign(key: str) -> Callable[[Foreign], Case]:
-    def judge(found: Foreign) -> Case:
+def _judge_external(key: str) -> Callable[[ExternalChain], Case]:
+    def judge(external: ExternalChain) -> Case:
         try:
-            found.rule()
+            external.rule()
         except InvalidInput as refusal:
-            return Case(Judged(found.what, *_told(refusal)), (), found.shown)
-        return Case(Judged(found.what), (), found.shown)
+            return Case(Verdict(external.description, *_key_and_code(refusal)), (), external.served)
+        return Case(Verdict(external.description), (), external.served)
 
     return judge

@@ -1,6 +1,7 @@
-"""The component as a plugin package: programs in Python and YAML that know it by its folder alone.
+"""Use the component as a plugin package, from programs in Python and YAML that only have the path of its folder.
 
-They run in copies, side by side with a copy of the component, so what the engine writes beside them stays in the lab.
+The test copies component and programs, because the engine writes files next to them. Only a real engine generates SDKs
+and starts the plugin.
 """
 
 import dataclasses
@@ -22,114 +23,116 @@ from ops.recover.orphan_plugins import end_orphan_plugins
 from registry.inputs.table import INPUTS
 from tests import golden
 from tests.e2e.lab import NAME, WITHOUT_BYTECODE, Lab, Project
-from tests.e2e.refusals import message
+from tests.e2e.messages import message
 
 pytestmark = pytest.mark.e2e
 
-Example = Callable[[str], Project]
+CreateExample = Callable[[str], Project]
 
 
 @pytest.fixture(scope="module")
-def consumer(lab: Lab) -> Iterator[Lab]:
-    """The lab, with a language host for YAML, which the built engine does not come with.
+def plugin_lab(lab: Lab) -> Iterator[Lab]:
+    """Return the lab with a language host for YAML, which the built engine does not include.
 
-    `pulumi package` leaves the plugins running that it asked for a schema.
+    `pulumi package` does not stop the plugins from which it reads schemas, so they are stopped at the end.
     """
     variables = {
-        "PATH": os.pathsep.join([lab.place.env["PATH"], str(build_program("pulumi-language-yaml"))]),
+        "PATH": os.pathsep.join([lab.environment.env["PATH"], str(build_program("pulumi-language-yaml"))]),
         "PULUMI_IGNORE_AMBIENT_PLUGINS": "false",
         **WITHOUT_BYTECODE,
     }
-    yield dataclasses.replace(lab, place=lab.place.with_variables(variables))
-    with patch.dict(os.environ, lab.place.env):
+    yield dataclasses.replace(lab, environment=lab.environment.with_variables(variables))
+    with patch.dict(os.environ, lab.environment.env):
         end_orphan_plugins()
 
 
 @pytest.fixture(scope="module")
-def folder(lab: Lab) -> Path:
-    """The component and its examples as they lie in the project, but for what a run leaves there."""
-    copy = STATE / NAME / "package"
-    shutil.rmtree(copy, ignore_errors=True)
+def component_folder(lab: Lab) -> Path:
+    """Copy the component and its examples without generated files, and return the folder."""
+    target = STATE / NAME / "package"
+    shutil.rmtree(target, ignore_errors=True)
     for name in ("registry", "examples"):
-        left = shutil.ignore_patterns(".venv", "venv", "sdks", "__pycache__")
-        shutil.copytree(PROJECT / name, copy / name, symlinks=True, ignore=left)
-    return copy
+        ignore = shutil.ignore_patterns(".venv", "venv", "sdks", "__pycache__")
+        shutil.copytree(PROJECT / name, target / name, symlinks=True, ignore=ignore)
+    return target
 
 
 @pytest.fixture(scope="module")
-def example(consumer: Lab, folder: Path) -> Iterator[Example]:
-    """The project of an example, by its name; destroyed when the module ends."""
-    made: list[Project] = []
+def create_example(plugin_lab: Lab, component_folder: Path) -> Iterator[CreateExample]:
+    """Yield a function that creates the project of an example. All projects are destroyed when the module ends."""
+    projects: list[Project] = []
 
-    def make(name: str) -> Project:
-        made.append(Project(consumer, folder / "examples" / name))
-        made[-1].pulumi("stack", "select", "--create")
-        return made[-1]
+    def create(name: str) -> Project:
+        projects.append(Project(plugin_lab, component_folder / "examples" / name))
+        projects[-1].pulumi("stack", "select", "--create")
+        return projects[-1]
 
-    yield make
-    for each in made:
-        each.pulumi("destroy", "--yes", "--skip-preview")
-
-
-def test_the_folder_tells_the_engine_its_schema(consumer: Lab, folder: Path) -> None:
-    told = here(consumer, folder, "pulumi", "package", "get-schema", "./registry")
-    assert sorted(json.loads(told.stdout)["resources"]) == sorted(golden.current()["resources"])
+    yield create
+    for project in projects:
+        project.pulumi("destroy", "--yes", "--skip-preview")
 
 
-def test_a_python_program_takes_the_component_by_its_generated_sdk(consumer: Lab, example: Example) -> None:
-    project = example("python-package")
-    added = here(consumer, project.folder, "pulumi", "package", "add", "../../registry", check=False)
-    # The built language host is older than the engine and cannot read its last request, to write what is there already.
-    assert added.returncode == 0 or "error: linking package" in added.stderr, added.stderr
-    here(consumer, project.folder, sys.executable, "-m", "venv", "venv")
-    here(consumer, project.folder, "venv/bin/pip", "install", "--quiet", "-r", "requirements.txt")
-    check(consumer, project)
+def test_the_engine_reads_the_schema_from_the_folder(plugin_lab: Lab, component_folder: Path) -> None:
+    done = run_here(plugin_lab, component_folder, "pulumi", "package", "get-schema", "./registry")
+    assert sorted(json.loads(done.stdout)["resources"]) == sorted(golden.current()["resources"])
+
+
+def test_a_python_program_uses_the_component_through_its_generated_sdk(
+    plugin_lab: Lab, create_example: CreateExample
+) -> None:
+    project = create_example("python-package")
+    done = run_here(plugin_lab, project.folder, "pulumi", "package", "add", "../../registry", check=False)
+    # The built language host is older than the engine and cannot read its last request, which would change nothing.
+    assert done.returncode == 0 or "error: linking package" in done.stderr, done.stderr
+    run_here(plugin_lab, project.folder, sys.executable, "-m", "venv", "venv")
+    run_here(plugin_lab, project.folder, "venv/bin/pip", "install", "--quiet", "-r", "requirements.txt")
+    check_deployment(plugin_lab, project)
 
 
 @pytest.fixture(scope="module")
-def yaml_project(consumer: Lab, example: Example) -> Project:
-    project = example("yaml")
-    here(consumer, project.folder, "pulumi", "install")
+def yaml_project(plugin_lab: Lab, create_example: CreateExample) -> Project:
+    project = create_example("yaml")
+    run_here(plugin_lab, project.folder, "pulumi", "install")
     return project
 
 
-def test_a_yaml_program_takes_the_component_by_its_folder(consumer: Lab, yaml_project: Project) -> None:
-    check(consumer, yaml_project)
+def test_a_yaml_program_uses_the_component_from_its_folder(plugin_lab: Lab, yaml_project: Project) -> None:
+    check_deployment(plugin_lab, yaml_project)
 
 
-def test_what_is_refused_reaches_a_yaml_program_as_one_message(consumer: Lab, yaml_project: Project) -> None:
+def test_a_yaml_program_gets_a_refusal_as_one_message(plugin_lab: Lab, yaml_project: Project) -> None:
     program = yaml_project.folder / "Pulumi.yaml"
-    right = program.read_text()
-    program.write_text(right.replace("port: 5004", "port: 70000"))
+    valid = program.read_text()
+    program.write_text(valid.replace("port: 5004", "port: 70000"))
     try:
-        said = yaml_project.refused()
+        output = yaml_project.expect_refusal()
     finally:
-        program.write_text(right)
-    assert "PrivateRegistry resource 'registry' has a problem: " + message(INPUTS["port"].rule, 70000) in said
-    assert 'File "' not in said
+        program.write_text(valid)
+    assert "PrivateRegistry resource 'registry' has a problem: " + message(INPUTS["port"].rule, 70000) in output
+    assert 'File "' not in output
 
 
-def here(lab: Lab, folder: Path, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run on this machine, which reaches the package index; the laptop does not."""
-    done = subprocess.run(argv, cwd=folder, env=lab.place.env, capture_output=True, text=True, check=False)
+def run_here(lab: Lab, folder: Path, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a command on this machine, which reaches the package index. The laptop does not reach it."""
+    done = subprocess.run(argv, cwd=folder, env=lab.environment.env, capture_output=True, text=True, check=False)
     assert done.returncode == 0 or not check, f"{argv}\n{done.stdout}\n{done.stderr}"
     return done
 
 
-def check(lab: Lab, project: Project) -> None:
-    """Deploy, ask the registry, and deploy again."""
+def check_deployment(lab: Lab, project: Project) -> None:
+    """Deploy, send requests with and without a login, and deploy again."""
     outputs = project.up()
-    assert status(lab, project, outputs, "/v2/") == "401"
-    assert status(lab, project, outputs, "/v2/_catalog", "--user", f"centos:{outputs['password']}") == "200"
+    assert response_status(lab, project, outputs, "/v2/") == "401"
+    assert response_status(lab, project, outputs, "/v2/_catalog", "--user", f"centos:{outputs['password']}") == "200"
     project.up("--expect-no-changes")
 
 
-def status(lab: Lab, project: Project, outputs: dict[str, Any], path: str, *arguments: str) -> str:
-    """What the registry answers on a node of the cluster, under the address that its Service has there."""
+def response_status(lab: Lab, project: Project, outputs: dict[str, Any], path: str, *arguments: str) -> str:
+    """Return the registry's status for a request from a node to the address of the Service."""
     ca = project.folder / "ca.pem"
     ca.write_text(outputs["ca_pem"])
     address = lab.get("service", "docker-registry", outputs["namespace"])["spec"]["clusterIP"]
-    found = lab.cluster.run(
+    done = lab.cluster.run(
         "k8s-master",
         [
             *("curl", "--silent", "--show-error", "--max-time", "10", "--output", "/dev/null"),
@@ -139,5 +142,5 @@ def status(lab: Lab, project: Project, outputs: dict[str, Any], path: str, *argu
         capture_output=True,
         text=True,
     )
-    assert not found.stderr, found.stderr
-    return str(found.stdout)
+    assert not done.stderr, done.stderr
+    return str(done.stdout)

@@ -1,4 +1,7 @@
-"""The README's commands in the shell of `dev env`, and the program of docs/embedding.md, run as they are written."""
+"""Run the README's commands in the shell of `dev env`, and the program of docs/embedding.md.
+
+The commands need a cluster and a Docker engine.
+"""
 
 from collections.abc import Callable
 
@@ -17,15 +20,15 @@ def test_the_commands_for_the_embedded_cluster_work_in_the_shell_of_dev_env(lab:
     log_in_and_push = "\n".join([write_ca, login, program, tag, push])
     checks = marked("this block", "sh") + marked("this command", "sh", "docs/clients.md")
     script = f"{log_in_and_push}\n{checks}"
-    done = lab.place.run(*here, "bash", "-euxo", "pipefail", "-c", script, check=False)
+    done = lab.environment.run(*here, "bash", "-euxo", "pipefail", "-c", script, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Login Succeeded" in done.stdout
     assert "1.35: digest: sha256:" in done.stdout
-    assert '"busybox"' in done.stdout, "the catalog"
+    assert '"busybox"' in done.stdout, "the catalog lists the image"
 
 
-def test_the_program_that_embeds_the_component_deploys(lab: Lab, project: Callable[..., Project]) -> None:
-    outputs = project("team", marked("this program", "python", "docs/embedding.md")).up()
+def test_the_program_that_embeds_the_component_deploys(lab: Lab, create_project: Callable[..., Project]) -> None:
+    outputs = create_project("team", marked("this program", "python", "docs/embedding.md")).up()
     assert outputs["endpoint"] == "registry.example.com:5001"
     assert outputs["ca_pem"].startswith("-----BEGIN CERTIFICATE-----")
     ready = lab.kubectl("get", "pod", "docker-registry", "--namespace", "team-registry", "--output", "wide")

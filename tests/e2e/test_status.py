@@ -1,4 +1,7 @@
-"""`ops status`: a healthy registry needs no action, and everything else is reported with a remedy."""
+"""Run `ops status`: a healthy registry needs no action, and everything else has a remedy.
+
+The offline tests have fake servers. Only a real stack has drift, nodes and free space.
+"""
 
 import json
 import subprocess
@@ -14,31 +17,31 @@ from tests.e2e.lab import ADDRESS, NAMESPACE, STACK, Lab, Registry
 pytestmark = pytest.mark.e2e
 
 OPS = (sys.executable, "-m", "ops")
-WHERE: dict[str, Any] = {
+SETTINGS: dict[str, Any] = {
     **{"namespace": "watched", "storage_path": "/var/lib/watched", "port": 5025},
     **{"exposure": "external-ips", "external_ips": [ADDRESS]},
 }
 
 
-def ops(served: Registry, *arguments: str) -> subprocess.CompletedProcess[str]:
+def ops(registry: Registry, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command for the registry of another project, in whose folder `ops` is linked."""
-    folder = served.project.folder
+    folder = registry.project.folder
     if not (folder / "ops").exists():
         (folder / "ops").symlink_to(PROJECT / "ops")
-    options = ("--stack", folder.name, "--address", served.at)
-    return served.project.lab.place.run("env", "--chdir", str(folder), *OPS, *arguments, *options, check=False)
+    options = ("--stack", folder.name, "--address", registry.address)
+    return registry.project.lab.environment.run("env", "--chdir", str(folder), *OPS, *arguments, *options, check=False)
 
 
-def status(served: Registry, *arguments: str) -> dict[str, Any]:
+def status(registry: Registry, *arguments: str) -> dict[str, Any]:
     """Return the report, after checking that the exit code fits it."""
-    done = ops(served, "status", "--json", *arguments)
+    done = ops(registry, "status", "--json", *arguments)
     report = dict(json.loads(done.stdout or "{}"))
     assert done.returncode == (0 if report.get("healthy") else 1), done.stdout + done.stderr
     return report
 
 
 def test_a_healthy_registry_needs_no_action_and_the_report_holds_no_secret(lab: Lab) -> None:
-    done = lab.place.run(*OPS, "status", *STACK, "--address", ADDRESS, "--json", check=False)
+    done = lab.environment.run(*OPS, "status", *STACK, "--address", ADDRESS, "--json", check=False)
     report = json.loads(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     assert report["healthy"]
@@ -54,24 +57,24 @@ def test_a_healthy_registry_needs_no_action_and_the_report_holds_no_secret(lab: 
     assert lab.outputs()["password"] not in done.stdout + done.stderr
 
 
-def test_an_endpoint_and_its_ca_have_the_tls_rows(lab: Lab, ca: str) -> None:
-    options = ("--endpoint", f"{NAMESPACE}:5000", "--ca", ca, "--address", ADDRESS)
-    done = lab.place.run(*OPS, "status", *options, "--json", check=False)
+def test_with_an_endpoint_and_its_ca_the_report_has_only_the_tls_rows(lab: Lab, ca_file: str) -> None:
+    options = ("--endpoint", f"{NAMESPACE}:5000", "--ca", ca_file, "--address", ADDRESS)
+    done = lab.environment.run(*OPS, "status", *options, "--json", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
     assert list(report)[3:] == ["leaf", "authorities", "rotation"]
     assert report["leaf"]["facts"]["trusted"]
-    refused = lab.place.run(*OPS, "status", *options[:4], "--address", f"{ADDRESS}:5999", check=False)
+    refused = lab.environment.run(*OPS, "status", *options[:4], "--address", f"{ADDRESS}:5999", check=False)
     assert refused.returncode == 1
     assert "refused" in refused.stdout
 
 
 def test_a_short_certificate_and_an_unfinished_rotation_need_action(
-    lab: Lab, registry: Callable[..., Registry]
+    lab: Lab, deploy_registry: Callable[..., Registry]
 ) -> None:
     short = {"certificate_days": 20, "renew_before_days": 5}
-    served = registry("watched", ca_generations=[1, 2], node_trust=True, **short, **WHERE)
-    report = status(served)
+    registry = deploy_registry("watched", ca_generations=[1, 2], node_trust=True, **short, **SETTINGS)
+    report = status(registry)
     assert "last 5 days (`renew_before_days`)" in report["leaf"]["remedy"]
     assert report["leaf"]["facts"]["signer"] == "docker-registry CA"
     assert report["rotation"]["facts"] == [1, 2]
@@ -79,26 +82,28 @@ def test_a_short_certificate_and_an_unfinished_rotation_need_action(
     assert [each["name"] for each in report["authorities"]["facts"]] == ["docker-registry CA", "docker-registry CA 2"]
     assert report["nodes"]["facts"] == {"ready": 2, "desired": 2}
     assert report["drift"]["facts"] == {}
-    table = ops(served, "status", "--no-drift")
+    table = ops(registry, "status", "--no-drift")
     assert table.returncode == 1
     assert "!  certificate" in table.stdout
     assert f"→ certificate: {report['leaf']['remedy']}" in table.stdout
-    assert served.outputs["password"] not in table.stdout + table.stderr + json.dumps(report)
+    assert registry.outputs["password"] not in table.stdout + table.stderr + json.dumps(report)
 
 
-def test_changed_and_removed_objects_are_drift(lab: Lab, registry: Callable[..., Registry]) -> None:
-    served = registry("watched", image="registry:3.1.2", **WHERE)
-    assert status(served)["drift"]["facts"] == {}
+def test_changed_and_removed_objects_are_drift(lab: Lab, deploy_registry: Callable[..., Registry]) -> None:
+    registry = deploy_registry("watched", image="registry:3.1.2", **SETTINGS)
+    assert status(registry)["drift"]["facts"] == {}
     label = "app.kubernetes.io/instance=other"
     lab.kubectl("label", "--overwrite", "networkpolicy", NAMESPACE, label, "--namespace", "watched")
-    drifted = status(served)
-    assert drifted["drift"]["facts"] == {"update": 1}
-    assert "pulumi up --refresh --stack watched" in drifted["drift"]["remedy"]
-    assert drifted["leaf"]["remedy"] == ""
+    after_label = status(registry)
+    assert after_label["drift"]["facts"] == {"update": 1}
+    assert "pulumi up --refresh --stack watched" in after_label["drift"]["remedy"]
+    assert after_label["leaf"]["remedy"] == ""
     lab.kubectl("delete", "service", NAMESPACE, "--namespace", "watched")
-    gone = status(served)
-    assert gone["drift"]["facts"]["create"] >= 1
-    assert gone["drift"]["facts"]["update"] >= 1
-    assert "no answer" in gone["leaf"]["seen"] or "refused" in gone["leaf"]["seen"], "the other rows are read too"
-    served.project.up("--refresh")
-    assert status(served)["healthy"]
+    after_deletion = status(registry)
+    assert after_deletion["drift"]["facts"]["create"] >= 1
+    assert after_deletion["drift"]["facts"]["update"] >= 1
+    assert "no answer" in after_deletion["leaf"]["seen"] or "refused" in after_deletion["leaf"]["seen"], (
+        "the report is complete"
+    )
+    registry.project.up("--refresh")
+    assert status(registry)["healthy"]

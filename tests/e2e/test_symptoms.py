@@ -1,6 +1,7 @@
-"""docs/symptoms.md with real clients: each fails as the page quotes it, until the commands of the page have run.
+"""Check docs/symptoms.md with real clients. Each client fails as quoted, until the commands of the page have run.
 
-The page is the table of tests: a section without a situation here fails, and so does a client without a script.
+The page is the table of tests: every section needs a situation here, and every client a script. Only real clients print
+the quoted messages.
 """
 
 import json
@@ -33,12 +34,12 @@ ENDPOINT = f"{NAMESPACE}:5000"
 IMAGE = f"{ENDPOINT}/busybox:1.35"
 DOCKER, CONTAINERD = "/etc/docker/certs.d", "/etc/containerd/certs.d"
 OTHER = "registry.internal"
-"""A name that the certificate does not have at first."""
+"""Name that the certificate does not have before the remedy."""
 
 TEAM = "team"
 """Namespace of the Pods."""
 
-PLAIN = f"{WORKER.address}:5080"
+PLAIN_ENDPOINT = f"{WORKER.address}:5080"
 SERVE_PLAIN = (
     "printf 'version: 0.1\nstorage: {inmemory: {}}\nhttp: {addr: \":5080\"}\n' > /tmp/c && exec registry serve /tmp/c"
 )
@@ -47,10 +48,10 @@ LOGIN = "pulumi stack output password --show-secrets | docker login %s --usernam
 CURL = "curl --silent --show-error --fail-with-body"
 PYTHON = "python -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=3)'"
 
-AGAIN = """
-again() { for _ in $(seq 40); do if eval "$1"; then return; fi; sleep 0.5; done; return 1; }
+RETRY_FUNCTION = """
+retry() { for _ in $(seq 40); do if eval "$1"; then return; fi; sleep 0.5; done; return 1; }
 """
-"""Repeats a command: an engine reads /etc/hosts every five seconds, and kube-proxy is late by a moment."""
+"""Function that repeats a command. The engine reads /etc/hosts every five seconds, and kube-proxy needs a moment."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +72,12 @@ class ClientBench:
     lab: Lab
     folder: Path
 
-    def sh(self, script: str, check: bool = True, host: str = "laptop") -> CompletedProcess[str]:
+    def run_script(self, script: str, check: bool = True, host: str = "laptop") -> CompletedProcess[str]:
         """Run a script in the folder, without the CA bundles in the environment of the tests."""
         script = f"unset CURL_CA_BUNDLE REQUESTS_CA_BUNDLE SSL_CERT_DIR SSL_CERT_FILE\n{script}"
-        call = ["bash", "-eu", "-o", "pipefail", "-c", script]
-        options = {"env": self.lab.place.env, "cwd": self.folder, "capture_output": True, "text": True}
-        done: CompletedProcess[str] = self.lab.cluster.run(host, call, **options)
+        command = ["bash", "-eu", "-o", "pipefail", "-c", script]
+        options = {"env": self.lab.environment.env, "cwd": self.folder, "capture_output": True, "text": True}
+        done: CompletedProcess[str] = self.lab.cluster.run(host, command, **options)
         assert done.returncode == 0 or not check, f"{script}\n{done.stdout}\n{done.stderr}"
         return done
 
@@ -85,19 +86,19 @@ class ClientBench:
         names = f"grep --invert-match --regexp={NAMESPACE} --regexp={OTHER} /etc/hosts > /run/hosts"
         folders = f"{DOCKER}/{ENDPOINT} {DOCKER}/{OTHER}:5000 {CONTAINERD}/{ENDPOINT}"
         for host in ("laptop", WORKER.name):
-            self.sh(f"rm -rf {folders}; {names}; cp /run/hosts /etc/hosts", host=host)
-        self.sh(f"docker logout {ENDPOINT}")
+            self.run_script(f"rm -rf {folders}; {names}; cp /run/hosts /etc/hosts", host=host)
+        self.run_script(f"docker logout {ENDPOINT}")
         shutil.copy(PROJECT / "Pulumi.dev.yaml", self.folder)
 
-    def knows_the_name(self, *hosts: str) -> None:
+    def add_hosts_entry(self, *hosts: str) -> None:
         for host in hosts:
             self.lab.cluster.set_hosts_entry(host, ADDRESS, NAMESPACE)
 
-    def trusts(self, *hosts: str) -> None:
-        self.knows_the_name(*hosts)
+    def install_ca(self, *hosts: str) -> None:
+        self.add_hosts_entry(*hosts)
         for host in hosts:
             client = "docker" if host == "laptop" else "containerd"
-            self.sh(f"python -m ops trust --for {client} --yes", host=host)
+            self.run_script(f"python -m ops trust --for {client} --yes", host=host)
 
     def pull(self, image: str, secret: str | None = "login") -> str | None:
         """Return the event's message if a Pod on the worker cannot pull its image, or None if it can."""
@@ -107,39 +108,39 @@ class ClientBench:
             spec["imagePullSecrets"] = [{"name": secret}]
         metadata = {"generateName": "puller-", "namespace": TEAM}
         pod = json.dumps({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-        created = self.lab.place.run("kubectl", "create", "-f", "-", "--output", "name", stdin=pod).stdout.strip()
+        created = self.lab.environment.run("kubectl", "create", "-f", "-", "--output", "name", stdin=pod).stdout.strip()
         name = created.partition("/")[2]
         outcomes: list[str | None] = []
 
-        def ended() -> bool:
+        def has_ended() -> bool:
             events = self.lab.api.objects("events", TEAM, fields=f"involvedObject.name={name},reason=Failed")
             outcomes.extend(event["message"] for event in events if "pull image" in event["message"])
             (status,) = self.lab.get("pod", name, TEAM)["status"].get("containerStatuses", [{}])
             outcomes.extend([None] if status.get("imageID") else [])
             return bool(outcomes)
 
-        eventually(60, "the pull succeeds or fails", ended)
+        eventually(60, "the pull succeeds or fails", has_ended)
         self.lab.kubectl("delete", created, "--namespace", TEAM, "--now")
         return outcomes[0]
 
 
 @pytest.fixture(scope="module")
-def deployed(lab: Lab) -> Iterator[ClientBench]:
+def module_bench(lab: Lab) -> Iterator[ClientBench]:
     """Yield a folder with the program, as in a clone, after a push and with a pull Secret from a login."""
     folder = checkout()
     bench = ClientBench(lab, folder)
     lab.up()
     lab.trust(lab.outputs())
-    bench.sh(AGAIN + f"again {shlex.quote(LOGIN % ENDPOINT)}; pulumi stack output ca_pem > ca.pem")
+    bench.run_script(RETRY_FUNCTION + f"retry {shlex.quote(LOGIN % ENDPOINT)}; pulumi stack output ca_pem > ca.pem")
     lab.push("busybox:1.35")
     lab.kubectl("create", "namespace", TEAM)
-    login = f"--from-file=.dockerconfigjson={lab.place.variables['DOCKER_CONFIG']}/config.json"
+    login = f"--from-file=.dockerconfigjson={lab.environment.variables['DOCKER_CONFIG']}/config.json"
     lab.kubectl(
         "create", "secret", "generic", "login", "--namespace", TEAM, "--type=kubernetes.io/dockerconfigjson", login
     )
     yield bench
     bench.reset()
-    bench.knows_the_name("laptop")
+    bench.add_hosts_entry("laptop")
     lab.up("--refresh")
     lab.kubectl("delete", "namespace", TEAM)
     lab.cluster.path("laptop", f"{DOCKER}/{ENDPOINT}").mkdir(exist_ok=True)
@@ -147,35 +148,35 @@ def deployed(lab: Lab) -> Iterator[ClientBench]:
 
 
 @pytest.fixture
-def bench(deployed: ClientBench) -> ClientBench:
-    deployed.reset()
-    return deployed
+def bench(module_bench: ClientBench) -> ClientBench:
+    module_bench.reset()
+    return module_bench
 
 
 @contextmanager
-def of_an_unknown_ca(bench: ClientBench) -> Iterator[ClientScripts]:
-    bench.knows_the_name("laptop", WORKER.name)
+def unknown_ca(bench: ClientBench) -> Iterator[ClientScripts]:
+    bench.add_hosts_entry("laptop", WORKER.name)
     url = f"https://{ENDPOINT}/"
     laptop = {"docker": LOGIN % ENDPOINT, "curl": f"{CURL} {url}", "Python": f"{PYTHON} {url}"}
     yield ClientScripts(laptop, pod=lambda _: bench.pull(IMAGE))
 
 
 @contextmanager
-def by_another_name(bench: ClientBench) -> Iterator[ClientScripts]:
+def other_name(bench: ClientBench) -> Iterator[ClientScripts]:
     bench.lab.cluster.set_hosts_entry("laptop", ADDRESS, OTHER)
-    bench.sh(f"install -D --mode 644 ca.pem {DOCKER}/{OTHER}:5000/ca.crt")
+    bench.run_script(f"install -D --mode 644 ca.pem {DOCKER}/{OTHER}:5000/ca.crt")
     yield clients_that_trust(f"{OTHER}:5000")
 
 
 @contextmanager
-def of_an_expired_certificate(bench: ClientBench) -> Iterator[ClientScripts]:
+def expired_certificate(bench: ClientBench) -> Iterator[ClientScripts]:
     """Serve an expired certificate of the same CA for the same name, and record it in the state."""
-    bench.trusts("laptop")
-    expire(bench.lab)
+    bench.install_ca("laptop")
+    replace_with_expired_certificate(bench.lab)
     yield clients_that_trust()
 
 
-def expire(lab: Lab) -> None:
+def replace_with_expired_certificate(lab: Lab) -> None:
     state = json.loads(lab.pulumi("stack", "export", "--show-secrets", *STACK).stdout)
     resources = state["deployment"]["resources"]
     outputs = {resource["urn"].rpartition("::")[2]: resource.get("outputs") for resource in resources}
@@ -189,7 +190,9 @@ def expire(lab: Lab) -> None:
     lab.kubectl("patch", "secret", "cert-secret", "--namespace", NAMESPACE, "--patch", json.dumps(patch))
     pod = lab.get("pod", NAMESPACE)
     new_pod = {**pod, "metadata": {key: pod["metadata"][key] for key in ("name", "namespace", "labels", "annotations")}}
-    lab.place.run("kubectl", "replace", "--force", "--grace-period=1", "--filename", "-", stdin=json.dumps(new_pod))
+    lab.environment.run(
+        "kubectl", "replace", "--force", "--grace-period=1", "--filename", "-", stdin=json.dumps(new_pod)
+    )
 
 
 def clients_that_trust(endpoint: str = ENDPOINT) -> ClientScripts:
@@ -204,8 +207,8 @@ def clients_that_trust(endpoint: str = ENDPOINT) -> ClientScripts:
 
 
 @contextmanager
-def without_a_login(bench: ClientBench) -> Iterator[ClientScripts]:
-    bench.trusts("laptop", WORKER.name)
+def missing_login(bench: ClientBench) -> Iterator[ClientScripts]:
+    bench.install_ca("laptop", WORKER.name)
     (bench.folder / "password").write_text("another password")
     login = f"docker login {ENDPOINT} --username centos --password-stdin < password"
     laptop = {"docker pull": f"docker pull {IMAGE}", "docker push": f"docker push {IMAGE}", "docker login": login}
@@ -213,32 +216,32 @@ def without_a_login(bench: ClientBench) -> Iterator[ClientScripts]:
 
 
 @contextmanager
-def of_an_unknown_name(bench: ClientBench) -> Iterator[ClientScripts]:
+def unknown_name(bench: ClientBench) -> Iterator[ClientScripts]:
     """Run a DNS server without the registry's name. Without a server the clients would report a different error."""
     laptop, worker = "laptop", WORKER.name
-    resolv_conf = {host: bench.sh("cat /etc/resolv.conf", host=host).stdout for host in (laptop, worker)}
+    resolv_conf = {host: bench.run_script("cat /etc/resolv.conf", host=host).stdout for host in (laptop, worker)}
     try:
-        with dns.serve(bench.lab.cluster, bench.lab.place):
+        with dns.serve(bench.lab.cluster, bench.lab.environment):
             for host in resolv_conf:
-                bench.sh(f"echo nameserver {MASTER.address} > /etc/resolv.conf", host=host)
+                bench.run_script(f"echo nameserver {MASTER.address} > /etc/resolv.conf", host=host)
             scripts = clients_that_trust()
             yield replace(scripts, pod=lambda _: bench.pull(IMAGE))
     finally:
         for host, text in resolv_conf.items():
-            bench.sh(f"printf %s {shlex.quote(text)} > /etc/resolv.conf", host=host)
+            bench.run_script(f"printf %s {shlex.quote(text)} > /etc/resolv.conf", host=host)
 
 
 @contextmanager
-def without_a_pod(bench: ClientBench) -> Iterator[ClientScripts]:
-    bench.trusts("laptop", WORKER.name)
+def missing_pod(bench: ClientBench) -> Iterator[ClientScripts]:
+    bench.install_ca("laptop", WORKER.name)
     bench.lab.kubectl("delete", "pod", NAMESPACE, "--namespace", NAMESPACE)
     yield replace(clients_that_trust(), pod=lambda _: bench.pull(IMAGE))
 
 
 @contextmanager
-def on_the_wrong_node(bench: ClientBench) -> Iterator[ClientScripts]:
+def wrong_node(bench: ClientBench) -> Iterator[ClientScripts]:
     """Have only nodes with a registry Pod answer, and the name resolve to another node."""
-    bench.sh(
+    bench.run_script(
         f"pulumi config set --path 'external_ips[1]' {WORKER.address}\n"
         "pulumi config set --path 'client_cidrs[0]' 192.168.56.0/24\n"
         "pulumi up --yes\n"
@@ -248,9 +251,9 @@ def on_the_wrong_node(bench: ClientBench) -> Iterator[ClientScripts]:
 
 
 @contextmanager
-def of_a_registry_without_tls(bench: ClientBench) -> Iterator[ClientScripts]:
-    bench.trusts("laptop", WORKER.name)
-    bench.sh(LOGIN % ENDPOINT)
+def registry_without_tls(bench: ClientBench) -> Iterator[ClientScripts]:
+    bench.install_ca("laptop", WORKER.name)
+    bench.run_script(LOGIN % ENDPOINT)
     spec = {"hostNetwork": True, "nodeName": WORKER.name, "terminationGracePeriodSeconds": 0}
     run = ("run", "plain", "--image=registry:3.1.2", "--restart=Never", "--namespace", TEAM)
     bench.lab.kubectl(*run, f"--overrides={json.dumps({'spec': spec})}", "--command", "--", "sh", "-c", SERVE_PLAIN)
@@ -259,16 +262,16 @@ def of_a_registry_without_tls(bench: ClientBench) -> Iterator[ClientScripts]:
         "curl": f"CURL_CA_BUNDLE=ca.pem {CURL} https://$endpoint/",
         "Python": f"SSL_CERT_FILE=ca.pem {PYTHON} https://$endpoint/",
     }
-    image = {False: f"{PLAIN}/busybox:1.35", True: IMAGE}
+    image = {False: f"{PLAIN_ENDPOINT}/busybox:1.35", True: IMAGE}
     try:
-        yield ClientScripts(laptop, f"endpoint={PLAIN}", lambda is_fixed: bench.pull(image[is_fixed]))
+        yield ClientScripts(laptop, f"endpoint={PLAIN_ENDPOINT}", lambda is_fixed: bench.pull(image[is_fixed]))
     finally:
         bench.lab.kubectl("delete", "pod", "plain", "--namespace", TEAM)
 
 
 @contextmanager
-def without_tls(bench: ClientBench) -> Iterator[ClientScripts]:
-    bench.knows_the_name("laptop", WORKER.name)
+def client_without_tls(bench: ClientBench) -> Iterator[ClientScripts]:
+    bench.add_hosts_entry("laptop", WORKER.name)
     folder = bench.lab.cluster.path(WORKER.name, f"{CONTAINERD}/{ENDPOINT}")
     folder.mkdir()
     (folder / "hosts.toml").write_text(f'[host."http://{ENDPOINT}"]\n')
@@ -277,15 +280,15 @@ def without_tls(bench: ClientBench) -> Iterator[ClientScripts]:
 
 
 SITUATIONS: dict[str, Callable[[ClientBench], AbstractContextManager[ClientScripts]]] = {
-    "x509: certificate signed by unknown authority": of_an_unknown_ca,
-    "x509: certificate is valid for ..., not ...": by_another_name,
-    "x509: certificate has expired or is not yet valid": of_an_expired_certificate,
-    "401 Unauthorized, no basic auth credentials": without_a_login,
-    "no such host": of_an_unknown_name,
-    "connection refused": without_a_pod,
-    "i/o timeout, Client.Timeout exceeded, context deadline exceeded": on_the_wrong_node,
-    "server gave HTTP response to HTTPS client": of_a_registry_without_tls,
-    "Client sent an HTTP request to an HTTPS server": without_tls,
+    "x509: certificate signed by unknown authority": unknown_ca,
+    "x509: certificate is valid for ..., not ...": other_name,
+    "x509: certificate has expired or is not yet valid": expired_certificate,
+    "401 Unauthorized, no basic auth credentials": missing_login,
+    "no such host": unknown_name,
+    "connection refused": missing_pod,
+    "i/o timeout, Client.Timeout exceeded, context deadline exceeded": wrong_node,
+    "server gave HTTP response to HTTPS client": registry_without_tls,
+    "Client sent an HTTP request to an HTTPS server": client_without_tls,
 }
 POD = "a Pod's event"
 
@@ -310,7 +313,7 @@ def run_client(bench: ClientBench, scripts: ClientScripts, client: str) -> str:
     """Return the client's output without the remedy."""
     if client == POD and scripts.pod:
         return scripts.pod(False) or "the image was pulled"
-    done = bench.sh(f"{scripts.before}\n{scripts.laptop[client]}", check=False)
+    done = bench.run_script(f"{scripts.before}\n{scripts.laptop[client]}", check=False)
     return done.stdout + done.stderr
 
 
@@ -325,13 +328,15 @@ def expect_quote(bench: ClientBench, scripts: ClientScripts, symptom: Symptom, c
     try:
         eventually(20, f"{client} prints {symptom.quotes[client]}", is_quoted)
     except AssertionError as error:
-        raise AssertionError(f"{error}, but: {outputs[-1]}") from None
+        raise AssertionError(f"{error} The last output is: {outputs[-1]}") from None
 
 
 def apply_remedy(bench: ClientBench, symptom: Symptom, scripts: ClientScripts) -> None:
     """Run the commands on their hosts. Each client of the laptop then succeeds in the shell of the commands."""
     laptop = "".join(fix.script for fix in symptom.fixes if not fix.on_node)
-    bench.sh("\n".join([laptop, AGAIN, *(f"again {shlex.quote(script)}" for script in scripts.laptop.values())]))
+    bench.run_script(
+        "\n".join([laptop, RETRY_FUNCTION, *(f"retry {shlex.quote(script)}" for script in scripts.laptop.values())])
+    )
     for fix in symptom.fixes:
         if fix.on_node:
-            bench.sh(fix.script, host=WORKER.name)
+            bench.run_script(fix.script, host=WORKER.name)

@@ -1,6 +1,7 @@
-"""`ops trust` and `ops login` on the laptop, with a real Docker engine and the other clients, and on a node.
+"""Run `ops trust` and `ops login` on the laptop, with Docker and other clients, and on a node.
 
-The name, the CA and the login of the registry are removed from the laptop before each test, and restored after it.
+Each test starts without the name, the CA and the login of the registry, which are restored after it. Only real clients
+show where they look for a CA.
 """
 
 import json
@@ -19,7 +20,7 @@ import pytest
 
 from dev.cluster.plan import WORKER
 from dev.environment import PROJECT, STATE
-from tests.e2e.lab import ADDRESS, NAME, NAMESPACE, STACK, Lab, checkout, eventually, marked, unpacked
+from tests.e2e.lab import ADDRESS, NAME, NAMESPACE, STACK, Lab, checkout, eventually, marked, unpack_package
 
 pytestmark = pytest.mark.e2e
 
@@ -35,15 +36,15 @@ class Laptop:
 
     lab: Lab
 
-    def sh(self, script: str, check: bool = True) -> CompletedProcess[str]:
+    def run_script(self, script: str, check: bool = True) -> CompletedProcess[str]:
         """Run a script, without the CA bundles in the environment of the tests."""
         script = f"unset CURL_CA_BUNDLE REQUESTS_CA_BUNDLE SSL_CERT_DIR SSL_CERT_FILE; {script}"
-        done = self.lab.place.run("bash", "-eu", "-o", "pipefail", "-c", script, check=False)
+        done = self.lab.environment.run("bash", "-eu", "-o", "pipefail", "-c", script, check=False)
         assert done.returncode == 0 or not check, done.stdout + done.stderr
         return done
 
     def ops(self, *arguments: str, check: bool = True) -> CompletedProcess[str]:
-        done = self.lab.place.run(*OPS, *arguments, *STACK, check=False)
+        done = self.lab.environment.run(*OPS, *arguments, *STACK, check=False)
         assert done.returncode == 0 or not check, done.stdout + done.stderr
         assert self.lab.outputs()["password"] not in done.stdout + done.stderr
         return done
@@ -51,9 +52,11 @@ class Laptop:
     def etc(self) -> str:
         """Return path, mode and content of every file in /etc that `ops trust` may change."""
         folders = "/etc/hosts /etc/docker /etc/containers /etc/containerd /usr/local/share/ca-certificates"
-        return self.sh(f"find {folders} -printf '%p %m ' -type f -exec cat {{}} \\; 2> /dev/null || true").stdout
+        return self.run_script(
+            f"find {folders} -printf '%p %m ' -type f -exec cat {{}} \\; 2> /dev/null || true"
+        ).stdout
 
-    def knows_the_name(self) -> None:
+    def add_hosts_entry(self) -> None:
         self.lab.cluster.set_hosts_entry("laptop", ADDRESS, NAMESPACE)
 
 
@@ -61,16 +64,16 @@ class Laptop:
 def laptop(lab: Lab) -> Iterator[Laptop]:
     lab.up()
     laptop = Laptop(lab)
-    forget_the_name = f"grep --invert-match --word-regexp {NAMESPACE} /etc/hosts > /run/hosts; cp /run/hosts /etc/hosts"
-    laptop.sh(f"rm -rf {CERTS}; {forget_the_name}; docker logout {ENDPOINT}")
+    remove_name = f"grep --invert-match --word-regexp {NAMESPACE} /etc/hosts > /run/hosts; cp /run/hosts /etc/hosts"
+    laptop.run_script(f"rm -rf {CERTS}; {remove_name}; docker logout {ENDPOINT}")
     yield laptop
-    laptop.sh(f"{forget_the_name}; mkdir -p {CERTS}; rm -f {CERTS}/ca.crt")
+    laptop.run_script(f"{remove_name}; mkdir -p {CERTS}; rm -f {CERTS}/ca.crt")
     lab.trust(lab.outputs())
-    laptop.knows_the_name()
+    laptop.add_hosts_entry()
 
 
 def test_docker_logs_in_only_while_it_trusts_the_registry(laptop: Laptop) -> None:
-    laptop.knows_the_name()
+    laptop.add_hosts_entry()
     before = laptop.etc()
     refused = laptop.ops("login", check=False)
     assert refused.returncode == 2
@@ -94,12 +97,12 @@ def test_a_name_that_does_not_resolve_is_added_with_the_stacks_address(laptop: L
     before = laptop.etc()
     refused = ""
 
-    def unknown() -> bool:
+    def is_unresolved() -> bool:
         nonlocal refused
         refused = laptop.ops("login", check=False).stderr
         return "dial tcp: lookup docker-registry" in refused
 
-    eventually(15, "the engine does not resolve the name any more", unknown)
+    eventually(15, "the engine no longer resolves the name", is_unresolved)
     assert "`python -m ops trust --address IP`" in refused
     laptop.ops("trust", "--for", "docker", "--dry-run")
     assert laptop.etc() == before
@@ -109,14 +112,14 @@ def test_a_name_that_does_not_resolve_is_added_with_the_stacks_address(laptop: L
     assert laptop.etc() == before
 
     laptop.ops("trust", "--for", "docker", "--yes")
-    assert laptop.sh(f"getent hosts {NAMESPACE}").stdout.split() == [ADDRESS, NAMESPACE]
+    assert laptop.run_script(f"getent hosts {NAMESPACE}").stdout.split() == [ADDRESS, NAMESPACE]
     assert "Login Succeeded" in laptop.ops("login").stdout
     laptop.ops("trust", "--remove", "--yes")
     assert laptop.etc() == before
 
 
 def test_an_unmanaged_file_is_kept_and_nothing_is_written(laptop: Laptop) -> None:
-    laptop.sh(f"mkdir {CERTS}; echo 'another file' > {CERTS}/ca.crt")
+    laptop.run_script(f"mkdir {CERTS}; echo 'another file' > {CERTS}/ca.crt")
     before = laptop.etc()
     refused = laptop.ops("trust", "--for", "podman", "--for", "docker", "--yes", check=False)
     assert refused.returncode == 2
@@ -127,113 +130,115 @@ def test_an_unmanaged_file_is_kept_and_nothing_is_written(laptop: Laptop) -> Non
 def test_without_permission_nothing_is_written_and_the_remedy_is_sudo(laptop: Laptop) -> None:
     before = laptop.etc()
     read_only = "mount --bind /etc /etc; mount --options remount,bind,ro /etc"
-    trusting = f"{' '.join(OPS)} trust {' '.join(STACK)} --for docker --yes"
-    refused = laptop.sh(f"unshare --mount sh -ec '{read_only}; {trusting}'", check=False)
+    trust_command = f"{' '.join(OPS)} trust {' '.join(STACK)} --for docker --yes"
+    refused = laptop.run_script(f"unshare --mount sh -ec '{read_only}; {trust_command}'", check=False)
     assert refused.returncode == 2
-    assert f'`sudo -E env "PATH=$PATH" {trusting}`' in refused.stderr
+    assert f'`sudo -E env "PATH=$PATH" {trust_command}`' in refused.stderr
     assert laptop.etc() == before
 
 
 @dataclass
-class Watch:
-    """Searches the command lines and environments of all processes for a word until it is over."""
+class PasswordWatch:
+    """Search the command lines and environments of all processes for a word until `is_stopped` is set."""
 
     word: str
-    called: set[str] = field(default_factory=set)
-    shown: list[str] = field(default_factory=list)
-    over: bool = False
+    command_lines: set[str] = field(default_factory=set)
+    occurrences: list[str] = field(default_factory=list)
+    is_stopped: bool = False
 
-    def look(self) -> None:
-        while not self.over:
+    def scan(self) -> None:
+        while not self.is_stopped:
             for process in Path("/proc").glob("[0-9]*"):
-                for each in ("cmdline", "environ"):
+                for file in ("cmdline", "environ"):
                     try:
-                        text = (process / each).read_bytes().decode(errors="replace")
+                        text = (process / file).read_bytes().decode(errors="replace")
                     except OSError:
                         continue
                     if self.word in text:
-                        self.shown.append(f"{process}/{each}: {text.replace(self.word, '…')}")
-                    if each == "cmdline":
-                        self.called.add(text.replace("\0", " "))
+                        self.occurrences.append(f"{process}/{file}: {text.replace(self.word, '…')}")
+                    if file == "cmdline":
+                        self.command_lines.add(text.replace("\0", " "))
             time.sleep(0.01)
 
 
 @contextmanager
-def watched(word: str) -> Iterator[Watch]:
-    watch = Watch(word)
-    looking = threading.Thread(target=watch.look)
-    looking.start()
+def watch_processes(word: str) -> Iterator[PasswordWatch]:
+    watch = PasswordWatch(word)
+    thread = threading.Thread(target=watch.scan)
+    thread.start()
     try:
         yield watch
     finally:
-        watch.over = True
-        looking.join()
+        watch.is_stopped = True
+        thread.join()
 
 
 def test_the_password_is_in_no_command_line_and_no_environment(laptop: Laptop, tmp_path: Path) -> None:
-    laptop.knows_the_name()
+    laptop.add_hosts_entry()
     laptop.ops("trust", "--for", "docker", "--yes")
     slow = tmp_path / "docker"
-    real = laptop.sh("command -v docker").stdout.strip()
+    real = laptop.run_script("command -v docker").stdout.strip()
     slow.write_text(f'#!/bin/sh\nsleep 1\nexec {real} "$@"\n')
     slow.chmod(0o755)
-    with watched(laptop.lab.outputs()["password"]) as watch:
-        laptop.sh(f"PATH={tmp_path}:$PATH {' '.join(OPS)} login {' '.join(STACK)}")
+    with watch_processes(laptop.lab.outputs()["password"]) as watch:
+        laptop.run_script(f"PATH={tmp_path}:$PATH {' '.join(OPS)} login {' '.join(STACK)}")
     login = f"docker login {ENDPOINT} --username centos --password-stdin"
-    assert any(login in command for command in watch.called), "the process was seen while it ran"
-    assert not watch.shown
+    assert any(login in command for command in watch.command_lines), "the watch recorded the process"
+    assert not watch.occurrences
     laptop.ops("trust", "--remove", "--yes")
 
 
-def ready_to_run(command: str, **variables: object) -> str:
+def command_with_environment(command: str, **variables: object) -> str:
     """Return the command with its environment, for a shell."""
-    found = unpacked(command, command)
-    needed = {name: found.env[name] for name in ("LD_LIBRARY_PATH",) if name in found.env} | variables
-    return " ".join(["env", *(f"{name}={value}" for name, value in needed.items()), str(found.find(command))])
+    package = unpack_package(command, command)
+    environment = {name: package.env[name] for name in ("LD_LIBRARY_PATH",) if name in package.env} | variables
+    return " ".join(["env", *(f"{name}={value}" for name, value in environment.items()), str(package.find(command))])
 
 
 def test_skopeo_finds_the_ca_as_root_and_as_another_user(laptop: Laptop, tmp_path: Path) -> None:
-    laptop.knows_the_name()
+    laptop.add_hosts_entry()
     before = laptop.etc()
     laptop.ops("trust", "--for", "docker", "--yes")
     laptop.ops("login")
     laptop.lab.push("skopeo/busybox:1")
     laptop.ops("trust", "--remove", "--yes")
 
-    asks = f"inspect --authfile $DOCKER_CONFIG/config.json docker://{ENDPOINT}/skopeo/busybox:1"
-    inspect = f"{ready_to_run('skopeo', HOME=tmp_path)} {asks}"
-    assert UNKNOWN in laptop.sh(inspect, check=False).stderr
+    arguments = f"inspect --authfile $DOCKER_CONFIG/config.json docker://{ENDPOINT}/skopeo/busybox:1"
+    inspect = f"{command_with_environment('skopeo', HOME=tmp_path)} {arguments}"
+    assert UNKNOWN in laptop.run_script(inspect, check=False).stderr
     laptop.ops("trust", "--for", "skopeo", "--yes")
-    assert json.loads(laptop.sh(inspect).stdout)["Architecture"] == "amd64"
+    assert json.loads(laptop.run_script(inspect).stdout)["Architecture"] == "amd64"
 
     home = tmp_path / f".config/containers/certs.d/{ENDPOINT}"
     home.mkdir(parents=True)
     shutil.copy(laptop.lab.cluster.path("laptop", f"/etc/containers/certs.d/{ENDPOINT}/ca.crt"), home)
     laptop.ops("trust", "--remove", "--yes")
     assert laptop.etc() == before
-    assert json.loads(laptop.sh(inspect).stdout)["Architecture"] == "amd64", "from the home folder"
+    assert json.loads(laptop.run_script(inspect).stdout)["Architecture"] == "amd64", (
+        "skopeo reads the CA from the home folder"
+    )
 
 
 def test_podman_logs_in(laptop: Laptop, tmp_path: Path) -> None:
-    laptop.knows_the_name()
+    laptop.add_hosts_entry()
     settings, login_file, program = (tmp_path / name for name in ("containers.conf", "auth.json", "podman"))
-    conmon = unpacked("podman", "podman").root / "usr/bin/conmon"
+    conmon = unpack_package("podman", "podman").root / "usr/bin/conmon"
     settings.write_text(f'[engine]\nconmon_path = ["{conmon}"]\n')
-    command = ready_to_run("podman", HOME=tmp_path, CONTAINERS_CONF=settings, REGISTRY_AUTH_FILE=login_file)
+    command = command_with_environment("podman", HOME=tmp_path, CONTAINERS_CONF=settings, REGISTRY_AUTH_FILE=login_file)
     program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
     program.chmod(0o755)
     login = f"PATH={tmp_path}:$PATH {' '.join(OPS)} login --with podman {' '.join(STACK)}"
-    refused = laptop.sh(login, check=False)
+    refused = laptop.run_script(login, check=False)
     assert UNKNOWN in refused.stderr, refused.stdout + refused.stderr
     laptop.ops("trust", "--for", "podman", "--yes")
-    assert "Login Succeeded" in laptop.sh(login).stdout
+    assert "Login Succeeded" in laptop.run_script(login).stdout
     assert ENDPOINT in json.loads(login_file.read_text())["auths"]
     laptop.ops("trust", "--remove", "--yes")
 
 
 ANCHORS = Path("/usr/local/share/ca-certificates")
 
-LISTED = f"""
+SYSTEM_STORE_SCRIPT = f"""
 ask() {{ curl --silent --show-error https://{ENDPOINT}/v2/_catalog --output /dev/null --write-out '%{{http_code}}\n'; }}
 cp --archive {ANCHORS} $HERE/anchors
 mount --bind $HERE/anchors {ANCHORS}
@@ -251,21 +256,21 @@ diff <(echo "$before") <(ls {ANCHORS} /etc/ssl/certs)
 
 
 def test_the_system_store_has_the_ca_until_it_is_removed(laptop: Laptop, tmp_path: Path) -> None:
-    """The script works on a copy of the machine's own folder, and ends if that is not mounted."""
-    laptop.knows_the_name()
+    """The script mounts a copy over the machine's own folder, and ends if this fails."""
+    laptop.add_hosts_entry()
     before = sorted(ANCHORS.iterdir())
     script = tmp_path / "listed"
-    script.write_text(LISTED)
-    trusting = f"HERE={tmp_path} TRUST='{' '.join(OPS)} trust {' '.join(STACK)} --yes'"
-    done = laptop.sh(f"{trusting} unshare --mount bash -eu -o pipefail {script}", check=False)
+    script.write_text(SYSTEM_STORE_SCRIPT)
+    trust_command = f"HERE={tmp_path} TRUST='{' '.join(OPS)} trust {' '.join(STACK)} --yes'"
+    done = laptop.run_script(f"{trust_command} unshare --mount bash -eu -o pipefail {script}", check=False)
     assert sorted(ANCHORS.iterdir()) == before
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "\n401\n" in done.stdout, "curl"
-    assert "Verify return code: 0 (ok)" in done.stdout, "openssl"
+    assert "\n401\n" in done.stdout, "curl trusts the registry"
+    assert "Verify return code: 0 (ok)" in done.stdout, "openssl trusts the registry"
     assert done.stderr.count("SSL certificate problem") == 2, "before the CA is installed and after it is removed"
 
 
-ASK = """
+REQUESTS = """
 import requests, urllib.request, urllib.error
 print(requests.get("https://docker-registry:5000/v2/").status_code)
 try:
@@ -276,43 +281,43 @@ except urllib.error.HTTPError as error:
 
 
 def test_python_trusts_the_ca_with_the_printed_variables(laptop: Laptop, tmp_path: Path) -> None:
-    laptop.knows_the_name()
-    at = f"XDG_CONFIG_HOME={tmp_path}"
-    output = laptop.sh(f"{at} {' '.join(OPS)} trust {' '.join(STACK)} --for python --yes").stdout
+    laptop.add_hosts_entry()
+    config_home = f"XDG_CONFIG_HOME={tmp_path}"
+    output = laptop.run_script(f"{config_home} {' '.join(OPS)} trust {' '.join(STACK)} --for python --yes").stdout
     (line,) = re.findall(r"^→ (export .*)$", output, re.MULTILINE)
-    ask = f"{sys.executable} -c '{ASK}'"
-    assert "SSLError" in laptop.sh(ask, check=False).stderr
-    assert laptop.sh(f"{line}; {ask}").stdout.split() == ["401", "401"]
-    laptop.sh(f"{at} {' '.join(OPS)} trust {' '.join(STACK)} --remove --yes")
+    command = f"{sys.executable} -c '{REQUESTS}'"
+    assert "SSLError" in laptop.run_script(command, check=False).stderr
+    assert laptop.run_script(f"{line}; {command}").stdout.split() == ["401", "401"]
+    laptop.run_script(f"{config_home} {' '.join(OPS)} trust {' '.join(STACK)} --remove --yes")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_node_pulls_once_its_containerd_trusts_the_registry(laptop: Laptop) -> None:
     lab = laptop.lab
-    laptop.knows_the_name()
+    laptop.add_hosts_entry()
     laptop.ops("trust", "--for", "docker", "--yes")
     laptop.ops("login")
     lab.push("pulled/busybox:1")
-    login = f"--from-file=.dockerconfigjson={lab.place.variables['DOCKER_CONFIG']}/config.json"
+    login = f"--from-file=.dockerconfigjson={lab.environment.variables['DOCKER_CONFIG']}/config.json"
     lab.kubectl("create", "secret", "generic", "pulled", "--type=kubernetes.io/dockerconfigjson", login)
     trust = [*OPS, "trust", *STACK, "--yes"]
 
-    def on_the_node(*call: str) -> str:
-        options = {"env": lab.place.env, "cwd": PROJECT, "check": True, "capture_output": True, "text": True}
-        return str(lab.cluster.run(WORKER.name, call, **options).stdout)
+    def run_on_node(*command: str) -> str:
+        options = {"env": lab.environment.env, "cwd": PROJECT, "check": True, "capture_output": True, "text": True}
+        return str(lab.cluster.run(WORKER.name, command, **options).stdout)
 
     def etc() -> str:
-        return on_the_node("sh", "-c", "cat /etc/hosts; find /etc/containerd")
+        return run_on_node("sh", "-c", "cat /etc/hosts; find /etc/containerd")
 
     before = etc()
     try:
-        with pod(lab, "stranger") as state:
-            eventually(60, "the node does not pull", lambda: f"lookup {NAMESPACE}" in state())
-        on_the_node(*trust, "--for", "containerd")
-        with pod(lab, "friend") as state:
-            eventually(60, "the node pulls", lambda: '"exitCode":0' in state())
+        with pod(lab, "before-trust") as state:
+            eventually(60, "the pull fails", lambda: f"lookup {NAMESPACE}" in state())
+        run_on_node(*trust, "--for", "containerd")
+        with pod(lab, "after-trust") as state:
+            eventually(60, "the pull succeeds", lambda: '"exitCode":0' in state())
     finally:
-        on_the_node(*trust, "--remove")
+        run_on_node(*trust, "--remove")
         lab.kubectl("delete", "secret", "pulled")
         laptop.ops("trust", "--remove", "--yes")
     assert etc() == before
@@ -330,7 +335,7 @@ def pod(lab: Lab, name: str) -> Iterator[Callable[[], str]]:
         ],
     }
     manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
-    created = lab.place.run("kubectl", "create", "--filename", "-", stdin=json.dumps(manifest), check=False)
+    created = lab.environment.run("kubectl", "create", "--filename", "-", stdin=json.dumps(manifest), check=False)
     assert created.returncode == 0, created.stderr
     try:
         yield lambda: json.dumps(
@@ -341,23 +346,25 @@ def pod(lab: Lab, name: str) -> Iterator[Callable[[], str]]:
 
 
 def test_a_host_with_only_docker_pushes_with_the_three_lines_of_the_page(laptop: Laptop) -> None:
-    laptop.knows_the_name()
+    laptop.add_hosts_entry()
     folder = STATE / NAME / "ci"
     folder.mkdir(exist_ok=True)
-    laptop.sh("docker tag busybox:1.35 docker-registry:5000/team/image:1")
-    here = checkout()
-    laptop.sh(f"cd {here}\n{marked('these lines', 'sh', 'docs/clients.md')}")
-    assert (here / "password").stat().st_mode & 0o077 == 0, "a secret"
+    laptop.run_script("docker tag busybox:1.35 docker-registry:5000/team/image:1")
+    folder_of_program = checkout()
+    laptop.run_script(f"cd {folder_of_program}\n{marked('these lines', 'sh', 'docs/clients.md')}")
+    assert (folder_of_program / "password").stat().st_mode & 0o077 == 0, "only the owner reads the password"
     for name in ("ca.pem", "password"):
-        shutil.move(here / name, folder / name)
+        shutil.move(folder_of_program / name, folder / name)
     lines = marked("these lines on a host with Docker alone", "sh", "docs/clients.md")
-    alone = {
+    environment = {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "DOCKER_HOST": laptop.lab.cluster.docker_host,
         "DOCKER_CONFIG": str(folder / "docker"),
     }
     script = ("bash", "-euxo", "pipefail", "-c", lines)
-    done = laptop.lab.cluster.run("laptop", script, env=alone, cwd=folder, capture_output=True, text=True, check=False)
+    done = laptop.lab.cluster.run(
+        "laptop", script, env=environment, cwd=folder, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(lines.splitlines()) == 3
     assert "Login Succeeded" in done.stdout

@@ -1,13 +1,13 @@
-"""A virtual environment whose Python is warm: it runs a Pulumi program without importing the SDKs first.
+"""A warm virtual environment, in which a Pulumi program starts without importing the SDKs.
 
-Half of the processor time of a `pulumi up` of this project is Python's, most of it for imports that are the same in
-each run. In this environment `bin/python` hands its arguments, variables, working directory and standard streams to a
-server that has done those imports and forks for each run. Engine, language host, providers and program are the real
-ones. What a person types runs in the real environment, and so do tests that look at processes.
+Half of the processor time of `pulumi up` in this project is Python's, mostly for the same imports in each run. In this
+environment `bin/python` sends its arguments, variables, working directory and standard streams to a server. The server
+has imported the SDKs, and forks for each run. Engine, language host, providers and program are the real ones. Commands
+that a person types use the real environment, and so do tests that look at processes.
 
-Three processes of each `pulumi up` run this file's imports, so what only the server needs is imported there.
+Three processes of each `pulumi up` run the imports of this file, so the server imports its own modules in functions.
 
-`python -m tests.e2e.warm SOCKET` is the server, `bin/python` is this file too, run without its package.
+`python -m tests.e2e.warm SOCKET` is the server. `bin/python` is a copy of this file, which runs without its package.
 """
 
 import array
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 SOCKET = "python.sock"
 FORWARDED = (signal.SIGINT, signal.SIGTERM)
-"""Signals that reach the program: the language host sends them when the engine ends an update."""
+"""Signals to forward to the program. The language host sends them if the engine ends an update."""
 
 STREAMS = 3
-LIST = ["-m", "pip", "list", "-v", "--format", "json"]
-"""Arguments by which the language host looks for plugins in each run. The environment stays as it is: asked once."""
+LIST_PLUGINS = ["-m", "pip", "list", "-v", "--format", "json"]
+"""Arguments of the language host's search for plugins. The server runs it only once."""
 
-LONGEST = 1 << 22
-"""Bytes of the longest request: arguments and variables."""
+MAX_REQUEST = 1 << 22
+"""Bytes of the longest request, with arguments and variables."""
 
 
-def ask(path: str) -> int:
-    """Have the server run this process's arguments; return the exit code. Runs in a Python without site-packages."""
+def send_request(path: str) -> int:
+    """Let the server run this process's arguments, and return the exit code. This Python has no site-packages."""
     if not sys.argv[1:] or (sys.argv[1][0] == "-" and sys.argv[1] not in ("-u", "-m")):
         os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
     with socket.socket(socket.AF_UNIX) as server:
@@ -50,12 +50,12 @@ def ask(path: str) -> int:
 
 
 def serve(path: str) -> None:
-    """Answer at `path` until the process is ended: a child for each request sees to its program."""
+    """Serve at `path` until the process ends. Each request gets a child process."""
     import subprocess
 
-    listed = subprocess.run([sys.executable, *LIST], stdout=subprocess.PIPE, check=True).stdout
-    _import_what_is_slow()
-    gc.freeze()  # what is there stays: no child looks through it, which would also copy its pages
+    plugin_list = subprocess.run([sys.executable, *LIST_PLUGINS], stdout=subprocess.PIPE, check=True).stdout
+    _import_slow_modules()
+    gc.freeze()  # a child's garbage collector would copy the pages of all objects
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path)
@@ -65,32 +65,32 @@ def serve(path: str) -> None:
             if os.fork() == 0:
                 server.close()
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                _attend(connection, listed)
+                _run(connection, plugin_list)
             connection.close()
 
 
-def _attend(connection: socket.socket, listed: bytes) -> None:
-    """Run one program and tell its exit code. End it if whoever asked is gone. `listed` is what LIST prints."""
+def _run(connection: socket.socket, plugin_list: bytes) -> None:
+    """Run one program and send its exit code. End it if the client is gone. LIST_PLUGINS printed `plugin_list`."""
     import select
     from contextlib import suppress
 
     head, ancillary, *_ = connection.recvmsg(4, socket.CMSG_SPACE(STREAMS * array.array("i").itemsize))
     streams = array.array("i", ancillary[0][2])
     request = json.loads(_read(connection, int.from_bytes(head, "big")))
-    if request["argv"] == LIST:
+    if request["argv"] == LIST_PLUGINS:
         with open(streams[1], "wb") as stdout:
-            stdout.write(listed)
+            stdout.write(plugin_list)
         connection.sendall(b"0")
         os._exit(0)
     program = os.fork()
     if program == 0:
         connection.close()
-        _become(request, streams)
+        _take_over(request, streams)
     ended = os.pidfd_open(program)
     while ended not in select.select([ended, connection.fileno()], [], [])[0]:
-        told = connection.recv(1)
-        os.kill(program, told[0] if told else signal.SIGKILL)
-        if not told:
+        message = connection.recv(1)
+        os.kill(program, message[0] if message else signal.SIGKILL)
+        if not message:
             break
     _, status = os.waitpid(program, 0)
     code = os.waitstatus_to_exitcode(status)
@@ -100,24 +100,24 @@ def _attend(connection: socket.socket, listed: bytes) -> None:
 
 
 def _read(connection: socket.socket, length: int) -> bytes:
-    assert length < LONGEST
+    assert length < MAX_REQUEST
     content = b""
     while len(content) < length:
         content += connection.recv(length - len(content))
     return content
 
 
-def _become(request: "dict[str, Any]", streams: "array.array[int]") -> None:
-    """Be the process that asked: run a module (`-m NAME`) or a file as `__main__`, and exit as Python does."""
+def _take_over(request: "dict[str, Any]", streams: "array.array[int]") -> None:
+    """Run a module (`-m NAME`) or a file as `__main__` with the client's environment, and exit as Python does."""
     import runpy
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a daemon of a shell starts with it ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # daemons start with SIGINT ignored
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
     os.environ.clear()
     os.environ.update(request["environ"])
     os.chdir(request["cwd"])
-    argv = [each for each in request["argv"] if each != "-u"]
+    argv = [argument for argument in request["argv"] if argument != "-u"]
     for output in (sys.stdout, sys.stderr):
         output.reconfigure(write_through=True)  # type: ignore[union-attr]
     code: Any = 0
@@ -141,8 +141,8 @@ def _become(request: "dict[str, Any]", streams: "array.array[int]") -> None:
     os._exit(code or 0)
 
 
-def _import_what_is_slow() -> None:
-    """Import the component for what it imports, then forget the component itself: a program brings its own."""
+def _import_slow_modules() -> None:
+    """Import the SDKs through the component, then remove the component: a program has its own copy."""
     import pulumi.log
     import pulumi.provider.experimental.component
     import pulumi_kubernetes.core.v1
@@ -152,10 +152,10 @@ def _import_what_is_slow() -> None:
     debug = pulumi.log.debug
     import registry
 
-    pulumi.log.debug = debug  # a program's own import replaces it
-    # Resolved at their first use only.
+    pulumi.log.debug = debug  # the import replaced it
+    # Python resolves these at their first use only.
     _ = (pulumi_kubernetes.core.v1.Secret, pulumi_random.RandomPassword, pulumi_tls.PrivateKey, registry)
-    for name in [each for each in sys.modules if each.partition(".")[0] == "registry"]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "registry"]:
         del sys.modules[name]
 
 
@@ -163,4 +163,4 @@ if __name__ == "__main__":
     if __package__:
         serve(sys.argv[1])
     else:
-        sys.exit(ask(os.path.join(os.path.dirname(os.path.dirname(sys.argv[0])), SOCKET)))
+        sys.exit(send_request(os.path.join(os.path.dirname(os.path.dirname(sys.argv[0])), SOCKET)))

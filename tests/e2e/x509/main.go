@@ -1,4 +1,4 @@
-// Says of each line on standard input, a chain, its roots and hosts in JSON, what Go's clients find wrong with it.
+// Prints the error of Go's TLS clients for each line on standard input: a chain, its key, roots and hosts in JSON.
 package main
 
 import (
@@ -10,7 +10,7 @@ import (
 	"os"
 )
 
-type question struct {
+type testCase struct {
 	Chain, Key, Roots string
 	Hosts             []string
 }
@@ -19,42 +19,42 @@ func main() {
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
-		var asked question
-		err := json.Unmarshal(lines.Bytes(), &asked)
+		var input testCase
+		err := json.Unmarshal(lines.Bytes(), &input)
 		if err == nil {
-			err = verify(asked)
+			err = verify(input)
 		}
-		answer := ""
+		problem := ""
 		if err != nil {
-			answer = err.Error()
+			problem = err.Error()
 		}
-		quoted, _ := json.Marshal(answer)
+		quoted, _ := json.Marshal(problem)
 		fmt.Println(string(quoted))
 	}
 }
 
-func verify(asked question) error {
-	pair, err := tls.X509KeyPair([]byte(asked.Chain), []byte(asked.Key))
+func verify(input testCase) error {
+	pair, err := tls.X509KeyPair([]byte(input.Chain), []byte(input.Key))
 	if err != nil {
 		return err
 	}
-	roots, between := x509.NewCertPool(), x509.NewCertPool()
-	if !roots.AppendCertsFromPEM([]byte(asked.Roots)) {
-		return fmt.Errorf("no root can be read")
+	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
+	if !roots.AppendCertsFromPEM([]byte(input.Roots)) {
+		return fmt.Errorf("roots cannot be parsed")
 	}
 	for _, der := range pair.Certificate[1:] {
-		above, err := x509.ParseCertificate(der)
+		intermediate, err := x509.ParseCertificate(der)
 		if err != nil {
 			return err
 		}
-		between.AddCert(above)
+		intermediates.AddCert(intermediate)
 	}
 	leaf, err := x509.ParseCertificate(pair.Certificate[0])
 	if err != nil {
 		return err
 	}
-	for _, host := range asked.Hosts {
-		if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, DNSName: host}); err != nil {
+	for _, host := range input.Hosts {
+		if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, Intermediates: intermediates, DNSName: host}); err != nil {
 			return fmt.Errorf("%s: %w", host, err)
 		}
 	}

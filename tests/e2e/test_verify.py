@@ -1,4 +1,7 @@
-"""`ops verify` and `ops recover` on the deployed registry."""
+"""Run `ops verify` and `ops recover` on the deployed registry.
+
+The offline tests have fake servers. This test needs the real registry, engine and state.
+"""
 
 import json
 import sys
@@ -13,7 +16,7 @@ OPS = (sys.executable, "-m", "ops")
 
 
 def test_verify_passes_every_check_and_shows_no_secret(lab: Lab) -> None:
-    done = lab.place.run(*OPS, "verify", *STACK, "--address", ADDRESS, "--json")
+    done = lab.environment.run(*OPS, "verify", *STACK, "--address", ADDRESS, "--json")
     report = json.loads(done.stdout)
     assert report["passed"]
     assert [check["title"] for check in report["checks"] if not check["passed"]] == []
@@ -22,7 +25,7 @@ def test_verify_passes_every_check_and_shows_no_secret(lab: Lab) -> None:
 
 
 def test_verify_reports_the_first_failure_with_a_remedy(lab: Lab) -> None:
-    done = lab.place.run(*OPS, "verify", *STACK, "--address", f"{ADDRESS}:5999", "--json", check=False)
+    done = lab.environment.run(*OPS, "verify", *STACK, "--address", f"{ADDRESS}:5999", "--json", check=False)
     assert done.returncode == 1
     failed = json.loads(done.stdout)["checks"][-1]
     assert not failed["passed"]
@@ -31,5 +34,5 @@ def test_verify_reports_the_first_failure_with_a_remedy(lab: Lab) -> None:
 
 
 def test_recover_has_nothing_to_do_if_no_run_was_interrupted(lab: Lab) -> None:
-    recovery = json.loads(lab.place.run(*OPS, "recover", *STACK, "--json").stdout)
+    recovery = json.loads(lab.environment.run(*OPS, "recover", *STACK, "--json").stdout)
     assert not recovery["refresh"]

@@ -1,0 +1,77 @@
+"""Record the command lines and environments of all new processes while they run."""
+
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+PROC = Path("/proc")
+
+PAUSE = 0.005
+"""Seconds between two scans. Every program of interest runs longer, and other labs need the processor."""
+
+
+def command_line(pid: str) -> bytes:
+    return (PROC / pid / "cmdline").read_bytes()
+
+
+def environ_of(pid: str) -> bytes:
+    return (PROC / pid / "environ").read_bytes()
+
+
+@dataclass
+class ProcessWatch:
+    """Scan the command lines and environments of all processes that start within the block.
+
+    Every user of a machine can read command lines. Only the same user and root can read environments.
+    """
+
+    scans: int = 0
+    argv: set[bytes] = field(default_factory=set)
+    environ: set[bytes] = field(default_factory=set)
+    """Variables as `NAME=value`."""
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> "ProcessWatch":
+        self._thread = threading.Thread(target=self._scan, args=(self._pids(),))
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def variables(self, *names: str) -> str:
+        """Return the variables with these names."""
+        return _text(each for each in self.environ if each.startswith(tuple(f"{name}=".encode() for name in names)))
+
+    def variables_except(self, *names: str) -> str:
+        """Return all variables except these."""
+        return _text(each for each in self.environ if not each.startswith(tuple(f"{name}=".encode() for name in names)))
+
+    def command_lines(self) -> str:
+        return _text(self.argv)
+
+    def _pids(self) -> set[str]:
+        return {path.name for path in PROC.iterdir() if path.name.isdigit()}
+
+    def _scan(self, before: set[str]) -> None:
+        last_argv: dict[str, bytes] = {}
+        while not self._stop.is_set():
+            for pid in self._pids() - before:
+                with suppress(OSError):
+                    argv = command_line(pid)
+                    if last_argv.get(pid) != argv:  # a new process, or one that executed another program
+                        last_argv[pid] = argv
+                        self.argv.add(argv.replace(b"\0", b" "))
+                        self.environ.update(environ_of(pid).split(b"\0"))
+            self.scans += 1
+            self._stop.wait(PAUSE)
+
+
+def _text(parts: Iterable[bytes]) -> str:
+    return "\n".join(sorted(part.decode(errors="replace") for part in parts))

@@ -1,0 +1,225 @@
+"""Issue certificates like those of the component, and valid and invalid ones like those that users supply."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from random import Random
+from typing import Any, NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import NameOID
+from hypothesis import strategies as st
+
+from registry.inputs.table import DEFAULTS
+from registry.validation import certificates, pem
+from tests.e2e.configs import AUTHORITY, Inputs
+from tests.e2e.oracles import ServedChain
+from tests.issuing import ANY, CLIENT, SERVER, Issued, Key, Wanted, issue, leaf
+
+SUBJECT = {
+    "country": NameOID.COUNTRY_NAME,
+    "province": NameOID.STATE_OR_PROVINCE_NAME,
+    "locality": NameOID.LOCALITY_NAME,
+    "organization": NameOID.ORGANIZATION_NAME,
+    "organizational_unit": NameOID.ORGANIZATIONAL_UNIT_NAME,
+}
+
+KEY_FACTORIES: dict[str, Callable[[], Key]] = {
+    "P-256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "P-384": lambda: ec.generate_private_key(ec.SECP384R1()),
+    "P-521": lambda: ec.generate_private_key(ec.SECP521R1()),
+    "P-224": lambda: ec.generate_private_key(ec.SECP224R1()),
+    "ed25519": ed25519.Ed25519PrivateKey.generate,
+    "RSA-1024": lambda: rsa.generate_private_key(65537, 1024),
+    "RSA-2048": lambda: rsa.generate_private_key(65537, 2048),
+    "RSA-3072": lambda: rsa.generate_private_key(65537, 3072),
+    "RSA-4096": lambda: rsa.generate_private_key(65537, 4096),
+}
+
+
+@cache
+def key_of_kind(kind: str, number: int = 0) -> Key:
+    """Create a key of this kind, or return the cached one. Only the kind matters, so keys may be shared."""
+    return KEY_FACTORIES[kind]()
+
+
+def component_chain(args: Inputs) -> ServedChain | None:
+    """Return the chain that the component would serve, or None if the user supplies it."""
+    settings = {**DEFAULTS, **args}
+    if settings.get("tls_secret") is not None:
+        return None
+    hosts = _hosts(settings)
+    subject = tuple(sorted(settings["certificate_subject"].items()))
+    return _issue_chain(
+        settings["certificate_key"],
+        tuple(dict.fromkeys(hosts)),
+        subject,
+        settings["certificate_days"],
+        settings["ca_days"],
+        settings.get("ca_certificate") == AUTHORITY.pem,
+    )
+
+
+def _hosts(settings: Inputs) -> list[str]:
+    service = f"docker-registry.{settings['namespace']}"
+    endpoint_hosts = [settings["hostname"], f"{service}.svc.cluster.local", *settings["external_ips"]]
+    return [*endpoint_hosts, *filter(None, [settings.get("load_balancer_address")]), *settings["certificate_names"]]
+
+
+@cache
+def _issue_chain(
+    kind: str,
+    hosts: tuple[str, ...],
+    subject: tuple[tuple[str, str], ...],
+    days: float,
+    ca_days: float,
+    is_external_ca: bool,
+) -> ServedChain:
+    subject_fields = tuple((SUBJECT[field], value) for field, value in subject)
+    ca = (
+        AUTHORITY
+        if is_external_ca
+        else issue(Wanted(f"{hosts[0]:.61} CA", subject_fields, days=ca_days), key=key_of_kind(kind))
+    )
+    usage = ("digital_signature", "key_encipherment") if kind.startswith("RSA") else ("digital_signature",)
+    issued = issue(
+        leaf(*hosts, name=hosts[0], subject=subject_fields, days=days, usage=usage, starts=-0.01),
+        ca,
+        key_of_kind(kind, 1),
+    )
+    typed_hosts = tuple(host.replace("*", "any") for host in hosts)
+    return ServedChain(issued.pem + ca.pem, issued.key_pem, ca.pem, typed_hosts)
+
+
+class ExternalChain(NamedTuple):
+    """A chain that a user supplies: its description, the rule for it, and the chain that clients would receive."""
+
+    description: str
+    rule: Callable[[], Any]
+    served: ServedChain
+
+
+HOST = "registry.example.com"
+CHANGES: dict[str, list[Inputs]] = {
+    "leaf": [
+        *({"days": days} for days in (1, 90, 397)),
+        {"starts": -20, "days": 10},
+        {"starts": 1},
+        *({"extended": uses} for uses in ((), (CLIENT,), (ANY,), (SERVER, CLIENT), (ANY, SERVER))),
+        *({"usage": usage} for usage in (None, ("key_agreement",), ("digital_signature", "key_agreement"))),
+        *({"usage": usage} for usage in (("key_encipherment",), ("digital_signature", "key_encipherment"))),
+        *({"hosts": hosts} for hosts in (("*.example.com",), ("example.com",), ("*.com",), ("REGISTRY.example.com",))),
+        *({"hosts": hosts} for hosts in ((), ("*.registry.example.com",), ("r*.example.com",), (HOST, "10.0.0.7"))),
+        {"name": ""},
+        {"name": "", "hosts_critical": True},
+        {"hosts_critical": True},
+        {"unknown_critical": True},
+        {"authority_key": ""},
+        {"authority_key": "wrong"},
+        {"subject_key": False},
+        {"ca": True, "usage": ("digital_signature", "key_cert_sign")},
+    ],
+    "ca": [
+        *({"pathlen": length} for length in (0, 1, 2)),
+        *({"usage": usage} for usage in (None, ("digital_signature",), ("key_cert_sign",))),
+        {"ca": False, "usage": None},
+        {"ca": False, "pathlen": None},
+        {"ca_critical": False},
+        *({"extended": uses} for uses in ((CLIENT,), (SERVER,), (ANY,))),
+        *({"permitted": names} for names in (("example.com",), ("example.org",))),
+        {"unknown_critical": True},
+        {"starts": -20, "days": 10},
+        {"starts": 1},
+        {"days": 90},
+        {"subject_key": False},
+        {"name": ""},
+        {"authority_key": ""},
+        {"authority_key": "wrong"},
+    ],
+}
+"""Changes of a valid certificate. Some make it invalid, and the judges say which."""
+
+KEY_KINDS = (
+    ["P-256"] * 40
+    + ["P-384", "RSA-2048"] * 5
+    + ["P-384", "RSA-2048", "RSA-3072", "P-521", "P-224", "RSA-1024", "ed25519"]
+)
+
+
+def external_certificates() -> st.SearchStrategy[ExternalChain]:
+    """Return a strategy for a server's chain of one to four certificates."""
+    return st.randoms(use_true_random=True).map(_server_chain)
+
+
+def external_authorities() -> st.SearchStrategy[ExternalChain]:
+    """Return a strategy for a chain of one to three CAs. The first one issues the server certificate."""
+    return st.randoms(use_true_random=True).map(_ca_chain)
+
+
+def _server_chain(rng: Random) -> ExternalChain:
+    notes: list[str] = []
+    cas, served_cas = _issue_cas(rng, rng.choice([0, 1, 1, 2, 3]), notes)
+    spec = _apply_changes(rng, leaf(HOST, days=356), "leaf", notes)
+    issued = _issue(rng, spec, cas[0] if cas else None, notes)
+    chain = issued.pem + _bundle(served_cas)
+    served = ServedChain(chain, issued.key_pem, _bundle(cas) or issued.pem, (HOST,))
+    return ExternalChain("; ".join(notes), lambda: pem.validate_server_chain(chain, issued.key_pem, [HOST]), served)
+
+
+def _ca_chain(rng: Random) -> ExternalChain:
+    notes: list[str] = []
+    cas, served_cas = _issue_cas(rng, rng.choice([1, 1, 2, 3]), notes)
+    bundle = _bundle(served_cas)
+    days = rng.choice([1, 89, 90, 91, 356, 397])
+    hashed = None if isinstance(cas[0].key, ed25519.Ed25519PrivateKey) else leaf().hashed
+    issued = issue(leaf(HOST, "registry.svc.cluster.local", days=days, starts=-0.01, hashed=hashed), cas[0])
+    served = ServedChain(issued.pem + bundle, issued.key_pem, _bundle(cas), (HOST, "registry.svc.cluster.local"))
+    notes.append(f"{days} days")
+
+    def rule() -> None:
+        certificates.ca_key(cas[0].key_pem)
+        certificates.ca_and_key_match(certificates.ca_certificate(bundle), cas[0].key_pem)
+
+    return ExternalChain("; ".join(notes), rule, served)
+
+
+def _issue_cas(rng: Random, length: int, notes: list[str]) -> tuple[list[Issued], list[Issued]]:
+    """Return all CAs with the root last, and the CAs that the user supplies.
+
+    The user sometimes supplies them in another order, or without the root. Clients then have that root. It is valid,
+    because no rule sees it.
+    """
+    order = rng.choice(["whole"] * 8 + ["without the root", "in another order"])
+    notes.append(order)
+    cas: list[Issued] = []
+    for depth in range(length):
+        valid = Wanted(f"CA {depth}")
+        is_hidden_root = order == "without the root" and depth == 0 and length > 1
+        spec = valid if is_hidden_root else _apply_changes(rng, valid, "ca", notes)
+        if order == "without the root" and depth == 1:
+            spec = replace(spec, authority_key="right")
+        cas.insert(0, _issue(rng, spec, cas[0] if cas else None, notes, valid_key=is_hidden_root))
+    if length < 2 or order == "whole":
+        return cas, cas
+    return cas, cas[:-1] if order == "without the root" else [cas[0], *reversed(cas[1:])]
+
+
+def _apply_changes(rng: Random, spec: Wanted, kind: str, notes: list[str]) -> Wanted:
+    for change in rng.sample(CHANGES[kind], rng.choice([0, 0, 0, 0, 1, 1, 2])):
+        notes.append(f"{spec.name or 'unnamed'} {change}")
+        spec = replace(spec, **change)
+    return spec
+
+
+def _issue(rng: Random, spec: Wanted, signer: Issued | None, notes: list[str], *, valid_key: bool = False) -> Issued:
+    kind = "P-256" if valid_key else rng.choice(KEY_KINDS)
+    notes.append(f"{spec.name} {kind}")
+    key = key_of_kind(kind, rng.randrange(3))
+    signing_key = signer.key if signer else key
+    hashed = None if isinstance(signing_key, ed25519.Ed25519PrivateKey) else spec.hashed
+    pathlen = spec.pathlen if spec.ca else None
+    return issue(replace(spec, hashed=hashed, pathlen=pathlen), signer, key)
+
+
+def _bundle(issued: list[Issued]) -> str:
+    return "".join(each.pem for each in issued)

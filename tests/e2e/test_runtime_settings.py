@@ -1,0 +1,85 @@
+"""Change how a registry runs: its mode, deletions, its log, the purge of uploads, and its image.
+
+Only the real registry shows that it understands its configuration.
+"""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.e2e.lab import Lab, Registry, read_secret
+
+pytestmark = pytest.mark.e2e
+
+SETTINGS: dict[str, Any] = {
+    **{"namespace": "operated", "storage_path": "/var/lib/operated"},
+    **{"exposure": "node-port", "node_port": 30531},
+}
+UPLOAD = ("--request", "POST", "--data", "")
+
+
+def read_log(lab: Lab) -> str:
+    return lab.kubectl("logs", "--namespace", "operated", "docker-registry")
+
+
+def test_pushes_can_be_disabled_and_deletions_enabled(lab: Lab, deploy_registry: Callable[..., Registry]) -> None:
+    registry = deploy_registry("operated", **SETTINGS)
+    digest = registry.push("team/image")
+    blob = f"/v2/team/image/blobs/{digest}"
+    assert registry.status(blob, "--request", "DELETE") == 405, "deletion is disabled by default"
+
+    deploy_registry("operated", mode="read-only", **SETTINGS)
+    assert registry.status("/v2/team/image/blobs/uploads/", *UPLOAD) == 405
+    assert registry.has("team/image", digest)
+
+    deploy_registry("operated", allow_delete=True, **SETTINGS)
+    assert registry.status(blob, "--request", "DELETE") == 202
+    assert not registry.has("team/image", digest)
+
+
+def test_the_log_has_the_configured_format_and_level(lab: Lab, deploy_registry: Callable[..., Registry]) -> None:
+    registry = deploy_registry("operated", log_format="json", log_level="info", **SETTINGS)
+    registry.status("/v2/")
+    lines = [json.loads(line) for line in read_log(lab).splitlines() if line.startswith("{")]
+    assert any(line["level"] == "info" for line in lines)
+    deploy_registry("operated", log_level="error", **SETTINGS)
+    registry.status("/v2/")
+    assert "level=info" not in read_log(lab)
+    assert "traces export" not in read_log(lab), "traces are not exported"
+
+
+def test_the_registry_purges_unfinished_uploads(lab: Lab, deploy_registry: Callable[..., Registry]) -> None:
+    deploy_registry("operated", upload_hours=2, **SETTINGS)
+    config = json.loads(read_secret(lab, "operated", "configuration-secret")["config.yml"])
+    purging = config["storage"]["maintenance"]["uploadpurging"]
+    assert purging == {"enabled": True, "age": "2h", "interval": "6h", "dryrun": False}
+    assert "Starting upload purge in" in read_log(lab), "the registry schedules the purge"
+
+
+def test_the_pod_has_the_configured_image_pull_secret_and_priority(
+    lab: Lab, deploy_registry: Callable[..., Registry]
+) -> None:
+    image = "mirror.example.com:5000/team/registry:3.1.2"
+    image_names = ("docker.io/library/registry:3.1.2", image)
+    lab.cluster.run("k8s-master", ("ctr", "--namespace=k8s.io", "images", "tag", *image_names), check=True)
+    login = ("--docker-server=mirror.example.com:5000", "--docker-username=ci", "--docker-password=hunter22")
+    lab.kubectl("create", "namespace", "pulled")
+    try:
+        lab.kubectl("create", "secret", "docker-registry", "login", "--namespace", "pulled", *login)
+        lab.kubectl("create", "priorityclass", "important", "--value=1000")
+        settings = {"namespace": "pulled", "create_namespace": False, "storage_path": "/var/lib/pulled"}
+        image_settings = {"image": image, "image_pull_policy": "Never", "image_pull_secret": "login"}
+        registry = deploy_registry(
+            "pulled", exposure="node-port", node_port=30532, priority_class="important", **settings, **image_settings
+        )
+        assert registry.status("/v2/") == 200
+        spec = lab.get("pod", "docker-registry", "pulled")["spec"]
+        assert spec["containers"][0]["image"] == image
+        assert spec["imagePullSecrets"] == [{"name": "login"}]
+        assert spec["priority"] == 1000
+        registry.project.pulumi("destroy", "--yes", "--skip-preview")
+    finally:
+        lab.kubectl("delete", "namespace", "pulled")
+        lab.kubectl("delete", "priorityclass", "important")

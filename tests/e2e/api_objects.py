@@ -1,4 +1,4 @@
-"""Build the objects by which the API server judges inputs, with as few inputs in each as possible.
+"""Build objects from inputs for the API server to judge, with as few inputs in each as possible.
 
 The component builds the same objects, but much more slowly. A test sends those of the component for a few
 configurations.
@@ -161,7 +161,7 @@ def _existing_objects(settings: Inputs) -> list[Object]:
 
 
 class AutonamingEngine(Engine):
-    """Return generated names like those of the provider, to which other objects refer."""
+    """Return generated names like those of the provider, because other objects refer to them."""
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         identity, answer = super().new_resource(args)

@@ -81,7 +81,7 @@ JUDGED_INPUTS = (
     *("storage_path", "storage_size", "storage_claim", "storage_class", "s3_secret", "node", "node_label"),
     *("run_as_user", "requests", "limits", "priority_class", "image", "image_pull_policy", "image_pull_secret"),
 )
-"""Inputs that the API server, Go or OpenSSL check. The registry, bcrypt or S3 check the others."""
+"""Inputs that the API server, Go or OpenSSL check. The registry, bcrypt or S3 check all other inputs."""
 
 
 def configs() -> st.SearchStrategy[Inputs]:

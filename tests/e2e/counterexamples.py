@@ -1,4 +1,4 @@
-"""Configurations on which the rules and a judge disagreed. `make soak` adds them, and every run judges them again."""
+"""Configurations that the rules and a judge disagreed about. `make soak` adds them, and every run judges them again."""
 
 import json
 from collections.abc import Iterable

@@ -57,9 +57,8 @@ class KubeApi:
         """Return a new connection with the administrator's rights, which the caller closes."""
         connection = HTTPSConnection(MASTER.address)
         tcp_socket = network.connect(self._plan, MASTER, PORT, timeout=TIMEOUT)
-        tcp_socket.setsockopt(
-            socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
-        )  # otherwise 40 ms more for each request with a body
+        # Without this option, each request with headers and body takes 40 ms longer.
+        tcp_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.sock = self._tls.wrap_socket(tcp_socket, server_hostname=MASTER.address)
         return connection
 

@@ -86,7 +86,7 @@ class Lab:
     api: KubeApi
     """Client for reads that need no command of a person."""
     virtualenv: Path
-    """Virtual environment in which the projects of tests run."""
+    """Virtual environment for the projects of tests."""
 
     def pulumi(self, *arguments: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         directory = () if "--cwd" in arguments else ("--cwd", str(self.config.parent))
@@ -237,7 +237,7 @@ class Registry:
     project: Project
     outputs: dict[str, Any]
     address: str
-    """Address and port to which the laptop connects."""
+    """Address and port that the laptop connects to."""
 
     def curl(self, path: str, *arguments: str, user: str | None = None) -> subprocess.CompletedProcess[str]:
         """Send a request as the first user, as `user` ("name:password"), or without a login if `user` is ""."""

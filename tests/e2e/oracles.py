@@ -68,7 +68,7 @@ class ApiServer:
 
 
 class ServedChain(NamedTuple):
-    """A server's chain with its key, and clients that trust `roots` and connect to each of `hosts`."""
+    """A server's chain with its key, and clients that trust `roots` and connect to all `hosts`."""
 
     chain: str
     key: str

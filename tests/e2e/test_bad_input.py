@@ -25,13 +25,13 @@ WRONG_VALUES: dict[str, Any] = {
     "port": 70000,
     "external_ips": ["127.0.0.1"],
 }
-DEPLOYED = {"node": "k8s-master", "storage_path": "/var/lib/docker-registry/repository", "storage_size": "2Gi"}
-MOVED = {"node": "k8s-worker", "storage_path": "/srv/elsewhere", "storage_size": "4Gi"}
+STORAGE = {"node": "k8s-master", "storage_path": "/var/lib/docker-registry/repository", "storage_size": "2Gi"}
+OTHER_STORAGE = {"node": "k8s-worker", "storage_path": "/srv/elsewhere", "storage_size": "4Gi"}
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
     # edit of the config, text in the output of the preview
     *(({key: value}, message(INPUTS[key].rule, value)) for key, value in WRONG_VALUES.items()),
-    *(({key: MOVED[key]}, message(refuse_relocation, DEPLOYED, {key: MOVED[key]})) for key in MOVED),
+    *(({key: value}, message(refuse_relocation, STORAGE, {key: value})) for key, value in OTHER_STORAGE.items()),
     ({"hostnam": "docker-registry"}, message(refuse_unknown_keys, ["hostnam"], INPUTS)),
     (
         {"node": "no-such-node"},

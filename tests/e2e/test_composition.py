@@ -30,8 +30,8 @@ def mark(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult |
 
 def keep(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult:
     """Set an option that children do not inherit."""
-    kept = pulumi.ResourceOptions(retain_on_delete=args.type_.startswith("kubernetes:") and "Patch" not in args.type_)
-    return pulumi.ResourceTransformResult(args.props, pulumi.ResourceOptions.merge(args.opts, kept))
+    retain = pulumi.ResourceOptions(retain_on_delete=args.type_.startswith("kubernetes:") and "Patch" not in args.type_)
+    return pulumi.ResourceTransformResult(args.props, pulumi.ResourceOptions.merge(args.opts, retain))
 
 
 registry = PrivateRegistry(

@@ -226,7 +226,7 @@ def test_a_mirror_serves_cached_images_without_its_upstream(lab: Lab, create_pro
     project.up("--refresh")
     new_digest = pushed_digest(upstream.push(build_layered_image(lab, SMALL_LAYER), "team/app:1"))
     delete_image(lab, "layers:1")
-    assert mirror.pull("team/app:1") == new_digest, "the mirror pulls a tag again that has moved"
+    assert mirror.pull("team/app:1") == new_digest, "the mirror pulls a moved tag again"
     project.up("--expect-no-changes")
 
 

@@ -72,16 +72,16 @@ def test_an_interrupted_up_converges_if_it_is_repeated(
     eventually(60, "the command has printed enough lines", lambda: printed_lines() >= moment * total_lines, pause=0.01)
     assert process.poll() is None, "the command still runs"
     kill_group(process, signal_number)
-    repeated = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert repeated.returncode == 0, f"{repeated.stdout}\n{repeated.stderr}"
+    second_up = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert second_up.returncode == 0, f"{second_up.stdout}\n{second_up.stderr}"
     assert_converged(lab)
 
 
 def test_up_repairs_the_truncated_file_of_a_killed_engine(lab: Lab) -> None:
     """Only the real engine fails with "failed to load checkpoint: EOF"."""
     stack_file.path(lab.environment, "private-registry", "dev").with_suffix(".json.attrs").write_text("")
-    repeated = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert repeated.returncode == 0, f"{repeated.stdout}\n{repeated.stderr}"
+    second_up = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert second_up.returncode == 0, f"{second_up.stdout}\n{second_up.stderr}"
     assert_converged(lab)
 
 
@@ -98,14 +98,14 @@ def test_up_adopts_objects_that_the_state_does_not_have(lab: Lab) -> None:
     remaining = [resource for resource in state["deployment"]["resources"] if not resource["urn"].endswith(removed)]
     state["deployment"] |= {"resources": remaining, "pending_operations": []}
     lab.pulumi("stack", "import", *STACK, stdin=json.dumps(state))
-    repeated = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert repeated.returncode == 0, f"{repeated.stdout}\n{repeated.stderr}"
-    assert "cleaned up after an interrupted up" in repeated.stderr
+    second_up = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert second_up.returncode == 0, f"{second_up.stdout}\n{second_up.stderr}"
+    assert "cleaned up after an interrupted up" in second_up.stderr
     assert_converged(lab)
 
 
 def assert_converged(lab: Lab) -> None:
-    """Check that no engine, lock or pending operation is left, and that the state has all live objects."""
+    """Check that no engine, lock or pending operation remains, and that the state has all live objects."""
     assert not engine_pids(), "no engine and no plugin runs"
     assert not lock_files()
     lab.up("--expect-no-changes")

@@ -146,13 +146,13 @@ def go(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def judge(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Inputs], Verdict]]:
+def apply_rules(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Inputs], Verdict]]:
     """Yield a function that applies all rules to a configuration, also those for Outputs, without warnings."""
     monkeypatch.setattr("pulumi.log.warn", lambda _: None)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
 
-    def run(args: Inputs) -> Verdict:
+    def apply(args: Inputs) -> Verdict:
         refusal: BaseException | None = None
         try:
             resolve(cast(Any, args))
@@ -163,7 +163,7 @@ def judge(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
             refusal = refusal or next((each for each in results if isinstance(each, BaseException)), None)
         return Verdict(args, *_key_and_code(refusal)) if refusal else Verdict(args)
 
-    yield run
+    yield apply
     SETTINGS.outputs.clear()  # refused Outputs would wait there for the end of the program
     loop.close()
     asyncio.set_event_loop(None)
@@ -175,8 +175,8 @@ def _key_and_code(refusal: BaseException) -> tuple[str, str]:
     return refusal.key.partition(".")[0], refusal.code
 
 
-def judge_examples(number: int, examples: st.SearchStrategy[Any], judge: Callable[[Any], Any]) -> list[Any]:
-    """Draw examples, and return the results of `judge`. The judges get all examples at once later, which is faster."""
+def draw_examples(number: int, examples: st.SearchStrategy[Any], apply_rules: Callable[[Any], Any]) -> list[Any]:
+    """Draw examples, and return the result of `apply_rules` for each. The judges get them later, all at once."""
     results: list[Any] = []
 
     @seed(SEED)
@@ -189,7 +189,7 @@ def judge_examples(number: int, examples: st.SearchStrategy[Any], judge: Callabl
     )
     @given(examples)
     def run_example(example: Any) -> None:
-        results.append(judge(example))
+        results.append(apply_rules(example))
 
     run_example()
     return results
@@ -198,10 +198,10 @@ def judge_examples(number: int, examples: st.SearchStrategy[Any], judge: Callabl
 def test_the_api_server_accepts_the_objects_of_the_component(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The component takes a hundred times longer than the rules, so it gets fewer configurations.
 
-    This test comes first, because the SDK does not use its own event loops after `judge` has set one.
+    This test comes first, because the SDK does not use its own event loops after `apply_rules` has set one.
     """
     monkeypatch.setattr("pulumi.log.warn", lambda _: None)
-    examples = [*counterexamples.read_all(), *judge_examples(COMPONENT_COUNT, configs(), lambda args: args)]
+    examples = [*counterexamples.read_all(), *draw_examples(COMPONENT_COUNT, configs(), lambda args: args)]
     accepted = [(args, objects) for args, objects in map(_component_objects, examples) if objects]
     config_of = {api.question(item): args for args, objects in accepted for item in objects}
     answers = api.objections(config_of)
@@ -232,9 +232,9 @@ def _accepts(args: Inputs) -> bool:
 
 
 def test_the_rules_accept_a_configuration_exactly_if_the_judges_do(
-    api: ApiServer, go: Path, judge: Callable[[Inputs], Verdict], tmp_path: Path, figures: Callable[[str], None]
+    api: ApiServer, go: Path, apply_rules: Callable[[Inputs], Verdict], tmp_path: Path, figures: Callable[[str], None]
 ) -> None:
-    verdicts = [*map(judge, counterexamples.read_all()), *judge_examples(CONFIG_COUNT, configs(), judge)]
+    verdicts = [*map(apply_rules, counterexamples.read_all()), *draw_examples(CONFIG_COUNT, configs(), apply_rules)]
     cases = [_case_of(verdict, api) for verdict in verdicts]
     _compare_with_judges(cases, api, go, tmp_path, figures)
 
@@ -318,7 +318,7 @@ def _case_of(verdict: Verdict, api: ApiServer) -> Case:
 def _compare_with_judges(
     cases: Sequence[Case], api: ApiServer | None, go: Path, folder: Path, figures: Callable[[str], None]
 ) -> None:
-    """Fail with all cases in which rules and judges differ, and record the numbers as a figure."""
+    """Fail with all differences between rules and judges, and record the numbers as a figure."""
     api_objections = api.objections(each for case in cases for each in case.questions or ()) if api else {}
     chain_objections = _chain_objections(list(dict.fromkeys(each.chain for each in cases if each.chain)), go, folder)
     disagreements: list[Inputs] = []
@@ -369,23 +369,23 @@ def _report(verdicts: Sequence[Verdict], object_count: int, chain_count: int, co
 def test_the_rules_accept_a_supplied_certificate_if_every_client_does(
     go: Path, tmp_path: Path, figures: Callable[[str], None]
 ) -> None:
-    cases = judge_examples(CERTIFICATE_COUNT, external_certificates(), _judge_external("tls_secret"))
+    cases = draw_examples(CERTIFICATE_COUNT, external_certificates(), _apply_rule_of("tls_secret"))
     _compare_with_judges(cases, None, go, tmp_path, figures)
 
 
 def test_the_rules_accept_a_supplied_ca_if_clients_accept_its_certificates(
     go: Path, tmp_path: Path, figures: Callable[[str], None]
 ) -> None:
-    cases = judge_examples(CA_COUNT, external_authorities(), _judge_external("ca_certificate"))
+    cases = draw_examples(CA_COUNT, external_authorities(), _apply_rule_of("ca_certificate"))
     _compare_with_judges(cases, None, go, tmp_path, figures)
 
 
-def _judge_external(key: str) -> Callable[[ExternalChain], Case]:
-    def judge(external: ExternalChain) -> Case:
+def _apply_rule_of(key: str) -> Callable[[ExternalChain], Case]:
+    def apply_rules(external: ExternalChain) -> Case:
         try:
             external.rule()
         except InvalidInput as refusal:
             return Case(Verdict(external.description, *_key_and_code(refusal)), (), external.served)
         return Case(Verdict(external.description), (), external.served)
 
-    return judge
+    return apply_rules

@@ -18,7 +18,7 @@ from tests.e2e.lab import ADDRESS, NAME, NAMESPACE, STACK, UP, WITHOUT_BYTECODE,
 pytestmark = pytest.mark.e2e
 
 OTHER_NAME = f"{NAME}b"
-"""Name of the folder in which `make up` keeps its state for the user's cluster."""
+"""Name of the folder with the state of `make up` on the user's cluster."""
 
 USER_FOLDER = STATE / NAME / "own"
 
@@ -105,7 +105,7 @@ def client(empty_lab: Lab) -> Iterator[None]:
 
 @pytest.mark.usefixtures("client")
 def test_the_quick_start_works_in_an_empty_clone(empty_lab: Lab, user_environment: list[str], clone: Path) -> None:
-    """The first command runs on this machine, which reaches the package index. The others run on the laptop."""
+    """The first command runs on this machine, which reaches the package index. The other commands run on the laptop."""
     install, *lines = marked("these lines", "sh").splitlines()
     environment = [*user_environment, "PULUMI_SKIP_CONFIRMATIONS=true"]  # instead of the answer that a user types
     installation = subprocess.run(

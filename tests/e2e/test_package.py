@@ -82,7 +82,7 @@ def test_a_python_program_uses_the_component_through_its_generated_sdk(
 ) -> None:
     project = create_example("python-package")
     done = run_here(plugin_lab, project.folder, "pulumi", "package", "add", "../../registry", check=False)
-    # The built language host is older than the engine and cannot read its last request, which would change nothing.
+    # The built language host is older than the engine and cannot read its last request, which would have no effect.
     assert done.returncode == 0 or "error: linking package" in done.stderr, done.stderr
     run_here(plugin_lab, project.folder, sys.executable, "-m", "venv", "venv")
     run_here(plugin_lab, project.folder, "venv/bin/pip", "install", "--quiet", "-r", "requirements.txt")

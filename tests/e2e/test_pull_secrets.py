@@ -41,15 +41,16 @@ done
 @pytest.fixture
 def builds(lab: Lab) -> Iterator[str]:
     """Create a user's namespace. Tests request it before the registry, so it is deleted after the registry."""
-    yield from create_namespace(lab, "builds")
+    yield from temporary_namespace(lab, "builds")
 
 
 @pytest.fixture
 def other_namespace(lab: Lab) -> Iterator[str]:
-    yield from create_namespace(lab, "other")
+    yield from temporary_namespace(lab, "other")
 
 
-def create_namespace(lab: Lab, name: str) -> Iterator[str]:
+def temporary_namespace(lab: Lab, name: str) -> Iterator[str]:
+    """Create a namespace, and delete it at the end."""
     lab.kubectl("create", "namespace", name)
     eventually(10, "the namespace has a ServiceAccount", lambda: lab.api.exists("serviceaccount", "default", name))
     yield name

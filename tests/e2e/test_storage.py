@@ -45,9 +45,9 @@ def create_empty_folder(lab: Lab, folder: str) -> None:
     path.mkdir(parents=True)
 
 
-def apply(lab: Lab, *objects: str) -> None:
-    for each in objects:
-        lab.environment.run("kubectl", "apply", "--filename", "-", stdin=each)
+def apply(lab: Lab, *manifests: str) -> None:
+    for manifest in manifests:
+        lab.environment.run("kubectl", "apply", "--filename", "-", stdin=manifest)
 
 
 def test_a_local_volume_gets_the_users_group_and_the_namespace_is_restricted(

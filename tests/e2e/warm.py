@@ -1,4 +1,4 @@
-"""A warm virtual environment, in which a Pulumi program starts without importing the SDKs.
+"""Start Pulumi programs in a warm virtual environment, without importing the SDKs in each run.
 
 Half of the processor time of `pulumi up` in this project is Python's, mostly for the same imports in each run. In this
 environment `bin/python` sends its arguments, variables, working directory and standard streams to a server. The server

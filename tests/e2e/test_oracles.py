@@ -361,7 +361,7 @@ def _report(verdicts: Sequence[Verdict], object_count: int, chain_count: int, co
     accepted = len(verdicts) - refused.total()
     return (
         f"seed {SEED}: {len(verdicts)} examples, {accepted} accepted, {refused.total()} refused "
-        f"by {len(refused)} rules and {confirmed} of these by a judge too, {object_count} objects and "
+        f"by {len(refused)} rules, {confirmed} of these also by a judge, {object_count} objects and "
         f"{chain_count} chains judged"
     )
 

@@ -1,8 +1,8 @@
-"""Looking for secrets: the forms in which one may lie in a text, and where a known one is found.
+"""Search texts for known secrets.
 
-A text may hold a secret as it is, in base64 (as a Secret's data, once more inside another one's, and at any offset, as
-a part of a file or of a header), in a URL, or inside JSON; and cut off, so pieces of each form count. Nothing here ever
-says what it looked for, only under which name.
+A text may contain a secret in plain form, in base64, in a URL or in JSON. The base64 may start at any offset within a
+file or a header, and may be encoded twice, as in a Secret within a Secret. A secret may also be cut off, so the search
+looks for pieces of it. Results name the secrets and never contain them.
 """
 
 import json
@@ -14,17 +14,17 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 PIECE = 12
-"""Characters that are no accident: of base64 they are 72 bits."""
+"""Characters of a piece. In base64 they are 72 bits, so a match is no coincidence."""
 
 STEP = 3
-"""Between two pieces: whatever is cut off at PIECE + STEP - 1 characters or more is found."""
+"""Characters between the starts of two pieces. Any PIECE + STEP - 1 characters of a secret contain a piece."""
 
 HASH = 31
-"""Characters of a bcrypt hash that tell of the password; those before are its cost and its salt, which is no secret."""
+"""Characters of a bcrypt line that depend on the password. Cost and salt precede them and are not secret."""
 
 
-def encoded(secret: bytes, offset: int) -> str:
-    """What surely stands in the base64 of a text that holds `secret` at an offset of 0, 1 or 2 modulo three."""
+def encode_at(secret: bytes, offset: int) -> str:
+    """Return the part of the base64 that depends on `secret` alone, if it starts at `offset` modulo three."""
     text = b64encode(bytes(offset) + secret).decode().rstrip("=")
     first, last = -(-offset * 8 // 6), (offset + len(secret)) * 8 // 6
     return text[first:last]
@@ -32,10 +32,10 @@ def encoded(secret: bytes, offset: int) -> str:
 
 @cache
 def forms(secret: str) -> dict[str, str]:
-    """By name, every form in which `secret` may be written."""
+    """Return every form of a secret, by name of the form."""
     raw = secret.encode("utf-8", "surrogatepass")
     escaped = json.dumps(secret)[1:-1]
-    found = {
+    result = {
         "raw": secret,
         "json": escaped,
         "json in json": json.dumps(escaped)[1:-1],
@@ -44,15 +44,15 @@ def forms(secret: str) -> dict[str, str]:
         "hex": raw.hex(),
     }
     for first, second in product(range(3), range(3)):
-        once = encoded(raw, first)
-        found[f"base64 at {first}"] = once
-        found[f"base64 twice at {first}, {second}"] = encoded(once.encode(), second)
-    return found
+        once = encode_at(raw, first)
+        result[f"base64 at {first}"] = once
+        result[f"base64 twice at {first}, {second}"] = encode_at(once.encode(), second)
+    return result
 
 
 @cache
-def needles(secret: str) -> tuple[tuple[str, str], ...]:
-    """(form, piece) of every piece of every form; a secret shorter than a piece is one itself."""
+def form_pieces(secret: str) -> tuple[tuple[str, str], ...]:
+    """Return (form, piece) for all forms. A secret that is shorter than a piece is a piece itself."""
     pieces = dict.fromkeys((form, piece) for form, text in forms(secret).items() for piece in _pieces(text))
     by_piece = {piece: form for form, piece in reversed(pieces)}
     return tuple((form, piece) for piece, form in by_piece.items())
@@ -64,29 +64,31 @@ def _pieces(text: str) -> Iterator[str]:
     yield text[-PIECE:]
 
 
-def found(secrets: Mapping[str, str], text: str) -> list[str]:
-    """`NAME (form)` of each of `secrets` that `text` holds, whole or in part."""
-    pieces = {piece for secret in secrets.values() for _, piece in needles(secret)}
-    there = _present(pieces, text)
-    forms_of = {name: [form for form, piece in needles(secret) if piece in there] for name, secret in secrets.items()}
-    return [f"{name} ({forms[0]})" for name, forms in forms_of.items() if forms]
+def find(secrets: Mapping[str, str], text: str) -> list[str]:
+    """Return `NAME (form)` for each secret that the text contains as a whole or in part."""
+    pieces = {piece for secret in secrets.values() for _, piece in form_pieces(secret)}
+    matches = _matching_pieces(pieces, text)
+    forms_by_name = {
+        name: [form for form, piece in form_pieces(secret) if piece in matches] for name, secret in secrets.items()
+    }
+    return [f"{name} ({forms[0]})" for name, forms in forms_by_name.items() if forms]
 
 
-def _present(pieces: set[str], text: str) -> set[str]:
-    """Return the pieces that `text` holds. It is read once for all pieces of the usual length, which are thousands."""
+def _matching_pieces(pieces: set[str], text: str) -> set[str]:
+    """Return the pieces that a text contains. One pass searches for thousands of pieces of the usual length."""
     windows = {text[at : at + PIECE] for at in range(len(text) - PIECE + 1) if text[at : at + PIECE] in pieces}
     return windows | {piece for piece in pieces if len(piece) != PIECE and piece in text}
 
 
-def of_hash(line: str) -> str:
-    """What is secret of an htpasswd line."""
+def secret_of_hash(line: str) -> str:
+    """Return the secret part of an htpasswd line."""
     return line.strip()[-HASH:]
 
 
-def of_key(name: str, pem: str) -> dict[str, str]:
-    """What is secret of an EC key in PEM, by `name` and place: not its head and its public half, which are everybody's.
+def secrets_of_key(name: str, pem: str) -> dict[str, str]:
+    """Return the private number of an EC key in PEM and in hex, by `name` and form.
 
-    PEM is base64 in lines, so the private number is in it at one of three offsets, and cut into pieces.
+    The rest of the PEM is public. PEM is base64 in lines, so the number starts at one of three offsets and is cut.
     """
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -94,18 +96,19 @@ def of_key(name: str, pem: str) -> dict[str, str]:
     key = load_pem_private_key(pem.encode(), password=None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     number = key.private_numbers().private_value.to_bytes(32, "big")
-    return {f"{name}, PEM at {offset}": encoded(number, offset) for offset in range(3)} | {f"{name}, hex": number.hex()}
+    forms = {f"{name}, PEM at {offset}": encode_at(number, offset) for offset in range(3)}
+    return forms | {f"{name}, hex": number.hex()}
 
 
-def texts(value: Any, *, opened: Callable[[Any], Any] = lambda value: value) -> Iterator[str]:
-    """Every text in a JSON value, keys among them; `opened` may put another value in the place of one."""
-    value = opened(value)
+def texts(value: Any, *, replace: Callable[[Any], Any] = lambda value: value) -> Iterator[str]:
+    """Yield all texts of a JSON value with its keys. `replace` may return another value for each value in it."""
+    value = replace(value)
     if isinstance(value, Mapping):
-        for key, each in value.items():
+        for key, item in value.items():
             yield str(key)
-            yield from texts(each, opened=opened)
+            yield from texts(item, replace=replace)
     elif isinstance(value, str):
         yield value
     elif isinstance(value, Iterable):
-        for each in value:
-            yield from texts(each, opened=opened)
+        for item in value:
+            yield from texts(item, replace=replace)

@@ -3,9 +3,9 @@
 from typing import Any
 
 from registry.inputs.table import DEFAULTS, INPUTS, Condition
-from tests.issuing import Wanted, issue
+from tests.issuing import CertificateSpec, issue
 
-CA = issue(Wanted())
+CA = issue(CertificateSpec())
 SHARED_STORAGE: dict[str, Any] = {"storage": "s3", "s3_bucket": "images"}
 
 EXAMPLES: dict[str, Any] = {

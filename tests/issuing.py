@@ -1,4 +1,4 @@
-"""Certificates of every kind, right and wrong, for the tests of the rules and of what clients make of them."""
+"""Issue valid and invalid certificates for the tests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -26,8 +26,17 @@ def p256() -> ec.EllipticCurvePrivateKey:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What to issue. The defaults make a CA that every client takes; `leaf` makes a server's certificate."""
+class CertificateSpec:
+    """Properties of a certificate. The defaults describe a CA that every client accepts.
+
+    Attributes:
+        pathlen: Maximum number of CAs below it in a chain. None allows any number.
+        starts: Days from now until the certificate is valid. It is negative for a past day.
+        days: Lifetime in days.
+        authority_key: Identifier of the issuer's key: "right", "wrong", or "" for none.
+        permitted_names: Domains of the name constraints.
+        unknown_critical: Whether it has a critical extension that no client knows.
+    """
 
     name: str = "Test CA"
     subject: tuple[tuple[ObjectIdentifier, str], ...] = ()
@@ -35,27 +44,32 @@ class Wanted:
     ca_critical: bool = True
     pathlen: int | None = None
     usage: tuple[str, ...] | None = ("key_cert_sign", "crl_sign")
-    extended: tuple[ObjectIdentifier, ...] = ()
+    extended_usage: tuple[ObjectIdentifier, ...] = ()
     hosts: tuple[str, ...] = ()
     hosts_critical: bool = False
     starts: float = -1
     days: float = 3650
-    hashed: Any = field(default_factory=hashes.SHA256)
+    hash_algorithm: Any = field(default_factory=hashes.SHA256)
     subject_key: bool = True
     authority_key: str = "right"
-    permitted: tuple[str, ...] = ()
+    permitted_names: tuple[str, ...] = ()
     unknown_critical: bool = False
 
 
-LEAF = Wanted(name="docker-registry", ca=False, usage=("digital_signature",), extended=(SERVER,), days=356)
+SERVER_SPEC = CertificateSpec(
+    name="docker-registry", ca=False, usage=("digital_signature",), extended_usage=(SERVER,), days=356
+)
 
 
-def leaf(*hosts: str, **changes: Any) -> Wanted:
-    return replace(LEAF, hosts=hosts, **changes)
+def server_spec(*hosts: str, **changes: Any) -> CertificateSpec:
+    """Return the properties of a server certificate for these hosts."""
+    return replace(SERVER_SPEC, hosts=hosts, **changes)
 
 
 @dataclass(frozen=True)
-class Issued:
+class IssuedCertificate:
+    """A certificate and its private key."""
+
     certificate: x509.Certificate
     key: Key
 
@@ -69,59 +83,61 @@ class Issued:
 
     @property
     def encrypted_key_pem(self) -> str:
-        locked = BestAvailableEncryption(b"of the test")
-        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, locked).decode()
+        encryption = BestAvailableEncryption(b"password of the test")
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
 
 
-def issue(wanted: Wanted, signer: Issued | None = None, key: Key | None = None) -> Issued:
-    """Signed by `signer`, or by itself."""
+def issue(spec: CertificateSpec, issuer: IssuedCertificate | None = None, key: Key | None = None) -> IssuedCertificate:
+    """Issue a certificate. It is self-signed without an `issuer`."""
     key = key or p256()
-    subject = _subject(wanted)
-    starts = datetime.now(UTC) + timedelta(days=wanted.starts)
+    subject = _subject(spec)
+    starts = datetime.now(UTC) + timedelta(days=spec.starts)
     builder = x509.CertificateBuilder(
-        issuer_name=signer.certificate.subject if signer else subject,
+        issuer_name=issuer.certificate.subject if issuer else subject,
         subject_name=subject,
         public_key=key.public_key(),
         serial_number=x509.random_serial_number(),
         not_valid_before=starts,
-        not_valid_after=starts + timedelta(days=wanted.days),
+        not_valid_after=starts + timedelta(days=spec.days),
     )
-    for extension, critical in (*_extensions(wanted), *_identifiers(wanted, key, signer)):
+    for extension, critical in (*_extensions(spec), *_identifiers(spec, key, issuer)):
         builder = builder.add_extension(extension, critical)
-    signing: Any = signer.key if signer else key
-    return Issued(builder.sign(signing, wanted.hashed), key)
+    issuer_key: Any = issuer.key if issuer else key
+    return IssuedCertificate(builder.sign(issuer_key, spec.hash_algorithm), key)
 
 
-def _subject(wanted: Wanted) -> x509.Name:
-    named = [(NameOID.COMMON_NAME, wanted.name)] if wanted.name else []
-    return x509.Name([x509.NameAttribute(oid, value) for oid, value in (*wanted.subject, *named)])
+def _subject(spec: CertificateSpec) -> x509.Name:
+    common_name = [(NameOID.COMMON_NAME, spec.name)] if spec.name else []
+    return x509.Name([x509.NameAttribute(oid, value) for oid, value in (*spec.subject, *common_name)])
 
 
-def _extensions(wanted: Wanted) -> Sequence[tuple[x509.ExtensionType, bool]]:
-    found: list[tuple[x509.ExtensionType, bool]] = []
-    if wanted.ca:
-        found.append((x509.BasicConstraints(True, wanted.pathlen), wanted.ca_critical))
-    if wanted.usage is not None:
-        found.append((x509.KeyUsage(**{each: each in wanted.usage for each in USAGES}), True))
-    if wanted.extended:
-        found.append((x509.ExtendedKeyUsage(wanted.extended), False))
-    if wanted.hosts:
-        found.append((x509.SubjectAlternativeName(map(_general_name, wanted.hosts)), wanted.hosts_critical))
-    if wanted.permitted:
-        found.append((x509.NameConstraints(list(map(x509.DNSName, wanted.permitted)), None), True))
-    if wanted.unknown_critical:
-        found.append((x509.UnrecognizedExtension(ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00"), True))
-    return found
+def _extensions(spec: CertificateSpec) -> Sequence[tuple[x509.ExtensionType, bool]]:
+    extensions: list[tuple[x509.ExtensionType, bool]] = []
+    if spec.ca:
+        extensions.append((x509.BasicConstraints(True, spec.pathlen), spec.ca_critical))
+    if spec.usage is not None:
+        extensions.append((x509.KeyUsage(**{each: each in spec.usage for each in USAGES}), True))
+    if spec.extended_usage:
+        extensions.append((x509.ExtendedKeyUsage(spec.extended_usage), False))
+    if spec.hosts:
+        extensions.append((x509.SubjectAlternativeName(map(_general_name, spec.hosts)), spec.hosts_critical))
+    if spec.permitted_names:
+        extensions.append((x509.NameConstraints(list(map(x509.DNSName, spec.permitted_names)), None), True))
+    if spec.unknown_critical:
+        extensions.append((x509.UnrecognizedExtension(ObjectIdentifier("1.3.6.1.4.1.99999.1"), b"\x05\x00"), True))
+    return extensions
 
 
-def _identifiers(wanted: Wanted, key: Key, signer: Issued | None) -> Sequence[tuple[x509.ExtensionType, bool]]:
-    found: list[tuple[x509.ExtensionType, bool]] = []
-    if wanted.subject_key:
-        found.append((x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False))
-    if signer and wanted.authority_key:
-        named = signer.key if wanted.authority_key == "right" else p256()
-        found.append((x509.AuthorityKeyIdentifier.from_issuer_public_key(named.public_key()), False))
-    return found
+def _identifiers(
+    spec: CertificateSpec, key: Key, issuer: IssuedCertificate | None
+) -> Sequence[tuple[x509.ExtensionType, bool]]:
+    extensions: list[tuple[x509.ExtensionType, bool]] = []
+    if spec.subject_key:
+        extensions.append((x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False))
+    if issuer and spec.authority_key:
+        identified = issuer.key if spec.authority_key == "right" else p256()
+        extensions.append((x509.AuthorityKeyIdentifier.from_issuer_public_key(identified.public_key()), False))
+    return extensions
 
 
 def _general_name(host: str) -> x509.GeneralName:

@@ -21,9 +21,9 @@ from registry.inputs.table import DEFAULTS
 from registry.preflight import duplicates
 from registry.validation import InvalidInput
 from tests import golden
-from tests.conftest import SOAK, Engine, attach, encoded
+from tests.conftest import SOAK, Engine, attach, to_base64
 from tests.examples import CA, EXAMPLES, companions
-from tests.issuing import issue, leaf
+from tests.issuing import issue, server_spec
 
 GROUPS: tuple[tuple[str, ...], ...] = (
     (
@@ -52,13 +52,15 @@ With SOAK=1, each key is given alone.
 LIVE: dict[str, Any] = {
     "registry-tls-from-kubectl-get-secrets": {
         "data": {
-            "tls.crt": encoded((SERVED := issue(leaf("docker-registry.docker-registry.svc"), CA)).pem + CA.pem),
-            "tls.key": encoded(SERVED.key_pem),
+            "tls.crt": to_base64(
+                (SERVED := issue(server_spec("docker-registry.docker-registry.svc"), CA)).pem + CA.pem
+            ),
+            "tls.key": to_base64(SERVED.key_pem),
         }
     },
-    "registry-auth-from-kubectl-get-secrets": {"data": {"registry.password": encoded(f"jean:$2b$05${'a' * 53}")}},
+    "registry-auth-from-kubectl-get-secrets": {"data": {"registry.password": to_base64(f"jean:$2b$05${'a' * 53}")}},
     "registry-data-from-kubectl-get-secrets": {
-        "data": {"access-key": encoded("AKIA2"), "secret-key": encoded("hunter24")}
+        "data": {"access-key": to_base64("AKIA2"), "secret-key": to_base64("hunter24")}
     },
     "registry-data-from-kubectl-get-pvc": {"spec": {"accessModes": ["ReadWriteMany"]}},
 }
@@ -226,7 +228,7 @@ def graph(program: Callable[[], Given]) -> Graph:
         return pulumi.Output.all(**program()).apply(outputs.update)
 
     main()
-    resources = [(each.type, each.name, opened(each.inputs)) for each in engine.registered]
+    resources = [(each.type, each.name, opened(each.inputs)) for each in engine.resources]
     return Graph(sorted(resources, key=lambda each: each[:2]), outputs)
 
 

@@ -12,11 +12,11 @@ from registry.validation import InvalidInput, network
 from registry.validation.storage import refuse_unshared_claim
 from tests.conftest import Deploy, Engine
 from tests.examples import CA, EXAMPLES, choice, companions
-from tests.issuing import Wanted, issue
+from tests.issuing import CertificateSpec, issue
 
 Given = dict[str, Any]
 
-OTHER = issue(Wanted("Another CA", days=100))
+OTHER = issue(CertificateSpec("Another CA", days=100))
 S3: Given = {"storage": "s3", "s3_bucket": "team"}
 MIRROR: Given = {"mode": "mirror", "mirror_of": "https://registry-1.docker.io"}
 STAYS: Given = {"create_namespace": False}
@@ -36,7 +36,7 @@ def refused(deploy: Deploy, args: Given) -> InvalidInput:
 
 def created(engine: Engine) -> list[str]:
     """Return the resources below the component."""
-    return [each.name for each in engine.registered if each.name != "registry"]
+    return [each.name for each in engine.resources if each.name != "registry"]
 
 
 @pytest.mark.parametrize("key", [key for key, row in INPUTS.items() if row.only_with and row.default != EXAMPLES[key]])
@@ -152,7 +152,7 @@ def test_a_name_that_no_object_can_have_is_refused(deploy: Deploy, engine: Engin
     with pytest.raises(InvalidInput) as refusal:
         deploy(lambda: PrivateRegistry(name, {}))
     assert (refusal.value.key, refusal.value.code) == ("name", "not-a-dns-name")
-    assert engine.registered == []
+    assert engine.resources == []
 
 
 SECOND: Given = {"namespace": "second", "storage_path": "/srv/second", "port": 5002}

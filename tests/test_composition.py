@@ -8,20 +8,20 @@ import pulumi_kubernetes as kubernetes
 import pytest
 
 from registry import PrivateRegistry
-from tests.conftest import Deploy, Engine, Registered, deployed
+from tests.conftest import Deploy, Engine, RegisteredResource, deploy_once
 
 
-def children(engine: Engine) -> Iterator[Registered]:
+def children(engine: Engine) -> Iterator[RegisteredResource]:
     """Everything but the component itself and the caller's own resources."""
-    return (each for each in engine.registered if each.name.startswith("team-"))
+    return (each for each in engine.resources if each.name.startswith("team-"))
 
 
-def objects(engine: Engine) -> Iterator[Registered]:
+def objects(engine: Engine) -> Iterator[RegisteredResource]:
     return (each for each in children(engine) if each.type.startswith("kubernetes:"))
 
 
 def test_every_resource_is_a_descendant_of_the_component() -> None:
-    engine = deployed("team", {})
+    engine = deploy_once("team", {})
     for each in children(engine):
         assert "::team" in each.request.parent, f"{each.name} hangs on {each.request.parent}"
     parents = {each.request.parent.rpartition("::")[2] for each in children(engine)}
@@ -41,11 +41,11 @@ def test_the_callers_provider_makes_every_object(deploy: Deploy, engine: Engine)
 
 def test_protection_covers_everything(deploy: Deploy, engine: Engine) -> None:
     deploy(lambda: PrivateRegistry("team", {}, pulumi.ResourceOptions(protect=True)))
-    assert [each.name for each in engine.registered if not each.request.protect] == []
+    assert [each.name for each in engine.resources if not each.request.protect] == []
 
 
 def test_without_protection_nothing_is_protected() -> None:
-    assert [each.name for each in deployed("team", {}).registered if each.request.protect] == []
+    assert [each.name for each in deploy_once("team", {}).resources if each.request.protect] == []
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_what_is_meant_for_the_component_alone_does_not_leak_into_its_children(
     deploy: Deploy, engine: Engine, opts: pulumi.ResourceOptions
 ) -> None:
     deploy(lambda: PrivateRegistry("team", {}, opts))
-    assert options(engine) == options(deployed("team", {}))
+    assert options(engine) == options(deploy_once("team", {}))
 
 
 def options(engine: Engine) -> dict[str, tuple[Any, ...]]:
@@ -85,7 +85,7 @@ def options(engine: Engine) -> dict[str, tuple[Any, ...]]:
 
 def test_objects_do_not_bear_the_components_name(deploy: Deploy, engine: Engine) -> None:
     """Renamed with an alias, the component changes none of them."""
-    first = {each.name.removeprefix("team-"): each.inputs for each in objects(deployed("team", {}))}
+    first = {each.name.removeprefix("team-"): each.inputs for each in objects(deploy_once("team", {}))}
     deploy(lambda: PrivateRegistry("team", {}, pulumi.ResourceOptions(aliases=[pulumi.Alias(name="registry")])))
     assert {each.name.removeprefix("team-"): each.inputs for each in objects(engine)} == first
     assert engine.one("PrivateRegistry").request.aliases

@@ -7,7 +7,7 @@ import pytest
 from registry import PrivateRegistry, PrivateRegistryArgs
 from registry.preflight.leases import lease_name
 from registry.validation import InvalidInput
-from tests.conftest import Deploy, Engine, Registered, unwrap
+from tests.conftest import Deploy, Engine, RegisteredResource, unwrap
 
 EXTERNAL = PrivateRegistryArgs(exposure="external-ips", external_ips=["192.168.56.10"])
 
@@ -20,7 +20,7 @@ def test_the_api_servers_own_port_is_refused(deploy: Deploy) -> None:
 
 def test_a_lease_is_named_after_what_it_reserves(deploy: Deploy, engine: Engine) -> None:
     deploy(lambda: PrivateRegistry("registry", EXTERNAL))
-    taken = {each.name: each.inputs["metadata"]["name"] for each in engine.registered if each.type.endswith(":Lease")}
+    taken = {each.name: each.inputs["metadata"]["name"] for each in engine.resources if each.type.endswith(":Lease")}
     assert [(name, lease.rpartition("-")[0]) for name, lease in sorted(taken.items())] == [
         ("registry-folder-lease", "taken-var-lib-docker-registry-repository-on-k8s-master"),
         ("registry-lease-of-192.168.56.10-5000", "taken-port-5000-of-192-168-56-10"),
@@ -102,7 +102,7 @@ def test_every_object_bears_the_labels_and_annotations(
         assert note.items() <= of["annotations"].items(), name
         assert of["labels"]["app.kubernetes.io/instance"] == "docker-registry", name
         assert {f"app.kubernetes.io/{key}" for key in RECOMMENDED} <= of["labels"].keys(), name
-    for each in engine.registered:
+    for each in engine.resources:
         if each.type.endswith(":Deployment"):
             assert label.items() <= each.inputs["spec"]["template"]["metadata"]["labels"].items()
             assert note.items() <= each.inputs["spec"]["template"]["metadata"]["annotations"].items()
@@ -115,17 +115,17 @@ def test_what_the_workload_may_use_and_how_important_it_is_reaches_its_pods(
     sizes = {"requests": {"cpu": "200m", "memory": "128Mi"}, "limits": {"cpu": "2", "memory": "1Gi"}}
     args: Any = {**sizes, "workload": workload, "priority_class": "important"}
     deploy(lambda: PrivateRegistry("registry", args))
-    runs = next(each for each in engine.registered if each.type.rpartition(":")[2].lower() == workload)
+    runs = next(each for each in engine.resources if each.type.rpartition(":")[2].lower() == workload)
     spec = unwrap(runs.inputs["spec"] if workload == "pod" else runs.inputs["spec"]["template"]["spec"])
     assert spec["priorityClassName"] == "important"
     assert spec["containers"][0]["resources"] == sizes
 
 
-def objects(engine: Engine) -> list[Registered]:
+def objects(engine: Engine) -> list[RegisteredResource]:
     """Of Kubernetes, but for the label that is put on a node, which is not the registry's."""
     return [
         each
-        for each in engine.registered
+        for each in engine.resources
         if each.type.startswith("kubernetes:") and "metadata" in each.inputs and not each.type.endswith("Patch")
     ]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.conftest import deployed, unwrap
+from tests.conftest import deploy_once, unwrap
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs/guide.md").read_text()
@@ -38,10 +38,10 @@ def test_values_and_commands_of_the_page_are_those_of_the_script() -> None:
 
 def test_the_component_creates_the_objects_that_the_page_names() -> None:
     config = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
-    engine = deployed("registry", {key.partition(":")[2]: value for key, value in config.items()})
+    engine = deploy_once("registry", {key.partition(":")[2]: value for key, value in config.items()})
     created = {
         (resource.type.rpartition(":")[2], unwrap(resource.inputs["metadata"]).get("name"))
-        for resource in engine.registered
+        for resource in engine.resources
         if resource.inputs.get("metadata")
     }
     named = set(re.findall(r"`([A-Z]\w+) ([a-z0-9-]+)`", PAGE))

@@ -27,22 +27,22 @@ from registry.validation.pem import validate_server_chain
 from registry.validation.secrets import decode_secret_data
 from registry.validation.users import htpasswd
 from tests import canary
-from tests.conftest import SECRET_MARK, Deploy, Engine, Noted, attach, encoded, is_secret, logged, run
-from tests.issuing import Wanted, issue, leaf
+from tests.conftest import SECRET_MARK, Deploy, Engine, StateEntry, attach, capture_log, is_secret, run, to_base64
+from tests.issuing import CertificateSpec, issue, server_spec
 from tests.test_validation import REFUSED
 
 redaction.redact_debug_log()  # as the program and the plugin do at their start
 
 Given = dict[str, Any]
 
-CA, OTHER = issue(Wanted()), issue(Wanted())
-THEIRS = issue(leaf("docker-registry.docker-registry.svc"), CA)
+CA, OTHER = issue(CertificateSpec()), issue(CertificateSpec())
+THEIRS = issue(server_spec("docker-registry.docker-registry.svc"), CA)
 CHOSEN = {"jean": 'Kd7"é%/+ w\\x9-jean-chose-this', "marie": "marie-chose-Rt5&<>'vQ2"}
 GENERATED = {"jean": "generated-4Zt8Qm2Wx6Lc1Vb9Ns", "marie": "generated-7Yh3Rf5Kd0Jg8Pa2Te"}
 HTTP_SECRET = "of-http-6Bn1Xc4Mz7Lp9Ok2Ji5Uh8Yg3Tf0Rd4Es1Wa"
 S3_SECRET = "of-s3-Gq8Wn3+Zr/5Tb=7Kx1"
 MIRROR_PASSWORD = "of-the-mirror-Hj4?Vm&9Cs#2"
-KEYS_MADE = {name: issue(Wanted()) for name in ("registry-tls-key", "registry-tls-ca-key")}
+KEYS_MADE = {name: issue(CertificateSpec()) for name in ("registry-tls-key", "registry-tls-ca-key")}
 
 MADE: Given = {
     **{f"registry-auth-{user}-password": {"result": password} for user, password in GENERATED.items()},
@@ -53,13 +53,13 @@ MADE: Given = {
 
 THERE: Given = {
     "registry-tls-from-kubectl-get-secrets": {
-        "data": {"tls.crt": encoded(THEIRS.pem + CA.pem), "tls.key": encoded(THEIRS.key_pem)}
+        "data": {"tls.crt": to_base64(THEIRS.pem + CA.pem), "tls.key": to_base64(THEIRS.key_pem)}
     },
     "registry-auth-from-kubectl-get-secrets": {
-        "data": {"registry.password": encoded(f"jean:$2b$05${'a' * 22}theHashOfSomebodyElse4Vc8Nq2Xw5")}
+        "data": {"registry.password": to_base64(f"jean:$2b$05${'a' * 22}theHashOfSomebodyElse4Vc8Nq2Xw5")}
     },
     "registry-data-from-kubectl-get-secrets": {
-        "data": {"access-key": encoded("AKIA0"), "secret-key": encoded("of-s3-there-Uy6Bt1Re9Wq4")}
+        "data": {"access-key": to_base64("AKIA0"), "secret-key": to_base64("of-s3-there-Uy6Bt1Re9Wq4")}
     },
 }
 """Secrets that are on the cluster before, by the name they are looked up under."""
@@ -110,9 +110,11 @@ KNOWN: dict[str, str] = {
         "the S3 key that is there": "of-s3-there-Uy6Bt1Re9Wq4",
         "the hash that is there": "theHashOfSomebodyElse4Vc8Nq2Xw5",
     },
-    **canary.of_key("the CA's key", CA.key_pem),
-    **canary.of_key("the key that is there", THEIRS.key_pem),
-    **{name: text for key, made in KEYS_MADE.items() for name, text in canary.of_key(key, made.key_pem).items()},
+    **canary.secrets_of_key("the CA's key", CA.key_pem),
+    **canary.secrets_of_key("the key that is there", THEIRS.key_pem),
+    **{
+        name: text for key, made in KEYS_MADE.items() for name, text in canary.secrets_of_key(key, made.key_pem).items()
+    },
 }
 
 MEANT: dict[str, tuple[str, ...]] = {
@@ -144,19 +146,19 @@ def leaks(engine: Engine, said: str) -> set[Leak]:
         places.append((f"name or options of {noted.name}", "\n".join(canary.texts([noted.name, noted.options]))))
         places += [(f"{noted.type} {key}, unmarked", text) for key, text in unmarked(noted)]
         places += [(f"{noted.type} {key}", text) for key, text in unmeant(noted)]
-    if not canary.found(secrets, "\n".join(text for _, text in places)):
+    if not canary.find(secrets, "\n".join(text for _, text in places)):
         return set()
-    return {Leak(what, where) for where, text in places for what in canary.found(secrets, text)}
+    return {Leak(what, where) for where, text in places for what in canary.find(secrets, text)}
 
 
-def unmarked(noted: Noted) -> Iterator[tuple[str, str]]:
+def unmarked(noted: StateEntry) -> Iterator[tuple[str, str]]:
     """Each property, and its texts that the state keeps as they are."""
     for properties in noted.properties:
         for key, value in properties.items():
-            yield key, "\n".join(canary.texts(value, opened=lambda each: None if is_secret(each) else each))
+            yield key, "\n".join(canary.texts(value, replace=lambda value: None if is_secret(value) else value))
 
 
-def unmeant(noted: Noted) -> Iterator[tuple[str, str]]:
+def unmeant(noted: StateEntry) -> Iterator[tuple[str, str]]:
     """Each property that no secret is meant to be in, and all its texts."""
     for properties in noted.properties:
         for key, value in properties.items():
@@ -168,7 +170,7 @@ def hashes(engine: Engine) -> dict[str, str]:
     """What is secret of the lines of the users' Secret, by user."""
     files = [each.properties[0].get("stringData") for each in engine.state if each.name == "registry-auth-secret"]
     lines = [line for text in canary.texts(files) for line in text.splitlines() if "$2b$" in line]
-    return {f"the hash of {line.partition(':')[0]}": canary.of_hash(line) for line in lines}
+    return {f"the hash of {line.partition(':')[0]}": canary.secret_of_hash(line) for line in lines}
 
 
 def wrapped(args: Given, way: Callable[[Any], Any]) -> Any:
@@ -181,8 +183,8 @@ def test_a_piece_of_a_secret_is_found_in_every_form(form: str) -> None:
         written = canary.forms(secret)[form]
         for start in range(0, max(1, len(written) - canary.PIECE - canary.STEP)):
             cut = f"text {written[start : start + canary.PIECE + canary.STEP - 1]} text"
-            assert canary.found({name: secret}, cut), f"{name} from {start} on"
-    assert canary.found(KNOWN, "nothing of the kind: generated, chosen, of-s3") == []
+            assert canary.find({name: secret}, cut), f"{name} from {start} on"
+    assert canary.find(KNOWN, "nothing of the kind: generated, chosen, of-s3") == []
 
 
 def setting(settings: Any, key: str) -> Any:
@@ -252,7 +254,7 @@ def shown(error: BaseException) -> str:
 
 
 def assert_silent(error: BaseException) -> None:
-    assert canary.found(KNOWN | {"planted": PLANTED}, shown(error)) == []
+    assert canary.find(KNOWN | {"planted": PLANTED}, shown(error)) == []
 
 
 @pytest.mark.parametrize("key", SECRETS)
@@ -265,11 +267,11 @@ def test_no_rule_shows_a_secret(key: str) -> None:
         except InvalidInput as error:
             said.append(shown(error))
     assert len(said) > 100
-    assert canary.found({"planted": PLANTED}, "\n".join(dict.fromkeys(said))) == []
+    assert canary.find({"planted": PLANTED}, "\n".join(dict.fromkeys(said))) == []
 
 
 TLS = ["docker-registry"]
-SERVED = issue(leaf(*TLS), CA)
+SERVED = issue(server_spec(*TLS), CA)
 OPENED = ("secret", ["wanted"], "make it")
 ELSEWHERE: dict[str, Callable[[], Any]] = {
     "a key for the CA's certificate": lambda: INPUTS["ca_certificate"].rule(CA.key_pem),
@@ -282,7 +284,7 @@ ELSEWHERE: dict[str, Callable[[], Any]] = {
     "a Secret without a key": lambda: validate_server_chain(SERVED.pem, PLANTED, TLS),
     "a Secret with another key": lambda: validate_server_chain(SERVED.pem, CA.key_pem, TLS),
     "a Secret with two keys": lambda: validate_server_chain(SERVED.key_pem, SERVED.key_pem, TLS),
-    "a Secret of other keys": lambda: decode_secret_data(OPENED[0], {"password": encoded(PLANTED)}, *OPENED[1:]),
+    "a Secret of other keys": lambda: decode_secret_data(OPENED[0], {"password": to_base64(PLANTED)}, *OPENED[1:]),
     "a Secret that is no base64": lambda: decode_secret_data(OPENED[0], {"wanted": f"!{PLANTED}"}, *OPENED[1:]),
     "a Secret of bytes": lambda: decode_secret_data(
         OPENED[0], {"wanted": b64encode(PLANTED.encode() + b"\xff").decode()}, *OPENED[1:]
@@ -377,7 +379,7 @@ def test_nor_by_rules_for_several_at_once(
     engine.live |= MADE | THERE
     with pytest.raises(InvalidInput) as refusal:
         deploy(lambda: PrivateRegistry("registry", wrapped(USERS | COMBINATIONS[what], WAYS[way])))
-    assert canary.found(KNOWN, str(refusal.value)) == []
+    assert canary.find(KNOWN, str(refusal.value)) == []
     assert leaks(engine, caplog.text) == set()
 
 
@@ -393,7 +395,7 @@ def deployed(shape: str, way: str) -> Deployed:
     """Deploy that shape, once for all tests that read the outcome."""
     engine = Engine(live=MADE | THERE)
     attach(engine)
-    with logged("DEBUG") as said:
+    with capture_log("DEBUG") as said:
         run(lambda: PrivateRegistry("registry", wrapped(SHAPES[shape], WAYS[way])))
     return Deployed(engine, "\n".join(said))
 
@@ -412,7 +414,7 @@ def test_the_digest_of_the_configuration_lets_nobody_guess_what_is_short_in_it(d
         engine.live |= {"registry-workload-http-secret": {"result": secret}}
         deploy(lambda: PrivateRegistry("registry", cast(Any, SHAPES["a mirror"])))
         digests.add(engine.one("Pod").inputs["metadata"]["annotations"]["checksum/config"])
-        engine.registered.clear()
+        engine.resources.clear()
     assert len(digests) == 2
 
 
@@ -431,7 +433,7 @@ def test_the_search_finds_what_is_there() -> None:
         engine = deployed(shape, "plain").engine
         secrets = KNOWN | hashes(engine)
         everything = "\n".join(canary.texts([noted.properties for noted in engine.state]))
-        seen |= {each.rpartition(" (")[0] for each in canary.found(secrets, everything)}
+        seen |= {each.rpartition(" (")[0] for each in canary.find(secrets, everything)}
     in_hex = {name for name in KNOWN if name.endswith(", hex")}
     assert {name.rpartition(", PEM")[0] or name for name in seen} == {
         name.rpartition(", PEM")[0] or name

@@ -14,7 +14,7 @@ from tests.conftest import Deploy, Engine, unwrap
 
 def lines(engine: Engine) -> dict[str, str]:
     """The hash of every login, in the order of the file."""
-    content = unwrap(engine.named("registry-auth-secret").inputs["stringData"])["registry.password"]
+    content = unwrap(engine.by_name("registry-auth-secret").inputs["stringData"])["registry.password"]
     return dict(line.split(":") for line in content.splitlines())
 
 
@@ -39,7 +39,7 @@ def test_a_generation_is_a_login_and_the_first_one_is_told(
         assert bcrypt.checkpw(outputs["passwords"][login].encode(), hashed.encode())
         assert hashed.startswith("$2b$05$"), "generated, so a costly hash gains nothing"
     assert (outputs["username"], outputs["password"]) == (told, outputs["passwords"][told])
-    data = unwrap(engine.named("registry-pull-secrets-builds-current").inputs["data"])
+    data = unwrap(engine.by_name("registry-pull-secrets-builds-current").inputs["data"])
     (given,) = json.loads(b64decode(data[".dockerconfigjson"]))["auths"].values()
     assert (given["username"], given["password"]) == (told, outputs["password"])
 
@@ -52,7 +52,7 @@ def test_what_is_handed_out_moves_without_a_change_of_the_file() -> None:
 
 def test_the_first_generation_has_the_names_of_before(deploy: Deploy, engine: Engine) -> None:
     deploy(lambda: PrivateRegistry("registry", {"password_generations": {"centos": [1, 2]}}))
-    made = {each.name for each in engine.registered if each.type.endswith("RandomPassword")}
+    made = {each.name for each in engine.resources if each.type.endswith("RandomPassword")}
     assert {"registry-auth-centos-password", "registry-auth-centos-2-password"} <= made
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from registry import PrivateRegistryArgs
-from tests.conftest import deployed, unwrap
+from tests.conftest import deploy_once, unwrap
 
 WAYS_IN: dict[str, PrivateRegistryArgs] = {
     "cluster": {},
@@ -26,7 +26,7 @@ def way_in(request: pytest.FixtureRequest) -> PrivateRegistryArgs:
 
 
 def policy(args: PrivateRegistryArgs) -> dict[str, Any]:
-    return dict(unwrap(deployed("registry", args).one("NetworkPolicy").inputs["spec"]))
+    return dict(unwrap(deploy_once("registry", args).one("NetworkPolicy").inputs["spec"]))
 
 
 def enters(spec: dict[str, Any], port: int, *, address: str = "203.0.113.7", is_pod: bool = False) -> bool:
@@ -54,7 +54,7 @@ def _is(peer: dict[str, Any], address: str, is_pod: bool) -> bool:
 
 
 def test_it_is_about_the_registrys_pods_alone(way_in: PrivateRegistryArgs) -> None:
-    engine, spec = deployed("registry", way_in), policy(way_in)
+    engine, spec = deploy_once("registry", way_in), policy(way_in)
     assert spec["podSelector"]["matchLabels"].items() <= engine.one("Pod").inputs["metadata"]["labels"].items()
     assert engine.one("NetworkPolicy").inputs["metadata"]["namespace"] == "docker-registry"
 
@@ -78,7 +78,7 @@ def test_clients_are_who_comes_from_their_networks(way: str) -> None:
 
 def test_behind_an_ingress_only_pods_come_in_and_the_controller_asks_for_the_client() -> None:
     args: PrivateRegistryArgs = {**WAYS_IN["ingress"], "client_cidrs": CLIENTS}
-    engine, spec = deployed("registry", args), policy(args)
+    engine, spec = deploy_once("registry", args), policy(args)
     assert enters(spec, 5000, is_pod=True)
     assert not enters(spec, 5000, address="10.1.2.3")
     annotations = unwrap(engine.one("Ingress").inputs["metadata"])["annotations"]
@@ -87,13 +87,13 @@ def test_behind_an_ingress_only_pods_come_in_and_the_controller_asks_for_the_cli
 
 @pytest.mark.parametrize("way", ["external-ips", "node-port", "load-balancer"])
 def test_no_node_hides_the_clients_address_once_it_is_asked_for(way: str) -> None:
-    engine = deployed("registry", {**WAYS_IN[way], "client_cidrs": CLIENTS})
+    engine = deploy_once("registry", {**WAYS_IN[way], "client_cidrs": CLIENTS})
     assert engine.one("Service").inputs["spec"]["externalTrafficPolicy"] == "Local"
 
 
 @pytest.mark.parametrize("way", ["external-ips", "node-port", "load-balancer"])
 def test_every_node_answers_as_long_as_nobody_asks_for_the_clients_address(way: str) -> None:
-    engine = deployed("registry", WAYS_IN[way])
+    engine = deploy_once("registry", WAYS_IN[way])
     assert engine.one("Service").inputs["spec"]["externalTrafficPolicy"] == "Cluster"
 
 

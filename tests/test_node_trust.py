@@ -16,10 +16,10 @@ from registry.__main__ import NAME, Plugin
 from registry.node_trust.files import all_files, hosts_toml
 from registry.validation import InvalidInput, nodes
 from registry.validation.network import image_reference_hosts
-from tests.conftest import Deploy, Engine, encoded
-from tests.issuing import Wanted, issue, leaf
+from tests.conftest import Deploy, Engine, to_base64
+from tests.issuing import CertificateSpec, issue, server_spec
 
-CA, OTHER = issue(Wanted()).pem, issue(Wanted()).pem
+CA, OTHER = issue(CertificateSpec()).pem, issue(CertificateSpec()).pem
 TEAM = {"endpoint": "team.example.com:5000", "ca_pem": CA}
 
 
@@ -62,7 +62,7 @@ def test_the_daemon_set_waits_for_its_guard_and_runs_everywhere(deploy: Deploy, 
 
 def test_other_files_are_another_config_map_and_other_pods(deploy: Deploy, engine: Engine) -> None:
     def digest(*registries: dict[str, Any]) -> str:
-        engine.registered.clear()
+        engine.resources.clear()
         deploy(lambda: NodeTrust("trust", args(*registries)))
         assert engine.one("ConfigMap").inputs["immutable"] is True
         return str(engine.one("DaemonSet").inputs["spec"]["template"]["metadata"]["annotations"])
@@ -144,7 +144,7 @@ def test_an_input_that_no_node_could_use_is_refused(
     with pytest.raises(InvalidInput) as refusal:
         deploy(lambda: NodeTrust("trust", given))
     assert f"{refusal.value.key}: {refusal.value.code}" == code
-    assert not [each for each in engine.registered if each.type.endswith(":DaemonSet")]
+    assert not [each for each in engine.resources if each.type.endswith(":DaemonSet")]
 
 
 @pytest.mark.parametrize("given", ["10.96.0.7:5000", "[2001:db8::7]:5000", ""])
@@ -270,19 +270,19 @@ class TestOfTheRegistry:
         deploy(lambda: PrivateRegistry("registry", {"node_trust": True, **more}))  # type: ignore[typeddict-item]
 
     def hosts(self, engine: Engine) -> str:
-        data = engine.named("registry-nodes-files").inputs["data"]
+        data = engine.by_name("registry-nodes-files").inputs["data"]
         return str(next(text for key, text in data.items() if key.endswith("hosts.toml")))
 
     def test_the_services_address_is_in_the_certificate_and_in_hosts_toml(self, deploy: Deploy, engine: Engine) -> None:
         self.deployed(deploy)
         assert "10.96.0.7" in engine.one("CertRequest").inputs["ipAddresses"]
         assert '[host."https://10.96.0.7:5000"]' in self.hosts(engine)
-        assert engine.named("registry-nodes-namespace").inputs["metadata"]["name"] == "docker-registry-trust"
+        assert engine.by_name("registry-nodes-namespace").inputs["metadata"]["name"] == "docker-registry-trust"
 
     def test_the_leaf_waits_for_every_node(self, deploy: Deploy, engine: Engine) -> None:
         self.deployed(deploy)
         assert [each for each in engine.one("LocallySignedCert").request.dependencies if "registry-nodes-agent" in each]
-        assert not [each for each in engine.named("registry-tls-ca").request.dependencies if "DaemonSet" in each]
+        assert not [each for each in engine.by_name("registry-tls-ca").request.dependencies if "DaemonSet" in each]
 
     def test_behind_an_ingress_nodes_go_straight_to_the_service(self, deploy: Deploy, engine: Engine) -> None:
         self.deployed(deploy, exposure="ingress", ingress_class="nginx")
@@ -291,14 +291,14 @@ class TestOfTheRegistry:
 
     def test_without_it_nothing_waits_for_the_service(self, deploy: Deploy, engine: Engine) -> None:
         deploy(lambda: PrivateRegistry("registry", {}))
-        assert not [each for each in engine.registered if each.type.endswith(":DaemonSet")]
+        assert not [each for each in engine.resources if each.type.endswith(":DaemonSet")]
         assert "10.96.0.7" not in engine.one("CertRequest").inputs["ipAddresses"]
         assert not [each for each in engine.one("Pod").request.dependencies if "registry-service" in each]
 
     def test_somebody_elses_certificate_is_not_for_the_services_address(self, deploy: Deploy, engine: Engine) -> None:
-        served = issue(leaf("docker-registry.docker-registry.svc"), authority := issue(Wanted()))
-        data = {"tls.crt": encoded(served.pem + authority.pem), "tls.key": encoded(served.key_pem)}
+        served = issue(server_spec("docker-registry.docker-registry.svc"), authority := issue(CertificateSpec()))
+        data = {"tls.crt": to_base64(served.pem + authority.pem), "tls.key": to_base64(served.key_pem)}
         engine.live["registry-tls-from-kubectl-get-secrets"] = {"data": data}
         self.deployed(deploy, tls_secret="mine", create_namespace=False)
         assert "[host" not in self.hosts(engine)
-        assert authority.pem in engine.named("registry-nodes-files").inputs["data"].values()
+        assert authority.pem in engine.by_name("registry-nodes-files").inputs["data"].values()

@@ -12,12 +12,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from registry.inputs.table import INPUTS
 from registry.validation import InvalidInput, pem
 from registry.validation.users import htpasswd
-from tests.issuing import ANY, CLIENT, SERVER, Issued, Key, Wanted, issue, leaf
+from tests.issuing import ANY, CLIENT, SERVER, CertificateSpec, IssuedCertificate, Key, issue, server_spec
 
 HOST = "docker-registry"
-CA = issue(Wanted())
-OTHER = issue(Wanted("Another CA"))
-BELOW = issue(Wanted("Issuing CA", pathlen=0), CA)
+CA = issue(CertificateSpec())
+OTHER = issue(CertificateSpec("Another CA"))
+BELOW = issue(CertificateSpec("Issuing CA", pathlen=0), CA)
 
 
 @cache
@@ -25,8 +25,8 @@ def short_rsa() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 1024)
 
 
-def ca(signer: Issued | None = None, key: Key | None = None, **changes: Any) -> str:
-    return issue(replace(Wanted(), **changes), signer, key).pem
+def ca(signer: IssuedCertificate | None = None, key: Key | None = None, **changes: Any) -> str:
+    return issue(replace(CertificateSpec(), **changes), signer, key).pem
 
 
 AUTHORITIES: list[tuple[str, Callable[[], str], str]] = [
@@ -35,30 +35,30 @@ AUTHORITIES: list[tuple[str, Callable[[], str], str]] = [
     ("a key", lambda: CA.key_pem, "not-certificates"),
     ("a damaged one", lambda: CA.pem.replace("M", "N"), "unreadable-certificates"),
     ("a huge one", lambda: CA.pem * 1000, "not-certificates"),
-    ("a leaf", lambda: issue(leaf(HOST), CA).pem, "not-a-ca"),
+    ("a leaf", lambda: issue(server_spec(HOST), CA).pem, "not-a-ca"),
     ("no key usage", lambda: ca(usage=None), "not-a-ca"),
     ("another key usage", lambda: ca(usage=("digital_signature",)), "not-a-ca"),
     ("no subject key identifier", lambda: ca(subject_key=False), "not-a-ca"),
     ("no subject", lambda: ca(name=""), "not-a-ca"),
     ("basic constraints that are not critical", lambda: ca(ca_critical=False), "not-a-ca"),
-    ("a CA of clients", lambda: ca(extended=(CLIENT,)), "not-a-ca-of-servers"),
-    ("name constraints", lambda: ca(permitted=("example.com",)), "name-constraints"),
+    ("a CA of clients", lambda: ca(extended_usage=(CLIENT,)), "not-a-ca-of-servers"),
+    ("name constraints", lambda: ca(permitted_names=("example.com",)), "name-constraints"),
     ("an unknown critical extension", lambda: ca(unknown_critical=True), "unknown-critical-extension"),
     ("an expired one", lambda: ca(starts=-20, days=10), "not-valid-today"),
     ("one of tomorrow", lambda: ca(starts=1), "not-valid-today"),
     ("RSA of 1024 bits", lambda: ca(key=short_rsa()), "unsupported-key"),
     ("P-224", lambda: ca(key=ec.generate_private_key(ec.SECP224R1())), "unsupported-key"),
-    ("Ed25519", lambda: ca(key=ed25519.Ed25519PrivateKey.generate(), hashed=None), "unsupported-key"),
+    ("Ed25519", lambda: ca(key=ed25519.Ed25519PrivateKey.generate(), hash_algorithm=None), "unsupported-key"),
     ("a chain of strangers", lambda: CA.pem + OTHER.pem, "not-a-chain"),
-    ("an expired root", lambda: _below(issue(Wanted("Old", starts=-20, days=10))), "not-valid-today"),
-    ("a root that allows none below", lambda: _below(issue(Wanted("Root", pathlen=0))), "path-length"),
+    ("an expired root", lambda: _below(issue(CertificateSpec("Old", starts=-20, days=10))), "not-valid-today"),
+    ("a root that allows none below", lambda: _below(issue(CertificateSpec("Root", pathlen=0))), "path-length"),
     ("an issuer unnamed", lambda: _below(CA, authority_key=""), "authority-key-identifier"),
     ("another issuer's key named", lambda: _below(CA, authority_key="wrong"), "authority-key-identifier"),
-    ("signed with SHA-224", lambda: _below(CA, hashed=hashes.SHA224()), "weak-signature"),
+    ("signed with SHA-224", lambda: _below(CA, hash_algorithm=hashes.SHA224()), "weak-signature"),
 ]
 
 
-def _below(root: Issued, **changes: Any) -> str:
+def _below(root: IssuedCertificate, **changes: Any) -> str:
     return ca(root, **{"name": "Issuing CA", **changes}) + root.pem
 
 
@@ -79,10 +79,10 @@ KEYS: list[tuple[str, Callable[[], str], str]] = [
     ("an encrypted key", lambda: CA.encrypted_key_pem, "encrypted-key"),
     (
         "Ed25519",
-        lambda: issue(Wanted(hashed=None), key=ed25519.Ed25519PrivateKey.generate()).key_pem,
+        lambda: issue(CertificateSpec(hash_algorithm=None), key=ed25519.Ed25519PrivateKey.generate()).key_pem,
         "unsupported-key",
     ),
-    ("RSA of 1024 bits", lambda: issue(Wanted(), key=short_rsa()).key_pem, "unsupported-key"),
+    ("RSA of 1024 bits", lambda: issue(CertificateSpec(), key=short_rsa()).key_pem, "unsupported-key"),
 ]
 
 
@@ -104,10 +104,10 @@ def test_the_ca_key_is_that_of_the_ca() -> None:
 
 
 def test_a_ca_that_its_leaf_would_outlive_is_taken_with_a_warning() -> None:
-    short = issue(Wanted("Root", days=100))
+    short = issue(CertificateSpec("Root", days=100))
     assert not pem.short_authority_warning(short.pem, 98)
     assert pem.short_authority_warning(short.pem, 356)
-    below = issue(Wanted(), short)
+    below = issue(CertificateSpec(), short)
     assert pem.short_authority_warning(below.pem + short.pem, 356)
 
 
@@ -123,24 +123,24 @@ def test_the_ca_of_an_upstream_is_one_that_can_be_trusted_today(value: str, code
     assert INPUTS["upstream_ca"].rule(CA.pem) == CA.pem
 
 
-SERVED: list[tuple[str, Wanted, str]] = [
-    ("another name", leaf("registry.example.com"), "name-missing"),
-    ("no name", leaf(), "name-missing"),
-    ("expired", leaf(HOST, starts=-20, days=10), "not-valid-today"),
-    ("of tomorrow", leaf(HOST, starts=1), "not-valid-today"),
-    ("too long", leaf(HOST, days=400), "lasts-too-long"),
-    ("of clients", leaf(HOST, extended=(CLIENT,)), "not-for-servers"),
-    ("of any use", leaf(HOST, extended=(ANY,)), "not-for-servers"),
-    ("that may not sign", leaf(HOST, usage=("key_agreement",)), "not-for-servers"),
-    ("without a subject", leaf(HOST, name=""), "subject-missing"),
-    ("of a CA that may not sign", leaf(HOST, ca=True), "not-a-ca"),
-    ("with an unknown extension", leaf(HOST, unknown_critical=True), "unknown-critical-extension"),
-    ("without its issuer's key", leaf(HOST, authority_key=""), "authority-key-identifier"),
+SERVED: list[tuple[str, CertificateSpec, str]] = [
+    ("another name", server_spec("registry.example.com"), "name-missing"),
+    ("no name", server_spec(), "name-missing"),
+    ("expired", server_spec(HOST, starts=-20, days=10), "not-valid-today"),
+    ("of tomorrow", server_spec(HOST, starts=1), "not-valid-today"),
+    ("too long", server_spec(HOST, days=400), "lasts-too-long"),
+    ("of clients", server_spec(HOST, extended_usage=(CLIENT,)), "not-for-servers"),
+    ("of any use", server_spec(HOST, extended_usage=(ANY,)), "not-for-servers"),
+    ("that may not sign", server_spec(HOST, usage=("key_agreement",)), "not-for-servers"),
+    ("without a subject", server_spec(HOST, name=""), "subject-missing"),
+    ("of a CA that may not sign", server_spec(HOST, ca=True), "not-a-ca"),
+    ("with an unknown extension", server_spec(HOST, unknown_critical=True), "unknown-critical-extension"),
+    ("without its issuer's key", server_spec(HOST, authority_key=""), "authority-key-identifier"),
 ]
 
 
 @pytest.mark.parametrize(("wanted", "code"), [each[1:] for each in SERVED], ids=[each[0] for each in SERVED])
-def test_an_existing_certificate_that_some_client_refuses_is_refused(wanted: Wanted, code: str) -> None:
+def test_an_existing_certificate_that_some_client_refuses_is_refused(wanted: CertificateSpec, code: str) -> None:
     made = issue(wanted, CA)
     with pytest.raises(InvalidInput) as refusal:
         pem.validate_server_chain(made.pem + CA.pem, made.key_pem, [HOST])
@@ -148,7 +148,7 @@ def test_an_existing_certificate_that_some_client_refuses_is_refused(wanted: Wan
 
 
 def test_an_existing_certificate_is_refused_without_its_own_key_or_chain() -> None:
-    made = issue(leaf(HOST), CA)
+    made = issue(server_spec(HOST), CA)
     for chain, key, code in (
         (made.pem, OTHER.key_pem, "key-of-another-certificate"),
         (made.pem + OTHER.pem, made.key_pem, "not-a-chain"),
@@ -161,16 +161,16 @@ def test_an_existing_certificate_is_refused_without_its_own_key_or_chain() -> No
 @pytest.mark.parametrize(
     ("wanted", "host"),
     [
-        (leaf("*.example.com"), "registry.example.com"),
-        (leaf("REGISTRY.example.com"), "registry.example.com"),
-        (leaf("10.1.2.3"), "10.1.2.3"),
-        (leaf("2001:db8::1"), "2001:db8::1"),
-        (leaf("registry.example.com", name="", hosts_critical=True), "registry.example.com"),
-        (leaf("registry.example.com", usage=None, extended=()), "registry.example.com"),
-        (leaf("registry.example.com", extended=(SERVER, CLIENT)), "registry.example.com"),
+        (server_spec("*.example.com"), "registry.example.com"),
+        (server_spec("REGISTRY.example.com"), "registry.example.com"),
+        (server_spec("10.1.2.3"), "10.1.2.3"),
+        (server_spec("2001:db8::1"), "2001:db8::1"),
+        (server_spec("registry.example.com", name="", hosts_critical=True), "registry.example.com"),
+        (server_spec("registry.example.com", usage=None, extended_usage=()), "registry.example.com"),
+        (server_spec("registry.example.com", extended_usage=(SERVER, CLIENT)), "registry.example.com"),
     ],
 )
-def test_an_existing_certificate_that_covers_the_host_is_taken(wanted: Wanted, host: str) -> None:
+def test_an_existing_certificate_that_covers_the_host_is_taken(wanted: CertificateSpec, host: str) -> None:
     made = issue(wanted, BELOW)
     served = pem.validate_server_chain(made.pem + BELOW.pem + CA.pem, made.key_pem, [host])
     assert [each.subject for each in served][1:] == [BELOW.certificate.subject, CA.certificate.subject]
@@ -181,7 +181,7 @@ def test_an_existing_certificate_that_covers_the_host_is_taken(wanted: Wanted, h
     [("*.com", "registry.com"), ("*.example.com", "a.b.example.com"), ("*.example.com", "example.com")],
 )
 def test_a_wildcard_stands_for_one_label_below_a_domain(name: str, host: str) -> None:
-    made = issue(leaf(name), CA)
+    made = issue(server_spec(name), CA)
     with pytest.raises(InvalidInput) as refusal:
         pem.validate_server_chain(made.pem, made.key_pem, [host])
     assert (refusal.value.key, refusal.value.code) == ("tls_secret", "name-missing")
@@ -189,9 +189,9 @@ def test_a_wildcard_stands_for_one_label_below_a_domain(name: str, host: str) ->
 
 def test_a_certificate_may_last_397_days_and_a_day_of_grace() -> None:
     """Apple counts to 398, and who issues for 397 may begin a day before."""
-    made = issue(leaf(HOST, days=398), CA)
+    made = issue(server_spec(HOST, days=398), CA)
     pem.validate_server_chain(made.pem, made.key_pem, [HOST])
-    longer = issue(leaf(HOST, days=398 + 1 / 24), CA)
+    longer = issue(server_spec(HOST, days=398 + 1 / 24), CA)
     with pytest.raises(InvalidInput) as refusal:
         pem.validate_server_chain(longer.pem, longer.key_pem, [HOST])
     assert refusal.value.code == "lasts-too-long"

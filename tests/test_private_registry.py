@@ -43,7 +43,7 @@ class TestTheGuide:
         return guide[1]
 
     def test_each_step_is_a_resource(self, engine: Engine) -> None:
-        kinds = [each.type.rpartition(":")[2] for each in engine.registered if not each.type.startswith("private")]
+        kinds = [each.type.rpartition(":")[2] for each in engine.resources if not each.type.startswith("private")]
         assert sorted(kinds) == [
             *["CertRequest", "Lease", "Lease", "LocallySignedCert", "Namespace", "NetworkPolicy", "NodePatch"],
             *["PersistentVolume", "PersistentVolumeClaim", "Pod", "PrivateKey", "PrivateKey"],
@@ -77,14 +77,14 @@ class TestTheGuide:
         assert engine.one("LocallySignedCert").inputs["allowedUses"] == ["digital_signature", "server_auth"]
 
     def test_the_secrets_bear_the_guides_names(self, engine: Engine) -> None:
-        certificate, users = engine.named("registry-tls-secret").inputs, engine.named("registry-auth-secret").inputs
+        certificate, users = engine.by_name("registry-tls-secret").inputs, engine.by_name("registry-auth-secret").inputs
         assert certificate["metadata"]["name"] == "cert-secret"
         assert certificate["type"] == "kubernetes.io/tls"
         assert users["metadata"]["name"] == "auth-secret"
         assert list(unwrap(users["stringData"])) == ["registry.password"]
 
     def test_the_generated_password_opens_the_htpasswd_line(self, engine: Engine, outputs: dict[str, Any]) -> None:
-        line = unwrap(engine.named("registry-auth-secret").inputs["stringData"])["registry.password"]
+        line = unwrap(engine.by_name("registry-auth-secret").inputs["stringData"])["registry.password"]
         name, hashed = line.strip().split(":")
         assert name == outputs["username"] == "centos"
         assert bcrypt.checkpw(outputs["password"].encode(), hashed.encode())
@@ -148,7 +148,7 @@ class TestTheGuide:
     def test_the_pod_waits_for_the_users_and_its_configuration_does_not(self, engine: Engine) -> None:
         users = "::registry-auth-secret"
         assert any(urn.endswith(users) for urn in engine.one("Pod").request.dependencies)
-        before = engine.named("registry-workload-configuration").request.dependencies
+        before = engine.by_name("registry-workload-configuration").request.dependencies
         assert not any(urn.endswith(users) for urn in before)
 
     def test_a_changed_checksum_replaces_the_pod(self, engine: Engine) -> None:
@@ -177,20 +177,20 @@ class TestTheGuide:
 
 def test_a_chosen_password_is_hashed_at_a_cost_that_slows_guessing_down(deploy: Deploy, engine: Engine) -> None:
     deploy(lambda: PrivateRegistry("registry", {"passwords": pulumi.Output.secret({"centos": "correct horse"})}))
-    line = unwrap(engine.named("registry-auth-secret").inputs["stringData"])["registry.password"]
+    line = unwrap(engine.by_name("registry-auth-secret").inputs["stringData"])["registry.password"]
     assert "$2b$10$" in line
     assert bcrypt.checkpw(b"correct horse", line.strip().split(":")[1].encode())
 
 
 def test_the_password_stays_secret_all_the_way(deploy: Deploy, engine: Engine) -> None:
     deploy(lambda: PrivateRegistry("registry", {"passwords": {"centos": "correct horse"}}))
-    assert is_secret(engine.named("registry-auth-secret").inputs["stringData"])
-    assert "correct horse" not in str([each.inputs for each in engine.registered])
+    assert is_secret(engine.by_name("registry-auth-secret").inputs["stringData"])
+    assert "correct horse" not in str([each.inputs for each in engine.resources])
 
 
 def test_the_guides_rsa_key_works(deploy: Deploy, engine: Engine) -> None:
     deploy(lambda: PrivateRegistry("registry", {"certificate_key": "RSA-4096"}))
-    keys = [each.inputs for each in engine.registered if each.type.endswith("PrivateKey")]
+    keys = [each.inputs for each in engine.resources if each.type.endswith("PrivateKey")]
     assert [(key["algorithm"], key["rsaBits"]) for key in keys] == [("RSA", 4096)] * 2
     assert "key_encipherment" in engine.one("LocallySignedCert").inputs["allowedUses"]
 
@@ -210,11 +210,11 @@ def test_two_registries_in_one_program_share_no_name(deploy: Deploy, engine: Eng
         return PrivateRegistry("second", {"namespace": "second", "storage_path": "/srv/second", "port": 5002})
 
     deploy(program)
-    names = [(each.type, each.name) for each in engine.registered]
+    names = [(each.type, each.name) for each in engine.resources]
     assert len(names) == len(set(names))
     objects = [
         (each.type, each.inputs["metadata"].get("namespace"), each.inputs["metadata"]["name"])
-        for each in engine.registered
+        for each in engine.resources
         if "name" in each.inputs.get("metadata", {}) and not each.type.endswith("NodePatch")
     ]
     assert len(objects) == len(set(objects))
@@ -261,7 +261,7 @@ def test_a_replica_serves_on_until_no_proxy_sends_it_anything_and_a_bare_pod_goe
 def test_namespace_of_provisioned_images_stays_and_any_other_goes(deploy: Deploy, engine: Engine) -> None:
     args: Any = {"storage": "class", "storage_class": "fast", "namespace": "kept"}
     deploy(lambda: [PrivateRegistry("kept", args), PrivateRegistry("registry", {})][-1])
-    stays = {name: engine.named(f"{name}-namespace").request.retainOnDelete for name in ("kept", "registry")}
+    stays = {name: engine.by_name(f"{name}-namespace").request.retainOnDelete for name in ("kept", "registry")}
     assert stays == {"kept": True, "registry": False}, "with it, its claim would go, and the images"
 
 
@@ -294,7 +294,7 @@ def test_another_kind_of_storage_is_refused_as_long_as_images_lie_in_the_first(
     with pytest.raises(InvalidInput) as refusal:
         deploy(lambda: PrivateRegistry("registry", moved))
     assert (refusal.value.key, refusal.value.code) == ("storage", "relocation")
-    assert not [each for each in engine.registered if each.type.endswith("Pod")], "nothing runs on an empty store"
+    assert not [each for each in engine.resources if each.type.endswith("Pod")], "nothing runs on an empty store"
 
 
 def test_a_renamed_namespace_is_refused(deploy: Deploy, engine: Engine) -> None:
@@ -321,5 +321,5 @@ def test_what_is_allowed_but_unwise_is_taken_with_a_warning(
 
 def test_in_a_namespace_that_stays_the_volume_comes_before_its_claim(deploy: Deploy, engine: Engine) -> None:
     deploy(lambda: PrivateRegistry("registry", {"create_namespace": False}))
-    waits_for = [urn.rpartition("::")[2] for urn in engine.named("registry-data-claim").request.dependencies]
+    waits_for = [urn.rpartition("::")[2] for urn in engine.by_name("registry-data-claim").request.dependencies]
     assert "registry-data-volume" in waits_for, "so `destroy` takes the claim away first, and nothing is left"

@@ -64,7 +64,7 @@ def test_an_unknown_key_is_refused(run_program: Any, engine: Engine) -> None:
     with pytest.raises(InvalidInput) as refusal:
         run_program(storage_siez="2Gi")
     assert (refusal.value.key, refusal.value.code) == ("storage_siez", "unknown-key")
-    assert engine.registered == []
+    assert engine.resources == []
 
 
 @pytest.mark.parametrize(

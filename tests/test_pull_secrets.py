@@ -16,7 +16,7 @@ DEFAULT = PrivateRegistryArgs(pull_secrets=["builds"], default_pull_secret=True)
 
 def login(engine: Engine, name: str) -> dict[str, Any]:
     """What the resource of that name has the kubelet log in with, by registry."""
-    data = unwrap(engine.named(name).inputs["data"])
+    data = unwrap(engine.by_name(name).inputs["data"])
     return dict(json.loads(b64decode(data[".dockerconfigjson"]))["auths"])
 
 
@@ -24,7 +24,7 @@ def test_each_namespace_gets_a_secret_with_the_first_users_login(deploy: Deploy,
     args = PrivateRegistryArgs(users=["jean", "marie"], pull_secrets=["builds", "kube-system"], namespace="team")
     outputs = deploy(lambda: PrivateRegistry("registry", args))
     for namespace in ("builds", "kube-system"):
-        secret = engine.named(f"registry-pull-secrets-{namespace}").inputs
+        secret = engine.by_name(f"registry-pull-secrets-{namespace}").inputs
         assert (secret["metadata"]["namespace"], secret["metadata"]["name"]) == (namespace, "team-pull")
         assert secret["type"] == "kubernetes.io/dockerconfigjson"
         assert is_secret(secret["data"])
@@ -36,7 +36,10 @@ def test_each_namespace_gets_a_secret_with_the_first_users_login(deploy: Deploy,
 
 def test_a_changed_password_reaches_the_secret_by_a_patch_and_replaces_nothing(deploy: Deploy, engine: Engine) -> None:
     deploy(lambda: PrivateRegistry("registry", {"pull_secrets": ["builds"]}))
-    secret, patch = engine.named("registry-pull-secrets-builds"), engine.named("registry-pull-secrets-builds-current")
+    secret, patch = (
+        engine.by_name("registry-pull-secrets-builds"),
+        engine.by_name("registry-pull-secrets-builds-current"),
+    )
     assert list(secret.request.ignoreChanges) == ["data"], "the provider would delete the Secret and make it anew"
     assert login(engine, secret.name) == login(engine, patch.name)
     assert is_secret(patch.inputs["data"])
@@ -50,7 +53,7 @@ def test_a_changed_password_reaches_the_secret_by_a_patch_and_replaces_nothing(d
 def test_no_login_is_handed_out_before(deploy: Deploy, engine: Engine, first: str) -> None:
     deploy(lambda: PrivateRegistry("registry", {"pull_secrets": ["builds"]}))
     for name in ("registry-pull-secrets-builds", "registry-pull-secrets-builds-current"):
-        assert any(urn.endswith(f"::{first}") for urn in engine.named(name).request.dependencies)
+        assert any(urn.endswith(f"::{first}") for urn in engine.by_name(name).request.dependencies)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +76,7 @@ def test_a_name_and_a_password_of_any_letters_arrive_whole() -> None:
 def test_the_default_service_account_is_left_alone_unless_asked(deploy: Deploy, engine: Engine) -> None:
     engine.live[ACCOUNT] = {"imagePullSecrets": [{"name": "theirs"}]}
     deploy(lambda: PrivateRegistry("registry", {"pull_secrets": ["builds"]}))
-    assert not [each for each in engine.registered if "ServiceAccount" in each.type]
+    assert not [each for each in engine.resources if "ServiceAccount" in each.type]
 
 
 @pytest.mark.parametrize("present", [None, [], [{"name": "docker-registry-pull"}]], ids=["none", "empty", "ours"])
@@ -98,7 +101,7 @@ def test_two_registries_put_a_secret_each_into_one_namespace(deploy: Deploy, eng
         return first
 
     deploy(program)
-    made = [each.inputs["metadata"]["name"] for each in engine.registered if each.name.endswith("-pull-secrets-builds")]
+    made = [each.inputs["metadata"]["name"] for each in engine.resources if each.name.endswith("-pull-secrets-builds")]
     assert sorted(made) == ["docker-registry-pull", "second-pull"]
 
 
@@ -116,4 +119,4 @@ def test_tools_are_told_of_the_registry_where_it_is_asked_for(deploy: Deploy, en
 
 def test_by_default_nobody_is_told_and_nobody_pulls(deploy: Deploy, engine: Engine) -> None:
     deploy(lambda: PrivateRegistry("registry", {}))
-    assert not [each for each in engine.registered if each.type.endswith(("ConfigMap", "SecretPatch"))]
+    assert not [each for each in engine.resources if each.type.endswith(("ConfigMap", "SecretPatch"))]

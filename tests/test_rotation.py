@@ -15,8 +15,8 @@ from registry import PrivateRegistry
 from registry.tls.authority import rotation_hint
 from registry.validation import InvalidInput
 from registry.validation.rotation import generations, generations_at, require_next_step, step_of
-from tests.conftest import Engine, attach, certificate_of, logged, unwrap
-from tests.issuing import Wanted, issue
+from tests.conftest import Engine, attach, capture_log, certificate_of, unwrap
+from tests.issuing import CertificateSpec, issue
 
 STEPS = [[1], [1, 2], [2, 1], [2], [2, 3], [3, 2], [3]]
 
@@ -124,7 +124,7 @@ def deployed(notes: str, args: str) -> Up:
         made = PrivateRegistry("registry", json.loads(args))
         return pulumi.Output.all(ca_pem=made.ca_pem).apply(outputs.update)
 
-    with logged("INFO") as said:
+    with capture_log("INFO") as said:
         try:
             main()
         except InvalidInput as refusal:
@@ -142,7 +142,7 @@ class Stack:
         """What was registered, and what the component put out."""
         up = deployed(json.dumps(self.notes), json.dumps({"ca_generations": list(listed), **args}))
         self.engine, self.said = up.engine, up.said
-        for each in up.engine.registered:
+        for each in up.engine.resources:
             if "-step-" in each.name and not (each.name in self.notes and each.request.ignoreChanges):
                 self.notes[each.name] = {"output": each.inputs["input"]}
         if up.error:
@@ -169,7 +169,7 @@ def test_the_pod_is_replaced_by_the_one_step_that_makes_another_leaf() -> None:
         engine, _ = stack.up(listed)
         # A recording engine signs the same whoever signs: what the leaf is made of stands for it.
         signers.append(engine.one("LocallySignedCert").inputs["caCertPem"])
-        chains.append(unwrap(engine.named("registry-tls-secret").inputs["stringData"])["tls.crt"])
+        chains.append(unwrap(engine.by_name("registry-tls-secret").inputs["stringData"])["tls.crt"])
         digests.append(digest(engine))
     old, new = (certificate_of(f"registry-tls-ca{of}") for of in ("", "-2"))
     assert signers == [old, old, new, new]
@@ -190,7 +190,7 @@ def test_the_first_generation_bears_the_names_of_before_and_each_one_its_own() -
     engine, _ = at(0).up([1, 2])
     made = {
         each.name: each.inputs.get("subject", {}).get("commonName")
-        for each in engine.registered
+        for each in engine.resources
         if each.type.endswith((":PrivateKey", ":SelfSignedCert"))
     }
     assert made == {
@@ -220,9 +220,9 @@ def test_a_refused_jump_leaves_everything_as_it_is_and_the_right_step_then_goes(
         stack.up(asked)
     assert refusal.value.code == "step-left-out"
     assert f"`ca_generations` to {remedy} " in refusal.value.remedy
-    kinds = {each.type.rpartition(":")[2] for each in stack.engine.registered}
+    kinds = {each.type.rpartition(":")[2] for each in stack.engine.resources}
     assert not kinds & {"SelfSignedCert", "CertRequest", "LocallySignedCert", "Pod"}, "a key alone is of no effect"
-    assert not [each for each in stack.engine.registered if each.name == "registry-tls-secret"]
+    assert not [each for each in stack.engine.resources if each.name == "registry-tls-secret"]
     with pytest.raises(InvalidInput):
         stack.up(asked)
     stack.up(remedy)
@@ -241,16 +241,16 @@ def test_a_rotation_does_not_go_back_even_to_where_the_stack_began() -> None:
 def test_a_step_is_noted_once_what_serves_the_leaf_is_there() -> None:
     for step in (1, 2):
         engine, _ = at(*range(step)).up(generations_at(step))
-        noted = engine.named(f"registry-tls-step-{step}").request
+        noted = engine.by_name(f"registry-tls-step-{step}").request
         assert any(urn.endswith("::registry-workload-pod") for urn in noted.dependencies)
         assert not any(f"registry-tls-step-{step}" in urn for urn in engine.one("Pod").request.dependencies)
 
 
 def test_without_a_rotation_the_note_is_made_beside_everything_else() -> None:
     engine, _ = Stack().up([1])
-    noted = engine.named("registry-tls-step-0").request
+    noted = engine.by_name("registry-tls-step-0").request
     assert not any("registry-workload" in urn for urn in noted.dependencies)
-    assert not list(engine.named("registry-tls-ca-key").request.dependencies), "nor does a key wait for a note"
+    assert not list(engine.by_name("registry-tls-ca-key").request.dependencies), "nor does a key wait for a note"
 
 
 @pytest.mark.parametrize(("days", "told"), [(578, False), (577, True), (398, True)])
@@ -268,10 +268,10 @@ def test_before_a_ca_would_be_replaced_at_once_there_is_time_to_rotate_it(days: 
 
 @pytest.mark.parametrize("brought", ["ca_certificate", "nothing"])
 def test_only_a_generated_ca_has_steps(brought: str) -> None:
-    ca = issue(Wanted())
+    ca = issue(CertificateSpec())
     args = {"ca_certificate": ca.pem, "ca_key": ca.key_pem} if brought == "ca_certificate" else {}
     engine, _ = Stack().up([1], **args)
-    notes = [each.name for each in engine.registered if "-step-" in each.name]
+    notes = [each.name for each in engine.resources if "-step-" in each.name]
     assert len(notes) == (0 if args else 2)
 
 

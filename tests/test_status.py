@@ -19,7 +19,7 @@ from ops.status import certificates, drift, target, verdicts, workload
 from ops.status.facts import CertificateAuthority, DiskSpace, NodeTrust, ServerCertificate, StackSettings
 from registry.tls.authority import RotationHint, rotation_hint
 from tests import test_verify
-from tests.issuing import Issued, Wanted, issue, leaf
+from tests.issuing import CertificateSpec, IssuedCertificate, issue, server_spec
 from tests.test_verify import PASSWORD, Registry
 
 registry, outputs = test_verify.registry, test_verify.outputs
@@ -252,12 +252,14 @@ def test_nodes_are_counted_by_the_daemon_set_if_there_is_one() -> None:
 
 
 def test_generations_are_read_from_the_names_of_generated_cas() -> None:
-    ca = "".join(issue(Wanted(name=name, days=days)).pem for name, days in {"x CA": 11.5, "x CA 2": 21.5}.items())
-    authorities = certificates.read_authorities(ca + issue(Wanted(name="Corporate Root")).pem)
+    ca = "".join(
+        issue(CertificateSpec(name=name, days=days)).pem for name, days in {"x CA": 11.5, "x CA 2": 21.5}.items()
+    )
+    authorities = certificates.read_authorities(ca + issue(CertificateSpec(name="Corporate Root")).pem)
     assert [(ca.name, ca.generation) for ca in authorities] == [("x CA", 1), ("x CA 2", 2), ("Corporate Root", None)]
     assert [int(ca.days) for ca in authorities[:2]] == [10, 20]
-    root = issue(Wanted(name="Root CA"))
-    assert certificates.read_authorities(issue(Wanted(name="Issuing CA"), root).pem)[0].generation is None
+    root = issue(CertificateSpec(name="Root CA"))
+    assert certificates.read_authorities(issue(CertificateSpec(name="Issuing CA"), root).pem)[0].generation is None
 
 
 def test_a_ca_that_is_not_pem_is_an_error() -> None:
@@ -265,9 +267,9 @@ def test_a_ca_that_is_not_pem_is_an_error() -> None:
         certificates.read_authorities("not a certificate")
 
 
-def serve(registry: Registry, folder: Path, signer: Issued, days: float = 356) -> tuple[str, int]:
+def serve(registry: Registry, folder: Path, signer: IssuedCertificate, days: float = 356) -> tuple[str, int]:
     """Have the registry serve a certificate issued by `signer` with `days` left. Return its address."""
-    issued = issue(leaf("docker-registry", starts=-40, days=days + 40), signer)
+    issued = issue(server_spec("docker-registry", starts=-40, days=days + 40), signer)
     chain = folder / "chain.pem"
     chain.write_text(issued.pem + issued.key_pem)
     registry.speak_tls(chain)
@@ -279,27 +281,27 @@ def outputs_of(ca_pem: str) -> Outputs:
 
 
 def test_the_issuer_is_found_among_two_cas(registry: Registry, tmp_path: Path) -> None:
-    one, two = issue(Wanted(name="x CA")), issue(Wanted(name="x CA 2"))
+    one, two = issue(CertificateSpec(name="x CA")), issue(CertificateSpec(name="x CA 2"))
     address = serve(registry, tmp_path, two)
     certificate = certificates.read_server_certificate(outputs_of(one.pem + two.pem), address)
     assert (certificate.signer, certificate.trusted, round(certificate.days)) == ("x CA 2", True, 356)
 
 
 def test_an_expired_certificate_can_still_be_read(registry: Registry, tmp_path: Path) -> None:
-    ca = issue(Wanted(name="x CA", starts=-100))
+    ca = issue(CertificateSpec(name="x CA", starts=-100))
     certificate = certificates.read_server_certificate(outputs_of(ca.pem), serve(registry, tmp_path, ca, days=-2))
     assert (certificate.trusted, round(certificate.days)) == (True, -2)
 
 
 def test_a_certificate_of_another_ca_is_not_trusted_and_its_issuer_is_named(registry: Registry, tmp_path: Path) -> None:
-    address = serve(registry, tmp_path, issue(Wanted(name="another CA")))
-    certificate = certificates.read_server_certificate(outputs_of(issue(Wanted(name="x CA")).pem), address)
+    address = serve(registry, tmp_path, issue(CertificateSpec(name="another CA")))
+    certificate = certificates.read_server_certificate(outputs_of(issue(CertificateSpec(name="x CA")).pem), address)
     assert (certificate.signer, certificate.trusted) == ("another CA", False)
 
 
 def status_of_endpoint(registry: Registry, folder: Path, days: float, *options: str) -> Any:
     """Run `ops status --endpoint` for a registry whose certificate has `days` left."""
-    ca = issue(Wanted(name="docker-registry CA", starts=-100))
+    ca = issue(CertificateSpec(name="docker-registry CA", starts=-100))
     (folder / "ca.pem").write_text(ca.pem)
     host, port = serve(registry, folder, ca, days)
     call = ["--endpoint", "docker-registry:5000", "--ca", str(folder / "ca.pem"), "--address", f"{host}:{port}"]
@@ -337,7 +339,7 @@ def test_a_row_with_a_remedy_is_marked_and_the_exit_code_is_1(registry: Registry
 def test_a_wrong_call_exits_2(
     call: list[str], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "ca.pem").write_text(issue(Wanted()).pem)
+    (tmp_path / "ca.pem").write_text(issue(CertificateSpec()).pem)
     monkeypatch.setattr("sys.argv", ["ops", "status", *(word.format(folder=tmp_path) for word in call)])
     with pytest.raises(SystemExit) as ended:
         command_line.main()

@@ -23,7 +23,7 @@ from ops.trust import CLIENTS, apply, clients, hosts, install, marker, uninstall
 from ops.trust import machine as machines
 from ops.trust.machine import Machine
 from tests.conftest import certificate_of
-from tests.issuing import Wanted, issue
+from tests.issuing import CertificateSpec, issue
 
 HOST = "docker-registry"
 CA, NEXT = certificate_of("old"), certificate_of("next")
@@ -436,7 +436,7 @@ def test_two_registries_of_one_host_have_a_line_each(computer: Computer) -> None
 
 def test_openssl_ignores_the_marker_before_the_ca(computer: Computer) -> None:
     """The tests on the cluster cover Go, as Docker reads the file there."""
-    install(computer.machine(), replace(REGISTRY, ca_pem=issue(Wanted()).pem), ["docker"], yes=True)
+    install(computer.machine(), replace(REGISTRY, ca_pem=issue(CertificateSpec()).pem), ["docker"], yes=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cafile=computer.root / DOCKER)
     assert len(context.get_ca_certs()) == 1

@@ -659,7 +659,7 @@ def test_an_output_is_checked_when_its_value_is_known_and_nothing_is_made_of_it(
     with pytest.raises(InvalidInput) as refusal:
         deploy(lambda: PrivateRegistry("registry", cast(Any, {**beside, key: pulumi.Output.from_input(value)})))
     assert refusal.value.key.partition(".")[0] in (("ca_certificate", "ca_key") if key.startswith("ca_") else (key,))
-    registered = [each.name for each in engine.registered]
+    registered = [each.name for each in engine.resources]
     assert made not in registered
     assert "registry-workload-pod" not in registered or made in ("registry-policy", "registry-service-ingress")
     assert "hunter2" not in str(refusal.value)
@@ -671,10 +671,10 @@ def test_what_shapes_the_graph_cannot_be_an_output(deploy: Deploy, engine: Engin
     with pytest.raises(InvalidInput) as refusal:
         deploy(lambda: PrivateRegistry("registry", late))
     assert (refusal.value.key, refusal.value.code) == (key, "output-not-allowed")
-    assert [each.name for each in engine.registered if each.name != "registry"] == []
+    assert [each.name for each in engine.resources if each.name != "registry"] == []
 
 
 def test_a_plain_value_is_checked_at_once(engine: Engine) -> None:
     with pytest.raises(InvalidInput, match="`storage_size` "):
         validate("2GB", INPUTS["storage_size"].rule)
-    assert engine.registered == []
+    assert engine.resources == []

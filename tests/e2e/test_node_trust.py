@@ -18,7 +18,7 @@ from dev.cluster import cgroup, process
 from dev.cluster.plan import NODES
 from tests.e2e.lab import Lab, Project, eventually, is_ready
 from tests.e2e.test_workload import pods
-from tests.issuing import Wanted, issue
+from tests.issuing import CertificateSpec, issue
 
 pytestmark = pytest.mark.e2e
 
@@ -26,7 +26,7 @@ MASTER, WORKER = (each.name for each in NODES)
 CONTAINERD, DOCKER = "/etc/containerd/certs.d", "/etc/docker/certs.d"
 K3S = "/var/lib/rancher/k3s/agent/etc/containerd/certs.d"
 HOST = "team.example.com:5000"
-OLD, NEW = issue(Wanted()).pem, issue(Wanted()).pem
+OLD, NEW = issue(CertificateSpec()).pem, issue(CertificateSpec()).pem
 
 CLEAR_RUN = """
 awk '$5 ~ "^/run/(containerd|netns)/" { print $5 }' /proc/self/mountinfo | sort -r | xargs -r umount --lazy

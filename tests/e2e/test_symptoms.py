@@ -25,7 +25,7 @@ from dev.cluster.plan import MASTER, WORKER
 from dev.environment import PROJECT
 from tests.e2e import dns
 from tests.e2e.lab import ADDRESS, NAMESPACE, STACK, Lab, checkout, eventually
-from tests.issuing import Issued, issue, leaf
+from tests.issuing import IssuedCertificate, issue, server_spec
 from tests.symptoms import Symptom, read
 
 pytestmark = pytest.mark.e2e
@@ -182,8 +182,8 @@ def replace_with_expired_certificate(lab: Lab) -> None:
     outputs = {resource["urn"].rpartition("::")[2]: resource.get("outputs") for resource in resources}
     key = load_pem_private_key(json.loads(outputs["registry-tls-ca-key"]["privateKeyPem"]["plaintext"]).encode(), None)
     assert isinstance(key, EllipticCurvePrivateKey)
-    ca = Issued(load_pem_x509_certificate(outputs["registry-tls-ca"]["certPem"].encode()), key)
-    expired = issue(leaf(NAMESPACE, starts=-10, days=9), ca)
+    ca = IssuedCertificate(load_pem_x509_certificate(outputs["registry-tls-ca"]["certPem"].encode()), key)
+    expired = issue(server_spec(NAMESPACE, starts=-10, days=9), ca)
     outputs["registry-tls-leaf"]["validityEndTime"] = expired.certificate.not_valid_after_utc.isoformat()
     lab.pulumi("stack", "import", *STACK, stdin=json.dumps(state))
     patch = {"stringData": {"tls.crt": expired.pem, "tls.key": expired.key_pem}}

@@ -1,4 +1,4 @@
-"""A value of every input, and the other inputs that it needs."""
+"""Example values for every input, with the other inputs that they need."""
 
 from typing import Any
 
@@ -85,15 +85,15 @@ EXAMPLES: dict[str, Any] = {
 def companions(key: str) -> dict[str, Any]:
     """Return the other inputs without which `key` would be refused."""
     row = INPUTS[key]
-    needed: dict[str, Any] = dict(SHARED_STORAGE) if key == "replicas" else {}
+    inputs: dict[str, Any] = dict(SHARED_STORAGE) if key == "replicas" else {}
     for condition in row.only_with[:1]:
-        needed |= choice(condition)
+        inputs |= choice(condition)
     if row.both_or_neither:
-        needed[row.both_or_neither] = EXAMPLES[row.both_or_neither]
+        inputs[row.both_or_neither] = EXAMPLES[row.both_or_neither]
     if row.existing:
-        needed["create_namespace"] = False
-    needed.pop(key, None)
-    return {name: value for name, value in needed.items() if value != DEFAULTS.get(name)}
+        inputs["create_namespace"] = False
+    inputs.pop(key, None)
+    return {name: value for name, value in inputs.items() if value != DEFAULTS.get(name)}
 
 
 def choice(condition: Condition) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def choice(condition: Condition) -> dict[str, Any]:
     value = condition.values[0] if condition.values else EXAMPLES[condition.key]
     inputs = {condition.key: value}
     for key, row in INPUTS.items():
-        if row.required and any(one.key == condition.key and value in one.values for one in row.only_with):
+        if row.required and any(rule.key == condition.key and value in rule.values for rule in row.only_with):
             inputs[key] = EXAMPLES[key]
             if row.existing:
                 inputs["create_namespace"] = False

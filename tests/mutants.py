@@ -1,7 +1,7 @@
-"""Find each protection of a secret in the source of `registry/`, and make the package without just that one.
+"""Find each protection of a secret in the source of `registry/`, and create copies that lack one of them.
 
-test_mutants.py asserts which protections are found. e2e/test_mutants.py takes each of them away. Run as a script, this
-module judges mutants: it imports the slow modules once, and forks for each mutant.
+test_mutants.py asserts the list of protections, and e2e/test_mutants.py removes one at a time. As a script, this module
+runs the canary on mutants. It imports the slow modules once, and forks for each mutant.
 """
 
 import ast
@@ -26,10 +26,10 @@ SECRET_VALUES = {
     "users.htpasswd": "str(content)",
     "users._bcrypt_cost": "str(hashed)",
 }
-"""Text that holds a secret, by function that refuses a secret without showing it."""
+"""Expression that contains a secret, by the function that refuses the secret without showing it."""
 
 SHOWN = ("not-a-server-url",)
-"""Codes of those functions whose message shows the value, once it is known to hold no secret."""
+"""Codes whose message shows the value, because the function has checked that it contains no secret."""
 
 FILTERS = {"without_password": 0, "URL_CREDENTIALS.sub": 1, "without_secrets": 0}
 """Functions that remove a secret from a text, and the position of that text among their arguments."""
@@ -56,7 +56,7 @@ class Mutant(NamedTuple):
     text: str
 
     def __str__(self) -> str:
-        """Return where it was and what was removed."""
+        """Return the place and the protection."""
         return f"{self.file}:{self.line} {self.place} {self.protection}"
 
     @property
@@ -91,15 +91,15 @@ def _mutants_of_module(package: Path, path: Path) -> Iterator[Mutant]:
     tree = ast.parse(source)
     module = module_name(path)
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    edits = [*_marks(tree)]
+    edits = list(_mark_edits(tree))
     for function in functions:
         if secret := SECRET_VALUES.get(f"{module}.{function.name}"):
-            edits += _messages(function, secret)
+            edits += _message_edits(function, secret)
     for edit in edits:
         line = edit.node.lineno  # type: ignore[attr-defined]
         inside = [function.name for function in functions if function.lineno <= line <= (function.end_lineno or 0)]
         place = f"{module}.{inside[-1]}" if inside else module
-        yield Mutant(str(path.relative_to(package)), line, place, edit.protection, _replaced(source, edit))
+        yield Mutant(str(path.relative_to(package)), line, place, edit.protection, _apply(source, edit))
 
 
 def module_name(path: Path) -> str:
@@ -107,25 +107,25 @@ def module_name(path: Path) -> str:
     return path.parent.name if path.stem == "__init__" else path.stem
 
 
-def _marks(tree: ast.AST) -> Iterator[Edit]:
-    """Yield what marks a value as secret, keeps it in a Secret, or demands that the config marks it."""
+def _mark_edits(tree: ast.AST) -> Iterator[Edit]:
+    """Yield the code that marks a value as secret, stores it in a Secret, or requires a mark in the config."""
     negated = {id(node.operand) for node in ast.walk(tree) if isinstance(node, ast.UnaryOp)}
     for node in ast.walk(tree):
         if isinstance(node, ast.keyword) and node.arg == "secret" and ast.unparse(node.value) == "True":
             yield Edit(node.value, "False", "secret=True")
         if not isinstance(node, ast.Call):
             continue
-        called = ast.unparse(node.func)
-        if called.endswith("Output.secret"):
+        function = ast.unparse(node.func)
+        if function.endswith("Output.secret"):
             yield Edit(node.func, "pulumi.Output.from_input", ast.unparse(node)[:60])
-        elif called.endswith("RandomPassword"):
-            yield Edit(node.func, called.replace("RandomPassword", "RandomString"), called)
-        elif called.endswith("v1.Secret"):
-            yield Edit(node, _as_config_map(node), f"{called} of {ast.unparse(node.args[0])}")
-        elif called == "is_config_secret":
+        elif function.endswith("RandomPassword"):
+            yield Edit(node.func, function.replace("RandomPassword", "RandomString"), function)
+        elif function.endswith("v1.Secret"):
+            yield Edit(node, _as_config_map(node), f"{function} of {ast.unparse(node.args[0])}")
+        elif function == "is_config_secret":
             yield Edit(node, str(id(node) in negated), ast.unparse(node))
-        elif called in FILTERS:
-            yield Edit(node, ast.unparse(node.args[FILTERS[called]]), called)
+        elif function in FILTERS:
+            yield Edit(node, ast.unparse(node.args[FILTERS[function]]), function)
 
 
 def _as_config_map(node: ast.Call) -> str:
@@ -134,8 +134,8 @@ def _as_config_map(node: ast.Call) -> str:
     return ast.unparse(ast.Call(node.func, node.args, keywords)).replace("v1.Secret(", "v1.ConfigMap(", 1)
 
 
-def _messages(function: ast.FunctionDef, secret: str) -> Iterator[Edit]:
-    """Yield each refusal with the value in its message, and each one with the original error, which may hold it."""
+def _message_edits(function: ast.FunctionDef, secret: str) -> Iterator[Edit]:
+    """Yield each refusal with the value in its message, and with the original error, which may contain it."""
     for node in ast.walk(function):
         if not isinstance(node, ast.Raise) or not isinstance(node.exc, ast.Call):
             continue
@@ -147,7 +147,7 @@ def _messages(function: ast.FunctionDef, secret: str) -> Iterator[Edit]:
             yield Edit(node, f"raise {ast.unparse(node.exc)}", f"from None of {code}")
 
 
-def _replaced(source: str, edit: Edit) -> str:
+def _apply(source: str, edit: Edit) -> str:
     """Return the source with the node replaced. The parser counts columns in bytes."""
     node: Any = edit.node
     before = [0, *accumulate(len(line) for line in source.encode().splitlines(keepends=True))]
@@ -165,17 +165,17 @@ def unmarked_places(package: Path) -> set[str]:
     }
 
 
-def _judge(folder: Path) -> int:
-    """Start the canary of the copy in `folder`. Return the pid of a process that ends with pytest's exit code."""
+def _start_canary(folder: Path) -> int:
+    """Start the canary of the copy in `folder`. Return the PID of a process that ends with pytest's exit code."""
     if pid := os.fork():
         return pid
     code = 3
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.chdir(folder)
     sys.path[0] = str(folder)
-    with Path("said").open("w") as said:
-        os.dup2(said.fileno(), 1)
-        os.dup2(said.fileno(), 2)
+    with Path("output").open("w") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
     try:
         import pytest
 
@@ -188,7 +188,7 @@ def _judge(folder: Path) -> int:
 
 
 def main(folders: list[str], at_once: int) -> None:
-    """Judge the copies of the project, and print `FOLDER CODE` for each."""
+    """Run the canary in copies of the project. Print `FOLDER CODE` for each copy."""
     import bcrypt  # noqa: F401
     import cryptography.x509  # noqa: F401
     import hypothesis  # noqa: F401
@@ -199,13 +199,13 @@ def main(folders: list[str], at_once: int) -> None:
     import pulumi_tls
     import pytest  # noqa: F401
 
-    # Python resolves them at their first use only.
+    # Python imports these modules at the first use of a class.
     _ = pulumi_kubernetes.core.v1.Secret, pulumi_random.RandomPassword, pulumi_tls.PrivateKey
     running: dict[int, str] = {}
     while folders or running:
         while folders and len(running) < at_once:
             folder = folders.pop(0)
-            running[_judge(Path(folder))] = folder
+            running[_start_canary(Path(folder))] = folder
         pid, status = os.wait()
         print(running.pop(pid), os.waitstatus_to_exitcode(status), flush=True)
 

@@ -18,7 +18,13 @@ class Fix:
 
 @dataclass(frozen=True)
 class Symptom:
-    """A section: its heading, the quoted lines of each client, of which it prints one, and the commands."""
+    """A section of the page.
+
+    Attributes:
+        title: The heading.
+        quotes: Lines by client, which prints one of them.
+        fixes: The commands that help.
+    """
 
     title: str
     quotes: dict[str, list[str]]

@@ -1,7 +1,7 @@
-"""A value means the same however it comes: plain, as an Output, as a secret, or from a program in another language.
+"""A value has the same effect as plain value, Output or secret, and from a program in another language.
 
-On its way to the plugin a value is JSON at heart: numbers arrive as floats, names in camelCase, a secret and what is
-an Output arrive as objects that say so. A new input is a line in tests/examples.py.
+The plugin gets values as JSON. Numbers arrive as floats, names in camelCase, and secrets and Outputs as marked objects.
+A new input needs a row in tests/examples.py.
 """
 
 import json
@@ -44,9 +44,9 @@ GROUPS: tuple[tuple[str, ...], ...] = (
     ("tls_secret", "s3_secret"),
     ("run_as_user",),
 )
-"""All keys, in groups that can be given together, so that a group takes one deployment.
+"""All keys, in groups that can be set together, so that a group takes one deployment.
 
-With SOAK=1, each key is given alone.
+With SOAK=1, each key is set alone.
 """
 
 LIVE: dict[str, Any] = {
@@ -64,34 +64,34 @@ LIVE: dict[str, Any] = {
     },
     "registry-data-from-kubectl-get-pvc": {"spec": {"accessModes": ["ReadWriteMany"]}},
 }
-"""What is there before the registry, by the name it is looked up under."""
+"""Existing objects, by name of their lookup."""
 
 PLUGIN = Plugin([PrivateRegistry], NAME)
 TOKEN, SCHEMA = next(iter(golden.current()["resources"].items()))
 DEFINITION = PLUGIN.analyzer.analyze_component(PrivateRegistry)
 WIRE_NAMES = {python: wire for wire, python in DEFINITION.inputs_mapping.items()}
 MAY_BE_OUTPUTS = [key for key, wire in WIRE_NAMES.items() if not SCHEMA["inputProperties"][wire].get("plain")]
-"""The others shape the graph, so they are fixed before it is made, as the schema tells every language."""
+"""Inputs that may be Outputs. The schema marks the other ones as plain, because the set of resources depends on them."""
 
-Given = dict[str, Any]
+Inputs = dict[str, Any]
 
 
 class Graph(NamedTuple):
-    """What a program registers, in an order of its own with secrets opened, and what its component puts out."""
+    """The sorted resources of a program, with secrets in plain text, and the outputs of its component."""
 
     resources: list[tuple[str, str, Any]]
     outputs: dict[str, Any]
 
 
-def wired(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     return value
 
 
-def wired_output(value: Any) -> Any:
+def json_output(value: Any) -> Any:
     return {rpc._special_sig_key: rpc._special_output_value_sig, "value": value, "dependencies": ["urn:of:another"]}
 
 
-def wired_secret(value: Any) -> Any:
+def json_secret(value: Any) -> Any:
     return {rpc._special_sig_key: rpc._special_secret_sig, "value": value}
 
 
@@ -103,34 +103,32 @@ def test_the_table_has_every_argument_and_no_default() -> None:
 
 @pytest.mark.parametrize("key", EXAMPLES)
 def test_an_argument_changes_the_graph(key: str) -> None:
-    needed = companions(key)
     try:
-        without = from_json(json.dumps(needed))
+        without = graph_of_json(json.dumps(companions(key)))
     except InvalidInput:
-        return  # a companion needs it
+        return  # its companions are refused without it
     assert plain(key) != without
 
 
-@pytest.mark.parametrize("way", ["output", "secret", "wired", "wired output", "wired secret"])
-def test_a_value_makes_the_same_graph_in_every_way(way: str) -> None:
+@pytest.mark.parametrize("way", ["output", "secret", "json", "json output", "json secret"])
+def test_a_value_results_in_the_same_graph_in_every_way(way: str) -> None:
     groups = [(key,) for key in EXAMPLES] if SOAK else GROUPS
-    assert [key for keys in groups for key in different(keys, *WAYS[way])] == []
+    assert [key for keys in groups for key in differing_keys(keys, *WAYS[way])] == []
 
 
-def test_a_value_that_makes_another_graph_is_named() -> None:
-    """Among others that do not."""
+def test_only_the_key_that_results_in_another_graph_is_reported() -> None:
 
-    def call(args: Given) -> Given:
+    def call(args: Inputs) -> Inputs:
         return in_process({**args, "port": 5002} if "port" in args else args)
 
-    assert different(("node", "port", "metrics"), call, wired) == ["port"]
+    assert differing_keys(("node", "port", "metrics"), call, json_value) == ["port"]
 
 
-def test_every_output_crosses_back() -> None:
+def test_a_program_in_another_language_gets_every_output() -> None:
     assert graph(lambda: as_plugin({})).outputs.keys() == SCHEMA["properties"].keys()
 
 
-def test_what_is_refused_is_told_to_another_language_in_the_message_alone() -> None:
+def test_a_program_in_another_language_gets_a_refusal_as_message() -> None:
     with pytest.raises(InputPropertiesError) as refusal:
         graph(lambda: as_plugin({"port": 70000}))
     assert refusal.value.message.startswith("`port` must be ")
@@ -142,13 +140,13 @@ def test_what_is_refused_is_told_to_another_language_in_the_message_alone() -> N
     ("shared", "key"),
     [({"namespace": "team"}, "namespace"), ({"storagePath": "/srv/team"}, "storage_path")],
 )
-def test_two_registries_of_a_program_in_another_language_are_told_apart(
-    monkeypatch: pytest.MonkeyPatch, shared: Given, key: str
+def test_registries_of_a_program_in_another_language_are_duplicates(
+    monkeypatch: pytest.MonkeyPatch, shared: Inputs, key: str
 ) -> None:
-    """They come over a connection each, to one process."""
+    """Each registry uses its own connection to one plugin process."""
     monkeypatch.setattr(duplicates, "_of_process", {})
 
-    def program() -> Given:
+    def program() -> Inputs:
         for name in ("first", "second"):
             wire = Struct()
             wire.update({"namespace": name, "storagePath": f"/srv/{name}", **shared})
@@ -159,20 +157,20 @@ def test_two_registries_of_a_program_in_another_language_are_told_apart(
         graph(program)
 
 
-def given(keys: tuple[str, ...], wrap: Callable[[Any], Any]) -> Given:
+def example_inputs(keys: tuple[str, ...], wrap: Callable[[Any], Any]) -> Inputs:
     """Return the examples of the keys and their companions. Wrap the examples that may be Outputs."""
-    needed = {name: value for key in keys for name, value in companions(key).items()}
-    return needed | {key: wrap(EXAMPLES[key]) if key in MAY_BE_OUTPUTS else EXAMPLES[key] for key in keys}
+    inputs = {name: value for key in keys for name, value in companions(key).items()}
+    return inputs | {key: wrap(EXAMPLES[key]) if key in MAY_BE_OUTPUTS else EXAMPLES[key] for key in keys}
 
 
-def different(
-    keys: tuple[str, ...], call: Callable[[Given], Given], wrap: Callable[[Any], Any]
+def differing_keys(
+    keys: tuple[str, ...], call: Callable[[Inputs], Inputs], wrap: Callable[[Any], Any]
 ) -> list[tuple[str, ...] | str]:
-    """Return the keys that make another graph than their plain values: those that do so alone, or the whole group."""
+    """Return the keys whose graph differs from that of their plain values, or the group if no single key differs."""
 
     def differs(keys: tuple[str, ...]) -> bool:
-        # Wrapped within the run, to whose event loop an Output belongs.
-        return graph(lambda: call(given(keys, wrap))) != plain(*keys)
+        # The run creates the Outputs, because they belong to its event loop.
+        return graph(lambda: call(example_inputs(keys, wrap))) != plain(*keys)
 
     if not differs(keys):
         return []
@@ -181,60 +179,61 @@ def different(
 
 @cache
 def plain(*keys: str) -> Graph:
-    return graph(partial(in_process, given(keys, wired)))
+    return graph(partial(in_process, example_inputs(keys, json_value)))
 
 
 @cache
-def from_json(args: str) -> Graph:
+def graph_of_json(args: str) -> Graph:
     """Return the graph of these arguments, which are JSON so that they can be a key of the cache."""
     return graph(partial(in_process, json.loads(args)))
 
 
-def in_process(args: Given) -> Given:
+def in_process(args: Inputs) -> Inputs:
     component = PrivateRegistry("registry", cast(PrivateRegistryArgs, args))
     return {wire: getattr(component, python) for wire, python in DEFINITION.outputs_mapping.items()}
 
 
-def as_plugin(args: Given) -> Given:
-    """What the SDK's plugin server makes of a request; the state that it answers."""
+def as_plugin(args: Inputs) -> Inputs:
+    """Send the inputs to the SDK's plugin server. Return the state that it answers."""
     wire = Struct()
     wire.update({WIRE_NAMES[key]: value for key, value in args.items()})
-    inputs = {key: taken(value) for key, value in rpc.deserialize_properties(wire, keep_unknowns=True).items()}
+    inputs = {key: select_value(value) for key, value in rpc.deserialize_properties(wire, keep_unknowns=True).items()}
     return dict(PLUGIN.construct("registry", TOKEN, inputs).state)
 
 
-def taken(value: Any) -> Any:
-    """As the server does it with a secret input, in `_select_value`."""
+def select_value(value: Any) -> Any:
+    """Convert a secret input like `_select_value` of the plugin server."""
     return pulumi.Output.secret(rpc.unwrap_rpc_secret(value)) if rpc.is_rpc_secret(value) else value
 
 
-WAYS: dict[str, tuple[Callable[[Given], Given], Callable[[Any], Any]]] = {
+WAYS: dict[str, tuple[Callable[[Inputs], Inputs], Callable[[Any], Any]]] = {
     "output": (in_process, pulumi.Output.from_input),
     "secret": (in_process, pulumi.Output.secret),
-    "wired": (as_plugin, wired),
-    "wired output": (as_plugin, wired_output),
-    "wired secret": (as_plugin, wired_secret),
+    "json": (as_plugin, json_value),
+    "json output": (as_plugin, json_output),
+    "json secret": (as_plugin, json_secret),
 }
 """Ways to call the component, and the function that wraps a value which may be an Output, by name."""
 
 
-def graph(program: Callable[[], Given]) -> Graph:
+def graph(program: Callable[[], Inputs]) -> Graph:
     engine = Engine(live=dict(LIVE))
     attach(engine)
-    outputs: Given = {}
+    outputs: Inputs = {}
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def main() -> Any:
         return pulumi.Output.all(**program()).apply(outputs.update)
 
     main()
-    resources = [(each.type, each.name, opened(each.inputs)) for each in engine.resources]
+    resources = [(each.type, each.name, unwrap_all(each.inputs)) for each in engine.resources]
     return Graph(sorted(resources, key=lambda each: each[:2]), outputs)
 
 
-def opened(value: Any) -> Any:
+def unwrap_all(value: Any) -> Any:
+    """Return the value without the marks of secrets at any depth."""
     if isinstance(value, dict):
-        return (
-            opened(value["value"]) if rpc.is_rpc_secret(value) else {key: opened(each) for key, each in value.items()}
-        )
-    return [opened(each) for each in value] if isinstance(value, list) else value
+        if rpc.is_rpc_secret(value):
+            return unwrap_all(value["value"])
+        return {key: unwrap_all(item) for key, item in value.items()}
+    return [unwrap_all(item) for item in value] if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""Combinations of inputs: what is wrong with several together, in one program, or on this cluster."""
+"""Combinations of inputs that are refused: in one registry, in one program, and on the cluster."""
 
 from typing import Any, cast
 
@@ -14,17 +14,17 @@ from tests.conftest import Deploy, Engine
 from tests.examples import CA, EXAMPLES, choice, companions
 from tests.issuing import CertificateSpec, issue
 
-Given = dict[str, Any]
+Inputs = dict[str, Any]
 
 OTHER = issue(CertificateSpec("Another CA", days=100))
-S3: Given = {"storage": "s3", "s3_bucket": "team"}
-MIRROR: Given = {"mode": "mirror", "mirror_of": "https://registry-1.docker.io"}
-STAYS: Given = {"create_namespace": False}
-BUILDS: Given = {"pull_secrets": ["builds"], "default_pull_secret": True}
+S3: Inputs = {"storage": "s3", "s3_bucket": "team"}
+MIRROR: Inputs = {"mode": "mirror", "mirror_of": "https://registry-1.docker.io"}
+EXISTING_NAMESPACE: Inputs = {"create_namespace": False}
+BUILDS: Inputs = {"pull_secrets": ["builds"], "default_pull_secret": True}
 
 
-def refused(deploy: Deploy, args: Given) -> InvalidInput:
-    """Return the refusal of the args. It holds no secret."""
+def refuse(deploy: Deploy, args: Inputs) -> InvalidInput:
+    """Deploy a registry. Return its refusal, and check that it contains no secret."""
     with pytest.raises(InvalidInput) as refusal:
         deploy(lambda: PrivateRegistry("registry", cast(Any, args)))
     for key in SECRETS:
@@ -42,11 +42,11 @@ def created(engine: Engine) -> list[str]:
 @pytest.mark.parametrize("key", [key for key, row in INPUTS.items() if row.only_with and row.default != EXAMPLES[key]])
 def test_an_input_without_an_effect_is_refused(deploy: Deploy, engine: Engine, key: str) -> None:
     row = INPUTS[key]
-    elsewhere = dict(S3) if any(condition.holds(DEFAULTS) for condition in row.only_with) else {}
+    other_inputs = dict(S3) if any(condition.holds(DEFAULTS) for condition in row.only_with) else {}
     if key == "allow_delete":
-        elsewhere = {"mode": "read-only"}
-    refusal = refused(
-        deploy, {**elsewhere, **({"create_namespace": False} if row.existing else {}), key: EXAMPLES[key]}
+        other_inputs = {"mode": "read-only"}
+    refusal = refuse(
+        deploy, {**other_inputs, **({"create_namespace": False} if row.existing else {}), key: EXAMPLES[key]}
     )
     assert (refusal.key, refusal.code) == (key, "no-effect")
     assert created(engine) == []
@@ -54,9 +54,9 @@ def test_an_input_without_an_effect_is_refused(deploy: Deploy, engine: Engine, k
 
 @pytest.mark.parametrize("key", [key for key, row in INPUTS.items() if row.required])
 def test_a_missing_input_is_named(deploy: Deploy, engine: Engine, key: str) -> None:
-    chosen = choice(INPUTS[key].only_with[0])
-    del chosen[key]
-    refusal = refused(deploy, chosen)
+    inputs = choice(INPUTS[key].only_with[0])
+    del inputs[key]
+    refusal = refuse(deploy, inputs)
     assert (refusal.key, refusal.code) == (key, "missing")
     assert created(engine) == []
 
@@ -65,7 +65,7 @@ def test_a_missing_input_is_named(deploy: Deploy, engine: Engine, key: str) -> N
 def test_two_inputs_that_belong_together_are_set_together(deploy: Deploy, engine: Engine, key: str) -> None:
     other = INPUTS[key].both_or_neither
     assert INPUTS[other].both_or_neither == key
-    refusal = refused(
+    refusal = refuse(
         deploy, {**{name: value for name, value in companions(key).items() if name != other}, key: EXAMPLES[key]}
     )
     assert (refusal.key, refusal.code) == (other, "missing")
@@ -74,8 +74,8 @@ def test_two_inputs_that_belong_together_are_set_together(deploy: Deploy, engine
 
 @pytest.mark.parametrize(("key", "other"), [(key, other) for key, row in INPUTS.items() for other in row.replaces])
 def test_an_input_that_another_one_replaces_is_refused(deploy: Deploy, engine: Engine, key: str, other: str) -> None:
-    refusal = refused(
-        deploy, {**companions(key), **companions(other), key: EXAMPLES[key], other: EXAMPLES[other], **STAYS}
+    refusal = refuse(
+        deploy, {**companions(key), **companions(other), key: EXAMPLES[key], other: EXAMPLES[other], **EXISTING_NAMESPACE}
     )
     assert refusal.code == "replaced"
     assert refusal.key in INPUTS[key].replaces
@@ -84,12 +84,12 @@ def test_an_input_that_another_one_replaces_is_refused(deploy: Deploy, engine: E
 
 @pytest.mark.parametrize("key", [key for key, row in INPUTS.items() if row.existing])
 def test_an_existing_object_is_not_looked_for_in_a_new_namespace(deploy: Deploy, engine: Engine, key: str) -> None:
-    refusal = refused(deploy, {**companions(key), "create_namespace": True, key: EXAMPLES[key]})
+    refusal = refuse(deploy, {**companions(key), "create_namespace": True, key: EXAMPLES[key]})
     assert (refusal.key, refusal.code) == ("create_namespace", "namespace-is-new")
     assert created(engine) == []
 
 
-COMBINATIONS: list[tuple[Given, str, str]] = [
+COMBINATIONS: list[tuple[Inputs, str, str]] = [
     # inputs, key and code of the refusal
     ({"workload": "deployment", "replicas": 2}, "replicas", "storage-not-shared"),
     (
@@ -124,18 +124,18 @@ COMBINATIONS: list[tuple[Given, str, str]] = [
 
 # Deliberately accepted:
 # - `port` 5001, the port of the metrics, which have a Service of their own.
-# - a node label that several nodes have: the volume is bound to `node` by name, and the Pod follows the volume.
+# - a node label of several nodes: the volume is bound to `node` by name, and the Pod runs where the volume is.
 # - a storage path that is a link or a file on the node, an image for another processor: only the kubelet sees them.
-# - an external IP inside the networks of Services or Pods: not every user may read those ranges.
-# - a smaller `storage_size` with `storage` class: the API server refuses it, and the claim stays as it is.
+# - an external IP inside the networks of Services or Pods: some users may not read those ranges.
+# - a smaller `storage_size` with `storage` class: the API server refuses the change of the claim.
 # - `1_000` as a number, YAML's anchors, secrets of another stack: the engine reads the file before the program starts.
 
 
 @pytest.mark.parametrize(("args", "key", "code"), COMBINATIONS, ids=[f"{key}: {code}" for _, key, code in COMBINATIONS])
 def test_a_wrong_combination_is_refused_before_anything_is_created(
-    deploy: Deploy, engine: Engine, args: Given, key: str, code: str
+    deploy: Deploy, engine: Engine, args: Inputs, key: str, code: str
 ) -> None:
-    refusal = refused(deploy, args)
+    refusal = refuse(deploy, args)
     assert (refusal.key, refusal.code) == (key, code)
     if not any(name in {name for keys in CROSS_FIELD_RULES.values() for name in keys} for name in args):
         assert created(engine) == []
@@ -155,8 +155,8 @@ def test_a_name_that_no_object_can_have_is_refused(deploy: Deploy, engine: Engin
     assert engine.resources == []
 
 
-SECOND: Given = {"namespace": "second", "storage_path": "/srv/second", "port": 5002}
-DUPLICATES: list[tuple[Given, Given, str]] = [
+SECOND: Inputs = {"namespace": "second", "storage_path": "/srv/second", "port": 5002}
+DUPLICATES: list[tuple[Inputs, Inputs, str]] = [
     # the first registry, the second, key of the refusal
     ({"discovery": True}, {**SECOND, "discovery": True}, "discovery"),
     (BUILDS, {**SECOND, **BUILDS}, "default_pull_secret"),
@@ -176,8 +176,8 @@ DUPLICATES: list[tuple[Given, Given, str]] = [
 
 
 @pytest.mark.parametrize(("first", "second", "key"), DUPLICATES, ids=[key for *_, key in DUPLICATES])
-def test_what_only_one_registry_can_have_is_refused_to_the_second(
-    deploy: Deploy, first: Given, second: Given, key: str
+def test_an_exclusive_value_is_refused_to_the_second_registry(
+    deploy: Deploy, first: Inputs, second: Inputs, key: str
 ) -> None:
     with pytest.raises(InvalidInput) as refusal:
         deploy(lambda: two_registries(first, second))
@@ -185,15 +185,15 @@ def test_what_only_one_registry_can_have_is_refused_to_the_second(
     assert "'first'" in refusal.value.problem
 
 
-def two_registries(first: Given, second: Given) -> PrivateRegistry:
+def two_registries(first: Inputs, second: Inputs) -> PrivateRegistry:
     """Create two registries. Return the second, whose outputs fail if the first one does."""
-    one = PrivateRegistry("first", cast(Any, first))
-    other = PrivateRegistry("second", cast(Any, second))
-    other.passwords = pulumi.Output.all(one.passwords, other.passwords).apply(lambda resolved: dict(resolved[1]))
-    return other
+    registries = [PrivateRegistry(name, cast(Any, args)) for name, args in {"first": first, "second": second}.items()]
+    passwords = pulumi.Output.all(*(registry.passwords for registry in registries))
+    registries[1].passwords = passwords.apply(lambda values: dict(values[1]))
+    return registries[1]
 
 
-def test_the_same_port_of_another_address_and_the_same_folder_of_another_node_are_free(deploy: Deploy) -> None:
+def test_another_address_or_node_may_have_the_same_port_or_folder(deploy: Deploy) -> None:
     first = {"exposure": "external-ips", "external_ips": ["10.0.0.7"]}
     second = {**first, "external_ips": ["10.0.0.8"], "namespace": "second", "node": "k8s-worker"}
     assert deploy(lambda: two_registries(first, second))["namespace"] == "second"
@@ -217,26 +217,26 @@ def test_external_ips_are_refused_from_1_40_on(version: str) -> None:
     assert version in refusal.value.problem
 
 
-EXTERNAL: Given = {"exposure": "external-ips", "external_ips": ["10.0.0.7"]}
+EXTERNAL: Inputs = {"exposure": "external-ips", "external_ips": ["10.0.0.7"]}
 
 
-def _api(cluster_ip: str = "10.96.0.1", port: int = 6443) -> Given:
+def _api(cluster_ip: str = "10.96.0.1", port: int = 6443) -> Inputs:
     return {"spec": {"clusterIP": cluster_ip, "ports": [{"port": 443, "targetPort": port}]}}
 
 
-def _node(version: str) -> Given:
+def _node(version: str) -> Inputs:
     return {"metadata": {"name": "k8s-master"}, "status": {"nodeInfo": {"kubeletVersion": version}}}
 
 
-def _account(*secrets: str) -> Given:
+def _account(*secrets: str) -> Inputs:
     return {"imagePullSecrets": [{"name": secret} for secret in secrets]}
 
 
 ACCOUNT = "registry-pull-secrets-builds-default-from-kubectl-get-serviceaccounts"
-CLAIM: Given = {"storage": "claim", "storage_claim": "old", **STAYS}
+CLAIM: Inputs = {"storage": "claim", "storage_claim": "old", **EXISTING_NAMESPACE}
 
-ON_THE_CLUSTER: list[tuple[Given, Given, str, str]] = [
-    # inputs, what the cluster answers, key and code of the refusal
+ON_THE_CLUSTER: list[tuple[Inputs, Inputs, str, str]] = [
+    # inputs, answers of the cluster by resource, key and code of the refusal
     (EXTERNAL, {"registry-node-from-kubectl-get-nodes": _node("v1.40.0")}, "exposure", "external-ips-ignored"),
     (
         {**EXTERNAL, "external_ips": ["2001:db8::7"]},
@@ -253,38 +253,38 @@ ON_THE_CLUSTER: list[tuple[Given, Given, str, str]] = [
     ),
     ({**EXTERNAL, "port": 6443}, {"registry-service-of-the-cluster": _api()}, "port", "port-of-api-server"),
     (
-        {"storage": "claim", "storage_claim": "old", **STAYS, "workload": "deployment", "replicas": 2},
+        {"storage": "claim", "storage_claim": "old", **EXISTING_NAMESPACE, "workload": "deployment", "replicas": 2},
         {"registry-data-from-kubectl-get-pvc": {"spec": {"accessModes": ["ReadWriteOnce"]}}},
         "replicas",
         "storage-not-shared",
     ),
     (
-        {"users_secret": "users", **STAYS},
+        {"users_secret": "users", **EXISTING_NAMESPACE},
         {"registry-auth-from-kubectl-get-secrets": {"data": {"htpasswd": "eA=="}}},
         "users_secret",
         "secret-incomplete",
     ),
     (
-        {"users_secret": "users", **STAYS},
+        {"users_secret": "users", **EXISTING_NAMESPACE},
         {"registry-auth-from-kubectl-get-secrets": {"data": {"registry.password": "Y2VudG9zOmh1bnRlcjI="}}},
         "users_secret",
         "not-bcrypt",
     ),
     (
-        {"tls_secret": "tls", **STAYS},
+        {"tls_secret": "tls", **EXISTING_NAMESPACE},
         {"registry-tls-from-kubectl-get-secrets": {"data": {"tls.crt": "eA=="}}},
         "tls_secret",
         "secret-incomplete",
     ),
     (
-        {**S3, "s3_secret": "keys", **STAYS},
+        {**S3, "s3_secret": "keys", **EXISTING_NAMESPACE},
         {"registry-data-from-kubectl-get-secrets": {"data": {"access-key": "eA=="}}},
         "s3_secret",
         "secret-incomplete",
     ),
     (
         {"pull_secrets": ["builds"], "default_pull_secret": True},
-        {"registry-pull-secrets-builds-default-from-kubectl-get-serviceaccounts": _account("theirs")},
+        {"registry-pull-secrets-builds-default-from-kubectl-get-serviceaccounts": _account("other")},
         "default_pull_secret",
         "other-pull-secrets",
     ),
@@ -304,11 +304,11 @@ ON_THE_CLUSTER: list[tuple[Given, Given, str, str]] = [
 @pytest.mark.parametrize(
     ("args", "live", "key", "code"), ON_THE_CLUSTER, ids=[f"{key}: {code}" for *_, key, code in ON_THE_CLUSTER]
 )
-def test_what_this_cluster_does_not_support_is_refused(
-    deploy: Deploy, engine: Engine, args: Given, live: Given, key: str, code: str
+def test_an_input_that_the_cluster_does_not_support_is_refused(
+    deploy: Deploy, engine: Engine, args: Inputs, live: Inputs, key: str, code: str
 ) -> None:
     engine.live.update(live)
-    refusal = refused(deploy, args)
+    refusal = refuse(deploy, args)
     assert (refusal.key, refusal.code) == (key, code)
 
 

@@ -1,7 +1,7 @@
-"""No secret leaves its place: known ones go in, in every way, and are looked for in all that the engine is told.
+"""No secret leaks. Known secrets are passed in every way, and all requests to the engine are searched for them.
 
-Only what `MEANT` names may hold a secret, and there it is marked as one, so that the state keeps it encrypted. A new
-place of a secret is a line there.
+Only the properties in ALLOWED may contain secrets. They are marked there, so that the state encrypts them. A new
+property with a secret needs a row in ALLOWED.
 """
 
 import json
@@ -31,93 +31,100 @@ from tests.conftest import SECRET_MARK, Deploy, Engine, StateEntry, attach, capt
 from tests.issuing import CertificateSpec, issue, server_spec
 from tests.test_validation import REFUSED
 
-redaction.redact_debug_log()  # as the program and the plugin do at their start
+redaction.redact_debug_log()  # program and plugin call it when they start
 
-Given = dict[str, Any]
+Inputs = dict[str, Any]
 
-CA, OTHER = issue(CertificateSpec()), issue(CertificateSpec())
-THEIRS = issue(server_spec("docker-registry.docker-registry.svc"), CA)
+CA, OTHER_CA = issue(CertificateSpec()), issue(CertificateSpec())
+EXISTING = issue(server_spec("docker-registry.docker-registry.svc"), CA)
 CHOSEN = {"jean": 'Kd7"é%/+ w\\x9-jean-chose-this', "marie": "marie-chose-Rt5&<>'vQ2"}
 GENERATED = {"jean": "generated-4Zt8Qm2Wx6Lc1Vb9Ns", "marie": "generated-7Yh3Rf5Kd0Jg8Pa2Te"}
 HTTP_SECRET = "of-http-6Bn1Xc4Mz7Lp9Ok2Ji5Uh8Yg3Tf0Rd4Es1Wa"
 S3_SECRET = "of-s3-Gq8Wn3+Zr/5Tb=7Kx1"
 MIRROR_PASSWORD = "of-the-mirror-Hj4?Vm&9Cs#2"
-KEYS_MADE = {name: issue(CertificateSpec()) for name in ("registry-tls-key", "registry-tls-ca-key")}
+GENERATED_KEYS = {name: issue(CertificateSpec()) for name in ("registry-tls-key", "registry-tls-ca-key")}
 
-MADE: Given = {
+GENERATED_OUTPUTS: Inputs = {
     **{f"registry-auth-{user}-password": {"result": password} for user, password in GENERATED.items()},
     "registry-workload-http-secret": {"result": HTTP_SECRET},
-    **{name: {"privateKeyPem": made.key_pem, "privateKeyPemPkcs8": made.key_pem} for name, made in KEYS_MADE.items()},
+    **{name: {"privateKeyPem": key.key_pem, "privateKeyPemPkcs8": key.key_pem} for name, key in GENERATED_KEYS.items()},
 }
-"""What the providers make, by the name of the resource."""
+"""Outputs of the providers, by name of the resource."""
 
-THERE: Given = {
+EXISTING_S3_KEY = "existing-s3-Uy6Bt1Re9Wq4"
+EXISTING_HASH = "theHashOfAnExistingUser4Vc8Nq2X"
+EXISTING_SECRETS: Inputs = {
     "registry-tls-from-kubectl-get-secrets": {
-        "data": {"tls.crt": to_base64(THEIRS.pem + CA.pem), "tls.key": to_base64(THEIRS.key_pem)}
+        "data": {"tls.crt": to_base64(EXISTING.pem + CA.pem), "tls.key": to_base64(EXISTING.key_pem)}
     },
     "registry-auth-from-kubectl-get-secrets": {
-        "data": {"registry.password": to_base64(f"jean:$2b$05${'a' * 22}theHashOfSomebodyElse4Vc8Nq2Xw5")}
+        "data": {"registry.password": to_base64(f"jean:$2b$05${'a' * 22}{EXISTING_HASH}")}
     },
     "registry-data-from-kubectl-get-secrets": {
-        "data": {"access-key": to_base64("AKIA0"), "secret-key": to_base64("of-s3-there-Uy6Bt1Re9Wq4")}
+        "data": {"access-key": to_base64("AKIA0"), "secret-key": to_base64(EXISTING_S3_KEY)}
     },
 }
-"""Secrets that are on the cluster before, by the name they are looked up under."""
+"""Secrets that exist before the deployment, by name of their lookup."""
 
-USERS: Given = {"users": ["jean", "marie"]}
-IN_S3: Given = {"storage": "s3", "s3_bucket": "images", "workload": "deployment", "replicas": 2, "metrics": True}
+USERS: Inputs = {"users": ["jean", "marie"]}
+IN_S3: Inputs = {"storage": "s3", "s3_bucket": "images", "workload": "deployment", "replicas": 2, "metrics": True}
 SECRETS = ("ca_key", "mirror_password", "passwords", "s3_secret_key")
-"""Inputs that are secrets. Not taken from the settings, so that one that is forgotten there is missed."""
+"""Inputs that are secrets. The list repeats the table of inputs, so that a forgotten mark in the table is noticed."""
 
-NO_SECRETS = {
-    "certificate_key": "a kind",
-    "s3_access_key": "an id",
+NOT_SECRET = {
+    "certificate_key": "a kind of key",
+    "s3_access_key": "an ID",
     "password_generations": "numbers",
     "pull_secrets": "namespaces",
-    "default_pull_secret": "yes or no",
+    "default_pull_secret": "a flag",
     **dict.fromkeys(("tls_secret", "users_secret", "s3_secret", "image_pull_secret"), "the name of a Secret"),
 }
-"""Inputs that are called like one, and what they are."""
+"""Contents of the inputs whose names look like those of secrets."""
 
-SHAPES: dict[str, Given] = {
+CONFIGURATIONS: dict[str, Inputs] = {
     "generated passwords": USERS,
-    "passwords for others": USERS | {"pull_secrets": ["builds"], "default_pull_secret": True, "discovery": True},
-    "trusted by nodes, being rotated": USERS
+    "pull secrets": USERS | {"pull_secrets": ["builds"], "default_pull_secret": True, "discovery": True},
+    "node trust during rotations": USERS
     | {"node_trust": True, "ca_generations": [1, 2], "password_generations": {"jean": [2, 1]}},
     "chosen passwords": USERS | {"passwords": CHOSEN},
     "one chosen password": USERS
     | {"passwords": {"marie": CHOSEN["marie"]}, "exposure": "ingress"}
     | {"ingress_class": "nginx"},
-    "a CA of their own": USERS | {"ca_certificate": CA.pem, "ca_key": CA.key_pem},
+    "custom CA": USERS | {"ca_certificate": CA.pem, "ca_key": CA.key_pem},
     "S3 with keys": USERS | IN_S3 | {"s3_access_key": "AKIA1", "s3_secret_key": S3_SECRET},
-    "a mirror": USERS
+    "mirror": USERS
     | {"mode": "mirror", "mirror_of": "https://registry.example.com", "upstream_ca": CA.pem}
     | {"mirror_username": "ci", "mirror_password": MIRROR_PASSWORD},
     "existing Secrets": IN_S3
-    | {"create_namespace": False, "tls_secret": "theirs", "users_secret": "theirs", "s3_secret": "theirs"},
+    | {"create_namespace": False, "tls_secret": "existing", "users_secret": "existing", "s3_secret": "existing"},
 }
-WAYS: dict[str, Callable[[Any], Any]] = {
+"""Inputs that use secrets, by name of the configuration."""
+
+WRAPPERS: dict[str, Callable[[Any], Any]] = {
     "plain": lambda value: value,
-    "as an Output": pulumi.Output.from_input,
-    "as a secret": pulumi.Output.secret,
+    "output": pulumi.Output.from_input,
+    "secret": pulumi.Output.secret,
 }
+"""Functions that wrap a value, by name of the result."""
 
 KNOWN: dict[str, str] = {
     **{f"{user}'s chosen password": password for user, password in CHOSEN.items()},
     **{f"{user}'s generated password": password for user, password in GENERATED.items()},
     **{"http.secret": HTTP_SECRET, "the S3 key": S3_SECRET, "the mirror's password": MIRROR_PASSWORD},
     **{
-        "the S3 key that is there": "of-s3-there-Uy6Bt1Re9Wq4",
-        "the hash that is there": "theHashOfSomebodyElse4Vc8Nq2Xw5",
+        "the existing S3 key": EXISTING_S3_KEY,
+        "the existing hash": EXISTING_HASH,
     },
     **canary.secrets_of_key("the CA's key", CA.key_pem),
-    **canary.secrets_of_key("the key that is there", THEIRS.key_pem),
+    **canary.secrets_of_key("the existing key", EXISTING.key_pem),
     **{
-        name: text for key, made in KEYS_MADE.items() for name, text in canary.secrets_of_key(key, made.key_pem).items()
+        name: text
+        for resource, key in GENERATED_KEYS.items()
+        for name, text in canary.secrets_of_key(resource, key.key_pem).items()
     },
 }
 
-MEANT: dict[str, tuple[str, ...]] = {
+ALLOWED: dict[str, tuple[str, ...]] = {
     "private-registry:index:PrivateRegistry": ("password", "passwords"),
     "private-registry:index:Users": ("password", "passwords"),
     "random:index/randomPassword:RandomPassword": ("result",),
@@ -128,200 +135,206 @@ MEANT: dict[str, tuple[str, ...]] = {
     "kubernetes:core/v1:Secret": ("stringData", "data"),
     "kubernetes:core/v1:SecretPatch": ("data",),
 }
-"""Properties that hold secrets, by the type of their resource; the first two are what the component puts out."""
+"""Properties that may contain secrets, by type of the resource. Those of the components are outputs."""
 
 
 class Leak(NamedTuple):
-    """What was found where."""
+    """A secret and the place that must not contain it."""
 
-    what: str
-    where: str
+    secret: str
+    place: str
 
 
-def leaks(engine: Engine, said: str) -> set[Leak]:
-    """Every known secret, and every hash made of one, that is anywhere but in its place and marked."""
+def leaks(engine: Engine, log: str) -> set[Leak]:
+    """Return the known secrets and their hashes that are logged, unmarked, or in a property that is not allowed."""
     secrets = KNOWN | hashes(engine)
-    places = [("what is said", said)]
-    for noted in engine.state:
-        places.append((f"name or options of {noted.name}", "\n".join(canary.texts([noted.name, noted.options]))))
-        places += [(f"{noted.type} {key}, unmarked", text) for key, text in unmarked(noted)]
-        places += [(f"{noted.type} {key}", text) for key, text in unmeant(noted)]
+    places = [("log", log)]
+    for entry in engine.state:
+        places.append((f"name or options of {entry.name}", "\n".join(canary.texts([entry.name, entry.options]))))
+        places += [(f"{entry.type} {key}, unmarked", text) for key, text in unmarked_texts(entry)]
+        places += [(f"{entry.type} {key}", text) for key, text in other_texts(entry)]
     if not canary.find(secrets, "\n".join(text for _, text in places)):
         return set()
-    return {Leak(what, where) for where, text in places for what in canary.find(secrets, text)}
+    return {Leak(secret, place) for place, text in places for secret in canary.find(secrets, text)}
 
 
-def unmarked(noted: StateEntry) -> Iterator[tuple[str, str]]:
-    """Each property, and its texts that the state keeps as they are."""
-    for properties in noted.properties:
+def unmarked_texts(entry: StateEntry) -> Iterator[tuple[str, str]]:
+    """Yield each property with its texts that the state does not encrypt."""
+    for properties in entry.properties:
         for key, value in properties.items():
-            yield key, "\n".join(canary.texts(value, replace=lambda value: None if is_secret(value) else value))
+            yield key, "\n".join(canary.texts(value, replace=lambda part: None if is_secret(part) else part))
 
 
-def unmeant(noted: StateEntry) -> Iterator[tuple[str, str]]:
-    """Each property that no secret is meant to be in, and all its texts."""
-    for properties in noted.properties:
+def other_texts(entry: StateEntry) -> Iterator[tuple[str, str]]:
+    """Yield each property that must not contain a secret, with all its texts."""
+    for properties in entry.properties:
         for key, value in properties.items():
-            if key not in MEANT.get(noted.type, ()):
+            if key not in ALLOWED.get(entry.type, ()):
                 yield key, "\n".join(canary.texts(value))
 
 
 def hashes(engine: Engine) -> dict[str, str]:
-    """What is secret of the lines of the users' Secret, by user."""
-    files = [each.properties[0].get("stringData") for each in engine.state if each.name == "registry-auth-secret"]
+    """Return the secret parts of the lines of the users' Secret, by user."""
+    files = [entry.properties[0].get("stringData") for entry in engine.state if entry.name == "registry-auth-secret"]
     lines = [line for text in canary.texts(files) for line in text.splitlines() if "$2b$" in line]
     return {f"the hash of {line.partition(':')[0]}": canary.secret_of_hash(line) for line in lines}
 
 
-def wrapped(args: Given, way: Callable[[Any], Any]) -> Any:
-    return {key: value if is_structural(key) else way(value) for key, value in args.items()}
+def wrap_values(args: Inputs, wrap: Callable[[Any], Any]) -> Any:
+    """Wrap the values of the inputs that may be Outputs."""
+    return {key: value if is_structural(key) else wrap(value) for key, value in args.items()}
 
 
 @pytest.mark.parametrize("form", canary.forms("x"))
 def test_a_piece_of_a_secret_is_found_in_every_form(form: str) -> None:
     for name, secret in KNOWN.items():
-        written = canary.forms(secret)[form]
-        for start in range(0, max(1, len(written) - canary.PIECE - canary.STEP)):
-            cut = f"text {written[start : start + canary.PIECE + canary.STEP - 1]} text"
-            assert canary.find({name: secret}, cut), f"{name} from {start} on"
-    assert canary.find(KNOWN, "nothing of the kind: generated, chosen, of-s3") == []
+        encoded = canary.forms(secret)[form]
+        for start in range(0, max(1, len(encoded) - canary.PIECE - canary.STEP)):
+            part = f"text {encoded[start : start + canary.PIECE + canary.STEP - 1]} text"
+            assert canary.find({name: secret}, part), f"{name} from {start} on"
+    assert canary.find(KNOWN, "no secret: generated, chosen, existing-s3") == []
 
 
 def setting(settings: Any, key: str) -> Any:
-    """Return the setting of that name, of whatever subject."""
+    """Return the setting of an input, which is a field of the settings or of one of their parts."""
     if key in vars(settings):
         return vars(settings)[key]
-    found = [setting(subject, key) for subject in vars(settings).values() if is_dataclass(subject)]
-    return next((value for value in found if value is not None), None)
+    values = [setting(part, key) for part in vars(settings).values() if is_dataclass(part)]
+    return next((value for value in values if value is not None), None)
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("wrapper", WRAPPERS)
 @pytest.mark.parametrize("key", SECRETS)
-def test_what_is_secret_is_so_from_the_first_moment(engine: Engine, key: str, way: str) -> None:
-    """Whatever part it goes to, that part need not think of it."""
-    (args,) = [shape for name, shape in SHAPES.items() if key in shape and not name.startswith("one")]
+def test_a_secret_input_is_marked_before_any_part_gets_it(engine: Engine, key: str, wrapper: str) -> None:
+    (args,) = [inputs for name, inputs in CONFIGURATIONS.items() if key in inputs and not name.startswith("one")]
     marks: list[bool] = []
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def main() -> Any:
-        accepted = setting(resolve(wrapped(args, WAYS[way])), key)
-        assert isinstance(accepted, pulumi.Output)
-        return pulumi.Output.all(accepted.is_secret()).apply(marks.extend)
+        value = setting(resolve(wrap_values(args, WRAPPERS[wrapper])), key)
+        assert isinstance(value, pulumi.Output)
+        return pulumi.Output.all(value.is_secret()).apply(marks.extend)
 
     main()
     assert marks == [True]
 
 
-def test_an_input_that_sounds_like_a_secret_is_one_or_known_to_be_none() -> None:
-    sound = {key for key in INPUTS if any(word in key for word in ("password", "secret", "token", "_key"))}
-    assert sound - NO_SECRETS.keys() == set(SECRETS) == set(table.SECRETS)
+def test_an_input_with_the_name_of_a_secret_is_a_secret_or_an_exception() -> None:
+    secret_names = {key for key in INPUTS if any(word in key for word in ("password", "secret", "token", "_key"))}
+    assert secret_names - NOT_SECRET.keys() == set(SECRETS) == set(table.SECRETS)
 
 
-def test_the_sdks_debug_log_says_what_it_is_about_and_no_secret() -> None:
+def test_the_debug_log_of_the_sdk_keeps_its_subject_and_no_secret() -> None:
     mark = f'key: "{SECRET_MARK}" value {{ string_value: "{redaction.SECRET_MARK}" }}'
     assert redaction.without_secrets("registering: name=a, props=b") == "registering: name=a, props=b"
     assert redaction.without_secrets(f"prepared: urn=a, props={PLANTED} {mark}") == "prepared: urn=a, props=[secret]"
     assert redaction.without_secrets(f"{PLANTED} {mark} props=") == redaction.without_secrets(mark) == "[secret]"
 
 
-def test_a_salt_is_as_long_as_the_search_takes_it_for() -> None:
+def test_the_search_assumes_the_length_of_a_salt() -> None:
     line = f"jean:$2b$05${'s' * SALT_LENGTH}.{'h' * canary.HASH}"
     assert htpasswd(line) == line
 
 
 PLANTED = "planted-9Wq3Zr7Tb1Kx5Gn"
+"""A secret that tests add to invalid values."""
 
 
-def planted(value: Any) -> list[Any]:
-    """`value` with a secret before, behind or instead of each text in it, so that it is wrong in the same way."""
+def plant(value: Any) -> list[Any]:
+    """Return variants of a value with a secret before, after or instead of each text. They stay invalid."""
     if isinstance(value, str):
         return [PLANTED + value, value + PLANTED, PLANTED]
     if isinstance(value, list):
-        return [[each] for one in value for each in planted(one)] or [[PLANTED]]
+        return [[variant] for item in value for variant in plant(item)] or [[PLANTED]]
     if isinstance(value, dict):
-        return [{key: each} for key, one in value.items() for each in planted(one)]
+        return [{key: variant} for key, item in value.items() for variant in plant(item)]
     return []
 
 
-WRONG = [planted_one for _, value, _ in REFUSED for planted_one in planted(value)]
+INVALID = [variant for _, value, _ in REFUSED for variant in plant(value)]
 
 
-def shown(error: BaseException) -> str:
-    """All that is ever shown of it: not the error behind it, which a traceback would show and which holds the value."""
-    assert error.__suppress_context__ or error.__context__ is None, "the original error may hold the secret"
+def visible_text(error: BaseException) -> str:
+    """Return all texts of an error. Fail if a traceback would show the original error, which contains the value."""
+    assert error.__suppress_context__ or error.__context__ is None, "The original error may contain the secret."
     assert error.__cause__ is None
     return f"{error} {error!r} {error.args!r}" + "".join(traceback.format_exception_only(error))
 
 
-def assert_silent(error: BaseException) -> None:
-    assert canary.find(KNOWN | {"planted": PLANTED}, shown(error)) == []
+def assert_no_secret(error: BaseException) -> None:
+    assert canary.find(KNOWN | {"planted": PLANTED}, visible_text(error)) == []
 
 
 @pytest.mark.parametrize("key", SECRETS)
 def test_no_rule_shows_a_secret(key: str) -> None:
-    users = [{"centos": each} for each in WRONG]
-    said = []
-    for value in [*WRONG, *users, PLANTED.encode(), "p" * 80 + PLANTED, "ENCRYPTED" + PLANTED, f"{PLANTED}\ud800"]:
+    users = [{"centos": value} for value in INVALID]
+    texts = []
+    for value in [*INVALID, *users, PLANTED.encode(), "p" * 80 + PLANTED, "ENCRYPTED" + PLANTED, f"{PLANTED}\ud800"]:
         try:
             INPUTS[key].rule(value)
         except InvalidInput as error:
-            said.append(shown(error))
-    assert len(said) > 100
-    assert canary.find({"planted": PLANTED}, "\n".join(dict.fromkeys(said))) == []
+            texts.append(visible_text(error))
+    assert len(texts) > 100
+    assert canary.find({"planted": PLANTED}, "\n".join(dict.fromkeys(texts))) == []
 
 
-TLS = ["docker-registry"]
-SERVED = issue(server_spec(*TLS), CA)
-OPENED = ("secret", ["wanted"], "make it")
-ELSEWHERE: dict[str, Callable[[], Any]] = {
-    "a key for the CA's certificate": lambda: INPUTS["ca_certificate"].rule(CA.key_pem),
-    "a certificate for the CA's key": lambda: INPUTS["ca_key"].rule(CA.pem),
-    "a key of another kind for it": lambda: INPUTS["ca_certificate"].rule(f"-----BEGIN EC PRIVATE KEY-----\n{PLANTED}"),
-    "a password for the CA": lambda: INPUTS["ca_certificate"].rule(PLANTED),
-    "a cut key": lambda: INPUTS["ca_key"].rule(CA.key_pem[:-60]),
-    "an encrypted key": lambda: INPUTS["ca_key"].rule(CA.encrypted_key_pem),
-    "a key among upstream CAs": lambda: INPUTS["upstream_ca"].rule(CA.pem + CA.key_pem),
-    "a Secret without a key": lambda: validate_server_chain(SERVED.pem, PLANTED, TLS),
-    "a Secret with another key": lambda: validate_server_chain(SERVED.pem, CA.key_pem, TLS),
-    "a Secret with two keys": lambda: validate_server_chain(SERVED.key_pem, SERVED.key_pem, TLS),
-    "a Secret of other keys": lambda: decode_secret_data(OPENED[0], {"password": to_base64(PLANTED)}, *OPENED[1:]),
-    "a Secret that is no base64": lambda: decode_secret_data(OPENED[0], {"wanted": f"!{PLANTED}"}, *OPENED[1:]),
-    "a Secret of bytes": lambda: decode_secret_data(
-        OPENED[0], {"wanted": b64encode(PLANTED.encode() + b"\xff").decode()}, *OPENED[1:]
+HOSTS = ["docker-registry"]
+SERVED = issue(server_spec(*HOSTS), CA)
+
+
+def decode(data: dict[str, str]) -> dict[str, str]:
+    return decode_secret_data("s3_secret", data, ["expected"], "Create it.")
+
+
+MISPLACED: dict[str, Callable[[], Any]] = {
+    "private key as CA certificate": lambda: INPUTS["ca_certificate"].rule(CA.key_pem),
+    "certificate as CA key": lambda: INPUTS["ca_key"].rule(CA.pem),
+    "EC key as CA certificate": lambda: INPUTS["ca_certificate"].rule(f"-----BEGIN EC PRIVATE KEY-----\n{PLANTED}"),
+    "password as CA certificate": lambda: INPUTS["ca_certificate"].rule(PLANTED),
+    "truncated key": lambda: INPUTS["ca_key"].rule(CA.key_pem[:-60]),
+    "encrypted key": lambda: INPUTS["ca_key"].rule(CA.encrypted_key_pem),
+    "private key among upstream CAs": lambda: INPUTS["upstream_ca"].rule(CA.pem + CA.key_pem),
+    "password as TLS key": lambda: validate_server_chain(SERVED.pem, PLANTED, HOSTS),
+    "TLS key of another certificate": lambda: validate_server_chain(SERVED.pem, CA.key_pem, HOSTS),
+    "private key as TLS certificate": lambda: validate_server_chain(SERVED.key_pem, SERVED.key_pem, HOSTS),
+    "Secret with another key": lambda: decode({"password": to_base64(PLANTED)}),
+    "Secret without base64": lambda: decode({"expected": f"!{PLANTED}"}),
+    "Secret with binary data": lambda: decode({"expected": b64encode(PLANTED.encode() + b"\xff").decode()}),
+    "password as hash": lambda: htpasswd(f"jean:{PLANTED}"),
+    "SHA hash": lambda: htpasswd(f"jean:{{SHA}}{PLANTED}"),
+    "password in a comment": lambda: htpasswd(f"# jean:{PLANTED}"),
+    "hash with a high cost": lambda: htpasswd(f"jean:$2b$14${'a' * 22}{PLANTED.replace('-', '.'):a<31}"),
+    "credentials in the S3 URL": lambda: INPUTS["s3_endpoint"].rule(f"https://key:{PLANTED}@s3.example.com"),
+    "credentials in an S3 URL without a scheme": lambda: INPUTS["s3_endpoint"].rule(f"key:{PLANTED}@s3.example.com"),
+    "credentials in an invalid S3 URL": lambda: INPUTS["s3_endpoint"].rule(f"s3://{PLANTED}@s3..example.com/a"),
+    "credentials in the mirror URL": lambda: INPUTS["mirror_of"].rule(f"https://ci:{PLANTED}@registry.example.com/v2"),
+    "credentials in the image": lambda: INPUTS["image"].rule(
+        f"https://ci:{PLANTED}@registry.example.com/registry:3.1.2"
     ),
-    "passwords for hashes": lambda: htpasswd(f"jean:{PLANTED}"),
-    "hashes of another kind": lambda: htpasswd(f"jean:{{SHA}}{PLANTED}"),
-    "a password in a comment": lambda: htpasswd(f"# jean:{PLANTED}"),
-    "costly hashes": lambda: htpasswd(f"jean:$2b$14${'a' * 22}{PLANTED.replace('-', '.'):a<31}"),
-    "a login in the S3 server's URL": lambda: INPUTS["s3_endpoint"].rule(f"https://key:{PLANTED}@s3.example.com"),
-    "one without a scheme": lambda: INPUTS["s3_endpoint"].rule(f"key:{PLANTED}@s3.example.com"),
-    "one that is wrong beside": lambda: INPUTS["s3_endpoint"].rule(f"s3://{PLANTED}@s3..example.com/a"),
-    "a login in the mirror's URL": lambda: INPUTS["mirror_of"].rule(f"https://ci:{PLANTED}@registry.example.com/v2"),
-    "a login in the image": lambda: INPUTS["image"].rule(f"https://ci:{PLANTED}@registry.example.com/registry:3.1.2"),
-    "a login in the hostname": lambda: INPUTS["hostname"].rule(f"https://ci:{PLANTED}@registry.example.com"),
-    "a login for a user": lambda: INPUTS["users"].rule([f"centos:{PLANTED}"]),
-    "a login for the mirror's user": lambda: INPUTS["mirror_username"].rule(f"ci:{PLANTED}"),
+    "credentials in the hostname": lambda: INPUTS["hostname"].rule(f"https://ci:{PLANTED}@registry.example.com"),
+    "password after a user name": lambda: INPUTS["users"].rule([f"centos:{PLANTED}"]),
+    "password after the mirror user name": lambda: INPUTS["mirror_username"].rule(f"ci:{PLANTED}"),
 }
 
 
-@pytest.mark.parametrize("what", ELSEWHERE)
-def test_nor_is_one_shown_that_came_elsewhere(what: str) -> None:
+@pytest.mark.parametrize("case", MISPLACED)
+def test_a_secret_in_the_wrong_place_is_not_shown(case: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        ELSEWHERE[what]()
-    assert_silent(refusal.value)
+        MISPLACED[case]()
+    assert_no_secret(refusal.value)
 
 
 @pytest.fixture
 def config(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., pulumi.Config]]:
-    """A stack's config, as the engine hands it over."""
+    """Return a function that creates the config of a stack with these values. `secret` has the secret keys."""
 
-    def given(secret: set[str], **values: Any) -> pulumi.Config:
-        named = {f"p:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
-        monkeypatch.setenv("PULUMI_CONFIG", json.dumps(named))
-        set_all_config(named, [f"p:{key}" for key in secret])
+    def create_config(secret: set[str], **values: Any) -> pulumi.Config:
+        config = {f"p:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+        monkeypatch.setenv("PULUMI_CONFIG", json.dumps(config))
+        set_all_config(config, [f"p:{key}" for key in secret])
         return pulumi.Config("p")
 
-    yield given
+    yield create_config
     set_all_config({}, [])
 
 
@@ -329,27 +342,27 @@ def config(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
 def test_a_secret_in_plain_config_is_refused_and_not_shown(config: Callable[..., pulumi.Config], key: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
         args_from(config(set(), **{key: {"centos": PLANTED} if key == "passwords" else PLANTED}))
-    assert_silent(refusal.value)
+    assert_no_secret(refusal.value)
 
 
 @pytest.mark.parametrize("key", INPUTS)
-def test_a_secret_in_config_of_another_shape_is_not_shown(config: Callable[..., pulumi.Config], key: str) -> None:
-    """As after `pulumi config set --secret passwords ...`, without `--path`."""
+def test_a_secret_of_a_wrong_type_in_the_config_is_not_shown(config: Callable[..., pulumi.Config], key: str) -> None:
+    """An example is `pulumi config set --secret passwords VALUE` without `--path`."""
     for value in (PLANTED, f'"{PLANTED}"', f'{{"{PLANTED}', f"[{PLANTED}]"):
         try:
             args_from(config({key}, **{key: value}))
         except (InvalidInput, pulumi.ConfigTypeError) as error:
-            assert_silent(error)
+            assert_no_secret(error)
 
 
-def test_what_is_secret_in_the_config_stays_so(config: Callable[..., pulumi.Config]) -> None:
-    """Whatever it is: that it is to be kept secret was a person's word."""
+def test_a_value_that_the_config_marks_as_secret_stays_secret(config: Callable[..., pulumi.Config]) -> None:
+    """Any input may be marked, also one that is not secret by itself."""
     values = {"passwords": CHOSEN, "s3_access_key": "AKIA1", "requests": {"cpu": "100m"}, "hostname": "registry"}
     marks: list[bool] = []
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def main() -> Any:
-        args = cast(Given, args_from(config(set(values), **values)))
+        args = cast(Inputs, args_from(config(set(values), **values)))
         outputs = [value.is_secret() if isinstance(value, pulumi.Output) else False for value in args.values()]
         return pulumi.Output.all(*outputs).apply(marks.extend)
 
@@ -357,85 +370,84 @@ def test_what_is_secret_in_the_config_stays_so(config: Callable[..., pulumi.Conf
     assert marks == [True] * len(values)
 
 
-COMBINATIONS: dict[str, Given] = {
-    "the CA of another key": {"ca_certificate": OTHER.pem, "ca_key": CA.key_pem},
-    "a key alone": {"ca_key": CA.key_pem},
-    "a password of nobody": {"passwords": {"jaen": CHOSEN["jean"]}},
-    "an S3 key without its id": IN_S3 | {"s3_secret_key": S3_SECRET},
-    "an S3 key on a folder": {"s3_access_key": "AKIA1", "s3_secret_key": S3_SECRET},
-    "both ways to give S3 keys": IN_S3 | {"s3_secret": "theirs", "s3_access_key": "AKIA1", "s3_secret_key": S3_SECRET},
-    "a mirror's password alone": {"mode": "mirror", "mirror_password": MIRROR_PASSWORD},
-    "a mirror's password without a mirror": {"mirror_username": "ci", "mirror_password": MIRROR_PASSWORD},
-    "passwords beside a Secret": {"users_secret": "theirs", "passwords": CHOSEN, "create_namespace": False},
-    "a key beside a Secret": {"tls_secret": "theirs", "ca_key": CA.key_pem, "create_namespace": False},
+COMBINATIONS: dict[str, Inputs] = {
+    "CA key of another CA": {"ca_certificate": OTHER_CA.pem, "ca_key": CA.key_pem},
+    "CA key without a CA": {"ca_key": CA.key_pem},
+    "password of an unknown user": {"passwords": {"jaen": CHOSEN["jean"]}},
+    "S3 secret key without the access key": IN_S3 | {"s3_secret_key": S3_SECRET},
+    "S3 keys without S3 storage": {"s3_access_key": "AKIA1", "s3_secret_key": S3_SECRET},
+    "S3 keys and an S3 Secret": IN_S3 | {"s3_secret": "existing", "s3_access_key": "AKIA1", "s3_secret_key": S3_SECRET},
+    "mirror password without the user name": {"mode": "mirror", "mirror_password": MIRROR_PASSWORD},
+    "mirror password without a mirror": {"mirror_username": "ci", "mirror_password": MIRROR_PASSWORD},
+    "passwords and a users Secret": {"users_secret": "existing", "passwords": CHOSEN, "create_namespace": False},
+    "CA key and a TLS Secret": {"tls_secret": "existing", "ca_key": CA.key_pem, "create_namespace": False},
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("what", COMBINATIONS)
-def test_nor_by_rules_for_several_at_once(
-    deploy: Deploy, engine: Engine, caplog: pytest.LogCaptureFixture, what: str, way: str
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("case", COMBINATIONS)
+def test_a_refused_combination_of_inputs_does_not_show_a_secret(
+    deploy: Deploy, engine: Engine, caplog: pytest.LogCaptureFixture, case: str, wrapper: str
 ) -> None:
-    engine.live |= MADE | THERE
+    engine.live |= GENERATED_OUTPUTS | EXISTING_SECRETS
     with pytest.raises(InvalidInput) as refusal:
-        deploy(lambda: PrivateRegistry("registry", wrapped(USERS | COMBINATIONS[what], WAYS[way])))
+        deploy(lambda: PrivateRegistry("registry", wrap_values(USERS | COMBINATIONS[case], WRAPPERS[wrapper])))
     assert canary.find(KNOWN, str(refusal.value)) == []
     assert leaks(engine, caplog.text) == set()
 
 
-class Deployed(NamedTuple):
-    """The engine that recorded a deployment, and the SDK's debug log, which `pulumi up --json` prints."""
+class Deployment(NamedTuple):
+    """A recording engine and the debug log of the SDK, which `pulumi up --json` prints."""
 
     engine: Engine
-    said: str
+    log: str
 
 
 @cache
-def deployed(shape: str, way: str) -> Deployed:
-    """Deploy that shape, once for all tests that read the outcome."""
-    engine = Engine(live=MADE | THERE)
+def deploy_configuration(name: str, wrapper: str) -> Deployment:
+    """Deploy a configuration once for all tests that only read the result."""
+    engine = Engine(live=GENERATED_OUTPUTS | EXISTING_SECRETS)
     attach(engine)
-    with capture_log("DEBUG") as said:
-        run(lambda: PrivateRegistry("registry", wrapped(SHAPES[shape], WAYS[way])))
-    return Deployed(engine, "\n".join(said))
+    with capture_log("DEBUG") as records:
+        run(lambda: PrivateRegistry("registry", wrap_values(CONFIGURATIONS[name], WRAPPERS[wrapper])))
+    return Deployment(engine, "\n".join(records))
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_passwords_are_put_out_as_secrets_and_the_rest_can_be_read(shape: str) -> None:
-    state = deployed(shape, "plain").engine.state
-    (put_out,) = [each.properties[0] for each in state if each.name == "registry" and "urn" in each.options]
-    assert {key for key, value in put_out.items() if is_secret(value)} == {"password", "passwords"}
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_only_the_outputs_with_passwords_are_secret(name: str) -> None:
+    state = deploy_configuration(name, "plain").engine.state
+    (outputs,) = [entry.properties[0] for entry in state if entry.name == "registry" and "urn" in entry.options]
+    assert {key for key, value in outputs.items() if is_secret(value)} == {"password", "passwords"}
 
 
-def test_the_digest_of_the_configuration_lets_nobody_guess_what_is_short_in_it(deploy: Deploy, engine: Engine) -> None:
-    """It is an annotation: http.secret, which is in the same file, makes it another one for the same password."""
-    digests = set()
+def test_a_short_password_cannot_be_guessed_from_the_checksum(deploy: Deploy, engine: Engine) -> None:
+    """The checksum of the configuration is a public annotation. It also depends on http.secret, which is long."""
+    checksums = set()
     for secret in ("one", "another"):
         engine.live |= {"registry-workload-http-secret": {"result": secret}}
-        deploy(lambda: PrivateRegistry("registry", cast(Any, SHAPES["a mirror"])))
-        digests.add(engine.one("Pod").inputs["metadata"]["annotations"]["checksum/config"])
+        deploy(lambda: PrivateRegistry("registry", cast(Any, CONFIGURATIONS["mirror"])))
+        checksums.add(engine.one("Pod").inputs["metadata"]["annotations"]["checksum/config"])
         engine.resources.clear()
-    assert len(digests) == 2
+    assert len(checksums) == 2
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("shape", SHAPES)
-def test_a_secret_is_in_its_place_only_and_marked(shape: str, way: str) -> None:
-    engine, said = deployed(shape, way)
-    assert "registering resource: ty=kubernetes:core/v1:Secret" in said, "at the level of the debug log"
-    assert leaks(engine, said) == set()
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_a_secret_is_marked_and_in_allowed_properties_only(name: str, wrapper: str) -> None:
+    engine, log = deploy_configuration(name, wrapper)
+    assert "registering resource: ty=kubernetes:core/v1:Secret" in log, "The log has the level of the debug log."
+    assert leaks(engine, log) == set()
 
 
-def test_the_search_finds_what_is_there() -> None:
-    """Of every secret: in what the state keeps encrypted, once that is opened."""
-    seen: set[str] = set()
-    for shape in SHAPES:
-        engine = deployed(shape, "plain").engine
+def test_the_search_finds_every_secret_in_the_plain_text_of_the_state() -> None:
+    found_names: set[str] = set()
+    for name in CONFIGURATIONS:
+        engine = deploy_configuration(name, "plain").engine
         secrets = KNOWN | hashes(engine)
-        everything = "\n".join(canary.texts([noted.properties for noted in engine.state]))
-        seen |= {each.rpartition(" (")[0] for each in canary.find(secrets, everything)}
+        state = "\n".join(canary.texts([entry.properties for entry in engine.state]))
+        found_names |= {result.rpartition(" (")[0] for result in canary.find(secrets, state)}
     in_hex = {name for name in KNOWN if name.endswith(", hex")}
-    assert {name.rpartition(", PEM")[0] or name for name in seen} == {
+    assert {name.rpartition(", PEM")[0] or name for name in found_names} == {
         name.rpartition(", PEM")[0] or name
         for name in {*KNOWN, *secrets, *(f"the hash of {login}" for login in ("jean", "jean-2", "marie"))} - in_hex
     }

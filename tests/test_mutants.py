@@ -1,4 +1,4 @@
-"""The protections of secrets that the mutation finds. `e2e/test_mutants.py` takes each of them away."""
+"""The protections of secrets in the source. `e2e/test_mutants.py` removes one at a time."""
 
 from collections import Counter
 from pathlib import Path
@@ -40,7 +40,7 @@ PROTECTIONS = {
     "workload.__init__: random.RandomPassword": 1,
     "workload.mirror_username: without_password": 1,
 }
-"""Protections by function and kind. A protection that moves or goes has to be moved or removed here."""
+"""Protections by function and kind. Change a row when a protection moves or disappears."""
 
 UNMARKED = {
     "context.create_context": "the tag of the image",
@@ -51,12 +51,12 @@ UNMARKED = {
     "users._existing_secret": "that a Secret has bcrypt lines",
     "workload.__init__": "a checksum with http.secret in it",
 }
-"""Places that remove the mark of a secret, and what becomes readable."""
+"""Values that become readable, by the function that removes the mark of a secret."""
 
 
 def test_every_protection_is_found_by_its_function() -> None:
-    found = Counter(f"{mutant.place}: {mutant.kind}" for mutant in mutants.mutants_of(PACKAGE))
-    assert found == PROTECTIONS
+    protections = Counter(f"{mutant.place}: {mutant.kind}" for mutant in mutants.mutants_of(PACKAGE))
+    assert protections == PROTECTIONS
 
 
 def test_a_mark_is_removed_only_for_a_known_reason() -> None:

@@ -71,7 +71,7 @@ TOKEN, SCHEMA = next(iter(golden.current()["resources"].items()))
 DEFINITION = PLUGIN.analyzer.analyze_component(PrivateRegistry)
 WIRE_NAMES = {python: wire for wire, python in DEFINITION.inputs_mapping.items()}
 MAY_BE_OUTPUTS = [key for key, wire in WIRE_NAMES.items() if not SCHEMA["inputProperties"][wire].get("plain")]
-"""Inputs that may be Outputs. The schema marks the other ones as plain, because the set of resources depends on them."""
+"""Inputs that may be Outputs. The schema marks all other inputs as plain, because they decide the resources."""
 
 Inputs = dict[str, Any]
 
@@ -107,7 +107,7 @@ def test_an_argument_changes_the_graph(key: str) -> None:
         without = graph_of_json(json.dumps(companions(key)))
     except InvalidInput:
         return  # its companions are refused without it
-    assert plain(key) != without
+    assert plain_graph(key) != without
 
 
 @pytest.mark.parametrize("way", ["output", "secret", "json", "json output", "json secret"])
@@ -170,7 +170,7 @@ def differing_keys(
 
     def differs(keys: tuple[str, ...]) -> bool:
         # The run creates the Outputs, because they belong to its event loop.
-        return graph(lambda: call(example_inputs(keys, wrap))) != plain(*keys)
+        return graph(lambda: call(example_inputs(keys, wrap))) != plain_graph(*keys)
 
     if not differs(keys):
         return []
@@ -178,7 +178,7 @@ def differing_keys(
 
 
 @cache
-def plain(*keys: str) -> Graph:
+def plain_graph(*keys: str) -> Graph:
     return graph(partial(in_process, example_inputs(keys, json_value)))
 
 

@@ -75,7 +75,8 @@ def test_two_inputs_that_belong_together_are_set_together(deploy: Deploy, engine
 @pytest.mark.parametrize(("key", "other"), [(key, other) for key, row in INPUTS.items() for other in row.replaces])
 def test_an_input_that_another_one_replaces_is_refused(deploy: Deploy, engine: Engine, key: str, other: str) -> None:
     refusal = refuse(
-        deploy, {**companions(key), **companions(other), key: EXAMPLES[key], other: EXAMPLES[other], **EXISTING_NAMESPACE}
+        deploy,
+        {**companions(key), **companions(other), key: EXAMPLES[key], other: EXAMPLES[other], **EXISTING_NAMESPACE},
     )
     assert refusal.code == "replaced"
     assert refusal.key in INPUTS[key].replaces

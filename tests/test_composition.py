@@ -1,4 +1,4 @@
-"""Options of the caller's: what Pulumi users expect of them, seen in what the engine is asked for."""
+"""Resource options of the caller have the effects that Pulumi users expect."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from tests.conftest import Deploy, Engine, RegisteredResource, deploy_once
 
 
 def children(engine: Engine) -> Iterator[RegisteredResource]:
-    """Everything but the component itself and the caller's own resources."""
+    """Return the resources of the component, without the component and the resources of the caller."""
     return (each for each in engine.resources if each.name.startswith("team-"))
 
 
@@ -22,29 +22,30 @@ def objects(engine: Engine) -> Iterator[RegisteredResource]:
 
 def test_every_resource_is_a_descendant_of_the_component() -> None:
     engine = deploy_once("team", {})
-    for each in children(engine):
-        assert "::team" in each.request.parent, f"{each.name} hangs on {each.request.parent}"
+    for child in children(engine):
+        assert "::team" in child.request.parent, f"{child.name} has the parent {child.request.parent}"
     parents = {each.request.parent.rpartition("::")[2] for each in children(engine)}
     assert parents == {"team", "team-tls", "team-auth", "team-data", "team-workload"}
 
 
-def test_the_callers_provider_makes_every_object(deploy: Deploy, engine: Engine) -> None:
+def test_the_provider_of_the_caller_creates_every_object(deploy: Deploy, engine: Engine) -> None:
     def program() -> PrivateRegistry:
         cluster = kubernetes.Provider("other-cluster", kubeconfig="{}")
         return PrivateRegistry("team", {}, pulumi.ResourceOptions(providers=[cluster]))
 
     deploy(program)
     assert list(objects(engine))
-    for each in objects(engine):
-        assert "::other-cluster::" in each.request.provider, f"{each.name} goes to {each.request.provider or 'default'}"
+    for created in objects(engine):
+        provider = created.request.provider
+        assert "::other-cluster::" in provider, f"{created.name} has the provider {provider or 'default'}"
 
 
-def test_protection_covers_everything(deploy: Deploy, engine: Engine) -> None:
+def test_a_protected_component_protects_every_resource(deploy: Deploy, engine: Engine) -> None:
     deploy(lambda: PrivateRegistry("team", {}, pulumi.ResourceOptions(protect=True)))
     assert [each.name for each in engine.resources if not each.request.protect] == []
 
 
-def test_without_protection_nothing_is_protected() -> None:
+def test_an_unprotected_component_protects_no_resource() -> None:
     assert [each.name for each in deploy_once("team", {}).resources if each.request.protect] == []
 
 
@@ -60,7 +61,7 @@ def test_without_protection_nothing_is_protected() -> None:
     ],
     ids=["delete_before_replace", "ignore_changes", "replace_on_changes", "timeouts", "secret_outputs", "version"],
 )
-def test_what_is_meant_for_the_component_alone_does_not_leak_into_its_children(
+def test_options_for_the_component_alone_do_not_reach_its_children(
     deploy: Deploy, engine: Engine, opts: pulumi.ResourceOptions
 ) -> None:
     deploy(lambda: PrivateRegistry("team", {}, opts))
@@ -68,24 +69,24 @@ def test_what_is_meant_for_the_component_alone_does_not_leak_into_its_children(
 
 
 def options(engine: Engine) -> dict[str, tuple[Any, ...]]:
-    """By the child, what it is asked for beside its inputs."""
+    """Return the options of each child by its name."""
     return {
-        each.name: (
-            each.request.deleteBeforeReplace,
-            list(each.request.ignoreChanges),
-            list(each.request.replaceOnChanges),
-            str(each.request.customTimeouts),
-            list(each.request.additionalSecretOutputs),
-            each.request.retainOnDelete,
-            each.request.version,
+        child.name: (
+            child.request.deleteBeforeReplace,
+            list(child.request.ignoreChanges),
+            list(child.request.replaceOnChanges),
+            str(child.request.customTimeouts),
+            list(child.request.additionalSecretOutputs),
+            child.request.retainOnDelete,
+            child.request.version,
         )
-        for each in children(engine)
+        for child in children(engine)
     }
 
 
-def test_objects_do_not_bear_the_components_name(deploy: Deploy, engine: Engine) -> None:
-    """Renamed with an alias, the component changes none of them."""
-    first = {each.name.removeprefix("team-"): each.inputs for each in objects(deploy_once("team", {}))}
+def test_objects_do_not_depend_on_the_name_of_the_component(deploy: Deploy, engine: Engine) -> None:
+    """A component that is renamed with an alias does not change them."""
+    objects_of_team = {each.name.removeprefix("team-"): each.inputs for each in objects(deploy_once("team", {}))}
     deploy(lambda: PrivateRegistry("team", {}, pulumi.ResourceOptions(aliases=[pulumi.Alias(name="registry")])))
-    assert {each.name.removeprefix("team-"): each.inputs for each in objects(engine)} == first
+    assert {each.name.removeprefix("team-"): each.inputs for each in objects(engine)} == objects_of_team
     assert engine.one("PrivateRegistry").request.aliases

@@ -1,4 +1,4 @@
-"""The public surface: what other programs, and other languages, may rely on."""
+"""The public interface for other programs and languages, and the layers of the package."""
 
 import json
 import re
@@ -37,27 +37,27 @@ def test_the_import_of_the_package_changes_nothing() -> None:
 
 
 def test_the_component_can_be_analyzed_as_a_plugin() -> None:
-    described = Analyzer("private-registry").analyze_component(PrivateRegistry)
-    told = {"endpoint", "caPem", "username", "password", "passwords", "namespace", "addresses"}
-    assert set(described.outputs) == told
-    assert len(described.inputs) == len(PrivateRegistryArgs.__annotations__)
-    undescribed = [name for name, each in (described.inputs | described.outputs).items() if not each.description]
+    description = Analyzer("private-registry").analyze_component(PrivateRegistry)
+    outputs = {"endpoint", "caPem", "username", "password", "passwords", "namespace", "addresses"}
+    assert set(description.outputs) == outputs
+    assert len(description.inputs) == len(PrivateRegistryArgs.__annotations__)
+    undescribed = [name for name, each in (description.inputs | description.outputs).items() if not each.description]
     assert not undescribed
-    assert all(each.optional for each in described.inputs.values()), "the guide's values are the defaults"
+    assert all(each.optional for each in description.inputs.values()), "Every input has a default or may be absent."
 
 
-def test_every_argument_has_a_rule_and_says_its_default() -> None:
-    assert list(INPUTS) == list(PrivateRegistryArgs.__annotations__), "one order everywhere"
-    described = Analyzer("private-registry").analyze_component(PrivateRegistry).inputs
-    for key, property in zip(PrivateRegistryArgs.__annotations__, described.values(), strict=True):
-        says = re.search(r"(?:Default:?|No default) ?(.*?)\.$", str(property.description))
-        assert says, f"{key} says its default, or that it has none"
+def test_every_argument_has_a_rule_and_documents_its_default() -> None:
+    assert list(INPUTS) == list(PrivateRegistryArgs.__annotations__), "The order is the same."
+    inputs = Analyzer("private-registry").analyze_component(PrivateRegistry).inputs
+    for key, property in zip(PrivateRegistryArgs.__annotations__, inputs.values(), strict=True):
+        default = re.search(r"(?:Default:?|No default) ?(.*?)\.$", str(property.description))
+        assert default, f"{key} documents no default."
         if key in DEFAULTS:
-            assert says[1].removeprefix("the node's ") in (*_spoken(DEFAULTS[key]), "every network"), key
+            assert default[1].removeprefix("the node's ") in (*_documented_forms(DEFAULTS[key]), "every network"), key
 
 
-def _spoken(default: object) -> tuple[str, ...]:
-    """How a docstring says it."""
+def _documented_forms(default: object) -> tuple[str, ...]:
+    """Return the forms of a default in a docstring."""
     if isinstance(default, bool):
         return (str(default).lower(),)
     if isinstance(default, dict):
@@ -74,42 +74,42 @@ def test_every_condition_has_values_that_the_other_input_accepts() -> None:
                 INPUTS[condition.key].rule(value)
 
 
-def test_the_schema_is_the_one_that_is_written_down() -> None:
-    was, now = properties(json.loads(golden.SCHEMA.read_text())), properties(golden.current())
-    removed = sorted(was.keys() - now.keys())
-    assert not removed, f"programs that name them break: {removed}. If they may: make schema"
-    changed = sorted(path for path in now if now[path] != was.get(path))
-    assert not changed, f"new or changed: {changed}. Take them in: make schema"
+def test_the_schema_is_up_to_date() -> None:
+    saved, current = properties(json.loads(golden.SCHEMA.read_text())), properties(golden.current())
+    removed = sorted(saved.keys() - current.keys())
+    assert not removed, f"Programs that use these properties would break: {removed}. To accept it, run make schema."
+    changed = sorted(path for path in current if current[path] != saved.get(path))
+    assert not changed, f"New or changed properties: {changed}. To accept them, run make schema."
     assert golden.current() == json.loads(golden.SCHEMA.read_text()), "make schema"
 
 
-def test_the_schema_offers_two_resources_of_which_everything_is_described() -> None:
+def test_the_schema_describes_every_property_of_two_resources() -> None:
     schema = golden.current()
     assert sorted(schema["resources"]) == ["private-registry:index:NodeTrust", "private-registry:index:PrivateRegistry"]
     assert not [path for path, each in properties(schema).items() if not each.get("description")]
 
 
 def test_the_folder_is_a_plugin_under_any_name(tmp_path: Path) -> None:
-    """As the engine runs it from its cache; `python FOLDER ENGINE` is what the language host types."""
-    cached = Path(shutil.copytree(registry.__path__[0], tmp_path / "v1", ignore=shutil.ignore_patterns(".venv")))
-    command = [sys.executable, str(cached), "127.0.0.1:1"]
+    """The engine runs a copy in its cache. The language host calls `python FOLDER ENGINE`."""
+    copy = Path(shutil.copytree(registry.__path__[0], tmp_path / "v1", ignore=shutil.ignore_patterns(".venv")))
+    command = [sys.executable, str(copy), "127.0.0.1:1"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as plugin:
         try:
             assert plugin.stdout
             with grpc.insecure_channel(f"127.0.0.1:{plugin.stdout.readline().strip()}") as channel:
-                answered = ResourceProviderStub(channel).GetSchema(GetSchemaRequest(), timeout=10)
+                response = ResourceProviderStub(channel).GetSchema(GetSchemaRequest(), timeout=10)
         finally:
             plugin.kill()
-    assert json.loads(answered.schema) == golden.current()
+    assert json.loads(response.schema) == golden.current()
 
 
 def properties(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Every property of the schema, by a path that names where it is."""
+    """Return every property of the schema by its path."""
     return {
-        f"{name}.{side}.{key}": each
+        f"{name}.{side}.{key}": property
         for name, kind in {**schema["resources"], **schema.get("types", {})}.items()
         for side in ("inputProperties", "properties")
-        for key, each in kind.get(side, {}).items()
+        for key, property in kind.get(side, {}).items()
     }
 
 
@@ -117,7 +117,7 @@ SHARED = {"conflicts", "context", "inputs", "lookup", "pods", "preflight", "sett
 """Modules that every part may import."""
 
 TOP = {"__init__", "__main__", "private_registry", "redaction"}
-"""Modules that are above the parts, or have nothing to do with them."""
+"""Modules above the parts, or independent of them."""
 
 
 def test_parts_never_import_each_other() -> None:

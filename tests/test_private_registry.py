@@ -1,4 +1,4 @@
-"""The graph: what the component creates, wired to what, with which options."""
+"""The resources that the component creates, with their dependencies and options."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,13 +26,13 @@ GUIDE = PrivateRegistryArgs(
 
 @pytest.fixture(scope="module")
 def guide() -> tuple[Engine, dict[str, Any]]:
-    """Deploy the guide's registry once. Return what was registered, and the outputs."""
+    """Deploy the registry of the guide once. Return the engine and the outputs."""
     attach(engine := Engine())
     return engine, run(lambda: PrivateRegistry("registry", GUIDE))
 
 
 class TestTheGuide:
-    """They only read the one deployment."""
+    """Tests that only read one deployment."""
 
     @pytest.fixture
     def engine(self, guide: tuple[Engine, dict[str, Any]]) -> Engine:
@@ -42,7 +42,7 @@ class TestTheGuide:
     def outputs(self, guide: tuple[Engine, dict[str, Any]]) -> dict[str, Any]:
         return guide[1]
 
-    def test_each_step_is_a_resource(self, engine: Engine) -> None:
+    def test_every_step_of_the_guide_is_a_resource(self, engine: Engine) -> None:
         kinds = [each.type.rpartition(":")[2] for each in engine.resources if not each.type.startswith("private")]
         assert sorted(kinds) == [
             *["CertRequest", "Lease", "Lease", "LocallySignedCert", "Namespace", "NetworkPolicy", "NodePatch"],
@@ -51,7 +51,7 @@ class TestTheGuide:
             *["Secret", "Secret", "Secret", "SelfSignedCert", "Service", "Stash", "Stash", "Stash"],
         ]
 
-    def test_the_certificate_covers_every_way_in(self, engine: Engine) -> None:
+    def test_the_certificate_covers_every_name_and_address(self, engine: Engine) -> None:
         request = engine.one("CertRequest").inputs
         assert request["subject"] == {
             "commonName": "docker-registry",
@@ -66,35 +66,37 @@ class TestTheGuide:
         assert request["dnsNames"] == names
         assert request["ipAddresses"] == ["192.168.56.10"]
 
-    def test_the_leaf_lasts_356_days_and_its_authority_outlasts_every_leaf(self, engine: Engine) -> None:
-        leaf, authority = engine.one("LocallySignedCert").inputs, engine.one("SelfSignedCert").inputs
-        assert leaf["validityPeriodHours"] == 356 * 24
-        assert leaf["earlyRenewalHours"] == 30 * 24
-        assert authority["earlyRenewalHours"] > leaf["validityPeriodHours"]
-        assert authority["isCaCertificate"] is True
+    def test_the_server_certificate_lasts_356_days_and_its_ca_longer(self, engine: Engine) -> None:
+        certificate, ca = engine.one("LocallySignedCert").inputs, engine.one("SelfSignedCert").inputs
+        assert certificate["validityPeriodHours"] == 356 * 24
+        assert certificate["earlyRenewalHours"] == 30 * 24
+        assert ca["earlyRenewalHours"] > certificate["validityPeriodHours"]
+        assert ca["isCaCertificate"] is True
 
-    def test_an_elliptic_key_does_not_claim_to_encipher(self, engine: Engine) -> None:
+    def test_an_elliptic_curve_key_has_no_usage_for_encryption(self, engine: Engine) -> None:
         assert engine.one("LocallySignedCert").inputs["allowedUses"] == ["digital_signature", "server_auth"]
 
-    def test_the_secrets_bear_the_guides_names(self, engine: Engine) -> None:
+    def test_the_secrets_have_the_names_of_the_guide(self, engine: Engine) -> None:
         certificate, users = engine.by_name("registry-tls-secret").inputs, engine.by_name("registry-auth-secret").inputs
         assert certificate["metadata"]["name"] == "cert-secret"
         assert certificate["type"] == "kubernetes.io/tls"
         assert users["metadata"]["name"] == "auth-secret"
         assert list(unwrap(users["stringData"])) == ["registry.password"]
 
-    def test_the_generated_password_opens_the_htpasswd_line(self, engine: Engine, outputs: dict[str, Any]) -> None:
+    def test_the_generated_password_matches_its_htpasswd_line(self, engine: Engine, outputs: dict[str, Any]) -> None:
         line = unwrap(engine.by_name("registry-auth-secret").inputs["stringData"])["registry.password"]
         name, hashed = line.strip().split(":")
         assert name == outputs["username"] == "centos"
         assert bcrypt.checkpw(outputs["password"].encode(), hashed.encode())
-        assert hashed.startswith("$2b$05$"), "a generated password needs no costly hash"
+        assert hashed.startswith("$2b$05$"), "A generated password needs no expensive hash."
 
-    def test_the_claim_comes_before_the_volume_that_names_it(self, engine: Engine) -> None:
+    def test_the_claim_is_created_before_its_volume(self, engine: Engine) -> None:
         claim, volume = engine.one("PersistentVolumeClaim").inputs, engine.one("PersistentVolume").inputs
-        assert "volumeName" not in claim["spec"], "it would bind at the controller's resync only, 10 s later"
+        assert "volumeName" not in claim["spec"], "It would bind 10 s later, at the controller's resync."
         assert volume["spec"]["claimRef"]["uid"] == "uid of registry-data-claim"
-        assert volume["spec"]["storageClassName"] == claim["spec"]["storageClassName"] == "", "nobody provisions"
+        assert volume["spec"]["storageClassName"] == claim["spec"]["storageClassName"] == "", (
+            "No provisioner handles them."
+        )
         selected = claim["spec"]["selector"]["matchLabels"]
         assert selected == {"private-registry/namespace": "docker-registry"}
         assert selected.items() <= volume["metadata"]["labels"].items()
@@ -102,13 +104,15 @@ class TestTheGuide:
         assert claim["spec"]["resources"] == {"requests": {"storage": "2Gi"}}
         assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
 
-    def test_the_images_outlive_the_stack(self, engine: Engine) -> None:
+    def test_the_images_stay_after_the_stack_is_destroyed(self, engine: Engine) -> None:
         volume = engine.one("PersistentVolume")
         assert volume.inputs["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
         assert volume.inputs["spec"]["hostPath"]["path"] == "/var/lib/docker-registry/repository"
-        assert volume.request.deletedWith.endswith("::registry-namespace"), "alone it would wait for its claim for ever"
+        assert volume.request.deletedWith.endswith("::registry-namespace"), (
+            "Deleted alone, it would wait for its claim."
+        )
 
-    def test_the_pod_is_pinned_to_the_labelled_node_in_spite_of_its_taint(self, engine: Engine) -> None:
+    def test_the_pod_is_pinned_to_the_labelled_node_despite_its_taint(self, engine: Engine) -> None:
         spec = unwrap(engine.one("Pod").inputs["spec"])
         label = engine.one("NodePatch").inputs["metadata"]
         assert label["labels"] == spec["nodeSelector"] == {"run-docker-registry": "true"}
@@ -117,13 +121,15 @@ class TestTheGuide:
         assert tolerated["node-role.kubernetes.io/control-plane"] == "NoSchedule"
         assert tolerated["node.kubernetes.io/unreachable"] == "NoExecute"
 
-    def test_the_pod_mounts_everything_but_the_images_read_only(self, engine: Engine) -> None:
+    def test_only_the_mount_with_the_images_is_writable(self, engine: Engine) -> None:
         (container,) = unwrap(engine.one("Pod").inputs["spec"])["containers"]
         mounts = {each["mountPath"]: each.get("readOnly", False) for each in container["volumeMounts"]}
         assert mounts == {"/var/lib/registry": False, "/certs": True, "/auth": True, "/etc/distribution": True}
-        assert not any("subPath" in each for each in container["volumeMounts"]), "new users would not be seen"
+        assert not any("subPath" in each for each in container["volumeMounts"]), (
+            "With subPath, new users would not be noticed."
+        )
 
-    def test_the_pod_may_do_nothing_but_serve(self, engine: Engine) -> None:
+    def test_the_pod_has_no_privileges_and_no_token(self, engine: Engine) -> None:
         spec = unwrap(engine.one("Pod").inputs["spec"])
         (container,) = spec["containers"]
         assert container["securityContext"] == {
@@ -133,37 +139,37 @@ class TestTheGuide:
         }
         assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
         assert spec["automountServiceAccountToken"] is False
-        assert spec["enableServiceLinks"] is False, "variables of a Service would be read as settings"
+        assert spec["enableServiceLinks"] is False, "The registry would read them as settings."
 
-    def test_no_variable_of_the_pod_holds_a_secret(self, engine: Engine) -> None:
+    def test_no_variable_of_the_pod_contains_a_secret(self, engine: Engine) -> None:
         (container,) = unwrap(engine.one("Pod").inputs["spec"])["containers"]
         assert all(set(each) == {"name", "value"} and "generated" not in each["value"] for each in container["env"])
         assert configuration(engine)["http"]["secret"] == "generated by registry-workload-http-secret"
 
-    def test_the_first_probe_finds_the_registry_listening(self, engine: Engine) -> None:
+    def test_the_first_probe_waits_for_a_post_start_hook(self, engine: Engine) -> None:
         (container,) = unwrap(engine.one("Pod").inputs["spec"])["containers"]
         hook = container["lifecycle"]["postStart"]["exec"]["command"]
-        assert hook == ["registry", "--version"], "a program that every image of the registry has"
+        assert hook == ["registry", "--version"], "Every image of the registry has this program."
 
-    def test_the_pod_waits_for_the_users_and_its_configuration_does_not(self, engine: Engine) -> None:
+    def test_the_pod_depends_on_the_users_and_its_configuration_does_not(self, engine: Engine) -> None:
         users = "::registry-auth-secret"
         assert any(urn.endswith(users) for urn in engine.one("Pod").request.dependencies)
-        before = engine.by_name("registry-workload-configuration").request.dependencies
-        assert not any(urn.endswith(users) for urn in before)
+        dependencies = engine.by_name("registry-workload-configuration").request.dependencies
+        assert not any(urn.endswith(users) for urn in dependencies)
 
     def test_a_changed_checksum_replaces_the_pod(self, engine: Engine) -> None:
         options = engine.one("Pod").request
-        assert options.deleteBeforeReplace, "one node, one claim: there is room for one"
+        assert options.deleteBeforeReplace, "The claim of one node is for one Pod."
         assert list(options.replaceOnChanges) == ['metadata.annotations["checksum/config"]']
-        assert len(engine.one("Pod").inputs["metadata"]["annotations"]["checksum/config"]) == 64, "a digest"
+        assert len(engine.one("Pod").inputs["metadata"]["annotations"]["checksum/config"]) == 64, "It is a SHA-256."
 
-    def test_no_one_waits_for_the_services_endpoints(self, engine: Engine) -> None:
+    def test_pulumi_does_not_wait_for_the_endpoints_of_the_service(self, engine: Engine) -> None:
         service = engine.one("Service").inputs
         assert service["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}
         assert service["spec"]["externalIPs"] == ["192.168.56.10"]
         assert service["spec"]["selector"].items() <= engine.one("Pod").inputs["metadata"]["labels"].items()
 
-    def test_outputs_tell_where_and_how_to_log_in(self, outputs: dict[str, Any]) -> None:
+    def test_the_outputs_have_the_endpoint_and_the_login(self, outputs: dict[str, Any]) -> None:
         assert outputs == {
             "endpoint": "docker-registry:5000",
             "ca_pem": certificate_of("registry-tls-ca"),
@@ -175,20 +181,20 @@ class TestTheGuide:
         }
 
 
-def test_a_chosen_password_is_hashed_at_a_cost_that_slows_guessing_down(deploy: Deploy, engine: Engine) -> None:
+def test_a_chosen_password_has_an_expensive_hash(deploy: Deploy, engine: Engine) -> None:
     deploy(lambda: PrivateRegistry("registry", {"passwords": pulumi.Output.secret({"centos": "correct horse"})}))
     line = unwrap(engine.by_name("registry-auth-secret").inputs["stringData"])["registry.password"]
     assert "$2b$10$" in line
     assert bcrypt.checkpw(b"correct horse", line.strip().split(":")[1].encode())
 
 
-def test_the_password_stays_secret_all_the_way(deploy: Deploy, engine: Engine) -> None:
+def test_a_chosen_password_is_hashed_and_marked_as_secret(deploy: Deploy, engine: Engine) -> None:
     deploy(lambda: PrivateRegistry("registry", {"passwords": {"centos": "correct horse"}}))
     assert is_secret(engine.by_name("registry-auth-secret").inputs["stringData"])
     assert "correct horse" not in str([each.inputs for each in engine.resources])
 
 
-def test_the_guides_rsa_key_works(deploy: Deploy, engine: Engine) -> None:
+def test_the_rsa_key_of_the_guide_is_supported(deploy: Deploy, engine: Engine) -> None:
     deploy(lambda: PrivateRegistry("registry", {"certificate_key": "RSA-4096"}))
     keys = [each.inputs for each in engine.resources if each.type.endswith("PrivateKey")]
     assert [(key["algorithm"], key["rsaBits"]) for key in keys] == [("RSA", 4096)] * 2
@@ -196,7 +202,7 @@ def test_the_guides_rsa_key_works(deploy: Deploy, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(("user", "level"), [(0, "baseline"), (65532, "restricted")])
-def test_the_namespace_enforces_the_strictest_level_that_runs(
+def test_the_namespace_enforces_the_strictest_possible_level(
     deploy: Deploy, engine: Engine, user: int, level: str
 ) -> None:
     deploy(lambda: PrivateRegistry("registry", {"run_as_user": user}))
@@ -228,44 +234,42 @@ def test_two_registries_in_one_program_share_no_name(deploy: Deploy, engine: Eng
         ("https://registry.svc.example.com", 443, None),
     ],
 )
-def test_a_server_inside_the_cluster_is_reached_whatever_the_port_of_its_pods(
+def test_a_server_in_the_cluster_is_allowed_on_any_port_of_its_pods(
     deploy: Deploy, engine: Engine, upstream: str, port: int, namespace: str | None
 ) -> None:
     deploy(lambda: PrivateRegistry("registry", {"mode": "mirror", "mirror_of": upstream}))
-    _dns, by_port, *behind = engine.one("NetworkPolicy").inputs["spec"]["egress"]
+    _dns, by_port, *by_namespace = engine.one("NetworkPolicy").inputs["spec"]["egress"]
     assert {"protocol": "TCP", "port": port} in by_port["ports"]
-    wanted = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}]
-    assert behind == ([{"to": wanted}] if namespace else [])
+    peers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}]
+    assert by_namespace == ([{"to": peers}] if namespace else [])
 
 
-def test_replicas_come_to_different_nodes_after_every_change(deploy: Deploy, engine: Engine) -> None:
+def test_replicas_run_on_different_nodes_after_every_change(deploy: Deploy, engine: Engine) -> None:
     args: Any = {"workload": "deployment", "replicas": 2, "storage": "s3", "s3_bucket": "images"}
     deploy(lambda: PrivateRegistry("registry", args))
     spec = unwrap(engine.one("Deployment").inputs["spec"])
     (spread,) = spec["template"]["spec"]["topologySpreadConstraints"]
     assert spread["topologyKey"] == "kubernetes.io/hostname"
-    assert spread["matchLabelKeys"] == ["pod-template-hash"], "the old ones do not count, which are about to go"
+    assert spread["matchLabelKeys"] == ["pod-template-hash"], "Old replicas do not count."
 
 
-def test_a_replica_serves_on_until_no_proxy_sends_it_anything_and_a_bare_pod_goes_at_once(
-    deploy: Deploy, engine: Engine
-) -> None:
+def test_a_replica_serves_for_seconds_after_sigterm_and_a_bare_pod_does_not(deploy: Deploy, engine: Engine) -> None:
     args: Any = {"workload": "deployment", "replicas": 2, "storage": "s3", "s3_bucket": "images", "namespace": "two"}
     deploy(lambda: [PrivateRegistry("replicas", args), PrivateRegistry("registry", {})][-1])
     replicas = unwrap(engine.one("Deployment").inputs["spec"])["template"]["spec"]
-    (replica,), (alone,) = replicas["containers"], unwrap(engine.one("Pod").inputs["spec"])["containers"]
+    (replica,), (bare,) = replicas["containers"], unwrap(engine.one("Pod").inputs["spec"])["containers"]
     assert replica["lifecycle"]["preStop"] == {"sleep": {"seconds": 3}}
-    assert "preStop" not in alone["lifecycle"], "its successor waits for it"
+    assert "preStop" not in bare["lifecycle"], "Its replacement waits for its end."
 
 
-def test_namespace_of_provisioned_images_stays_and_any_other_goes(deploy: Deploy, engine: Engine) -> None:
+def test_only_the_namespace_of_a_provisioned_claim_is_retained(deploy: Deploy, engine: Engine) -> None:
     args: Any = {"storage": "class", "storage_class": "fast", "namespace": "kept"}
     deploy(lambda: [PrivateRegistry("kept", args), PrivateRegistry("registry", {})][-1])
-    stays = {name: engine.by_name(f"{name}-namespace").request.retainOnDelete for name in ("kept", "registry")}
-    assert stays == {"kept": True, "registry": False}, "with it, its claim would go, and the images"
+    retained = {name: engine.by_name(f"{name}-namespace").request.retainOnDelete for name in ("kept", "registry")}
+    assert retained == {"kept": True, "registry": False}, "The claim and its images are deleted with a namespace."
 
 
-def test_probes_speak_tls(deploy: Deploy, engine: Engine) -> None:
+def test_the_probes_use_https(deploy: Deploy, engine: Engine) -> None:
     deploy(lambda: PrivateRegistry("registry", {}))
     (container,) = unwrap(engine.one("Pod").inputs["spec"])["containers"]
     for probe in ("readinessProbe", "livenessProbe"):
@@ -273,28 +277,28 @@ def test_probes_speak_tls(deploy: Deploy, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "moved"),
+    ("key", "value"),
     [("storage_path", "/srv/elsewhere"), ("storage_size", "4Gi"), ("node", "k8s-worker")],
 )
-def test_what_would_replace_the_volume_is_refused(deploy: Deploy, engine: Engine, key: str, moved: str) -> None:
-    in_place = {"storage_path": "/srv/here", "storage_size": "2Gi", "node": "k8s-master"}
-    engine.live["registry-data-location"] = {"output": {"storage": "host-path", **in_place}}
-    args: Any = in_place | {key: moved}
+def test_a_change_that_would_replace_the_volume_is_refused(
+    deploy: Deploy, engine: Engine, key: str, value: str
+) -> None:
+    location = {"storage_path": "/srv/here", "storage_size": "2Gi", "node": "k8s-master"}
+    engine.live["registry-data-location"] = {"output": {"storage": "host-path", **location}}
+    args: Any = location | {key: value}
     with pytest.raises(InvalidInput) as refusal:
         deploy(lambda: PrivateRegistry("registry", args))
     assert (refusal.value.key, refusal.value.code) == (key, "relocation")
-    assert in_place[key] in refusal.value.problem
+    assert location[key] in refusal.value.problem
 
 
-@pytest.mark.parametrize("moved", [{"storage": "s3", "s3_bucket": "images"}, {"storage": "local"}])
-def test_another_kind_of_storage_is_refused_as_long_as_images_lie_in_the_first(
-    deploy: Deploy, engine: Engine, moved: Any
-) -> None:
+@pytest.mark.parametrize("inputs", [{"storage": "s3", "s3_bucket": "images"}, {"storage": "local"}])
+def test_a_change_of_the_kind_of_storage_is_refused(deploy: Deploy, engine: Engine, inputs: Any) -> None:
     engine.live["registry-data-location"] = {"output": {"storage": "host-path"}}
     with pytest.raises(InvalidInput) as refusal:
-        deploy(lambda: PrivateRegistry("registry", moved))
+        deploy(lambda: PrivateRegistry("registry", inputs))
     assert (refusal.value.key, refusal.value.code) == ("storage", "relocation")
-    assert not [each for each in engine.resources if each.type.endswith("Pod")], "nothing runs on an empty store"
+    assert not [each for each in engine.resources if each.type.endswith("Pod")], "No registry starts on empty storage."
 
 
 def test_a_renamed_namespace_is_refused(deploy: Deploy, engine: Engine) -> None:
@@ -305,21 +309,21 @@ def test_a_renamed_namespace_is_refused(deploy: Deploy, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "warning"),
+    ("create_inputs", "warning"),
     [
         (lambda: {"image": "registry:2.7"}, "CVE-2026-41888"),
         (lambda: {"storage_size": "2G"}, "counts in powers of ten"),
         (lambda: {"passwords": {"centos": pulumi.Output.secret("centos")}}, "easily guessed"),
     ],
 )
-def test_what_is_allowed_but_unwise_is_taken_with_a_warning(
-    deploy: Deploy, given: Callable[[], Any], warning: str, caplog: pytest.LogCaptureFixture
+def test_an_unwise_value_is_accepted_with_a_warning(
+    deploy: Deploy, create_inputs: Callable[[], Any], warning: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    deploy(lambda: PrivateRegistry("registry", given()))
+    deploy(lambda: PrivateRegistry("registry", create_inputs()))
     assert warning in caplog.text
 
 
-def test_in_a_namespace_that_stays_the_volume_comes_before_its_claim(deploy: Deploy, engine: Engine) -> None:
+def test_in_an_existing_namespace_the_volume_is_created_before_its_claim(deploy: Deploy, engine: Engine) -> None:
     deploy(lambda: PrivateRegistry("registry", {"create_namespace": False}))
-    waits_for = [urn.rpartition("::")[2] for urn in engine.by_name("registry-data-claim").request.dependencies]
-    assert "registry-data-volume" in waits_for, "so `destroy` takes the claim away first, and nothing is left"
+    dependencies = [urn.rpartition("::")[2] for urn in engine.by_name("registry-data-claim").request.dependencies]
+    assert "registry-data-volume" in dependencies, "`destroy` then deletes the claim first."

@@ -1,4 +1,4 @@
-"""Inputs that are refused before anything is created, as a table that reads as documentation."""
+"""Tables of refused and accepted values for every input."""
 
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from registry.validation.storage import size_advice
 from registry.validation.users import password_advice
 from tests.conftest import Deploy, Engine
 
-Given = dict[str, Any]
+Inputs = dict[str, Any]
 
 REFUSED: list[tuple[str, Any, str]] = [
     # key, value, code
@@ -442,7 +442,7 @@ REFUSED: list[tuple[str, Any, str]] = [
 
 
 @pytest.mark.parametrize(("key", "value", "code"), REFUSED, ids=[f"{key}={value!r}"[:60] for key, value, _ in REFUSED])
-def test_it_is_refused_with_a_code_and_a_remedy(key: str, value: Any, code: str) -> None:
+def test_an_invalid_value_is_refused_with_a_code_and_a_remedy(key: str, value: Any, code: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
         INPUTS[key].rule(value)
     error = refusal.value
@@ -453,7 +453,7 @@ def test_it_is_refused_with_a_code_and_a_remedy(key: str, value: Any, code: str)
     assert len(str(error)) < 400
 
 
-def test_every_input_has_a_row() -> None:
+def test_every_input_has_a_refused_value() -> None:
     assert {key for key, _, _ in REFUSED} == INPUTS.keys()
 
 
@@ -510,7 +510,7 @@ ACCEPTED: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("key", "value"), ACCEPTED, ids=[f"{key}={value!r}"[:60] for key, value in ACCEPTED])
-def test_it_is_accepted_as_it_is(key: str, value: Any) -> None:
+def test_a_valid_value_is_accepted_unchanged(key: str, value: Any) -> None:
     assert INPUTS[key].rule(value) == value
 
 
@@ -520,8 +520,8 @@ LINES = st.lists(st.text(alphabet="ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/=", min
 
 @pytest.mark.parametrize("key", SECRETS)
 @given(data=st.data())
-def test_no_message_holds_a_secret(key: str, data: st.DataObject) -> None:
-    """Of a key in PEM, no line; of the others, not the whole, which at four characters may not be an accident."""
+def test_no_message_contains_a_secret(key: str, data: st.DataObject) -> None:
+    """Search for the lines of a PEM key, and for whole secrets of at least four characters."""
     secrets = data.draw(LINES) if key == "ca_key" else [data.draw(SECRET_TEXTS)]
     value: Any = {
         "ca_key": "\n".join(["-----BEGIN PRIVATE KEY-----", *secrets, "-----END PRIVATE KEY-----"]),
@@ -533,18 +533,18 @@ def test_no_message_holds_a_secret(key: str, data: st.DataObject) -> None:
     except InvalidInput as raised:
         refusal = raised
     assert not any(secret in str(refusal) for secret in secrets)
-    assert refusal is None or refusal.__cause__ is None, "the original error holds the secret"
+    assert refusal is None or refusal.__cause__ is None, "The original error contains the secret."
 
 
 @pytest.mark.parametrize("key", SECRETS)
 @pytest.mark.parametrize("value", [b"hunter2", ["hunter2"], {"hunter": ["hunter2"]}, {"centos": b"hunter2"}])
-def test_nor_does_that_of_a_value_of_another_type(key: str, value: Any) -> None:
+def test_the_message_for_a_secret_of_a_wrong_type_does_not_contain_it(key: str, value: Any) -> None:
     with pytest.raises(InvalidInput) as refusal:
         INPUTS[key].rule(value)
     assert "hunter2" not in str(refusal.value)
 
 
-def test_a_key_with_control_characters_is_shown_on_one_line_and_a_long_one_in_short() -> None:
+def test_a_message_is_short_and_one_line_whatever_the_unknown_key() -> None:
     with pytest.raises(InvalidInput, match=r"`host\\nname` "):
         refuse_unknown_keys(["host\nname"], INPUTS)
     with pytest.raises(InvalidInput) as refusal:
@@ -552,7 +552,7 @@ def test_a_key_with_control_characters_is_shown_on_one_line_and_a_long_one_in_sh
     assert len(str(refusal.value)) < 1500
 
 
-def test_an_unknown_key_is_answered_with_the_closest_one() -> None:
+def test_the_remedy_for_an_unknown_key_is_the_closest_key() -> None:
     with pytest.raises(InvalidInput) as refusal:
         refuse_unknown_keys(["hostnam"], INPUTS)
     assert "`hostname`" in refusal.value.remedy
@@ -574,24 +574,24 @@ def test_an_unknown_key_is_answered_with_the_closest_one() -> None:
         (f"registry@sha256:{'0' * 64}", False),
     ],
 )
-def test_a_version_with_known_holes_is_told_by_its_tag(image: str, outdated: bool) -> None:
+def test_a_tag_with_known_vulnerabilities_has_advice(image: str, outdated: bool) -> None:
     assert bool(image_advice(image)) is outdated
 
 
 @pytest.mark.parametrize(("size", "decimal"), [("2G", True), ("500k", True), ("2Gi", False), ("3000000000", False)])
-def test_a_size_in_powers_of_ten_is_told_from_one_in_powers_of_two(size: str, decimal: bool) -> None:
+def test_a_size_in_powers_of_ten_has_advice(size: str, decimal: bool) -> None:
     assert bool(size_advice(size)) is decimal
 
 
-def test_the_guides_own_password_is_weak() -> None:
+def test_the_password_of_the_guide_is_weak() -> None:
     assert "centos" in password_advice({"centos": "centos"})
     assert password_advice({"longer-name": "Longer-Name"})
-    assert password_advice({"centos": "Passw0rd"}), "of eight characters, and on every list"
+    assert password_advice({"centos": "Passw0rd"}), "It has eight characters and is a common password."
     assert not password_advice({"centos": "correct horse"})
 
 
-DYNAMIC: list[tuple[str, Any, Given, str]] = [
-    # key, value, what it means something beside, the resource that must not be made of it
+OUTPUTS: list[tuple[str, Any, Inputs, str]] = [
+    # key, value, other inputs that it needs, the resource that must not be created
     ("hostname", "docker_registry", {}, "registry-tls-request"),
     ("load_balancer_class", "a/b/c", {"exposure": "load-balancer"}, "registry-service"),
     ("load_balancer_address", "127.0.0.1", {"exposure": "load-balancer"}, "registry-service"),
@@ -648,28 +648,28 @@ DYNAMIC: list[tuple[str, Any, Given, str]] = [
 ]
 
 
-def test_the_table_has_every_input_that_may_come_from_another_resource() -> None:
-    assert {key for key, *_ in DYNAMIC} == {key for key in INPUTS if not is_structural(key)}
+def test_the_table_has_every_input_that_may_be_an_output() -> None:
+    assert {key for key, *_ in OUTPUTS} == {key for key in INPUTS if not is_structural(key)}
 
 
-@pytest.mark.parametrize(("key", "value", "beside", "made"), DYNAMIC, ids=[each[0] for each in DYNAMIC])
-def test_an_output_is_checked_when_its_value_is_known_and_nothing_is_made_of_it(
-    deploy: Deploy, engine: Engine, key: str, value: Any, beside: Given, made: str
+@pytest.mark.parametrize(("key", "value", "other_inputs", "resource"), OUTPUTS, ids=[key for key, *_ in OUTPUTS])
+def test_an_invalid_output_is_refused_before_its_resource_is_created(
+    deploy: Deploy, engine: Engine, key: str, value: Any, other_inputs: Inputs, resource: str
 ) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        deploy(lambda: PrivateRegistry("registry", cast(Any, {**beside, key: pulumi.Output.from_input(value)})))
+        deploy(lambda: PrivateRegistry("registry", cast(Any, {**other_inputs, key: pulumi.Output.from_input(value)})))
     assert refusal.value.key.partition(".")[0] in (("ca_certificate", "ca_key") if key.startswith("ca_") else (key,))
-    registered = [each.name for each in engine.resources]
-    assert made not in registered
-    assert "registry-workload-pod" not in registered or made in ("registry-policy", "registry-service-ingress")
+    names = [each.name for each in engine.resources]
+    assert resource not in names
+    assert "registry-workload-pod" not in names or resource in ("registry-policy", "registry-service-ingress")
     assert "hunter2" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("key", [key for key in INPUTS if is_structural(key)])
-def test_what_shapes_the_graph_cannot_be_an_output(deploy: Deploy, engine: Engine, key: str) -> None:
-    late = cast(Any, {key: pulumi.Output.from_input("later")})
+def test_an_input_that_decides_the_resources_cannot_be_an_output(deploy: Deploy, engine: Engine, key: str) -> None:
+    args = cast(Any, {key: pulumi.Output.from_input("later")})
     with pytest.raises(InvalidInput) as refusal:
-        deploy(lambda: PrivateRegistry("registry", late))
+        deploy(lambda: PrivateRegistry("registry", args))
     assert (refusal.value.key, refusal.value.code) == (key, "output-not-allowed")
     assert [each.name for each in engine.resources if each.name != "registry"] == []
 

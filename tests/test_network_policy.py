@@ -1,4 +1,4 @@
-"""Who may talk to the registry and whom it may talk to, by the rules; the cluster's network plug-in enforces them."""
+"""The NetworkPolicy allows the connections that the registry needs. The tests evaluate it as the API defines it."""
 
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from registry import PrivateRegistryArgs
 from tests.conftest import deploy_once, unwrap
 
-WAYS_IN: dict[str, PrivateRegistryArgs] = {
+EXPOSURES: dict[str, PrivateRegistryArgs] = {
     "cluster": {},
     "external-ips": {"exposure": "external-ips", "external_ips": ["192.168.56.10"]},
     "node-port": {"exposure": "node-port", "node_port": 30500},
@@ -20,87 +20,88 @@ MIRROR = PrivateRegistryArgs(mode="mirror", mirror_of="https://registry-1.docker
 CLIENTS = ["10.0.0.0/8", "2001:db8::/32"]
 
 
-@pytest.fixture(params=list(WAYS_IN))
-def way_in(request: pytest.FixtureRequest) -> PrivateRegistryArgs:
-    return WAYS_IN[request.param]
+@pytest.fixture(params=list(EXPOSURES))
+def exposure(request: pytest.FixtureRequest) -> PrivateRegistryArgs:
+    return EXPOSURES[request.param]
 
 
 def policy(args: PrivateRegistryArgs) -> dict[str, Any]:
     return dict(unwrap(deploy_once("registry", args).one("NetworkPolicy").inputs["spec"]))
 
 
-def enters(spec: dict[str, Any], port: int, *, address: str = "203.0.113.7", is_pod: bool = False) -> bool:
-    """Whether the API's definition lets someone in: rules are added up, and so are the peers and ports of each."""
+def allows_ingress(spec: dict[str, Any], port: int, *, address: str = "203.0.113.7", is_pod: bool = False) -> bool:
+    """Return whether a client may connect. One rule with a matching peer and a matching port is enough."""
     return any(
-        _at(rule, port) and (not rule.get("from") or any(_is(peer, address, is_pod) for peer in rule["from"]))
+        _has_port(rule, port)
+        and (not rule.get("from") or any(_is_peer(peer, address, is_pod) for peer in rule["from"]))
         for rule in spec["ingress"]
     )
 
 
-def leaves(spec: dict[str, Any], port: int, protocol: str = "TCP") -> bool:
-    """Whether the registry may open a connection to `port` of any server."""
-    return any(not rule.get("to") and _at(rule, port, protocol) for rule in spec["egress"])
+def allows_egress(spec: dict[str, Any], port: int, protocol: str = "TCP") -> bool:
+    """Return whether the registry may connect to `port` of any server."""
+    return any(not rule.get("to") and _has_port(rule, port, protocol) for rule in spec["egress"])
 
 
-def _at(rule: dict[str, Any], port: int, protocol: str = "TCP") -> bool:
-    return any((each["port"], each["protocol"]) == (port, protocol) for each in rule["ports"])
+def _has_port(rule: dict[str, Any], port: int, protocol: str = "TCP") -> bool:
+    return any((item["port"], item["protocol"]) == (port, protocol) for item in rule["ports"])
 
 
-def _is(peer: dict[str, Any], address: str, is_pod: bool) -> bool:
+def _is_peer(peer: dict[str, Any], address: str, is_pod: bool) -> bool:
     if "ipBlock" in peer:
         network = ip_network(peer["ipBlock"]["cidr"])
         return ip_address(address) in network and "except" not in peer["ipBlock"]
     return is_pod and peer == {"namespaceSelector": {}}
 
 
-def test_it_is_about_the_registrys_pods_alone(way_in: PrivateRegistryArgs) -> None:
-    engine, spec = deploy_once("registry", way_in), policy(way_in)
+def test_the_policy_selects_only_the_pods_of_the_registry(exposure: PrivateRegistryArgs) -> None:
+    engine, spec = deploy_once("registry", exposure), policy(exposure)
     assert spec["podSelector"]["matchLabels"].items() <= engine.one("Pod").inputs["metadata"]["labels"].items()
     assert engine.one("NetworkPolicy").inputs["metadata"]["namespace"] == "docker-registry"
 
 
-def test_what_is_not_named_is_denied_both_ways(way_in: PrivateRegistryArgs) -> None:
-    spec = policy(way_in)
+def test_all_other_connections_are_denied_in_both_directions(exposure: PrivateRegistryArgs) -> None:
+    spec = policy(exposure)
     assert spec["policyTypes"] == ["Ingress", "Egress"]
-    assert enters(spec, 5000), "without client_cidrs everybody is a client"
-    assert not any(enters(spec, port, is_pod=True) for port in (22, 443, 5001, 6060))
-    assert spec["egress"] == [], "a registry on a folder of its node calls nobody, not even DNS"
+    assert allows_ingress(spec, 5000), "Without client_cidrs every address is a client."
+    assert not any(allows_ingress(spec, port, is_pod=True) for port in (22, 443, 5001, 6060))
+    assert spec["egress"] == [], "A registry on its node's disk needs no server, not even DNS."
 
 
-@pytest.mark.parametrize("way", ["cluster", "external-ips", "node-port", "load-balancer"])
-def test_clients_are_who_comes_from_their_networks(way: str) -> None:
-    spec = policy({**WAYS_IN[way], "client_cidrs": CLIENTS})
-    assert enters(spec, 5000, address="10.1.2.3")
-    assert enters(spec, 5000, address="2001:db8::7")
-    assert not enters(spec, 5000, address="192.0.2.1", is_pod=True)
-    assert not enters(spec, 5001, address="10.1.2.3")
+@pytest.mark.parametrize("name", ["cluster", "external-ips", "node-port", "load-balancer"])
+def test_only_the_networks_of_the_clients_may_connect(name: str) -> None:
+    spec = policy({**EXPOSURES[name], "client_cidrs": CLIENTS})
+    assert allows_ingress(spec, 5000, address="10.1.2.3")
+    assert allows_ingress(spec, 5000, address="2001:db8::7")
+    assert not allows_ingress(spec, 5000, address="192.0.2.1", is_pod=True)
+    assert not allows_ingress(spec, 5001, address="10.1.2.3")
 
 
-def test_behind_an_ingress_only_pods_come_in_and_the_controller_asks_for_the_client() -> None:
-    args: PrivateRegistryArgs = {**WAYS_IN["ingress"], "client_cidrs": CLIENTS}
+def test_behind_an_ingress_the_controller_checks_the_network_of_a_client() -> None:
+    args: PrivateRegistryArgs = {**EXPOSURES["ingress"], "client_cidrs": CLIENTS}
     engine, spec = deploy_once("registry", args), policy(args)
-    assert enters(spec, 5000, is_pod=True)
-    assert not enters(spec, 5000, address="10.1.2.3")
+    assert allows_ingress(spec, 5000, is_pod=True)
+    assert not allows_ingress(spec, 5000, address="10.1.2.3")
     annotations = unwrap(engine.one("Ingress").inputs["metadata"])["annotations"]
     assert annotations["nginx.ingress.kubernetes.io/whitelist-source-range"] == ",".join(CLIENTS)
 
 
-@pytest.mark.parametrize("way", ["external-ips", "node-port", "load-balancer"])
-def test_no_node_hides_the_clients_address_once_it_is_asked_for(way: str) -> None:
-    engine = deploy_once("registry", {**WAYS_IN[way], "client_cidrs": CLIENTS})
+@pytest.mark.parametrize("name", ["external-ips", "node-port", "load-balancer"])
+def test_nodes_keep_the_address_of_the_client_with_client_cidrs(name: str) -> None:
+    engine = deploy_once("registry", {**EXPOSURES[name], "client_cidrs": CLIENTS})
     assert engine.one("Service").inputs["spec"]["externalTrafficPolicy"] == "Local"
 
 
-@pytest.mark.parametrize("way", ["external-ips", "node-port", "load-balancer"])
-def test_every_node_answers_as_long_as_nobody_asks_for_the_clients_address(way: str) -> None:
-    engine = deploy_once("registry", WAYS_IN[way])
+@pytest.mark.parametrize("name", ["external-ips", "node-port", "load-balancer"])
+def test_every_node_forwards_connections_without_client_cidrs(name: str) -> None:
+    engine = deploy_once("registry", EXPOSURES[name])
     assert engine.one("Service").inputs["spec"]["externalTrafficPolicy"] == "Cluster"
 
 
-def test_metrics_are_for_pods_of_the_cluster(way_in: PrivateRegistryArgs) -> None:
-    spec = policy({**way_in, "metrics": True, "client_cidrs": CLIENTS})
-    assert enters(spec, 5001, is_pod=True)
-    assert not enters(spec, 5001, address="10.1.2.3")
+def test_only_pods_may_read_the_metrics(exposure: PrivateRegistryArgs) -> None:
+    spec = policy({**exposure, "metrics": True, "client_cidrs": CLIENTS})
+    assert allows_ingress(spec, 5001, is_pod=True)
+    assert not allows_ingress(spec, 5001, address="10.1.2.3")
 
 
 @pytest.mark.parametrize(
@@ -113,16 +114,16 @@ def test_metrics_are_for_pods_of_the_cluster(way_in: PrivateRegistryArgs) -> Non
         (MIRROR | {"mirror_of": "http://other.example.com:5000"}, 5000),
     ],
 )
-def test_servers_that_it_depends_on_are_called_and_found(args: PrivateRegistryArgs, port: int) -> None:
+def test_the_registry_may_connect_to_its_upstream_and_to_dns(args: PrivateRegistryArgs, port: int) -> None:
     spec = policy(args)
-    assert leaves(spec, port)
-    assert leaves(spec, 53, "UDP")
-    assert leaves(spec, 53, "TCP")
-    tokens = {443} if args is not S3 and "mirror_of" in args else set()
-    assert not any(leaves(spec, other) for other in {22, 80, 443, 5000, 6443, 9000} - {port} - tokens)
+    assert allows_egress(spec, port)
+    assert allows_egress(spec, 53, "UDP")
+    assert allows_egress(spec, 53, "TCP")
+    token_ports = {443} if args is not S3 and "mirror_of" in args else set()
+    assert not any(allows_egress(spec, other) for other in {22, 80, 443, 5000, 6443, 9000} - {port} - token_ports)
 
 
-def test_a_mirror_that_stores_in_s3_calls_both() -> None:
+def test_a_mirror_on_s3_may_connect_to_both_servers() -> None:
     spec = policy(S3 | MIRROR | {"s3_endpoint": "https://s3.example.com:9000"})
-    assert leaves(spec, 9000)
-    assert leaves(spec, 443)
+    assert allows_egress(spec, 9000)
+    assert allows_egress(spec, 443)

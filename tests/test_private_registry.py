@@ -159,7 +159,7 @@ class TestTheGuide:
 
     def test_a_changed_checksum_replaces_the_pod(self, engine: Engine) -> None:
         options = engine.one("Pod").request
-        assert options.deleteBeforeReplace, "The claim of one node is for one Pod."
+        assert options.deleteBeforeReplace, "Only one Pod may use the claim."
         assert list(options.replaceOnChanges) == ['metadata.annotations["checksum/config"]']
         assert len(engine.one("Pod").inputs["metadata"]["annotations"]["checksum/config"]) == 64, "It is a SHA-256."
 

@@ -1,4 +1,4 @@
-"""The root program under a recording engine: config in, one registry, its outputs."""
+"""The root program with a recording engine: its config, its registry and its exports."""
 
 import json
 import runpy
@@ -20,11 +20,11 @@ DECLARED = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
 
 @pytest.fixture
 def run_program(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run the program with the defaults of Pulumi.yaml, which the command line would put in, and `changes`."""
+    """Return a function that runs the program with the defaults of Pulumi.yaml and with `changes`."""
 
     def run(secret: tuple[str, ...] = (), **changes: Any) -> dict[str, Any]:
-        given = {key: each["default"] for key, each in DECLARED.items()} | changes
-        config = {f"private-registry:{k}": v if isinstance(v, str) else json.dumps(v) for k, v in given.items()}
+        values = {key: declaration["default"] for key, declaration in DECLARED.items()} | changes
+        config = {f"private-registry:{k}": v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
         monkeypatch.setenv("PULUMI_CONFIG", json.dumps(config))
         set_all_config(config, [f"private-registry:{key}" for key in secret])
         exports: dict[str, Any] = {}
@@ -42,14 +42,14 @@ def run_program(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Any:
     set_all_config({}, [])
 
 
-def test_the_defaults_are_a_whole_registry(run_program: Any, engine: Engine) -> None:
+def test_the_defaults_create_a_registry(run_program: Any, engine: Engine) -> None:
     exports = run_program()
     assert list(exports) == ["endpoint", "ca_pem", "username", "password", "passwords", "namespace", "addresses"]
     assert exports["endpoint"] == "docker-registry.docker-registry.svc:5000"
     assert engine.one("Pod").name == "registry-workload-pod"
 
 
-def test_every_declared_key_reaches_the_component(run_program: Any, engine: Engine) -> None:
+def test_the_config_reaches_the_component(run_program: Any, engine: Engine) -> None:
     run_program(
         **{"port": 5001, "hostname": "registry.example.com", "storage_size": "9Gi"},
         **{"exposure": "external-ips", "external_ips": ["10.1.2.3"]},
@@ -83,12 +83,12 @@ def test_a_secret_in_plain_text_is_refused_and_not_shown(run_program: Any, key: 
     assert PLANTED not in str(refusal.value)
 
 
-def test_a_secret_password_is_taken(run_program: Any) -> None:
+def test_a_secret_password_is_accepted(run_program: Any) -> None:
     exports = run_program(secret=("passwords",), passwords={"centos": "correct horse"})
     assert exports["password"] == "correct horse"
 
 
-def test_a_key_without_a_default_is_read_in_its_own_type(run_program: Any, engine: Engine) -> None:
+def test_a_key_without_a_default_is_read_with_its_type(run_program: Any, engine: Engine) -> None:
     run_program(exposure="node-port", node_port=30500, run_as_user=65532)
     assert engine.one("Service").inputs["spec"]["ports"][0]["nodePort"] == 30500
     assert unwrap(engine.one("Pod").inputs["spec"])["securityContext"]["runAsUser"] == 65532

@@ -41,7 +41,7 @@ def test_an_error_shows_its_details_between_cause_and_remedy() -> None:
 
 
 class FakeEnvironment(Environment):
-    """An environment in which the command that contains a word fails."""
+    """An environment whose commands fail if they contain the word in the variable `fails`."""
 
     def run(self, *argv: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         code = int(self.variables["fails"] in argv)

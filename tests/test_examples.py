@@ -7,8 +7,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = sorted(path for path in (ROOT / "examples").iterdir() if (path / "Pulumi.yaml").is_file())
-EMBEDDED = [each for each in EXAMPLES if (each / "registry").is_symlink()]
-"""Examples that import the component through a symbolic link. The others use it as a plugin."""
+EMBEDDED = [example for example in EXAMPLES if (example / "registry").is_symlink()]
+"""Examples that import the component through a symbolic link. All other examples use it as a plugin."""
 
 
 def test_there_are_examples_of_both_kinds() -> None:
@@ -27,7 +27,7 @@ def test_an_example_is_run_on_the_lab(example: Path) -> None:
 @pytest.mark.parametrize("example", EMBEDDED, ids=lambda path: path.name)
 def test_an_example_is_described_and_imports_the_component(example: Path) -> None:
     assert (example / "README.md").is_file()
-    described = yaml.safe_load((example / "Pulumi.yaml").read_text())
-    assert described["name"] == example.name
-    assert all(each["description"] for each in [described, *described["config"].values()])
+    project = yaml.safe_load((example / "Pulumi.yaml").read_text())
+    assert project["name"] == example.name
+    assert all(item["description"] for item in [project, *project["config"].values()])
     assert (example / "registry").resolve() == ROOT / "registry"

@@ -171,7 +171,7 @@ class TestAgent:
         return subprocess.run(["sh", "-c", script], env=variables, capture_output=True, text=True, check=False)
 
     def request_file(self, root: Path, path: str, content: str) -> Path:
-        """Put a file into the ConfigMap. Return its path on the node."""
+        """Add a file to the folder of the ConfigMap. Return its path on the node."""
         for file in (root / "wanted" / path, root / "node" / path):
             file.parent.mkdir(parents=True, exist_ok=True)
         (root / "wanted" / path).write_text(content)

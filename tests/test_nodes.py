@@ -120,7 +120,7 @@ def test_an_unknown_error_of_the_runtime_is_quoted() -> None:
 
 
 class Cluster:
-    """An API server and its kubelets, as far as a pull session uses them."""
+    """A fake of the API server and the kubelets with the calls that a pull session uses."""
 
     def __init__(self, states: dict[str, Object], unready: tuple[str, ...] = (), forbidden: str = "") -> None:
         self.states, self.unready, self.forbidden = states, unready, forbidden
@@ -242,7 +242,7 @@ def test_all_objects_are_deleted_if_the_caller_stops_early() -> None:
     assert client.objects == []
 
 
-def test_objects_of_a_killed_session_are_deleted_and_those_of_a_running_one_are_kept() -> None:
+def test_only_the_objects_of_a_killed_session_are_deleted() -> None:
     api = Cluster({"one": PULLED})
     for session, age in {"ops-verify-killed": 605, "ops-verify-running": 60}.items():
         api.add({"kind": "Secret", "metadata": {"name": session, "labels": {LABEL: session}}}, age)
@@ -274,7 +274,7 @@ def test_every_node_has_a_row_and_the_image_is_deleted_after_the_last(
     ]
     assert not print_results(iter(results), "")
     assert not print_results_json(iter(results), "")
-    assert capsys.readouterr().out.count("node_trust") == 2, "once below the table, once in the JSON"
+    assert capsys.readouterr().out.count("node_trust") == 2, "It is once below the table and once in the JSON."
 
 
 def test_an_error_before_the_first_pull_is_a_row_too(outputs: Outputs, registry: Registry) -> None:
@@ -283,12 +283,12 @@ def test_an_error_before_the_first_pull_is_a_row_too(outputs: Outputs, registry:
 
     results = check(outputs, registry, refuse)
     assert results[-2].title == "pull on every node"
-    assert results[-2].summary == "Secret is forbidden; quota: used up.", "no message is taken apart"
+    assert results[-2].summary == "Secret is forbidden; quota: used up.", "The whole message is the cause."
     assert results[-2].remedy == "Check KUBECONFIG."
     assert results[-1].title == "clean-up"
 
 
 def test_no_node_pulls_if_nothing_was_pushed(outputs: Outputs, registry: Registry) -> None:
     registry.full = True
-    results = check(outputs, registry, lambda *_: pytest.fail("a node pulled"))
+    results = check(outputs, registry, lambda *_: pytest.fail("A node pulled."))
     assert results[-1].title == "push"

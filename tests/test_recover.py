@@ -109,7 +109,7 @@ def test_a_pending_creation_without_an_object_is_dropped() -> None:
     ids=lambda operations: f"{operations[0]['type']}-{operations[0]['resource']['type'].rpartition(':')[2]}",
 )
 def test_only_new_objects_of_the_cluster_are_looked_for(operations: list[dict[str, Any]]) -> None:
-    change = resolve_pending(deployment(operations=operations), lambda _: pytest.fail("the cluster was asked"))
+    change = resolve_pending(deployment(operations=operations), lambda _: pytest.fail("The cluster was asked."))
     assert (names(change.deployment), len(change.dropped)) == ([], 1)
 
 
@@ -141,10 +141,10 @@ def test_a_replacement_takes_the_place_of_its_deleted_predecessor() -> None:
     assert names(change.deployment) == ["registry-secret", "registry-pod"]
     adopted = change.deployment["resources"][2]
     assert "pendingReplacement" not in adopted
-    assert adopted["outputs"]["stringData"] == CIPHERTEXT, "a secret stays as it was encrypted"
+    assert adopted["outputs"]["stringData"] == CIPHERTEXT, "A secret stays encrypted."
 
 
-def test_the_predecessor_of_a_replacement_with_another_name_is_marked_for_deletion() -> None:
+def test_a_predecessor_with_another_name_is_marked_for_deletion() -> None:
     old = recorded(kubernetes("PersistentVolume", "volume-1", namespace=None), "volume-1")
     new = kubernetes("PersistentVolume", "volume-2", namespace=None)
     change = resolve_pending(deployment(old, operations=pending(new)), find_every_object)
@@ -176,7 +176,7 @@ def test_an_object_with_other_random_letters_keeps_its_name() -> None:
 
 def test_an_object_whose_dependency_is_not_recorded_is_not_adopted() -> None:
     pod = kubernetes("Pod", "docker-registry", "urn of a Secret that is not recorded")
-    change = adopt_unrecorded(deployment(operations=[]), [pod], lambda _: pytest.fail("the cluster was asked"))
+    change = adopt_unrecorded(deployment(operations=[]), [pod], lambda _: pytest.fail("The cluster was asked."))
     assert change.adopted == []
 
 
@@ -218,7 +218,7 @@ def find_volume(name: str, *objects: SimpleNamespace, periods: Collection[Period
 PERIODS = [Period(datetime.fromisoformat("2026-11-24T08:09:09Z"), datetime.fromisoformat("2026-11-24T08:09:11Z"))]
 
 
-def test_an_object_created_during_a_failed_update_is_found_despite_other_letters() -> None:
+def test_an_object_of_a_failed_update_is_found_with_other_random_letters() -> None:
     live = find_volume("volume-7b8af017", live_object("volume-00c0ffee"), periods=PERIODS)
     assert live == LiveObject("volume-00c0ffee", "pulumi-kubernetes-1")
 
@@ -339,7 +339,7 @@ def test_planned_creations_have_no_placeholders(project: Path) -> None:
 
 
 def test_nothing_is_planned_if_the_preview_fails(project: Path) -> None:
-    assert planned_creations("dev") == [], "there is no preview.json"
+    assert planned_creations("dev") == [], "The file preview.json is missing."
 
 
 def test_a_running_engine_keeps_its_lock(project: Path, lock: Callable[..., None]) -> None:
@@ -370,7 +370,7 @@ def test_incomplete_files_of_the_stack_are_removed(project: Path) -> None:
     for name, text in {**complete, "dev.json.attrs": "", "dev.json.18ead6.tmp": "{"}.items():
         (folder / name).write_text(text)
     assert sorted(recover("dev").removed_files) == ["dev.json.18ead6.tmp", "dev.json.attrs"]
-    assert {path.name: path.read_text() for path in folder.iterdir()} == complete, "files of other stacks are kept"
+    assert {path.name: path.read_text() for path in folder.iterdir()} == complete, "Files of other stacks are kept."
 
 
 def test_other_backends_have_no_files(project: Path) -> None:

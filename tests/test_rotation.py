@@ -1,4 +1,4 @@
-"""A rotation: one step at a time, each of which changes only what it must, remembered by notes in the state."""
+"""CA rotation goes one step at a time. Notes in the state remember the completed steps."""
 
 import itertools
 import json
@@ -22,17 +22,17 @@ STEPS = [[1], [1, 2], [2, 1], [2], [2, 3], [3, 2], [3]]
 
 
 @pytest.mark.parametrize(("step", "listed"), list(enumerate(STEPS)), ids=str)
-def test_the_steps_follow_each_other(step: int, listed: list[int]) -> None:
+def test_a_step_has_its_list_of_generations(step: int, listed: list[int]) -> None:
     assert step_of(listed) == step
     assert generations_at(step) == listed
 
 
-def test_numbers_of_another_language_are_whole_ones_from_then_on() -> None:
-    assert [type(each) for each in generations("ca_generations", cast(Any, [2.0, 1.0]))] == [int, int]
+def test_floats_of_another_language_become_integers() -> None:
+    assert [type(number) for number in generations("ca_generations", cast(Any, [2.0, 1.0]))] == [int, int]
 
 
 REFUSED: list[tuple[list[int], dict[int, int], str, list[int] | None]] = [
-    # requested generations, the step at which the note of each step was written, code, the generations to set first
+    # requested generations, step that wrote each note, code, generations to set first
     ([2], {0: 0, 1: 0, 2: 3, 4: 3}, "step-left-out", [1, 2]),
     ([2, 1], {0: 0, 1: 0, 3: 2}, "step-left-out", [1, 2]),
     ([2, 3], {0: 0, 1: 1, 2: 1, 3: 4, 5: 4}, "step-left-out", [2, 1]),
@@ -58,34 +58,34 @@ def test_a_left_out_step_and_a_step_back_are_refused(
 
 @dataclass
 class State:
-    """What the engine remembers of the notes: at which step each was made."""
+    """The notes in the state of a stack: the step that wrote each note, and the completed step."""
 
     notes: dict[int, int] = field(default_factory=dict)
-    taken: int | None = None
+    completed: int | None = None
 
-    def up(self, step: int, end: str = "well") -> bool:
-        """One `pulumi up`, cut off before it notes the step, or before it deletes what is left; whether it may go."""
-        asked = {each: self.notes.get(each, step) for each in range(step + 2) if each != step}
-        self.notes = self.notes | asked
+    def up(self, step: int, end: str = "complete") -> bool:
+        """Simulate `pulumi up`, which may end before its note or before its deletions. Return whether it is allowed."""
+        notes = {number: self.notes.get(number, step) for number in range(step + 2) if number != step}
+        self.notes = self.notes | notes
         try:
-            require_next_step("ca_generations", generations_at(step), asked)
+            require_next_step("ca_generations", generations_at(step), notes)
         except InvalidInput:
             return False
         if end != "before the note":
-            self.notes = {**(self.notes if end == "before the deletions" else asked), step: step}
-            self.taken = step
+            self.notes = {**(self.notes if end == "before the deletions" else notes), step: step}
+            self.completed = step
         return True
 
 
-def test_after_any_history_only_the_same_step_or_the_next_is_permitted() -> None:
-    """Whatever was tried, refused or cut off before: all histories of three attempts after the first `up`."""
-    attempts = list(itertools.product(range(7), ("well", "before the note", "before the deletions")))
+def test_after_any_history_only_the_same_step_or_the_next_is_allowed() -> None:
+    """The test tries all histories of three attempts after the first `up`."""
+    attempts = list(itertools.product(range(7), ("complete", "before the note", "before the deletions")))
 
     def attempt(before: State, history: list[tuple[int, str]]) -> None:
-        taken = cast(int, before.taken)
+        completed = cast(int, before.completed)
         for step, end in attempts:
             state = replace(before)
-            assert state.up(step, end) == (step in (taken, taken + 1)), (history, step, end)
+            assert state.up(step, end) == (step in (completed, completed + 1)), (history, step, end)
             if len(history) < 2:
                 attempt(state, [*history, (step, end)])
 
@@ -95,7 +95,7 @@ def test_after_any_history_only_the_same_step_or_the_next_is_permitted() -> None
         attempt(state, [])
 
 
-def test_a_first_step_that_ended_halfway_can_be_repeated() -> None:
+def test_an_interrupted_first_step_can_be_repeated() -> None:
     for first, beyond in itertools.product(range(6), range(2, 4)):
         state = State()
         assert state.up(first, "before the note")
@@ -109,91 +109,91 @@ class Up(NamedTuple):
 
     engine: Engine
     outputs: dict[str, Any]
-    said: list[str]
+    log: list[str]
     error: InvalidInput | None
 
 
 @cache
-def deployed(notes: str, args: str) -> Up:
-    """Deploy to a stack with these notes, once for all tests that take the same step. Both are JSON."""
+def deploy_with_notes(notes: str, args: str) -> Up:
+    """Deploy to a stack with these notes, once for all tests with the same step. Both arguments are JSON."""
     engine, outputs, error = Engine(live=json.loads(notes)), dict[str, Any](), None
     attach(engine)
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def main() -> Any:
-        made = PrivateRegistry("registry", json.loads(args))
-        return pulumi.Output.all(ca_pem=made.ca_pem).apply(outputs.update)
+        registry = PrivateRegistry("registry", json.loads(args))
+        return pulumi.Output.all(ca_pem=registry.ca_pem).apply(outputs.update)
 
-    with capture_log("INFO") as said:
+    with capture_log("INFO") as log:
         try:
             main()
         except InvalidInput as refusal:
             error = refusal
-    return Up(engine, outputs, said, error)
+    return Up(engine, outputs, log, error)
 
 
 @dataclass
 class Stack:
-    """A stack of one registry, whose notes outlive each `up` as the engine keeps them."""
+    """A stack with one registry. Its notes stay in the state after each `up`."""
 
     notes: dict[str, Any] = field(default_factory=dict)
 
     def up(self, listed: Sequence[int], **args: Any) -> tuple[Engine, dict[str, Any]]:
-        """What was registered, and what the component put out."""
-        up = deployed(json.dumps(self.notes), json.dumps({"ca_generations": list(listed), **args}))
-        self.engine, self.said = up.engine, up.said
-        for each in up.engine.resources:
-            if "-step-" in each.name and not (each.name in self.notes and each.request.ignoreChanges):
-                self.notes[each.name] = {"output": each.inputs["input"]}
+        """Run `pulumi up` with these generations. Return the engine and the outputs."""
+        up = deploy_with_notes(json.dumps(self.notes), json.dumps({"ca_generations": list(listed), **args}))
+        self.engine, self.log = up.engine, up.log
+        for note in up.engine.resources:
+            if "-step-" in note.name and not (note.name in self.notes and note.request.ignoreChanges):
+                self.notes[note.name] = {"output": note.inputs["input"]}
         if up.error:
             raise up.error
         return up.engine, up.outputs
 
 
-def at(*taken: int) -> Stack:
-    """After these steps."""
+def stack_after(*steps: int) -> Stack:
+    """Return a stack after these steps."""
     stack = Stack()
-    for step in taken:
+    for step in steps:
         stack.up(generations_at(step))
     return stack
 
 
-def digest(engine: Engine) -> str:
+def checksum(engine: Engine) -> str:
     return str(engine.one("Pod").inputs["metadata"]["annotations"]["checksum/config"])
 
 
-def test_the_pod_is_replaced_by_the_one_step_that_makes_another_leaf() -> None:
+def test_one_step_changes_the_issuer_and_no_step_replaces_the_pod() -> None:
     stack = Stack()
-    signers, digests, chains = [], [], []
+    issuers, checksums, chains = [], [], []
     for listed in STEPS[:4]:
         engine, _ = stack.up(listed)
-        # A recording engine signs the same whoever signs: what the leaf is made of stands for it.
-        signers.append(engine.one("LocallySignedCert").inputs["caCertPem"])
+        # The recording engine answers the same certificate for every issuer, so the test compares its inputs.
+        issuers.append(engine.one("LocallySignedCert").inputs["caCertPem"])
         chains.append(unwrap(engine.by_name("registry-tls-secret").inputs["stringData"])["tls.crt"])
-        digests.append(digest(engine))
-    old, new = (certificate_of(f"registry-tls-ca{of}") for of in ("", "-2"))
-    assert signers == [old, old, new, new]
-    leaf = certificate_of("registry-tls-leaf")
-    assert chains == [leaf + old, leaf + old, leaf + new, leaf + new], "leaf, then its signer"
-    assert len(set(digests)) == 1, "of what is trusted, nothing is in the Pod"
+        checksums.append(checksum(engine))
+    old, new = (certificate_of(f"registry-tls-ca{suffix}") for suffix in ("", "-2"))
+    assert issuers == [old, old, new, new]
+    certificate = certificate_of("registry-tls-leaf")
+    assert chains == [certificate + issuer for issuer in (old, old, new, new)]
+    assert len(set(checksums)) == 1, "The Pod does not depend on the CA bundle."
 
 
-def test_what_is_trusted_is_to_the_letter_the_same_when_the_signer_changes() -> None:
+def test_the_ca_bundle_stays_identical_when_the_issuer_changes() -> None:
     stack = Stack()
-    trusted = [stack.up(listed)[1]["ca_pem"] for listed in STEPS]
-    first, second, third = (certificate_of(f"registry-tls-ca{of}") for of in ("", "-2", "-3"))
-    both, other = first + second, second + third
-    assert trusted == [first, both, both, second, other, other, third]
+    bundles = [stack.up(listed)[1]["ca_pem"] for listed in STEPS]
+    first, second, third = (certificate_of(f"registry-tls-ca{suffix}") for suffix in ("", "-2", "-3"))
+    both, next_both = first + second, second + third
+    assert bundles == [first, both, both, second, next_both, next_both, third]
 
 
-def test_the_first_generation_bears_the_names_of_before_and_each_one_its_own() -> None:
-    engine, _ = at(0).up([1, 2])
-    made = {
+def test_the_first_generation_has_names_without_a_number() -> None:
+    engine, _ = stack_after(0).up([1, 2])
+    common_names = {
         each.name: each.inputs.get("subject", {}).get("commonName")
         for each in engine.resources
         if each.type.endswith((":PrivateKey", ":SelfSignedCert"))
     }
-    assert made == {
+    assert common_names == {
         "registry-tls-key": None,
         "registry-tls-ca-key": None,
         "registry-tls-ca": "docker-registry CA",
@@ -202,74 +202,76 @@ def test_the_first_generation_bears_the_names_of_before_and_each_one_its_own() -
     }
 
 
-def test_the_common_name_of_a_late_generation_of_a_long_host_still_fits() -> None:
+def test_the_common_name_of_a_long_host_and_a_generation_has_64_characters() -> None:
     engine, _ = Stack().up([50], hostname="a" * 60 + ".com")
     name = engine.one("SelfSignedCert").inputs["subject"]["commonName"]
     assert (len(name), name[-6:]) == (64, " CA 50")
 
 
 @pytest.mark.parametrize(
-    ("taken", "asked", "remedy"),
+    ("steps", "requested", "allowed"),
     [((0,), [2], [1, 2]), ((0,), [2, 1], [1, 2]), ((0, 1), [2, 3], [2, 1]), ((0, 1), [2], [2, 1])],
 )
-def test_a_refused_jump_leaves_everything_as_it_is_and_the_right_step_then_goes(
-    taken: tuple[int, ...], asked: list[int], remedy: list[int]
+def test_a_refused_step_changes_nothing_and_the_next_step_is_then_allowed(
+    steps: tuple[int, ...], requested: list[int], allowed: list[int]
 ) -> None:
-    stack = at(*taken)
+    stack = stack_after(*steps)
     with pytest.raises(InvalidInput) as refusal:
-        stack.up(asked)
+        stack.up(requested)
     assert refusal.value.code == "step-left-out"
-    assert f"`ca_generations` to {remedy} " in refusal.value.remedy
+    assert f"`ca_generations` to {allowed} " in refusal.value.remedy
     kinds = {each.type.rpartition(":")[2] for each in stack.engine.resources}
-    assert not kinds & {"SelfSignedCert", "CertRequest", "LocallySignedCert", "Pod"}, "a key alone is of no effect"
+    assert not kinds & {"SelfSignedCert", "CertRequest", "LocallySignedCert", "Pod"}, (
+        "Only a key may be created, which has no effect."
+    )
     assert not [each for each in stack.engine.resources if each.name == "registry-tls-secret"]
     with pytest.raises(InvalidInput):
-        stack.up(asked)
-    stack.up(remedy)
+        stack.up(requested)
+    stack.up(allowed)
 
 
-def test_a_rotation_does_not_go_back_even_to_where_the_stack_began() -> None:
-    stack = at(0, 1, 2, 3)
-    for back in ([1], [1, 2], [2, 1]):
+def test_a_rotation_does_not_go_back_to_any_earlier_step() -> None:
+    stack = stack_after(0, 1, 2, 3)
+    for earlier in ([1], [1, 2], [2, 1]):
         with pytest.raises(InvalidInput) as refusal:
-            stack.up(back)
+            stack.up(earlier)
         assert refusal.value.code == "step-back"
     stack.up([2])
     stack.up([2, 3])
 
 
-def test_a_step_is_noted_once_what_serves_the_leaf_is_there() -> None:
+def test_a_step_is_noted_after_the_workload_is_ready() -> None:
     for step in (1, 2):
-        engine, _ = at(*range(step)).up(generations_at(step))
-        noted = engine.by_name(f"registry-tls-step-{step}").request
-        assert any(urn.endswith("::registry-workload-pod") for urn in noted.dependencies)
+        engine, _ = stack_after(*range(step)).up(generations_at(step))
+        note = engine.by_name(f"registry-tls-step-{step}").request
+        assert any(urn.endswith("::registry-workload-pod") for urn in note.dependencies)
         assert not any(f"registry-tls-step-{step}" in urn for urn in engine.one("Pod").request.dependencies)
 
 
-def test_without_a_rotation_the_note_is_made_beside_everything_else() -> None:
+def test_without_a_rotation_the_note_does_not_wait_for_the_workload() -> None:
     engine, _ = Stack().up([1])
-    noted = engine.by_name("registry-tls-step-0").request
-    assert not any("registry-workload" in urn for urn in noted.dependencies)
-    assert not list(engine.by_name("registry-tls-ca-key").request.dependencies), "nor does a key wait for a note"
+    note = engine.by_name("registry-tls-step-0").request
+    assert not any("registry-workload" in urn for urn in note.dependencies)
+    assert not list(engine.by_name("registry-tls-ca-key").request.dependencies), "A key does not wait for a note."
 
 
-@pytest.mark.parametrize(("days", "told"), [(578, False), (577, True), (398, True)])
-def test_before_a_ca_would_be_replaced_at_once_there_is_time_to_rotate_it(days: int, told: bool) -> None:
+@pytest.mark.parametrize(("days", "is_logged"), [(578, False), (577, True), (398, True)])
+def test_a_ca_causes_a_warning_while_there_is_time_to_rotate_it(days: int, is_logged: bool) -> None:
     ends = datetime.now(UTC) + timedelta(days=days, hours=1)
     stack = Stack({"registry-tls-ca": {"validityEndTime": ends.strftime("%Y-%m-%dT%H:%M:%SZ")}})
     stack.up([1])
     warning = f"CA 1 ends on {ends:%Y-%m-%d}."
-    text = "\n".join(stack.said)
-    assert (warning in text) == told
-    assert ("set `ca_generations` to [1, 2]" in text) == told
+    text = "\n".join(stack.log)
+    assert (warning in text) == is_logged
+    assert ("set `ca_generations` to [1, 2]" in text) == is_logged
     stack.up([1, 2])
-    assert not [line for line in stack.said if warning in line], "the rotation is in progress"
+    assert not [line for line in stack.log if warning in line], "the rotation is in progress"
 
 
-@pytest.mark.parametrize("brought", ["ca_certificate", "nothing"])
-def test_only_a_generated_ca_has_steps(brought: str) -> None:
+@pytest.mark.parametrize("kind", ["custom", "generated"])
+def test_only_a_generated_ca_has_steps(kind: str) -> None:
     ca = issue(CertificateSpec())
-    args = {"ca_certificate": ca.pem, "ca_key": ca.key_pem} if brought == "ca_certificate" else {}
+    args = {"ca_certificate": ca.pem, "ca_key": ca.key_pem} if kind == "custom" else {}
     engine, _ = Stack().up([1], **args)
     notes = [each.name for each in engine.resources if "-step-" in each.name]
     assert len(notes) == (0 if args else 2)
@@ -280,7 +282,7 @@ def test_a_rotation_in_progress_is_logged_with_the_next_action() -> None:
     logged_hints = []
     for listed in STEPS[:4]:
         stack.up(listed)
-        logged_hints.append([line for line in stack.said if "CA rotation" in line])
+        logged_hints.append([line for line in stack.log if "CA rotation" in line])
         hint = rotation_hint(listed)
         assert logged_hints[-1] == ([f"{hint.state}. {hint.next_action}."] if hint else [])
     assert [len(hints) for hints in logged_hints] == [0, 1, 1, 0]

@@ -358,7 +358,7 @@ CONFIG = {
 
 @pytest.fixture
 def stack_outputs(monkeypatch: pytest.MonkeyPatch, outputs: Outputs) -> dict[str, Any]:
-    """Return the outputs that Pulumi prints for the stack; its config is CONFIG."""
+    """Return the outputs that Pulumi prints for the stack. The stack has the config CONFIG."""
     passwords = {"passwords": {"centos": PASSWORD, "ci": "another password"}}
     values: dict[str, Any] = {**{output.name: getattr(outputs, output.name) for output in fields(Outputs)}, **passwords}
 

@@ -1,4 +1,4 @@
-"""How the engine is obtained. `go` and `pulumi` are fakes; the end-to-end tests run the real ones."""
+"""The engine is downloaded or built. `go` and `pulumi` are fakes here. The end-to-end tests run the real ones."""
 
 import re
 import shutil
@@ -133,7 +133,7 @@ class TestBuild:
         assert (build.build_program("registry") / "registry").read_text() == "program\n"
         assert {path.suffix for path in MODULES.rglob("*") if path.is_file()} == {".go", ".mod", ".sum"}
 
-    def test_the_cache_key_depends_on_sources_command_and_release_but_not_on_the_clone(
+    def test_the_cache_key_depends_on_sources_command_and_release_of_go(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         kube = PROGRAMS["kube"]
@@ -189,4 +189,4 @@ class TestEngine:
         assert provided.path == home / "bin"
         assert not (tmp_path / ".pulumi").exists()
         monkeypatch.setenv("PATH", f"{provided.path}:/usr/bin:/bin")
-        assert engine.provide_engine() == provided, "not taken for a pulumi of the user"
+        assert engine.provide_engine() == provided, "It is not mistaken for a pulumi of the user."

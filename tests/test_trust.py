@@ -488,7 +488,7 @@ CLIENT_LISTS = st.lists(st.sampled_from(list(CLIENTS)), min_size=1, unique=True)
 def test_removal_restores_every_file_and_folder(
     unmanaged: set[str], text: str, is_root: bool, calls: list[tuple[PublicOutputs, list[str]]], random: Any
 ) -> None:
-    """Whatever unmanaged files exist, for any registries in any order, with a new CA in between."""
+    """The test draws unmanaged files and registries in any order, with a new CA in between."""
     with tempfile.TemporaryDirectory() as folder:
         computer = Computer(Path(folder), programs=("update-ca-certificates",))
         for path in sorted(unmanaged):

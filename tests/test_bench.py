@@ -33,7 +33,7 @@ def test_methods_take_turns_and_every_push_is_a_first_one(monkeypatch: pytest.Mo
     times = measure_first_push(calls.lab, rounds=2)
     prepared = ["a.prepare", "b.prepare", "empty.prepare"]
     turns = [call for name in "ab" for call in (f"{name}.deploy", "lab.push", f"{name}.remove", "lab.reset")]
-    assert [call[0] for call in calls.mock_calls] == [*prepared, *turns * 3], "one unmeasured round, two measured ones"
+    assert [call[0] for call in calls.mock_calls] == [*prepared, *turns * 3], "One round is not measured, and two are."
     calls.lab.push.assert_called_with(calls.b.deploy.return_value)
     assert [len(values) for values in times.pushed.values()] == [2, 2]
 
@@ -43,7 +43,7 @@ def test_a_second_benchmark_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path
     with (tmp_path / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(RequirementError), running_lab():
-            pytest.fail("it started")
+            pytest.fail("It started.")
 
 
 @pytest.mark.parametrize(("rounds", "saved"), [(4, []), (5, ["first_push.md", "plot.png"])])

@@ -53,9 +53,9 @@ LIVE: dict[str, Any] = {
     "registry-tls-from-kubectl-get-secrets": {
         "data": {
             "tls.crt": to_base64(
-                (SERVED := issue(server_spec("docker-registry.docker-registry.svc"), CA)).pem + CA.pem
+                (SERVER_CERTIFICATE := issue(server_spec("docker-registry.docker-registry.svc"), CA)).pem + CA.pem
             ),
-            "tls.key": to_base64(SERVED.key_pem),
+            "tls.key": to_base64(SERVER_CERTIFICATE.key_pem),
         }
     },
     "registry-auth-from-kubectl-get-secrets": {"data": {"registry.password": to_base64(f"jean:$2b$05${'a' * 53}")}},

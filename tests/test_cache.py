@@ -43,7 +43,7 @@ def test_a_second_process_waits_and_does_not_fill_the_folder_again(tmp_path: Pat
     first = Thread(target=cache.ensure_folder, args=(tmp_path / "a", fill_slowly))
     first.start()
     assert started.wait(5)
-    folder = cache.ensure_folder(tmp_path / "a", lambda _: pytest.fail("filled twice"), waiting.set)
+    folder = cache.ensure_folder(tmp_path / "a", lambda _: pytest.fail("The folder was filled twice."), waiting.set)
     first.join()
 
     assert (folder / "file").exists()

@@ -84,7 +84,7 @@ def test_an_input_that_another_one_replaces_is_refused(deploy: Deploy, engine: E
 
 
 @pytest.mark.parametrize("key", [key for key, row in INPUTS.items() if row.existing])
-def test_an_existing_object_is_not_looked_for_in_a_new_namespace(deploy: Deploy, engine: Engine, key: str) -> None:
+def test_an_existing_object_is_not_looked_up_in_a_new_namespace(deploy: Deploy, engine: Engine, key: str) -> None:
     refusal = refuse(deploy, {**companions(key), "create_namespace": True, key: EXAMPLES[key]})
     assert (refusal.key, refusal.code) == ("create_namespace", "namespace-is-new")
     assert created(engine) == []

@@ -23,7 +23,7 @@ def objects(engine: Engine) -> Iterator[RegisteredResource]:
 def test_every_resource_is_a_descendant_of_the_component() -> None:
     engine = deploy_once("team", {})
     for child in children(engine):
-        assert "::team" in child.request.parent, f"{child.name} has the parent {child.request.parent}"
+        assert "::team" in child.request.parent, f"{child.name} has the parent {child.request.parent}."
     parents = {each.request.parent.rpartition("::")[2] for each in children(engine)}
     assert parents == {"team", "team-tls", "team-auth", "team-data", "team-workload"}
 
@@ -37,7 +37,7 @@ def test_the_provider_of_the_caller_creates_every_object(deploy: Deploy, engine:
     assert list(objects(engine))
     for created in objects(engine):
         provider = created.request.provider
-        assert "::other-cluster::" in provider, f"{created.name} has the provider {provider or 'default'}"
+        assert "::other-cluster::" in provider, f"{created.name} has the provider {provider or 'default'}."
 
 
 def test_a_protected_component_protects_every_resource(deploy: Deploy, engine: Engine) -> None:

@@ -80,7 +80,7 @@ def test_the_schema_is_up_to_date() -> None:
     assert not removed, f"Programs that use these properties would break: {removed}. To accept it, run make schema."
     changed = sorted(path for path in current if current[path] != saved.get(path))
     assert not changed, f"New or changed properties: {changed}. To accept them, run make schema."
-    assert golden.current() == json.loads(golden.SCHEMA.read_text()), "make schema"
+    assert golden.current() == json.loads(golden.SCHEMA.read_text()), "Run make schema."
 
 
 def test_the_schema_describes_every_property_of_two_resources() -> None:
@@ -128,8 +128,8 @@ def test_parts_never_import_each_other() -> None:
     assert {"users", "storage", "tls", "workload"} <= parts
     for part in parts:
         imported = _imports(root, part) - {part}
-        assert not imported & parts, f"{part} imports {imported & parts}"
-        assert not imported & {"inputs", "preflight"}, f"{part} imports {imported & {'inputs', 'preflight'}}"
+        assert not imported & parts, f"{part} imports {imported & parts}."
+        assert not imported & {"inputs", "preflight"}, f"{part} imports {imported & {'inputs', 'preflight'}}."
 
 
 def test_the_layers_below_the_parts_have_no_cycle() -> None:
@@ -155,6 +155,6 @@ def _imports(root: Path, module: str) -> set[str]:
 
 
 def test_every_generated_file_is_up_to_date() -> None:
-    assert reference.PAGE.read_text() == reference.page(), "make schema"
-    assert project.FILE.read_text() == project.page(), "make schema"
-    assert messages.PAGE.read_text() == messages.page(), "make schema"
+    assert reference.PAGE.read_text() == reference.page(), "Run make schema."
+    assert project.FILE.read_text() == project.page(), "Run make schema."
+    assert messages.PAGE.read_text() == messages.page(), "Run make schema."

@@ -33,7 +33,7 @@ def test_values_and_commands_of_the_page_are_those_of_the_script() -> None:
     for step, text in by_hand().items():
         quoted = [value for value in re.findall(r"`([^`]+)`", text) if not value.startswith("docker ")]
         missing = [value for value in quoted if value not in script]
-        assert step in CLIENT_STEPS or not missing, f"step {step}"
+        assert step in CLIENT_STEPS or not missing, f"Step {step}: {missing}"
 
 
 def test_the_component_creates_the_objects_that_the_page_names() -> None:

@@ -1,7 +1,7 @@
 """No secret leaks. Known secrets are passed in every way, and all requests to the engine are searched for them.
 
-Only the properties in ALLOWED may contain secrets. They are marked there, so that the state encrypts them. A new
-property with a secret needs a row in ALLOWED.
+Only the properties in ALLOWED_PROPERTIES may contain secrets. They are marked there, so that the state encrypts them.
+A new property with a secret needs a row there.
 """
 
 import json
@@ -36,16 +36,16 @@ redaction.redact_debug_log()  # program and plugin call it when they start
 Inputs = dict[str, Any]
 
 CA, OTHER_CA = issue(CertificateSpec()), issue(CertificateSpec())
-EXISTING = issue(server_spec("docker-registry.docker-registry.svc"), CA)
-CHOSEN = {"jean": 'Kd7"é%/+ w\\x9-jean-chose-this', "marie": "marie-chose-Rt5&<>'vQ2"}
-GENERATED = {"jean": "generated-4Zt8Qm2Wx6Lc1Vb9Ns", "marie": "generated-7Yh3Rf5Kd0Jg8Pa2Te"}
+EXISTING_CERTIFICATE = issue(server_spec("docker-registry.docker-registry.svc"), CA)
+CHOSEN_PASSWORDS = {"jean": 'Kd7"é%/+ w\\x9-jean-chose-this', "marie": "marie-chose-Rt5&<>'vQ2"}
+GENERATED_PASSWORDS = {"jean": "generated-4Zt8Qm2Wx6Lc1Vb9Ns", "marie": "generated-7Yh3Rf5Kd0Jg8Pa2Te"}
 HTTP_SECRET = "of-http-6Bn1Xc4Mz7Lp9Ok2Ji5Uh8Yg3Tf0Rd4Es1Wa"
 S3_SECRET = "of-s3-Gq8Wn3+Zr/5Tb=7Kx1"
 MIRROR_PASSWORD = "of-the-mirror-Hj4?Vm&9Cs#2"
 GENERATED_KEYS = {name: issue(CertificateSpec()) for name in ("registry-tls-key", "registry-tls-ca-key")}
 
 GENERATED_OUTPUTS: Inputs = {
-    **{f"registry-auth-{user}-password": {"result": password} for user, password in GENERATED.items()},
+    **{f"registry-auth-{user}-password": {"result": password} for user, password in GENERATED_PASSWORDS.items()},
     "registry-workload-http-secret": {"result": HTTP_SECRET},
     **{name: {"privateKeyPem": key.key_pem, "privateKeyPemPkcs8": key.key_pem} for name, key in GENERATED_KEYS.items()},
 }
@@ -55,7 +55,10 @@ EXISTING_S3_KEY = "existing-s3-Uy6Bt1Re9Wq4"
 EXISTING_HASH = "theHashOfAnExistingUser4Vc8Nq2X"
 EXISTING_SECRETS: Inputs = {
     "registry-tls-from-kubectl-get-secrets": {
-        "data": {"tls.crt": to_base64(EXISTING.pem + CA.pem), "tls.key": to_base64(EXISTING.key_pem)}
+        "data": {
+            "tls.crt": to_base64(EXISTING_CERTIFICATE.pem + CA.pem),
+            "tls.key": to_base64(EXISTING_CERTIFICATE.key_pem),
+        }
     },
     "registry-auth-from-kubectl-get-secrets": {
         "data": {"registry.password": to_base64(f"jean:$2b$05${'a' * 22}{EXISTING_HASH}")}
@@ -86,9 +89,9 @@ CONFIGURATIONS: dict[str, Inputs] = {
     "pull secrets": USERS | {"pull_secrets": ["builds"], "default_pull_secret": True, "discovery": True},
     "node trust during rotations": USERS
     | {"node_trust": True, "ca_generations": [1, 2], "password_generations": {"jean": [2, 1]}},
-    "chosen passwords": USERS | {"passwords": CHOSEN},
+    "chosen passwords": USERS | {"passwords": CHOSEN_PASSWORDS},
     "one chosen password": USERS
-    | {"passwords": {"marie": CHOSEN["marie"]}, "exposure": "ingress"}
+    | {"passwords": {"marie": CHOSEN_PASSWORDS["marie"]}, "exposure": "ingress"}
     | {"ingress_class": "nginx"},
     "custom CA": USERS | {"ca_certificate": CA.pem, "ca_key": CA.key_pem},
     "S3 with keys": USERS | IN_S3 | {"s3_access_key": "AKIA1", "s3_secret_key": S3_SECRET},
@@ -107,16 +110,16 @@ WRAPPERS: dict[str, Callable[[Any], Any]] = {
 }
 """Functions that wrap a value, by name of the result."""
 
-KNOWN: dict[str, str] = {
-    **{f"{user}'s chosen password": password for user, password in CHOSEN.items()},
-    **{f"{user}'s generated password": password for user, password in GENERATED.items()},
+KNOWN_SECRETS: dict[str, str] = {
+    **{f"{user}'s chosen password": password for user, password in CHOSEN_PASSWORDS.items()},
+    **{f"{user}'s generated password": password for user, password in GENERATED_PASSWORDS.items()},
     **{"http.secret": HTTP_SECRET, "the S3 key": S3_SECRET, "the mirror's password": MIRROR_PASSWORD},
     **{
         "the existing S3 key": EXISTING_S3_KEY,
         "the existing hash": EXISTING_HASH,
     },
     **canary.secrets_of_key("the CA's key", CA.key_pem),
-    **canary.secrets_of_key("the existing key", EXISTING.key_pem),
+    **canary.secrets_of_key("the existing key", EXISTING_CERTIFICATE.key_pem),
     **{
         name: text
         for resource, key in GENERATED_KEYS.items()
@@ -124,7 +127,7 @@ KNOWN: dict[str, str] = {
     },
 }
 
-ALLOWED: dict[str, tuple[str, ...]] = {
+ALLOWED_PROPERTIES: dict[str, tuple[str, ...]] = {
     "private-registry:index:PrivateRegistry": ("password", "passwords"),
     "private-registry:index:Users": ("password", "passwords"),
     "random:index/randomPassword:RandomPassword": ("result",),
@@ -147,7 +150,7 @@ class Leak(NamedTuple):
 
 def leaks(engine: Engine, log: str) -> set[Leak]:
     """Return the known secrets and their hashes that are logged, unmarked, or in a property that is not allowed."""
-    secrets = KNOWN | hashes(engine)
+    secrets = KNOWN_SECRETS | hashes(engine)
     places = [("log", log)]
     for entry in engine.state:
         places.append((f"name or options of {entry.name}", "\n".join(canary.texts([entry.name, entry.options]))))
@@ -169,7 +172,7 @@ def other_texts(entry: StateEntry) -> Iterator[tuple[str, str]]:
     """Yield each property that must not contain a secret, with all its texts."""
     for properties in entry.properties:
         for key, value in properties.items():
-            if key not in ALLOWED.get(entry.type, ()):
+            if key not in ALLOWED_PROPERTIES.get(entry.type, ()):
                 yield key, "\n".join(canary.texts(value))
 
 
@@ -187,12 +190,12 @@ def wrap_values(args: Inputs, wrap: Callable[[Any], Any]) -> Any:
 
 @pytest.mark.parametrize("form", canary.forms("x"))
 def test_a_piece_of_a_secret_is_found_in_every_form(form: str) -> None:
-    for name, secret in KNOWN.items():
+    for name, secret in KNOWN_SECRETS.items():
         encoded = canary.forms(secret)[form]
         for start in range(0, max(1, len(encoded) - canary.PIECE - canary.STEP)):
             part = f"text {encoded[start : start + canary.PIECE + canary.STEP - 1]} text"
-            assert canary.find({name: secret}, part), f"{name} from {start} on"
-    assert canary.find(KNOWN, "no secret: generated, chosen, existing-s3") == []
+            assert canary.find({name: secret}, part), f"{name} from character {start}"
+    assert canary.find(KNOWN_SECRETS, "no secret: generated, chosen, existing-s3") == []
 
 
 def setting(settings: Any, key: str) -> Any:
@@ -227,8 +230,11 @@ def test_an_input_with_the_name_of_a_secret_is_a_secret_or_an_exception() -> Non
 def test_the_debug_log_of_the_sdk_keeps_its_subject_and_no_secret() -> None:
     mark = f'key: "{SECRET_MARK}" value {{ string_value: "{redaction.SECRET_MARK}" }}'
     assert redaction.without_secrets("registering: name=a, props=b") == "registering: name=a, props=b"
-    assert redaction.without_secrets(f"prepared: urn=a, props={PLANTED} {mark}") == "prepared: urn=a, props=[secret]"
-    assert redaction.without_secrets(f"{PLANTED} {mark} props=") == redaction.without_secrets(mark) == "[secret]"
+    assert (
+        redaction.without_secrets(f"prepared: urn=a, props={PLANTED_SECRET} {mark}")
+        == "prepared: urn=a, props=[secret]"
+    )
+    assert redaction.without_secrets(f"{PLANTED_SECRET} {mark} props=") == redaction.without_secrets(mark) == "[secret]"
 
 
 def test_the_search_assumes_the_length_of_a_salt() -> None:
@@ -236,22 +242,22 @@ def test_the_search_assumes_the_length_of_a_salt() -> None:
     assert htpasswd(line) == line
 
 
-PLANTED = "planted-9Wq3Zr7Tb1Kx5Gn"
+PLANTED_SECRET = "planted-9Wq3Zr7Tb1Kx5Gn"
 """A secret that tests add to invalid values."""
 
 
 def plant(value: Any) -> list[Any]:
     """Return variants of a value with a secret before, after or instead of each text. They stay invalid."""
     if isinstance(value, str):
-        return [PLANTED + value, value + PLANTED, PLANTED]
+        return [PLANTED_SECRET + value, value + PLANTED_SECRET, PLANTED_SECRET]
     if isinstance(value, list):
-        return [[variant] for item in value for variant in plant(item)] or [[PLANTED]]
+        return [[variant] for item in value for variant in plant(item)] or [[PLANTED_SECRET]]
     if isinstance(value, dict):
         return [{key: variant} for key, item in value.items() for variant in plant(item)]
     return []
 
 
-INVALID = [variant for _, value, _ in REFUSED for variant in plant(value)]
+INVALID_VALUES = [variant for _, value, _ in REFUSED for variant in plant(value)]
 
 
 def visible_text(error: BaseException) -> str:
@@ -262,65 +268,80 @@ def visible_text(error: BaseException) -> str:
 
 
 def assert_no_secret(error: BaseException) -> None:
-    assert canary.find(KNOWN | {"planted": PLANTED}, visible_text(error)) == []
+    assert canary.find(KNOWN_SECRETS | {"planted": PLANTED_SECRET}, visible_text(error)) == []
 
 
 @pytest.mark.parametrize("key", SECRETS)
 def test_no_rule_shows_a_secret(key: str) -> None:
-    users = [{"centos": value} for value in INVALID]
+    users = [{"centos": value} for value in INVALID_VALUES]
     texts = []
-    for value in [*INVALID, *users, PLANTED.encode(), "p" * 80 + PLANTED, "ENCRYPTED" + PLANTED, f"{PLANTED}\ud800"]:
+    for value in [
+        *INVALID_VALUES,
+        *users,
+        PLANTED_SECRET.encode(),
+        "p" * 80 + PLANTED_SECRET,
+        "ENCRYPTED" + PLANTED_SECRET,
+        f"{PLANTED_SECRET}\ud800",
+    ]:
         try:
             INPUTS[key].rule(value)
         except InvalidInput as error:
             texts.append(visible_text(error))
     assert len(texts) > 100
-    assert canary.find({"planted": PLANTED}, "\n".join(dict.fromkeys(texts))) == []
+    assert canary.find({"planted": PLANTED_SECRET}, "\n".join(dict.fromkeys(texts))) == []
 
 
 HOSTS = ["docker-registry"]
-SERVED = issue(server_spec(*HOSTS), CA)
+SERVER_CERTIFICATE = issue(server_spec(*HOSTS), CA)
 
 
 def decode(data: dict[str, str]) -> dict[str, str]:
     return decode_secret_data("s3_secret", data, ["expected"], "Create it.")
 
 
-MISPLACED: dict[str, Callable[[], Any]] = {
+MISPLACED_SECRETS: dict[str, Callable[[], Any]] = {
     "private key as CA certificate": lambda: INPUTS["ca_certificate"].rule(CA.key_pem),
     "certificate as CA key": lambda: INPUTS["ca_key"].rule(CA.pem),
-    "EC key as CA certificate": lambda: INPUTS["ca_certificate"].rule(f"-----BEGIN EC PRIVATE KEY-----\n{PLANTED}"),
-    "password as CA certificate": lambda: INPUTS["ca_certificate"].rule(PLANTED),
+    "EC key as CA certificate": lambda: INPUTS["ca_certificate"].rule(
+        f"-----BEGIN EC PRIVATE KEY-----\n{PLANTED_SECRET}"
+    ),
+    "password as CA certificate": lambda: INPUTS["ca_certificate"].rule(PLANTED_SECRET),
     "truncated key": lambda: INPUTS["ca_key"].rule(CA.key_pem[:-60]),
     "encrypted key": lambda: INPUTS["ca_key"].rule(CA.encrypted_key_pem),
     "private key among upstream CAs": lambda: INPUTS["upstream_ca"].rule(CA.pem + CA.key_pem),
-    "password as TLS key": lambda: validate_server_chain(SERVED.pem, PLANTED, HOSTS),
-    "TLS key of another certificate": lambda: validate_server_chain(SERVED.pem, CA.key_pem, HOSTS),
-    "private key as TLS certificate": lambda: validate_server_chain(SERVED.key_pem, SERVED.key_pem, HOSTS),
-    "Secret with another key": lambda: decode({"password": to_base64(PLANTED)}),
-    "Secret without base64": lambda: decode({"expected": f"!{PLANTED}"}),
-    "Secret with binary data": lambda: decode({"expected": b64encode(PLANTED.encode() + b"\xff").decode()}),
-    "password as hash": lambda: htpasswd(f"jean:{PLANTED}"),
-    "SHA hash": lambda: htpasswd(f"jean:{{SHA}}{PLANTED}"),
-    "password in a comment": lambda: htpasswd(f"# jean:{PLANTED}"),
-    "hash with a high cost": lambda: htpasswd(f"jean:$2b$14${'a' * 22}{PLANTED.replace('-', '.'):a<31}"),
-    "credentials in the S3 URL": lambda: INPUTS["s3_endpoint"].rule(f"https://key:{PLANTED}@s3.example.com"),
-    "credentials in an S3 URL without a scheme": lambda: INPUTS["s3_endpoint"].rule(f"key:{PLANTED}@s3.example.com"),
-    "credentials in an invalid S3 URL": lambda: INPUTS["s3_endpoint"].rule(f"s3://{PLANTED}@s3..example.com/a"),
-    "credentials in the mirror URL": lambda: INPUTS["mirror_of"].rule(f"https://ci:{PLANTED}@registry.example.com/v2"),
-    "credentials in the image": lambda: INPUTS["image"].rule(
-        f"https://ci:{PLANTED}@registry.example.com/registry:3.1.2"
+    "password as TLS key": lambda: validate_server_chain(SERVER_CERTIFICATE.pem, PLANTED_SECRET, HOSTS),
+    "TLS key of another certificate": lambda: validate_server_chain(SERVER_CERTIFICATE.pem, CA.key_pem, HOSTS),
+    "private key as TLS certificate": lambda: validate_server_chain(
+        SERVER_CERTIFICATE.key_pem, SERVER_CERTIFICATE.key_pem, HOSTS
     ),
-    "credentials in the hostname": lambda: INPUTS["hostname"].rule(f"https://ci:{PLANTED}@registry.example.com"),
-    "password after a user name": lambda: INPUTS["users"].rule([f"centos:{PLANTED}"]),
-    "password after the mirror user name": lambda: INPUTS["mirror_username"].rule(f"ci:{PLANTED}"),
+    "Secret with another key": lambda: decode({"password": to_base64(PLANTED_SECRET)}),
+    "Secret without base64": lambda: decode({"expected": f"!{PLANTED_SECRET}"}),
+    "Secret with binary data": lambda: decode({"expected": b64encode(PLANTED_SECRET.encode() + b"\xff").decode()}),
+    "password as hash": lambda: htpasswd(f"jean:{PLANTED_SECRET}"),
+    "SHA hash": lambda: htpasswd(f"jean:{{SHA}}{PLANTED_SECRET}"),
+    "password in a comment": lambda: htpasswd(f"# jean:{PLANTED_SECRET}"),
+    "hash with a high cost": lambda: htpasswd(f"jean:$2b$14${'a' * 22}{PLANTED_SECRET.replace('-', '.'):a<31}"),
+    "credentials in the S3 URL": lambda: INPUTS["s3_endpoint"].rule(f"https://key:{PLANTED_SECRET}@s3.example.com"),
+    "credentials in an S3 URL without a scheme": lambda: INPUTS["s3_endpoint"].rule(
+        f"key:{PLANTED_SECRET}@s3.example.com"
+    ),
+    "credentials in an invalid S3 URL": lambda: INPUTS["s3_endpoint"].rule(f"s3://{PLANTED_SECRET}@s3..example.com/a"),
+    "credentials in the mirror URL": lambda: INPUTS["mirror_of"].rule(
+        f"https://ci:{PLANTED_SECRET}@registry.example.com/v2"
+    ),
+    "credentials in the image": lambda: INPUTS["image"].rule(
+        f"https://ci:{PLANTED_SECRET}@registry.example.com/registry:3.1.2"
+    ),
+    "credentials in the hostname": lambda: INPUTS["hostname"].rule(f"https://ci:{PLANTED_SECRET}@registry.example.com"),
+    "password after a user name": lambda: INPUTS["users"].rule([f"centos:{PLANTED_SECRET}"]),
+    "password after the mirror user name": lambda: INPUTS["mirror_username"].rule(f"ci:{PLANTED_SECRET}"),
 }
 
 
-@pytest.mark.parametrize("case", MISPLACED)
+@pytest.mark.parametrize("case", MISPLACED_SECRETS)
 def test_a_secret_in_the_wrong_place_is_not_shown(case: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        MISPLACED[case]()
+        MISPLACED_SECRETS[case]()
     assert_no_secret(refusal.value)
 
 
@@ -341,14 +362,14 @@ def config(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable
 @pytest.mark.parametrize("key", SECRETS)
 def test_a_secret_in_plain_config_is_refused_and_not_shown(config: Callable[..., pulumi.Config], key: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        args_from(config(set(), **{key: {"centos": PLANTED} if key == "passwords" else PLANTED}))
+        args_from(config(set(), **{key: {"centos": PLANTED_SECRET} if key == "passwords" else PLANTED_SECRET}))
     assert_no_secret(refusal.value)
 
 
 @pytest.mark.parametrize("key", INPUTS)
 def test_a_secret_of_a_wrong_type_in_the_config_is_not_shown(config: Callable[..., pulumi.Config], key: str) -> None:
     """An example is `pulumi config set --secret passwords VALUE` without `--path`."""
-    for value in (PLANTED, f'"{PLANTED}"', f'{{"{PLANTED}', f"[{PLANTED}]"):
+    for value in (PLANTED_SECRET, f'"{PLANTED_SECRET}"', f'{{"{PLANTED_SECRET}', f"[{PLANTED_SECRET}]"):
         try:
             args_from(config({key}, **{key: value}))
         except (InvalidInput, pulumi.ConfigTypeError) as error:
@@ -357,7 +378,12 @@ def test_a_secret_of_a_wrong_type_in_the_config_is_not_shown(config: Callable[..
 
 def test_a_value_that_the_config_marks_as_secret_stays_secret(config: Callable[..., pulumi.Config]) -> None:
     """Any input may be marked, also one that is not secret by itself."""
-    values = {"passwords": CHOSEN, "s3_access_key": "AKIA1", "requests": {"cpu": "100m"}, "hostname": "registry"}
+    values = {
+        "passwords": CHOSEN_PASSWORDS,
+        "s3_access_key": "AKIA1",
+        "requests": {"cpu": "100m"},
+        "hostname": "registry",
+    }
     marks: list[bool] = []
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
@@ -373,13 +399,17 @@ def test_a_value_that_the_config_marks_as_secret_stays_secret(config: Callable[.
 COMBINATIONS: dict[str, Inputs] = {
     "CA key of another CA": {"ca_certificate": OTHER_CA.pem, "ca_key": CA.key_pem},
     "CA key without a CA": {"ca_key": CA.key_pem},
-    "password of an unknown user": {"passwords": {"jaen": CHOSEN["jean"]}},
+    "password of an unknown user": {"passwords": {"jaen": CHOSEN_PASSWORDS["jean"]}},
     "S3 secret key without the access key": IN_S3 | {"s3_secret_key": S3_SECRET},
     "S3 keys without S3 storage": {"s3_access_key": "AKIA1", "s3_secret_key": S3_SECRET},
     "S3 keys and an S3 Secret": IN_S3 | {"s3_secret": "existing", "s3_access_key": "AKIA1", "s3_secret_key": S3_SECRET},
     "mirror password without the user name": {"mode": "mirror", "mirror_password": MIRROR_PASSWORD},
     "mirror password without a mirror": {"mirror_username": "ci", "mirror_password": MIRROR_PASSWORD},
-    "passwords and a users Secret": {"users_secret": "existing", "passwords": CHOSEN, "create_namespace": False},
+    "passwords and a users Secret": {
+        "users_secret": "existing",
+        "passwords": CHOSEN_PASSWORDS,
+        "create_namespace": False,
+    },
     "CA key and a TLS Secret": {"tls_secret": "existing", "ca_key": CA.key_pem, "create_namespace": False},
 }
 
@@ -392,7 +422,7 @@ def test_a_refused_combination_of_inputs_does_not_show_a_secret(
     engine.live |= GENERATED_OUTPUTS | EXISTING_SECRETS
     with pytest.raises(InvalidInput) as refusal:
         deploy(lambda: PrivateRegistry("registry", wrap_values(USERS | COMBINATIONS[case], WRAPPERS[wrapper])))
-    assert canary.find(KNOWN, str(refusal.value)) == []
+    assert canary.find(KNOWN_SECRETS, str(refusal.value)) == []
     assert leaks(engine, caplog.text) == set()
 
 
@@ -443,11 +473,12 @@ def test_the_search_finds_every_secret_in_the_plain_text_of_the_state() -> None:
     found_names: set[str] = set()
     for name in CONFIGURATIONS:
         engine = deploy_configuration(name, "plain").engine
-        secrets = KNOWN | hashes(engine)
+        secrets = KNOWN_SECRETS | hashes(engine)
         state = "\n".join(canary.texts([entry.properties for entry in engine.state]))
         found_names |= {result.rpartition(" (")[0] for result in canary.find(secrets, state)}
-    in_hex = {name for name in KNOWN if name.endswith(", hex")}
+    in_hex = {name for name in KNOWN_SECRETS if name.endswith(", hex")}
     assert {name.rpartition(", PEM")[0] or name for name in found_names} == {
         name.rpartition(", PEM")[0] or name
-        for name in {*KNOWN, *secrets, *(f"the hash of {login}" for login in ("jean", "jean-2", "marie"))} - in_hex
+        for name in {*KNOWN_SECRETS, *secrets, *(f"the hash of {login}" for login in ("jean", "jean-2", "marie"))}
+        - in_hex
     }

@@ -45,10 +45,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_password_passes_through_a_pipe_only(folder: Path, program: str) -> None:
     record = install(folder, program)
     result = log_in(OUTPUTS, program, "dev")
-    called = json.loads(record.read_text())
-    assert called["argv"][1:] == ["login", "docker-registry:5000", "--username", "centos", "--password-stdin"]
-    assert called["stdin"] == PASSWORD
-    assert PASSWORD not in json.dumps([called["argv"], called["environment"]])
+    call = json.loads(record.read_text())
+    assert call["argv"][1:] == ["login", "docker-registry:5000", "--username", "centos", "--password-stdin"]
+    assert call["stdin"] == PASSWORD
+    assert PASSWORD not in json.dumps([call["argv"], call["environment"]])
     assert f"`{program} login docker-registry:5000`" in result
     assert result.endswith("\nLogin Succeeded")
 
@@ -148,9 +148,9 @@ def test_the_command_prints_program_and_stack_and_rejects_other_programs(
 ) -> None:
     monkeypatch.setattr(command_line, "read_outputs", lambda _: OUTPUTS)
     install(folder, "docker")
-    done = CliRunner().invoke(command_line.app, ["login", "--stack", "mine"])
-    assert done.exit_code == 0, done.output
-    assert "`docker login docker-registry:5000` as centos" in done.output
-    assert "'mine'" in done.output
-    assert "Login Succeeded" in done.output
+    result = CliRunner().invoke(command_line.app, ["login", "--stack", "mine"])
+    assert result.exit_code == 0, result.output
+    assert "`docker login docker-registry:5000` as centos" in result.output
+    assert "'mine'" in result.output
+    assert "Login Succeeded" in result.output
     assert CliRunner().invoke(command_line.app, ["login", "--with", "nerdctl"]).exit_code == 2

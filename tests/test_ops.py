@@ -60,7 +60,7 @@ def test_commands_import_shared_modules_and_never_the_reverse() -> None:
     for source in ROOT.rglob("*.py"):
         part = source.relative_to(ROOT).parts[0].removesuffix(".py")
         allowed = commands if part == "__main__" else {part}
-        assert not imported_parts(source) & (commands - allowed), f"{source} imports a command"
+        assert not imported_parts(source) & (commands - allowed), f"{source} imports a command."
 
 
 def test_shared_modules_have_no_import_cycle() -> None:

@@ -14,8 +14,8 @@ from registry.validation import InvalidInput
 from tests.conftest import Engine, unwrap
 
 ROOT = Path(__file__).resolve().parent.parent
-PLANTED = "correct horse battery"
-DECLARED = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+PASSWORD = "correct horse battery"
+DECLARATIONS = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def run_program(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that runs the program with the defaults of Pulumi.yaml and with `changes`."""
 
     def run(secret: tuple[str, ...] = (), **changes: Any) -> dict[str, Any]:
-        values = {key: declaration["default"] for key, declaration in DECLARED.items()} | changes
+        values = {key: declaration["default"] for key, declaration in DECLARATIONS.items()} | changes
         config = {f"private-registry:{k}": v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
         monkeypatch.setenv("PULUMI_CONFIG", json.dumps(config))
         set_all_config(config, [f"private-registry:{key}" for key in secret])
@@ -70,17 +70,17 @@ def test_an_unknown_key_is_refused(run_program: Any, engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("passwords", {"centos": PLANTED}),
-        ("ca_key", PLANTED),
-        ("s3_secret_key", PLANTED),
-        ("mirror_password", PLANTED),
+        ("passwords", {"centos": PASSWORD}),
+        ("ca_key", PASSWORD),
+        ("s3_secret_key", PASSWORD),
+        ("mirror_password", PASSWORD),
     ],
 )
 def test_a_secret_in_plain_text_is_refused_and_not_shown(run_program: Any, key: str, value: Any) -> None:
     with pytest.raises(InvalidInput) as refusal:
         run_program(**{key: value})
     assert (refusal.value.key, refusal.value.code) == (key, "plain-text-secret")
-    assert PLANTED not in str(refusal.value)
+    assert PASSWORD not in str(refusal.value)
 
 
 def test_a_secret_password_is_accepted(run_program: Any) -> None:

@@ -68,7 +68,7 @@ def test_a_long_run_prints_progress_with_the_time_left(run: pytest.Pytester, mon
     monkeypatch.setattr(progress, "LOG_SECONDS", 0)
     lines = result(run, PROGRAM).splitlines()
     assert "  unit  1 of 4 passed, 1 failed, 0:00, about 6:40 left" in lines
-    assert "  unit  1 of 4 passed, 2 failed, 1 skipped, 0:00" in lines, "the last line has no estimate"
+    assert "  unit  1 of 4 passed, 2 failed, 1 skipped, 0:00" in lines, "The last line has no estimate."
 
 
 def test_with_v_pytest_prints_its_own_lines(run: pytest.Pytester) -> None:

@@ -25,7 +25,7 @@ def page_ids(path: Path) -> str:
 
 
 def test_the_configuration_reference_is_up_to_date() -> None:
-    assert reference.PAGE.read_text() == reference.page(), "make schema"
+    assert reference.PAGE.read_text() == reference.page(), "Run make schema."
 
 
 def test_the_command_line_and_the_component_describe_a_key_alike() -> None:
@@ -43,8 +43,8 @@ def test_the_command_line_and_the_component_have_the_same_defaults() -> None:
 def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
         path = (page.parent / target).resolve() if target else page
-        assert path.exists(), f"link to {target}"
-        assert not anchor or anchor in anchors(path), f"link to {target}#{anchor}"
+        assert path.exists(), f"The target of the link {target} is missing."
+        assert not anchor or anchor in anchors(path), f"The heading of the link {target}#{anchor} is missing."
 
 
 def anchors(page: Path) -> set[str]:
@@ -64,7 +64,9 @@ def test_every_decision_that_the_code_refers_to_exists() -> None:
     for directory in ("registry", "ops", "dev", "tests"):
         for source in (ROOT / directory).rglob("*.py"):
             for reference_to in re.findall(r"docs/adr/(\d[\w-]+)", source.read_text()):
-                assert any(decision.startswith(reference_to) for decision in decisions), f"{source}: {reference_to}"
+                assert any(decision.startswith(reference_to) for decision in decisions), (
+                    f"{source} refers to {reference_to}."
+                )
 
 
 @pytest.mark.parametrize(

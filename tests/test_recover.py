@@ -108,8 +108,8 @@ def test_a_pending_creation_without_an_object_is_dropped() -> None:
     ],
     ids=lambda operations: f"{operations[0]['type']}-{operations[0]['resource']['type'].rpartition(':')[2]}",
 )
-def test_only_new_objects_of_the_cluster_are_looked_for(operations: list[dict[str, Any]]) -> None:
-    change = resolve_pending(deployment(operations=operations), lambda _: pytest.fail("The cluster was asked."))
+def test_only_new_objects_of_the_cluster_are_looked_up(operations: list[dict[str, Any]]) -> None:
+    change = resolve_pending(deployment(operations=operations), lambda _: pytest.fail("The cluster was queried."))
     assert (names(change.deployment), len(change.dropped)) == ([], 1)
 
 
@@ -176,7 +176,7 @@ def test_an_object_with_other_random_letters_keeps_its_name() -> None:
 
 def test_an_object_whose_dependency_is_not_recorded_is_not_adopted() -> None:
     pod = kubernetes("Pod", "docker-registry", "urn of a Secret that is not recorded")
-    change = adopt_unrecorded(deployment(operations=[]), [pod], lambda _: pytest.fail("The cluster was asked."))
+    change = adopt_unrecorded(deployment(operations=[]), [pod], lambda _: pytest.fail("The cluster was queried."))
     assert change.adopted == []
 
 

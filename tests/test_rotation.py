@@ -21,10 +21,10 @@ from tests.issuing import CertificateSpec, issue
 STEPS = [[1], [1, 2], [2, 1], [2], [2, 3], [3, 2], [3]]
 
 
-@pytest.mark.parametrize(("step", "listed"), list(enumerate(STEPS)), ids=str)
-def test_a_step_has_its_list_of_generations(step: int, listed: list[int]) -> None:
-    assert step_of(listed) == step
-    assert generations_at(step) == listed
+@pytest.mark.parametrize(("step", "numbers"), list(enumerate(STEPS)), ids=str)
+def test_a_step_has_its_list_of_generations(step: int, numbers: list[int]) -> None:
+    assert step_of(numbers) == step
+    assert generations_at(step) == numbers
 
 
 def test_floats_of_another_language_become_integers() -> None:
@@ -32,7 +32,7 @@ def test_floats_of_another_language_become_integers() -> None:
 
 
 REFUSED: list[tuple[list[int], dict[int, int], str, list[int] | None]] = [
-    # requested generations, step that wrote each note, code, generations to set first
+    # target generations, step that wrote each note, code, generations to set first
     ([2], {0: 0, 1: 0, 2: 3, 4: 3}, "step-left-out", [1, 2]),
     ([2, 1], {0: 0, 1: 0, 3: 2}, "step-left-out", [1, 2]),
     ([2, 3], {0: 0, 1: 1, 2: 1, 3: 4, 5: 4}, "step-left-out", [2, 1]),
@@ -44,13 +44,13 @@ REFUSED: list[tuple[list[int], dict[int, int], str, list[int] | None]] = [
 
 
 @pytest.mark.parametrize(
-    ("requested", "notes", "code", "first"), REFUSED, ids=[f"{requested} {notes}" for requested, notes, *_ in REFUSED]
+    ("target", "notes", "code", "first"), REFUSED, ids=[f"{target} {notes}" for target, notes, *_ in REFUSED]
 )
 def test_a_left_out_step_and_a_step_back_are_refused(
-    requested: list[int], notes: dict[int, int], code: str, first: list[int] | None
+    target: list[int], notes: dict[int, int], code: str, first: list[int] | None
 ) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        require_next_step("ca_generations", requested, notes)
+        require_next_step("ca_generations", target, notes)
     assert (refusal.value.key, refusal.value.code) == ("ca_generations", code)
     if first is not None:
         assert f"`ca_generations` to {first} " in refusal.value.remedy
@@ -138,9 +138,9 @@ class Stack:
 
     notes: dict[str, Any] = field(default_factory=dict)
 
-    def up(self, listed: Sequence[int], **args: Any) -> tuple[Engine, dict[str, Any]]:
+    def up(self, numbers: Sequence[int], **args: Any) -> tuple[Engine, dict[str, Any]]:
         """Run `pulumi up` with these generations. Return the engine and the outputs."""
-        up = deploy_with_notes(json.dumps(self.notes), json.dumps({"ca_generations": list(listed), **args}))
+        up = deploy_with_notes(json.dumps(self.notes), json.dumps({"ca_generations": list(numbers), **args}))
         self.engine, self.log = up.engine, up.log
         for note in up.engine.resources:
             if "-step-" in note.name and not (note.name in self.notes and note.request.ignoreChanges):
@@ -165,8 +165,8 @@ def checksum(engine: Engine) -> str:
 def test_one_step_changes_the_issuer_and_no_step_replaces_the_pod() -> None:
     stack = Stack()
     issuers, checksums, chains = [], [], []
-    for listed in STEPS[:4]:
-        engine, _ = stack.up(listed)
+    for numbers in STEPS[:4]:
+        engine, _ = stack.up(numbers)
         # The recording engine answers the same certificate for every issuer, so the test compares its inputs.
         issuers.append(engine.one("LocallySignedCert").inputs["caCertPem"])
         chains.append(unwrap(engine.by_name("registry-tls-secret").inputs["stringData"])["tls.crt"])
@@ -180,7 +180,7 @@ def test_one_step_changes_the_issuer_and_no_step_replaces_the_pod() -> None:
 
 def test_the_ca_bundle_stays_identical_when_the_issuer_changes() -> None:
     stack = Stack()
-    bundles = [stack.up(listed)[1]["ca_pem"] for listed in STEPS]
+    bundles = [stack.up(numbers)[1]["ca_pem"] for numbers in STEPS]
     first, second, third = (certificate_of(f"registry-tls-ca{suffix}") for suffix in ("", "-2", "-3"))
     both, next_both = first + second, second + third
     assert bundles == [first, both, both, second, next_both, next_both, third]
@@ -209,25 +209,25 @@ def test_the_common_name_of_a_long_host_and_a_generation_has_64_characters() -> 
 
 
 @pytest.mark.parametrize(
-    ("steps", "requested", "allowed"),
+    ("steps", "target", "next_numbers"),
     [((0,), [2], [1, 2]), ((0,), [2, 1], [1, 2]), ((0, 1), [2, 3], [2, 1]), ((0, 1), [2], [2, 1])],
 )
 def test_a_refused_step_changes_nothing_and_the_next_step_is_then_allowed(
-    steps: tuple[int, ...], requested: list[int], allowed: list[int]
+    steps: tuple[int, ...], target: list[int], next_numbers: list[int]
 ) -> None:
     stack = stack_after(*steps)
     with pytest.raises(InvalidInput) as refusal:
-        stack.up(requested)
+        stack.up(target)
     assert refusal.value.code == "step-left-out"
-    assert f"`ca_generations` to {allowed} " in refusal.value.remedy
+    assert f"`ca_generations` to {next_numbers} " in refusal.value.remedy
     kinds = {each.type.rpartition(":")[2] for each in stack.engine.resources}
     assert not kinds & {"SelfSignedCert", "CertRequest", "LocallySignedCert", "Pod"}, (
         "Only a key may be created, which has no effect."
     )
     assert not [each for each in stack.engine.resources if each.name == "registry-tls-secret"]
     with pytest.raises(InvalidInput):
-        stack.up(requested)
-    stack.up(allowed)
+        stack.up(target)
+    stack.up(next_numbers)
 
 
 def test_a_rotation_does_not_go_back_to_any_earlier_step() -> None:
@@ -265,7 +265,7 @@ def test_a_ca_causes_a_warning_while_there_is_time_to_rotate_it(days: int, is_lo
     assert (warning in text) == is_logged
     assert ("set `ca_generations` to [1, 2]" in text) == is_logged
     stack.up([1, 2])
-    assert not [line for line in stack.log if warning in line], "the rotation is in progress"
+    assert not [line for line in stack.log if warning in line], "The rotation is in progress."
 
 
 @pytest.mark.parametrize("kind", ["custom", "generated"])
@@ -280,10 +280,10 @@ def test_only_a_generated_ca_has_steps(kind: str) -> None:
 def test_a_rotation_in_progress_is_logged_with_the_next_action() -> None:
     stack = Stack()
     logged_hints = []
-    for listed in STEPS[:4]:
-        stack.up(listed)
+    for numbers in STEPS[:4]:
+        stack.up(numbers)
         logged_hints.append([line for line in stack.log if "CA rotation" in line])
-        hint = rotation_hint(listed)
+        hint = rotation_hint(numbers)
         assert logged_hints[-1] == ([f"{hint.state}. {hint.next_action}."] if hint else [])
     assert [len(hints) for hints in logged_hints] == [0, 1, 1, 0]
     assert "step 1 of 3" in logged_hints[1][0]

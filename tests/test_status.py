@@ -309,9 +309,9 @@ def status_of_endpoint(registry: Registry, folder: Path, days: float, *options: 
 
 
 def test_an_endpoint_without_its_stack_has_the_tls_rows(registry: Registry, tmp_path: Path) -> None:
-    done = status_of_endpoint(registry, tmp_path, 356, "--json")
-    assert done.exit_code == 0
-    report = json.loads(done.stdout)
+    result = status_of_endpoint(registry, tmp_path, 356, "--json")
+    assert result.exit_code == 0
+    report = json.loads(result.stdout)
     assert list(report) == ["endpoint", "stack", "healthy", "leaf", "authorities", "rotation"]
     assert report["leaf"].keys() == {"seen", "remedy", "facts"}
     assert report["leaf"]["facts"].keys() == {"days", "signer", "trusted"}
@@ -320,10 +320,10 @@ def test_an_endpoint_without_its_stack_has_the_tls_rows(registry: Registry, tmp_
 
 
 def test_a_row_with_a_remedy_is_marked_and_the_exit_code_is_1(registry: Registry, tmp_path: Path) -> None:
-    done = status_of_endpoint(registry, tmp_path, 20)
-    assert done.exit_code == 1
-    assert "!  certificate" in done.stdout
-    assert "→ certificate: " in done.stdout
+    result = status_of_endpoint(registry, tmp_path, 20)
+    assert result.exit_code == 1
+    assert "!  certificate" in result.stdout
+    assert "→ certificate: " in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -341,9 +341,9 @@ def test_a_wrong_call_exits_2(
 ) -> None:
     (tmp_path / "ca.pem").write_text(issue(CertificateSpec()).pem)
     monkeypatch.setattr("sys.argv", ["ops", "status", *(word.format(folder=tmp_path) for word in call)])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         command_line.main()
-    assert ended.value.code == 2
+    assert exit_info.value.code == 2
     assert problem in " ".join(capsys.readouterr().err.replace("│", "").split())
 
 
@@ -393,15 +393,15 @@ def test_a_value_that_cannot_be_read_is_a_row_and_no_row_holds_a_secret(
 
     monkeypatch.setattr(kubernetes, "connect", refuse)
     call = ["status", "--address", f"127.0.0.1:{registry.port}", "--no-drift"]
-    done = CliRunner().invoke(command_line.app, [*call, "--json"])
-    report = json.loads(done.stdout)
-    assert done.exit_code == 1
+    result = CliRunner().invoke(command_line.app, [*call, "--json"])
+    report = json.loads(result.stdout)
+    assert result.exit_code == 1
     assert report["users"]["facts"] == ["centos", "ci"]
     for key in ("image", "space", "nodes"):
         assert report[key] == {"seen": error.cause, "remedy": error.remedy, "facts": None}
     table = CliRunner().invoke(command_line.app, call)
     for secret in stack_outputs["passwords"].values():
-        assert secret not in done.output + table.output
+        assert secret not in result.output + table.output
 
 
 def test_the_other_rows_are_read_if_the_registry_is_down(

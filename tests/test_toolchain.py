@@ -70,7 +70,8 @@ class TestPins:
     @pytest.mark.parametrize("program", PROGRAMS.values(), ids=lambda program: program.name)
     def test_a_program_has_the_version_of_the_table(self, program: Program) -> None:
         assert any(re.search(rf"=v?{program.version}$", stamp) for stamp in program.stamps)
-        if program.prepare != prepare.kubernetes and not program.generator:  # those are bridged
+        # The go.mod of Kubernetes and of bridged providers has other versions.
+        if program.prepare != prepare.kubernetes and not program.generator:
             assert re.search(rf" v{program.version}(\+incompatible)?\n", (program.sources / "go.mod").read_text())
 
     @pytest.mark.parametrize("module", sorted(MODULES.iterdir()), ids=lambda module: module.name)
@@ -88,14 +89,14 @@ class TestPins:
 
 
 class TestGo:
-    @pytest.mark.parametrize(("version", "used"), [("1.26.0", True), ("1.25.12", False), ("1.26rc1", False)])
-    def test_go_on_path_is_used_if_it_is_new_enough(self, install: Install, version: str, used: bool) -> None:
+    @pytest.mark.parametrize(("version", "is_used"), [("1.26.0", True), ("1.25.12", False), ("1.26rc1", False)])
+    def test_go_on_path_is_used_if_it_is_new_enough(self, install: Install, version: str, is_used: bool) -> None:
         on_path = install("go", GO.replace("{version}", version))
 
         command = golang.choose_go(MODULES / "kube").command
 
-        assert (command == on_path) is used
-        assert command.is_relative_to(cache.root()) is not used
+        assert (command == on_path) is is_used
+        assert command.is_relative_to(cache.root()) is not is_used
 
     def test_a_module_that_needs_a_newer_go_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PATH", "")
@@ -139,7 +140,9 @@ class TestBuild:
         kube = PROGRAMS["kube"]
         digest = build.compute_digest(kube, golang.Go((1, 26, 1), Path("go")).release)
         monkeypatch.setattr(programs, "MODULES", shutil.copytree(MODULES, tmp_path / "clone"))
-        assert build.compute_digest(kube, golang.Go((1, 26, 2), Path("go")).release) == digest, "a patch release"
+        assert build.compute_digest(kube, golang.Go((1, 26, 2), Path("go")).release) == digest, (
+            "A patch release does not count."
+        )
 
         digests = {digest, build.compute_digest(kube, "1.27")}
         digests |= {build.compute_digest(replace(kube, stamps=("main.version=2",)), "1.26")}
@@ -152,7 +155,7 @@ class TestBuild:
 
 class TestEngine:
     @pytest.fixture
-    def built(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    def built_programs(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """Return the names of the programs that are built, each as an empty file."""
         names: list[str] = []
 
@@ -166,7 +169,7 @@ class TestEngine:
         monkeypatch.setattr(engine, "build_program", build_program)
         return names
 
-    def test_missing_plugins_are_downloaded(self, install: Install, built: list[str], tmp_path: Path) -> None:
+    def test_missing_plugins_are_downloaded(self, install: Install, built_programs: list[str], tmp_path: Path) -> None:
         install("pulumi", PULUMI)
         install("pulumi-language-python")
         (tmp_path / "online").touch()
@@ -174,17 +177,17 @@ class TestEngine:
         assert engine.provide_engine() == engine.Engine()
         log = (tmp_path / "pulumi.log").read_text()
         assert f"plugin install resource tls {PROGRAMS['pulumi-resource-tls'].version}\n" in log
-        assert not built
+        assert not built_programs
 
     def test_without_plugins_an_engine_with_its_own_home_is_built(
-        self, install: Install, built: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, install: Install, built_programs: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         install("pulumi", PULUMI)
         install("pulumi-language-python")
         provided = engine.provide_engine()
 
         home = Path(provided.env["PULUMI_HOME"])
-        assert len(built) == 5
+        assert len(built_programs) == 5
         assert home.is_relative_to(cache.root())
         assert provided.path == home / "bin"
         assert not (tmp_path / ".pulumi").exists()

@@ -42,7 +42,7 @@ class Computer:
     root: Path
     programs: Sequence[str] = ("docker",)
     names: dict[str, list[str]] = field(default_factory=dict)
-    ran: list[Sequence[str]] = field(default_factory=list)
+    commands: list[Sequence[str]] = field(default_factory=list)
 
     def machine(self, **changes: Any) -> Machine:
         home = PurePosixPath("/home/jean")
@@ -54,7 +54,7 @@ class Computer:
             command_line="python -m ops trust",
             which=lambda program: f"/usr/bin/{program}" if program in self.programs else None,
             resolve=self.resolve,
-            run=self.ran.append,
+            run=self.commands.append,
             ask=None,
         )
         return replace(machine, **changes)
@@ -82,7 +82,7 @@ class Computer:
     def body(self, path: str) -> str:
         """Return the text after the marker of a file."""
         file = marker.parse_file((self.root / path).read_text())
-        assert file, f"{path} has a marker"
+        assert file, f"{path} has no marker."
         return file.body
 
 
@@ -162,7 +162,7 @@ def test_the_system_store_has_a_file_for_each_certificate_and_is_rebuilt(
     assert {computer.body(path) for path in files} == {CA, NEXT}
     assert {str(Path(path).parent) for path in files} == {anchors}
     assert all(path.endswith(".crt") for path in files)
-    assert computer.ran == [(program,)]
+    assert computer.commands == [(program,)]
 
 
 def test_a_replaced_ca_leaves_the_system_store_and_other_cas_stay(computer: Computer) -> None:
@@ -173,7 +173,7 @@ def test_a_replaced_ca_leaves_the_system_store_and_other_cas_stay(computer: Comp
     install(computer.machine(), replace(REGISTRY, ca_pem=NEXT), ["system"], yes=True)
     ours = [path for path in (computer.root / ANCHORS).iterdir() if path != neighbour]
     assert [computer.body(str(path.relative_to(computer.root))) for path in ours] == [NEXT]
-    assert computer.ran[-1] == ("update-ca-certificates", "--fresh"), "links to removed CAs are removed too"
+    assert computer.commands[-1] == ("update-ca-certificates", "--fresh"), "Links to removed CAs are removed too."
     assert neighbour.read_text() == CA
 
 
@@ -182,10 +182,10 @@ def test_the_system_store_is_not_rebuilt_if_its_bundle_has_the_ca(computer: Comp
     computer.write("etc/ca-certificates.conf", "")
     install(computer.machine(), REGISTRY, ["system"], yes=True)
     install(computer.machine(), REGISTRY, ["system"], yes=True)
-    assert len(computer.ran) == 2, "the bundle lacks the CA, as after an interruption"
+    assert len(computer.commands) == 2, "The bundle lacks the CA, like after an interruption."
     computer.write("etc/ssl/certs/ca-certificates.crt", f"{NEXT}# Another CA\n{CA}")
     install(computer.machine(), REGISTRY, ["system"], yes=True)
-    assert len(computer.ran) == 2
+    assert len(computer.commands) == 2
 
 
 def test_removal_rebuilds_the_system_store_and_a_dry_run_does_not(computer: Computer) -> None:
@@ -194,12 +194,12 @@ def test_removal_rebuilds_the_system_store_and_a_dry_run_does_not(computer: Comp
     (computer.root / ANCHORS).mkdir(parents=True)
     before = computer.tree()
     install(computer.machine(), REGISTRY, ["system"], dry_run=True)
-    assert computer.ran == []
+    assert computer.commands == []
     install(computer.machine(), REGISTRY, ["system"], yes=True)
     uninstall(computer.machine(), REGISTRY, [], dry_run=True)
-    assert computer.ran == [("update-ca-certificates",)]
+    assert computer.commands == [("update-ca-certificates",)]
     uninstall(computer.machine(), REGISTRY, [], yes=True)
-    assert computer.ran[1:] == [("update-ca-certificates", "--fresh")]
+    assert computer.commands[1:] == [("update-ca-certificates", "--fresh")]
     assert computer.tree() == before
 
 
@@ -221,7 +221,7 @@ def test_the_bundle_for_python_has_all_trusted_cas_and_the_new_one(
     assert f"export REQUESTS_CA_BUNDLE=/{bundle} SSL_CERT_FILE=/{bundle}\n" in capsys.readouterr().out
     computer.write("etc/ssl/certs/ca-certificates.crt", NEXT)
     install(computer.machine(), REGISTRY, ["python"], yes=True)
-    assert computer.body(bundle) == NEXT + CA, "the system's bundle counts, with the CAs that its owner added"
+    assert computer.body(bundle) == NEXT + CA, "The bundle of the system is used, with the CAs that were added to it."
 
 
 def test_installed_container_clients_are_configured_by_default(
@@ -231,7 +231,7 @@ def test_installed_container_clients_are_configured_by_default(
     computer.write("etc/containerd/config.toml", "")
     install(computer.machine(), REGISTRY, [], yes=True)
     assert "for docker, containerd" in capsys.readouterr().out
-    assert not (computer.root / ANCHORS).exists(), "a CA in the system store is trusted for every name"
+    assert not (computer.root / ANCHORS).exists(), "A CA in the system store is trusted for every name."
 
 
 def test_a_machine_without_a_client_is_an_error_that_lists_the_clients(computer: Computer) -> None:
@@ -329,7 +329,7 @@ def test_without_permission_nothing_is_written_and_the_remedy_is_sudo(
     assert '`sudo -E env "PATH=$PATH" python -m ops trust`' in error.value.remedy
     assert computer.tree() == before
     install(computer.machine(is_root=False), REGISTRY, ["podman"], yes=True)
-    assert computer.tree().keys() > before.keys(), "files below the home need no sudo"
+    assert computer.tree().keys() > before.keys(), "Files in the home directory need no sudo."
 
 
 def test_a_full_disk_leaves_everything_unchanged(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -537,31 +537,31 @@ def test_a_stack_of_an_older_version_has_no_addresses(monkeypatch: pytest.Monkey
 
 
 @pytest.fixture
-def here(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> Computer:
+def local_computer(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> Computer:
     """Have the command line use the computer as its machine."""
     monkeypatch.setattr(machines, "current_machine", lambda _: computer.machine())
     monkeypatch.setattr(command_line, "read_public_outputs", lambda _: REGISTRY)
     return computer
 
 
-def test_the_command_prints_stack_and_registry_and_accepts_several_clients(here: Computer) -> None:
-    done = CliRunner().invoke(command_line.app, ["trust", "--for", "docker", "--for", "podman", "--yes"])
-    assert done.exit_code == 0, done.output
-    assert f"{HOST}:5000" in done.output
-    assert "'dev'" in done.output
-    assert "for docker, podman\n" in done.output
-    assert here.body(DOCKER) == CA
+def test_the_command_prints_stack_and_registry_and_accepts_several_clients(local_computer: Computer) -> None:
+    result = CliRunner().invoke(command_line.app, ["trust", "--for", "docker", "--for", "podman", "--yes"])
+    assert result.exit_code == 0, result.output
+    assert f"{HOST}:5000" in result.output
+    assert "'dev'" in result.output
+    assert "for docker, podman\n" in result.output
+    assert local_computer.body(DOCKER) == CA
 
 
 def test_a_registry_without_its_stack_is_removed_by_its_endpoint(
-    here: Computer, monkeypatch: pytest.MonkeyPatch
+    local_computer: Computer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = here.tree()
-    install(here.machine(), REGISTRY, ["docker"], yes=True)
+    before = local_computer.tree()
+    install(local_computer.machine(), REGISTRY, ["docker"], yes=True)
     monkeypatch.delattr(command_line, "read_public_outputs")
-    done = CliRunner().invoke(command_line.app, ["trust", "--remove", "--endpoint", f"{HOST}:5000", "--yes"])
-    assert done.exit_code == 0, done.output
-    assert here.tree() == before
+    result = CliRunner().invoke(command_line.app, ["trust", "--remove", "--endpoint", f"{HOST}:5000", "--yes"])
+    assert result.exit_code == 0, result.output
+    assert local_computer.tree() == before
 
 
 @pytest.mark.parametrize(
@@ -573,10 +573,10 @@ def test_a_registry_without_its_stack_is_removed_by_its_endpoint(
         ["--remove", "--endpoint", "docker-registry"],
     ],
 )
-def test_a_wrong_call_exits_2_and_writes_nothing(here: Computer, call: list[str]) -> None:
-    before = here.tree()
+def test_a_wrong_call_exits_2_and_writes_nothing(local_computer: Computer, call: list[str]) -> None:
+    before = local_computer.tree()
     assert CliRunner().invoke(command_line.app, ["trust", "--yes", *call]).exit_code == 2
-    assert here.tree() == before
+    assert local_computer.tree() == before
 
 
 def test_the_help_lists_every_client() -> None:

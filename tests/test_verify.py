@@ -38,7 +38,7 @@ class Registry(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.stored: dict[str, bytes] = {}
+        self.contents: dict[str, bytes] = {}
         self.hosts: set[str] = set()
         self.password: str | None = PASSWORD
         self.full = self.damaged = self.forgetful = self.deletes = False
@@ -89,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(202, Location=f"https://{self.headers['Host']}{self.path}one")
         if "digest" in parse_qs(url.query):
             assert parse_qs(url.query)["digest"] == [digest]
-        self.server.stored |= {digest: body, url.path.rpartition("/")[2]: body}
+        self.server.contents |= {digest: body, url.path.rpartition("/")[2]: body}
         return self.answer(201, Docker_Content_Digest=digest)
 
     def read(self) -> None:
@@ -98,9 +98,9 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(202 if self.server.deletes else 405)
         if key == "_catalog":
             return self.catalog()
-        if key and key not in self.server.stored:
+        if key and key not in self.server.contents:
             return self.answer(404)
-        body = self.server.stored.get(key, b"{}")
+        body = self.server.contents.get(key, b"{}")
         digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
         if self.server.damaged and "/blobs/" in self.path:
             body = body[::-1]
@@ -169,16 +169,20 @@ def check(outputs: Outputs, registry: Registry) -> list[CheckResult]:
 
 
 def failure(results: list[CheckResult]) -> CheckResult:
-    assert [result.passed for result in results] == [True] * (len(results) - 1) + [False], "the first failure ends it"
-    assert results[-1].remedy, "a failure has a remedy"
+    assert [result.passed for result in results] == [True] * (len(results) - 1) + [False], (
+        "The first failure ends the checks."
+    )
+    assert results[-1].remedy, "A failure has a remedy."
     return results[-1]
 
 
 def test_a_healthy_registry_passes_every_check_and_keeps_one_small_image(outputs: Outputs, registry: Registry) -> None:
     first, second = check(outputs, registry), check(outputs, registry)
     assert [result.title for result in first if not result.passed] == []
-    assert test_image.REPOSITORY in first[-1].summary, "the result tells what stays in the registry"
-    assert len([key for key in registry.stored if key.startswith("sha256:")]) == 3, "layer, config and manifest, once"
+    assert test_image.REPOSITORY in first[-1].summary, "The summary names the repository that stays."
+    assert len([key for key in registry.contents if key.startswith("sha256:")]) == 3, (
+        "Layer, config and manifest are stored once."
+    )
     assert [result.summary for result in first] == [result.summary for result in second]
 
 
@@ -330,9 +334,9 @@ def test_without_pulumi_a_command_exits_2_with_cause_and_remedy(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["ops", "verify"])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as exit_info:
         command_line.main()
-    assert ended.value.code == 2
+    assert exit_info.value.code == 2
     error = capsys.readouterr().err
     assert "`pulumi`" in error
     assert "python -m dev env" in error
@@ -382,7 +386,7 @@ def test_wait_for_port_returns_at_the_first_connection_or_at_the_deadline(output
         server.bind(("127.0.0.1", 0))
         start = time.monotonic()
         wait_for_port(outputs, server.getsockname(), 0.5)
-        assert time.monotonic() - start >= 0.5, "the port is bound without a listener"
+        assert time.monotonic() - start >= 0.5, "The port is bound without a listener."
         later = threading.Timer(0.5, server.listen)
         later.start()
         start = time.monotonic()

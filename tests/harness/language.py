@@ -4,6 +4,7 @@ It judges the rules of docs/STYLE.md that a program can judge: how a text opens,
 describes a constant, and how wide a page is. It prints `path:line: problem. Remedy.` and exits with 1.
 """
 
+import glob
 import re
 import sys
 from collections.abc import Iterator
@@ -22,9 +23,10 @@ COVERED = (
     "ops",
     "dev",
     "bench",
+    "tests/*.py",
     "tests/harness",
 )
-"""Files and directories that are checked. Add one when its texts follow docs/STYLE.md."""
+"""Patterns of files and directories that are checked. Add one when its texts follow docs/STYLE.md."""
 
 GENERATED = ("docs/configuration.md", "bench/results")
 """Pages that programs write, and a directory of them."""
@@ -59,10 +61,18 @@ def check(path: Path, name: str) -> Iterator[str]:
 
 
 def files(covered: tuple[str, ...] = COVERED) -> list[Path]:
-    """Return the Python files and pages of `covered`, without generated ones."""
+    """Return the Python files and pages that match `covered`, without generated ones."""
     generated = {ROOT / name for name in GENERATED}
-    found = [path for name in covered for path in _expand(ROOT / name)]
-    return [path for path in found if generated.isdisjoint({path, *path.parents})]
+    paths = [path for pattern in covered for match in _matches(pattern) for path in _expand(match)]
+    return [path for path in paths if generated.isdisjoint({path, *path.parents})]
+
+
+def _matches(pattern: str) -> list[Path]:
+    """Return the paths that match. Raise if there are none, because the name may have a typing error."""
+    matches = sorted(glob.glob(str(ROOT / pattern)))
+    if not matches:
+        raise FileNotFoundError(pattern)
+    return [Path(match) for match in matches]
 
 
 def _expand(path: Path) -> list[Path]:

@@ -135,8 +135,8 @@ def _identifiers(
     if spec.subject_key:
         extensions.append((x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False))
     if issuer and spec.authority_key:
-        identified = issuer.key if spec.authority_key == "right" else p256()
-        extensions.append((x509.AuthorityKeyIdentifier.from_issuer_public_key(identified.public_key()), False))
+        issuer_key = issuer.key if spec.authority_key == "right" else p256()
+        extensions.append((x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), False))
     return extensions
 
 

@@ -1,4 +1,4 @@
-"""No secret leaks. Known secrets are passed in every way, and all requests to the engine are searched for them.
+"""No secret leaks. Known secrets are passed as plain values, Outputs and secrets, and all requests are searched.
 
 Only the properties in ALLOWED_PROPERTIES may contain secrets. They are marked there, so that the state encrypts them.
 A new property with a secret needs a row there.
@@ -237,7 +237,7 @@ def test_the_debug_log_of_the_sdk_keeps_its_subject_and_no_secret() -> None:
     assert redaction.without_secrets(f"{PLANTED_SECRET} {mark} props=") == redaction.without_secrets(mark) == "[secret]"
 
 
-def test_the_search_assumes_the_length_of_a_salt() -> None:
+def test_salt_and_hash_have_the_lengths_that_the_search_expects() -> None:
     line = f"jean:$2b$05${'s' * SALT_LENGTH}.{'h' * canary.HASH}"
     assert htpasswd(line) == line
 

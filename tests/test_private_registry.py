@@ -219,9 +219,9 @@ def test_two_registries_in_one_program_share_no_name(deploy: Deploy, engine: Eng
     names = [(each.type, each.name) for each in engine.resources]
     assert len(names) == len(set(names))
     objects = [
-        (each.type, each.inputs["metadata"].get("namespace"), each.inputs["metadata"]["name"])
-        for each in engine.resources
-        if "name" in each.inputs.get("metadata", {}) and not each.type.endswith("NodePatch")
+        (resource.type, resource.inputs["metadata"].get("namespace"), resource.inputs["metadata"]["name"])
+        for resource in engine.resources
+        if "name" in resource.inputs.get("metadata", {}) and not resource.type.endswith("NodePatch")
     ]
     assert len(objects) == len(set(objects))
 

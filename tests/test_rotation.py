@@ -189,9 +189,9 @@ def test_the_ca_bundle_stays_identical_when_the_issuer_changes() -> None:
 def test_the_first_generation_has_names_without_a_number() -> None:
     engine, _ = stack_after(0).up([1, 2])
     common_names = {
-        each.name: each.inputs.get("subject", {}).get("commonName")
-        for each in engine.resources
-        if each.type.endswith((":PrivateKey", ":SelfSignedCert"))
+        resource.name: resource.inputs.get("subject", {}).get("commonName")
+        for resource in engine.resources
+        if resource.type.endswith((":PrivateKey", ":SelfSignedCert"))
     }
     assert common_names == {
         "registry-tls-key": None,

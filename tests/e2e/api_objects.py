@@ -187,7 +187,7 @@ def registered_objects(args: Inputs) -> list[Object]:
         return PrivateRegistry("registry", cast(Any, args)).passwords
 
     main()
-    registrations = [each for each in engine.registered if each.type.startswith("kubernetes:")]
+    registrations = [each for each in engine.resources if each.type.startswith("kubernetes:")]
     return [
         _strip_references(_plain_value(each.inputs), each.name)
         for each in registrations

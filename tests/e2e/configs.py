@@ -8,12 +8,12 @@ from typing import Any
 from hypothesis import strategies as st
 
 from registry.inputs.table import DEFAULTS, INPUTS
-from tests.issuing import Wanted, issue
+from tests.issuing import CertificateSpec, issue
 from tests.test_validation import ACCEPTED, REFUSED
 
 Inputs = dict[str, Any]
 
-AUTHORITY = issue(Wanted())
+AUTHORITY = issue(CertificateSpec())
 S3: Inputs = {"storage": "s3", "s3_bucket": "team"}
 EXISTING_NAMESPACE: Inputs = {"create_namespace": False}
 

@@ -14,7 +14,7 @@ from registry.inputs.table import DEFAULTS
 from registry.validation import certificates, pem
 from tests.e2e.configs import AUTHORITY, Inputs
 from tests.e2e.oracles import ServedChain
-from tests.issuing import ANY, CLIENT, SERVER, Issued, Key, Wanted, issue, leaf
+from tests.issuing import ANY, CLIENT, SERVER, CertificateSpec, IssuedCertificate, Key, issue, server_spec
 
 SUBJECT = {
     "country": NameOID.COUNTRY_NAME,
@@ -79,11 +79,11 @@ def _issue_chain(
     ca = (
         AUTHORITY
         if is_external_ca
-        else issue(Wanted(f"{hosts[0]:.61} CA", subject_fields, days=ca_days), key=key_of_kind(kind))
+        else issue(CertificateSpec(f"{hosts[0]:.61} CA", subject_fields, days=ca_days), key=key_of_kind(kind))
     )
     usage = ("digital_signature", "key_encipherment") if kind.startswith("RSA") else ("digital_signature",)
     issued = issue(
-        leaf(*hosts, name=hosts[0], subject=subject_fields, days=days, usage=usage, starts=-0.01),
+        server_spec(*hosts, name=hosts[0], subject=subject_fields, days=days, usage=usage, starts=-0.01),
         ca,
         key_of_kind(kind, 1),
     )
@@ -105,7 +105,7 @@ CHANGES: dict[str, list[Inputs]] = {
         *({"days": days} for days in (1, 90, 397)),
         {"starts": -20, "days": 10},
         {"starts": 1},
-        *({"extended": uses} for uses in ((), (CLIENT,), (ANY,), (SERVER, CLIENT), (ANY, SERVER))),
+        *({"extended_usage": uses} for uses in ((), (CLIENT,), (ANY,), (SERVER, CLIENT), (ANY, SERVER))),
         *({"usage": usage} for usage in (None, ("key_agreement",), ("digital_signature", "key_agreement"))),
         *({"usage": usage} for usage in (("key_encipherment",), ("digital_signature", "key_encipherment"))),
         *({"hosts": hosts} for hosts in (("*.example.com",), ("example.com",), ("*.com",), ("REGISTRY.example.com",))),
@@ -125,8 +125,8 @@ CHANGES: dict[str, list[Inputs]] = {
         {"ca": False, "usage": None},
         {"ca": False, "pathlen": None},
         {"ca_critical": False},
-        *({"extended": uses} for uses in ((CLIENT,), (SERVER,), (ANY,))),
-        *({"permitted": names} for names in (("example.com",), ("example.org",))),
+        *({"extended_usage": uses} for uses in ((CLIENT,), (SERVER,), (ANY,))),
+        *({"permitted_names": names} for names in (("example.com",), ("example.org",))),
         {"unknown_critical": True},
         {"starts": -20, "days": 10},
         {"starts": 1},
@@ -159,7 +159,7 @@ def external_authorities() -> st.SearchStrategy[ExternalChain]:
 def _server_chain(rng: Random) -> ExternalChain:
     notes: list[str] = []
     cas, served_cas = _issue_cas(rng, rng.choice([0, 1, 1, 2, 3]), notes)
-    spec = _apply_changes(rng, leaf(HOST, days=356), "leaf", notes)
+    spec = _apply_changes(rng, server_spec(HOST, days=356), "leaf", notes)
     issued = _issue(rng, spec, cas[0] if cas else None, notes)
     chain = issued.pem + _bundle(served_cas)
     served = ServedChain(chain, issued.key_pem, _bundle(cas) or issued.pem, (HOST,))
@@ -171,8 +171,10 @@ def _ca_chain(rng: Random) -> ExternalChain:
     cas, served_cas = _issue_cas(rng, rng.choice([1, 1, 2, 3]), notes)
     bundle = _bundle(served_cas)
     days = rng.choice([1, 89, 90, 91, 356, 397])
-    hashed = None if isinstance(cas[0].key, ed25519.Ed25519PrivateKey) else leaf().hashed
-    issued = issue(leaf(HOST, "registry.svc.cluster.local", days=days, starts=-0.01, hashed=hashed), cas[0])
+    hash_algorithm = None if isinstance(cas[0].key, ed25519.Ed25519PrivateKey) else server_spec().hash_algorithm
+    issued = issue(
+        server_spec(HOST, "registry.svc.cluster.local", days=days, starts=-0.01, hash_algorithm=hash_algorithm), cas[0]
+    )
     served = ServedChain(issued.pem + bundle, issued.key_pem, _bundle(cas), (HOST, "registry.svc.cluster.local"))
     notes.append(f"{days} days")
 
@@ -183,7 +185,7 @@ def _ca_chain(rng: Random) -> ExternalChain:
     return ExternalChain("; ".join(notes), rule, served)
 
 
-def _issue_cas(rng: Random, length: int, notes: list[str]) -> tuple[list[Issued], list[Issued]]:
+def _issue_cas(rng: Random, length: int, notes: list[str]) -> tuple[list[IssuedCertificate], list[IssuedCertificate]]:
     """Return all CAs with the root last, and the CAs that the user supplies.
 
     The user sometimes supplies them in another order, or without the root. Clients then have that root. It is valid,
@@ -191,9 +193,9 @@ def _issue_cas(rng: Random, length: int, notes: list[str]) -> tuple[list[Issued]
     """
     order = rng.choice(["whole"] * 8 + ["without the root", "in another order"])
     notes.append(order)
-    cas: list[Issued] = []
+    cas: list[IssuedCertificate] = []
     for depth in range(length):
-        valid = Wanted(f"CA {depth}")
+        valid = CertificateSpec(f"CA {depth}")
         is_hidden_root = order == "without the root" and depth == 0 and length > 1
         spec = valid if is_hidden_root else _apply_changes(rng, valid, "ca", notes)
         if order == "without the root" and depth == 1:
@@ -204,22 +206,24 @@ def _issue_cas(rng: Random, length: int, notes: list[str]) -> tuple[list[Issued]
     return cas, cas[:-1] if order == "without the root" else [cas[0], *reversed(cas[1:])]
 
 
-def _apply_changes(rng: Random, spec: Wanted, kind: str, notes: list[str]) -> Wanted:
+def _apply_changes(rng: Random, spec: CertificateSpec, kind: str, notes: list[str]) -> CertificateSpec:
     for change in rng.sample(CHANGES[kind], rng.choice([0, 0, 0, 0, 1, 1, 2])):
         notes.append(f"{spec.name or 'unnamed'} {change}")
         spec = replace(spec, **change)
     return spec
 
 
-def _issue(rng: Random, spec: Wanted, signer: Issued | None, notes: list[str], *, valid_key: bool = False) -> Issued:
+def _issue(
+    rng: Random, spec: CertificateSpec, signer: IssuedCertificate | None, notes: list[str], *, valid_key: bool = False
+) -> IssuedCertificate:
     kind = "P-256" if valid_key else rng.choice(KEY_KINDS)
     notes.append(f"{spec.name} {kind}")
     key = key_of_kind(kind, rng.randrange(3))
     signing_key = signer.key if signer else key
-    hashed = None if isinstance(signing_key, ed25519.Ed25519PrivateKey) else spec.hashed
+    hash_algorithm = None if isinstance(signing_key, ed25519.Ed25519PrivateKey) else spec.hash_algorithm
     pathlen = spec.pathlen if spec.ca else None
-    return issue(replace(spec, hashed=hashed, pathlen=pathlen), signer, key)
+    return issue(replace(spec, hash_algorithm=hash_algorithm, pathlen=pathlen), signer, key)
 
 
-def _bundle(issued: list[Issued]) -> str:
+def _bundle(issued: list[IssuedCertificate]) -> str:
     return "".join(each.pem for each in issued)

@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 
 from tests.e2e.lab import ADDRESS, Lab, Project, Registry, read_secret, unpack_package
-from tests.issuing import Wanted, issue, leaf
+from tests.issuing import CertificateSpec, issue, server_spec
 
 pytestmark = pytest.mark.e2e
 
@@ -25,8 +25,8 @@ SETTINGS: dict[str, Any] = {
 def test_a_supplied_ca_issues_the_certificate_and_its_chain_is_served(
     lab: Lab, deploy_registry: Callable[..., Registry]
 ) -> None:
-    root = issue(Wanted("Example root"))
-    issuing_ca = issue(Wanted("Example issuing CA"), root)
+    root = issue(CertificateSpec("Example root"))
+    issuing_ca = issue(CertificateSpec("Example issuing CA"), root)
     registry = deploy_registry(
         "certified",
         {"ca_key": issuing_ca.key_pem},
@@ -77,8 +77,8 @@ def test_an_existing_tls_secret_is_served_and_a_wrong_one_is_refused(
 ) -> None:
     lab.kubectl("create", "namespace", "certified")
     try:
-        ca = issue(Wanted("Another CA"))
-        matching, other = issue(leaf("registry.example.com"), ca), issue(leaf("other.example.com"), ca)
+        ca = issue(CertificateSpec("Another CA"))
+        matching, other = issue(server_spec("registry.example.com"), ca), issue(server_spec("other.example.com"), ca)
         for name, pair in (("matching", matching), ("other", other)):
             for part, text in (("crt", pair.pem + ca.pem), ("key", pair.key_pem)):
                 lab.cluster.path("laptop", f"/var/{name}.{part}").write_text(text)

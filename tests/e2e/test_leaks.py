@@ -23,7 +23,7 @@ from tests.e2e import providers
 from tests.e2e.lab import ADDRESS, NAME, Lab, Project, Registry, read_secret
 from tests.e2e.process_watch import ProcessWatch, command_line, environ_of
 from tests.e2e.s3 import S3
-from tests.issuing import Wanted, issue
+from tests.issuing import CertificateSpec, issue
 
 pytestmark = pytest.mark.e2e
 
@@ -32,7 +32,7 @@ PORT = 30541
 PASSPHRASE, CHOSEN_PASSWORD, CHANGED_PASSWORD, WRONG_PASSWORD = (
     f"{prefix}-{secrets.token_hex(12)}" for prefix in ("phrase", "jean", "then", "wrong")
 )
-CA = issue(Wanted("Canary CA"))
+CA = issue(CertificateSpec("Canary CA"))
 
 SECRET_KEYS = {"cert-secret": ["tls.key"], "auth-secret": ["registry.password"], "configuration-secret": ["config.yml"]}
 """Keys with secret values, by Secret. They are readable with the permission to read the namespace's Secrets."""
@@ -82,9 +82,9 @@ def read_secrets(lab: Lab, s3: S3, outputs: dict[str, Any]) -> dict[str, str]:
             "S3 secret key": s3.secret_key,
         },
         **{"generated password": outputs["passwords"]["marie"], "http.secret": config["http"]["secret"]},
-        **{f"hash of {line.partition(':')[0]}": canary.of_hash(line) for line in lines},
-        **canary.of_key("server's key", read_secret(lab, NAMESPACE, "cert-secret")["tls.key"]),
-        **canary.of_key("CA's key", CA.key_pem),
+        **{f"hash of {line.partition(':')[0]}": canary.secret_of_hash(line) for line in lines},
+        **canary.secrets_of_key("server's key", read_secret(lab, NAMESPACE, "cert-secret")["tls.key"]),
+        **canary.secrets_of_key("CA's key", CA.key_pem),
     }
 
 
@@ -118,18 +118,18 @@ def test_the_watch_records_a_process_of_half_a_second() -> None:
     with ProcessWatch() as watch:
         argv = [sys.executable, "-c", "import time; time.sleep(0.5)", test_secrets["an argument"]]
         subprocess.run(argv, env={"PLANTED": test_secrets["a variable"]}, check=True)
-    assert canary.found(test_secrets, watch.command_lines()) == ["an argument (raw)"]
-    assert canary.found(test_secrets, watch.variables_except()) == ["a variable (raw)"]
-    assert canary.found(test_secrets, watch.variables("PLANTED")) == ["a variable (raw)"]
+    assert canary.find(test_secrets, watch.command_lines()) == ["an argument (raw)"]
+    assert canary.find(test_secrets, watch.variables_except()) == ["a variable (raw)"]
+    assert canary.find(test_secrets, watch.variables("PLANTED")) == ["a variable (raw)"]
 
 
 def search(secrets_by_name: dict[str, str], *places: Iterator[Place]) -> dict[str, list[str]]:
     """Print a line of the table for each place, and return the names of found secrets by place."""
     findings: dict[str, list[str]] = {}
     for place in chain(*places):
-        names = canary.found(secrets_by_name, place.text)
+        names = canary.find(secrets_by_name, place.text)
         print(f"{place.name:50} {len(place.text):>10,} characters {len(names):>3} found {names or ''}", flush=True)
-        assert canary.found({"expected text": place.expected_text}, place.text), (
+        assert canary.find({"expected text": place.expected_text}, place.text), (
             f"{place.name} does not contain {place.expected_text}"
         )
         findings |= {place.name: names} if names else {}
@@ -273,7 +273,7 @@ def undetected_secrets(
     ]
     texts.append(watch_of_up.variables(*ENGINE_VARIABLES))
     names = {
-        each.rpartition(" (")[0].partition(", ")[0] for text in texts for each in canary.found(secrets_by_name, text)
+        each.rpartition(" (")[0].partition(", ")[0] for text in texts for each in canary.find(secrets_by_name, text)
     }
     return sorted(
         {name.partition(", ")[0] for name in secrets_by_name} - names - {"wrong password", "new wrong password"}

@@ -48,6 +48,6 @@ def test_the_leak_test_fails_if_any_protection_is_removed(tmp_path: Path) -> Non
         [sys.executable, mutants.__file__, *mutant_of], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     codes = {mutant_of[line.split()[0]]: int(line.split()[1]) for line in done.stdout.splitlines()}
-    assert codes.pop(None) == PASSED, (tmp_path / "0" / "said").read_text()
+    assert codes.pop(None) == PASSED, (tmp_path / "0" / "output").read_text()
     assert {str(mutant): code for mutant, code in codes.items() if code != FAILED} == {}
     assert len(codes) == len(judged) - 1

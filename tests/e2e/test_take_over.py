@@ -12,7 +12,7 @@ import pytest
 
 from dev.environment import PROJECT
 from tests.e2e.lab import ADDRESS, Lab, Project, Registry
-from tests.issuing import issue, leaf
+from tests.issuing import issue, server_spec
 
 pytestmark = pytest.mark.e2e
 
@@ -22,7 +22,7 @@ SETTINGS: dict[str, Any] = {"namespace": NAMESPACE, "storage_path": "/var/lib/by
 
 def set_up_by_hand(lab: Lab) -> dict[str, str]:
     """Run the steps of the guide, and return the outputs that a stack would have."""
-    certificate = issue(leaf("docker-registry"))
+    certificate = issue(server_spec("docker-registry"))
     password_hash = bcrypt.hashpw(b"centos", bcrypt.gensalt(5)).decode()
     for part, text in (("crt", certificate.pem), ("key", certificate.key_pem)):
         lab.cluster.path("laptop", f"/var/by-hand.{part}").write_text(text)

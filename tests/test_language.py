@@ -65,4 +65,4 @@ def test_the_covered_files_exist_and_leave_out_generated_pages() -> None:
     assert {"README.md", "docs/STYLE.md", "tests/test_language.py", "tests/harness/language.py"} <= names
     assert not names & set(language.GENERATED)
     with pytest.raises(FileNotFoundError):
-        language.files(("tests/*.md",))
+        language.files(("tests/*.rst",))

@@ -198,7 +198,7 @@ class TestAgent:
             assert file.read_text() == content
             check = self.run(root, "check")
             assert check.returncode == 1
-            assert "somebody else's" in check.stdout
+            assert "another program's file" in check.stdout
 
     def test_a_symbolic_link_is_never_replaced(self, root: Path) -> None:
         file = self.request_file(root, "docker/team:5000/ca.crt", "ours\n")

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Keeps files on a node: /wanted/KIND/HOST/FILE shall be /node/KIND/HOST/FILE.
+# Keep files on a node: copy /wanted/KIND/HOST/FILE to /node/KIND/HOST/FILE.
 #
-#   keep   put them there, and again when they are lost, until told to stop; then take them away
-#   check  whether all are there: the readiness probe, whose words end in the Pod's events
+#   keep   copy the files, restore lost ones until SIGTERM, then remove the files of this Pod
+#   check  check that all files are in place: the readiness probe, whose output becomes an event of the Pod
 #
-# The first line of each file says who keeps it: a NodeTrust, named by its NAMESPACE, and one Pod of it, POD_UID. A file
-# without the line of this NodeTrust is somebody else's and is left alone. A file that a younger Pod has signed is that
-# Pod's affair: so an update puts the new files there before the old Pod goes, and the old Pod takes none of them away.
+# The first line of each file names its owner: a NodeTrust by its NAMESPACE, and a Pod of it by its POD_UID. A file
+# without the line of this NodeTrust is not changed. During an update the new Pod takes the files over before the old
+# Pod ends, and the old Pod does not remove files that a newer Pod owns.
 set -u
 umask 022
 ours="# Kept by NodeTrust $NAMESPACE for Pod "
@@ -43,7 +43,7 @@ temporary() {
     echo "${1%/*}/.${1##*/}.$NAMESPACE"
 }
 
-# Whoever reads the file sees the old one or the new one, whole.
+# Replace the file at once, so that a reader sees the whole old or the whole new file.
 write() {
     mkdir -p "${2%/*}" && signed "$1" > "$(temporary "$2")" && mv -f "$(temporary "$2")" "$2"
 }
@@ -62,7 +62,7 @@ place() {
     write "$1" "$2"
 }
 
-# By name, so that ca.crt is there before the hosts.toml that mentions it.
+# Copy in the order of the names, so that ca.crt is in place before the hosts.toml that names it.
 place_all() {
     for source in /wanted/*/*/*; do
         place "$source" "/node${source#/wanted}"
@@ -70,7 +70,7 @@ place_all() {
     took_over=yes
 }
 
-# And the other way round.
+# List hosts.toml before the ca.crt that it names, for the removal.
 ours_on_the_node() {
     for file in /node/*/*/hosts.toml /node/*/*/ca.crt; do
         is_ours "$file" && echo "$file"
@@ -84,7 +84,7 @@ remove_unwanted() {
     remove_unfinished
 }
 
-# A Pod that was killed while it wrote: what it leaves goes too, unless the next write of that file replaces it.
+# Remove the temporary files of a Pod that was killed while it wrote, unless the next copy replaces them.
 remove_unfinished() {
     for folder in /node/*/*; do
         for name in ca.crt hosts.toml; do
@@ -101,14 +101,14 @@ remove_mine() {
     exit 0
 }
 
-# Told to stop, it finishes the file that it writes: half of one would stay on the node.
+# After SIGTERM finish the current file, because half a file would stay on the node.
 keep() {
-    took_over= told=
-    trap told=yes TERM INT
-    until [ -n "$told" ]; do
+    took_over= stopping=
+    trap stopping=yes TERM INT
+    until [ -n "$stopping" ]; do
         remove_unwanted
         place_all
-        [ -n "$told" ] && break
+        [ -n "$stopping" ] && break
         sleep 5 &
         wait $!
     done
@@ -119,20 +119,20 @@ check() {
     for source in /wanted/*/*/*; do
         file=/node${source#/wanted}
         is_in_place "$source" "$file" && continue
-        echo "$file: $(hindrance "$file")"
+        echo "$file: $(problem_of "$file")"
         return 1
     done
 }
 
-hindrance() {
+problem_of() {
     if exists "$1" && ! is_ours "$1"; then
-        echo "somebody else's, so it stays as it is: move it away, or leave this registry out"
+        echo "another program's file is in its place and is not changed. Move it away, or remove this registry"
     else
         echo "not in place. $(try_to_write "$(nearest_folder "$1")" 2>&1)"
     fi
 }
 
-# busybox takes root for somebody who may write everywhere, so `test -w` does not tell.
+# `test -w` of busybox is always true for root, so only a write shows the problem.
 try_to_write() {
     touch "$1/.$NAMESPACE" && rm -f "$1/.$NAMESPACE"
 }

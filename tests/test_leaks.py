@@ -28,8 +28,8 @@ from registry.validation.secrets import decode_secret_data
 from registry.validation.users import htpasswd
 from tests import canary
 from tests.conftest import SECRET_MARK, Deploy, Engine, StateEntry, attach, capture_log, is_secret, run, to_base64
+from tests.examples import REFUSED
 from tests.issuing import CertificateSpec, issue, server_spec
-from tests.test_validation import REFUSED
 
 redaction.redact_debug_log()  # program and plugin call it when they start
 

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from registry.inputs.table import DEFAULTS, INPUTS
+from tests.examples import ACCEPTED, REFUSED
 from tests.issuing import CertificateSpec, issue
-from tests.test_validation import ACCEPTED, REFUSED
 
 Inputs = dict[str, Any]
 

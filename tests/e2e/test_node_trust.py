@@ -177,7 +177,9 @@ def test_an_unmanaged_file_is_kept_and_reported(lab: Lab, trust: Trust) -> None:
     trust.up(team_registry())
     unmanaged = node_path(lab, WORKER, f"{CONTAINERD}/{HOST}/hosts.toml")
     unmanaged.write_text("# by hand\n")
-    eventually(60, "the Pod reports the unmanaged file", lambda: "another program's file" in events(lab, trust.pods()[WORKER]))
+    eventually(
+        60, "the Pod reports the unmanaged file", lambda: "another program's file" in events(lab, trust.pods()[WORKER])
+    )
     assert unmanaged.read_text() == "# by hand\n"
     unmanaged.unlink()
     eventually(60, "the Pod writes its own file again", lambda: unmanaged.exists() and HOST in unmanaged.read_text())

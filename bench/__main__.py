@@ -36,11 +36,11 @@ from dev.errors import CommandError
 
 RESULTS = Path(__file__).resolve().parent / "results"
 MIN_ROUNDS = 5
-"""Number of rounds from which a result is written to `RESULTS`."""
+"""Lowest number of rounds whose result is written to `RESULTS`."""
 
 
 class Benchmark(StrEnum):
-    """The benchmarks, in the order in which they run."""
+    """The benchmarks, in the order of a run."""
 
     PROGRAM = "program"
     GRAPH = "graph"
@@ -69,7 +69,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 @app.command(help=__doc__)
 def run(
     names: Annotated[list[Benchmark] | None, typer.Argument(help="Benchmarks to run. Default: all.")] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Results of fewer than 5 rounds are only printed.")] = MIN_ROUNDS,
+    rounds: Annotated[
+        int, typer.Option(min=1, help="Number of rounds. Results of fewer than 5 rounds are only printed.")
+    ] = MIN_ROUNDS,
 ) -> None:
     """Run the benchmarks."""
     selected = set(names or Benchmark)

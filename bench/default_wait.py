@@ -14,7 +14,7 @@ SKIP_AWAIT = "pulumi.com/skipAwait"
 
 
 def with_default_wait(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
-    """Remove the annotation from a Service. Leave every other resource as it is."""
+    """Remove the annotation from a Service. Leave every other resource unchanged."""
     if args.type_ != "kubernetes:core/v1:Service":
         return None
     metadata: Any = args.props["metadata"]

@@ -1,4 +1,4 @@
-"""A fake engine that answers every request after a fixed latency and records it. It creates nothing.
+"""A fake engine that answers every request after a fixed latency and records it. It creates no object.
 
 The SDK's own mocks record neither dependencies nor times. A response contains the properties of the request, and the
 values that a provider would add.

@@ -15,7 +15,7 @@ from dev.console import step
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds by title, one value for each round."""
+    """Seconds by title, with one value for each round."""
 
     pushed: dict[str, list[float]] = field(default_factory=dict)
     """Seconds until the first push was complete, by the title of the method."""
@@ -26,7 +26,7 @@ class Times:
 
 
 def measure_first_push(lab: Lab, rounds: int) -> Times:
-    """Measure all methods in each of the rounds, after an unmeasured round that fills the caches."""
+    """Measure all methods in every round, after an unmeasured round that fills the caches."""
     for method in (*METHODS, EMPTY):
         method.prepare(lab)
     with step("unmeasured first round"):

@@ -1,4 +1,4 @@
-"""The benchmark `graph`: how many responses of the engine `pulumi up` of one registry waits for in sequence.
+"""The benchmark `graph`: the number of engine responses that one registry waits for in sequence.
 
 A resource that depends on another is requested after the response for that one.
 """

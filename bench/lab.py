@@ -36,7 +36,7 @@ PUSH_TIMEOUT = 30.0
 
 @dataclass(frozen=True)
 class Lab:
-    """The cluster, and the environment of commands on its laptop."""
+    """A running cluster, with the environment of commands on its laptop."""
 
     cluster: Cluster
     environment: Environment
@@ -84,7 +84,7 @@ def running_lab() -> Iterator[Lab]:
         cluster = Cluster(STATE_FOLDER, NAME, isolated=True)
         cluster.check()
         engine = provide_engine()
-        cluster.wipe()  # remove what a killed run left
+        cluster.wipe()  # remove the leftovers of a killed run
         try:
             with step("two nodes of Kubernetes, and a laptop"):
                 cluster.up()
@@ -115,7 +115,7 @@ def _add_variables(environment: Environment) -> Environment:
     """Return the environment with a Pulumi backend of this run, and the programs that `guide.sh` needs."""
     if not shutil.which("openssl"):
         raise RequirementError(
-            "The command `openssl` is missing, which creates the guide's certificate.", "Install the package openssl."
+            "The command `openssl` is missing. It creates the guide's certificate.", "Install the package openssl."
         )
     (STATE_FOLDER / "pulumi").mkdir(exist_ok=True)
     variables = {

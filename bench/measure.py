@@ -1,8 +1,8 @@
-"""Measure in a new process, in which no module is loaded yet. `python -m bench.measure` prints JSON.
+"""Measure in a new process, which has not loaded any module. `python -m bench.measure` prints JSON.
 
 program COUNT                     seconds and resources of a program with COUNT registries
 config_maps COUNT                 seconds of a program with COUNT ConfigMaps
-graph LATENCY WORKERS DELAY       requests of one registry; DELAY is 1 if components have a latency too
+graph LATENCY WORKERS DELAY       requests of one registry, with a latency of components too if DELAY is 1
 """
 
 import json

@@ -63,7 +63,7 @@ class Guide:
     title: str
 
     def prepare(self, lab: Lab) -> None:
-        """Do nothing. The guide starts with an empty cluster."""
+        """Return at once. The guide starts with an empty cluster."""
 
     def deploy(self, lab: Lab) -> str:
         lab.run("bash", str(PACKAGE / "guide.sh"))

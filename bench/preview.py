@@ -37,7 +37,7 @@ TEN = _project("ten registries", 10)
 PROJECTS = (NO_RESOURCES, ONE, TEN)
 
 Times = dict[str, list[float]]
-"""Seconds by the title of the project, one value for each round."""
+"""Seconds by the title of the project, with one value for each round."""
 
 
 def benchmark(lab: Lab, rounds: int, machine: str) -> Outcome:

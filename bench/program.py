@@ -47,11 +47,11 @@ Measured on {machine}.
 """
 
 Times = dict[str, list[float]]
-"""Seconds by title, one value for each round."""
+"""Seconds by title, with one value for each round."""
 
 
 def benchmark(rounds: int, machine: str) -> Outcome:
-    """Measure everything in turn."""
+    """Measure the imports and the programs in turn."""
     modules = find_dependencies((PROJECT / "registry").rglob("*.py"))
     times: Times = {}
     resources = 0
@@ -95,7 +95,7 @@ def _import_time(modules: Iterable[str]) -> float:
 
 
 def compute_additional(times: Mapping[str, list[float]], kind: str, count: int) -> list[float]:
-    """Return the seconds that each of `count` adds to the program with one."""
+    """Return the seconds that each registry or ConfigMap adds, in a program with `count` of them."""
     pairs = zip(times[f"{kind} 1"], times[f"{kind} {count}"], strict=True)
     return [(many - one) / (count - 1) for one, many in pairs]
 

@@ -32,17 +32,22 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=N
 
 Name = Annotated[str, typer.Option("--cluster", help="Name of the embedded cluster. Its files are in .dev/NAME.")]
 DefaultPeriods = Annotated[
-    bool, typer.Option(help="Use Kubernetes' default periods: a minute instead of a few seconds.")
+    bool,
+    typer.Option(
+        help="Use Kubernetes' default periods. A changed Secret is then noticed after a minute, not after seconds."
+    ),
 ]
-Isolated = Annotated[bool, typer.Option(help="Give this machine no address in the cluster. Work on its laptop.")]
+Isolated = Annotated[
+    bool, typer.Option(help="Give this machine no address in the cluster. Commands then run on its laptop.")
+]
 
 
 @app.command()
 def up(name: Name = "dev", isolated: Isolated = False, default_periods: DefaultPeriods = False) -> None:
     """Start the cluster, deploy the registry and verify it.
 
-    A second run repairs what is missing. It takes seconds if nothing is missing. If KUBECONFIG names a cluster that
-    answers, the registry is deployed there.
+    A second run starts the missing parts. It takes seconds if the cluster is complete. If KUBECONFIG names a cluster
+    that answers, the registry is deployed there.
 
     \b
     Examples:
@@ -96,7 +101,7 @@ def status(name: Name = "dev") -> None:
 
 @app.command()
 def env(name: Name = "dev") -> None:
-    """Print the variables for a shell in which pulumi, kubectl and docker use the cluster.
+    """Print shell variables that make pulumi, kubectl and docker use the cluster.
 
     \b
     Example:
@@ -121,7 +126,7 @@ def _select_cluster(name: str, isolated: bool, default_periods: bool = False) ->
         command = [kubectl, "get", "--raw", "/readyz", "--request-timeout=5s"]
         if subprocess.run(command, capture_output=True, check=False).returncode == 0:
             return None
-        current.title = f"KUBECONFIG {kubeconfig} does not answer, the embedded cluster is used"
+        current.title = f"KUBECONFIG {kubeconfig} does not answer, so the embedded cluster is used"
     return cluster
 
 

@@ -20,7 +20,7 @@ def root() -> Path:
 
 
 def strip_from_path(search_path: str) -> str:
-    """Return a PATH without folders of the cache, which `dev env` puts there: their programs are not the machine's."""
+    """Return a PATH without folders of the cache. `dev env` adds them, but their programs are not the machine's."""
     folders = search_path.split(os.pathsep)
     return os.pathsep.join(folder for folder in folders if not Path(folder).is_relative_to(root()))
 

@@ -53,10 +53,10 @@ class Deployment:
     def _select_stack(self) -> bool:
         """Select the stack, and create it the first time. Return whether its state file had to be repaired.
 
-        An engine that is killed while it writes may leave a truncated file, with which every command fails.
+        An engine that is killed while it writes may leave a truncated file. Every command then fails.
         """
         select = ("pulumi", "stack", "select", "--create", "--stack", STACK)
-        with step(f"stack {STACK}"):
+        with step(f"stack {STACK} selected"):
             if self.environment.run(*select, check=False).returncode == 0:
                 return False
             repaired = self.environment.run(*RECOVER, check=False).returncode == 0
@@ -69,7 +69,7 @@ class Deployment:
             done = self.environment.run(*RECOVER, check=False)
             if done.returncode:
                 raise RequirementError(
-                    f"The command `ops recover` cannot clean up the stack {STACK}.",
+                    f"The command `python -m ops recover` failed for the stack {STACK}.",
                     "Follow the advice above, then run the same command again.",
                     details=done.stderr.strip(),
                 )
@@ -110,6 +110,6 @@ class Deployment:
         if code:
             raise DeploymentError(
                 f"The command `{shlex.join(argv)}` failed with exit code {code}.",
-                "Fix the cause that it printed above and run the same command again.",
+                "Fix the cause, which the command printed above, and run the same command again.",
                 code,
             )

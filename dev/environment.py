@@ -1,6 +1,6 @@
-"""The environment in which `pulumi`, `kubectl` and `docker` run: their variables, and the host they run on.
+"""The environment of `pulumi`, `kubectl` and `docker`: their variables, and the host that they run on.
 
-They run on the laptop of an isolated cluster. With any other cluster they run on this machine.
+For an isolated cluster they run on its laptop. For any other cluster they run on this machine.
 """
 
 import os
@@ -19,7 +19,7 @@ STATE = PROJECT / ".dev"
 
 STACK = "dev"
 PASSPHRASE = "embedded"
-"""Passphrase of the stack. The file backend requires one; it protects nothing, because it is public."""
+"""Passphrase of the stack. The file backend requires one. It is public, so it protects no secret."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def create_environment(name: str, engine: Engine, cluster: Cluster | None) -> En
             "DOCKER_CONFIG": str(state / "docker"),  # keeps logins to this registry out of ~/.docker
         }
     folders = [str(Path(sys.executable).parent), *([str(engine.path)] if engine.path else [])]
-    # Each folder once, because `eval "$(python -m dev env)"` may run twice in one shell.
+    # No folder twice, because `eval "$(python -m dev env)"` may run twice in one shell.
     variables["PATH"] = os.pathsep.join(dict.fromkeys([*folders, *search_path.split(os.pathsep)]))
     prefix = cluster.command("laptop", [], PROJECT, variables) if cluster and cluster.is_isolated else []
     return Environment(variables, tuple(prefix))

@@ -4,7 +4,7 @@ CommandError            exit code 1
 ├── RequirementError    exit code 2: the machine or its setup lacks something
 ├── BuildError          a program could not be built
 ├── ClusterError        a host or a daemon of the embedded cluster failed
-├── DeploymentError     a command for the stack failed; the exit code is that of the command
+├── DeploymentError     a command for the stack failed, and its exit code is used
 └── BenchmarkError      a measured command failed, so the times of this run are invalid
 """
 

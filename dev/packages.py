@@ -1,7 +1,7 @@
 """The Debian packages of the embedded cluster, unpacked into the cache and never installed.
 
-Unpacking starts no service, changes no file of the system and does not conflict with an installed Docker. A command
-that is on PATH is used as it is. apt downloads and verifies the packages of the others.
+Unpacking starts no service, changes no file of the system and does not conflict with an installed Docker. If a
+command is on PATH, it is used. apt downloads and verifies the packages of the missing commands.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/cni", "/opt
 
 APT_INSTALL = (
     "apt-get", "install", "-qq", "--yes", "--no-install-recommends",
-    "-o", "Debug::NoLocking=true",  # no lock is needed, because nothing is installed
+    "-o", "Debug::NoLocking=true",  # no lock is needed, because no package is installed
     "-o", "APT::Sandbox::User=root",  # the user _apt cannot write into a cache folder
 )  # fmt: skip
 
@@ -66,7 +66,7 @@ class Packages:
         }
 
     def find(self, command: str) -> Path:
-        """Return the path of `command`. The unpacked one is used if the system has none that is usable."""
+        """Return the path of `command`. Prefer the command of the system if it is usable."""
         unpacked = os.pathsep.join(map(str, (*self.path, self.root / "usr/lib/cni")))
         search_path = unpacked if command in self.unpacked else os.pathsep.join([_search_path(), unpacked])
         path = shutil.which(command, path=search_path)
@@ -84,8 +84,8 @@ def provide_packages(commands: Mapping[str, str] = COMMANDS) -> Packages:
         return Packages()
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise RequirementError(
-            f"These commands are missing, and there is no apt-get to fetch them: {', '.join(sorted(missing))}.",
-            "Install them, or set KUBECONFIG to a cluster of your own.",
+            f"The commands {', '.join(sorted(missing))} are missing, and this machine has no apt-get to fetch them.",
+            "Install the commands, or set KUBECONFIG to a cluster of your own.",
         )
     names = sorted({commands[command] for command in missing})
     try:
@@ -99,7 +99,7 @@ def provide_packages(commands: Mapping[str, str] = COMMANDS) -> Packages:
     except subprocess.CalledProcessError as error:
         raise RequirementError(
             f"The command `apt-get` cannot download the packages {' '.join(names)}.",
-            "Fix the cause, or install them.",
+            "Fix the cause, or install the packages.",
             details=error.stderr.strip(),
         ) from error
 

@@ -81,7 +81,7 @@ def status(
     stack: Stack = "dev",
     address: Address = "",
     endpoint: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Check a registry whose stack you do not have; requires --ca.")
+        str, typer.Option(metavar="HOST:PORT", help="Check a registry whose stack you do not have. Requires --ca.")
     ] = "",
     ca: Annotated[
         Path | None, typer.Option(metavar="FILE", help="File with the `ca_pem` of the registry at --endpoint.")
@@ -89,11 +89,11 @@ def status(
     drift: Annotated[bool, typer.Option(help="Compare the cluster with the stack, which takes some seconds.")] = True,
     json: Json = False,
 ) -> None:
-    """Report what needs action within 30 days.
+    """Report the state of a registry, and what to do within 30 days.
 
     The report covers the certificate, the CA, a rotation in progress, users,
-    images, free space, nodes and drift. It changes nothing. The exit code is 0
-    if no action is needed, otherwise 1.
+    images, free space, nodes and drift. The command only reads. The exit code is
+    0 if no action is needed, otherwise 1.
 
     \b
     EXAMPLES
@@ -121,7 +121,7 @@ def trust(
         typer.Option(
             "--for",
             metavar=CLIENTS,
-            help="Client to configure; repeatable. Default: the container clients found on this machine.",
+            help="Client to configure (repeatable). Default: the container clients of this machine.",
         ),
     ] = None,
     address: Annotated[
@@ -130,15 +130,15 @@ def trust(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the changes without making them.")] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Remove what this command wrote.")] = False,
     endpoint: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="With --remove: the registry of a stack that no longer exists.")
+        str, typer.Option(metavar="HOST:PORT", help="Registry whose stack no longer exists. Requires --remove.")
     ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Make the changes without a prompt.")] = False,
 ) -> None:
-    """Have the clients of this machine trust the registry.
+    """Make the clients of this machine trust the registry.
 
-    The command installs the registry's CA where each client looks for it, and
-    adds the registry's name to /etc/hosts if it does not resolve. It prints
-    every change and asks before it makes them. It never overwrites other files.
+    The command installs the registry's CA for each client, and adds the
+    registry's name to /etc/hosts if it does not resolve. It prints all changes
+    and asks before it makes them. It never overwrites files of other programs.
 
     \b
     EXAMPLES
@@ -200,7 +200,7 @@ def recover(
 
     The command ends orphaned plugins, releases a stale lock, and resolves
     pending operations in the state. It neither creates nor deletes anything on
-    the cluster. It changes nothing if no run was interrupted.
+    the cluster. If no run was interrupted, it makes no change.
 
     \b
     EXAMPLES

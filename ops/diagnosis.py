@@ -1,6 +1,6 @@
 """Turn exceptions and HTTP statuses into a cause and a remedy.
 
-Only failures that are known to happen are listed. Any other is shown as it is, without the password.
+Only failures that were observed are listed. Any other error is shown with its own text, without the password.
 """
 
 import errno
@@ -64,19 +64,19 @@ def _diagnose_connection(error: OSError, outputs: Outputs, server: str) -> Check
         case ssl.SSLEOFError() | ConnectionResetError() | BrokenPipeError():
             return CheckError(
                 f"{server} closed the connection.",
-                f"The registry may be restarting: see {list_objects}. Missing objects return with "
-                "`pulumi up --refresh`.",
+                f"The registry may be restarting. See {list_objects}. `pulumi up --refresh` creates missing objects "
+                "again.",
             )
         case ssl.SSLError():
             return CheckError(
                 f"{server} does not speak TLS.",
-                f"Another program may use the port: see {list_objects}. Missing objects return with "
-                "`pulumi up --refresh`.",
+                f"Another program may use the port. See {list_objects}. `pulumi up --refresh` creates missing objects "
+                "again.",
             )
         case ConnectionRefusedError():
             return CheckError(
                 f"The connection was refused, because no program listens at {server}.",
-                f"See {list_objects}. Missing objects return with `pulumi up --refresh`.",
+                f"See {list_objects}. `pulumi up --refresh` creates missing objects again.",
             )
         case TimeoutError():
             return CheckError(
@@ -112,8 +112,8 @@ def _diagnose_certificate(error: ssl.SSLCertVerificationError, outputs: Outputs)
         case _:
             return CheckError(
                 f"The server certificate was not issued by the stack's CA (x509: {error.verify_message}).",
-                "Run `pulumi up --refresh`: either another registry answers there, or the Pod still serves an "
-                "old certificate.",
+                "Run `pulumi up --refresh`, because the Pod may still serve an old certificate. If that does not help, "
+                "another registry answers at this address.",
             )
 
 
@@ -129,10 +129,10 @@ def _diagnose_status(response: requests.Response, outputs: Outputs) -> CheckErro
         )
     if status in (500, 507) and method in ("POST", "PUT", "PATCH"):
         return CheckError(
-            f"The registry cannot write ({status} for {method} {path}): its disk is full, or it may not write "
-            "to its folder.",
+            f"The registry cannot write ({status} for {method} {path}): its disk is full, or it has no permission "
+            "to write to its folder.",
             "Check the disk with `df` on the node and free space. Unfinished uploads are in the folders `_uploads` "
-            f"below the repositories. The log is shown by {logs}.",
+            f"below the repositories. Read the log with {logs}.",
         )
     if status in (502, 503, 504):
         return CheckError(

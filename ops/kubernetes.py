@@ -1,7 +1,7 @@
 """Read the cluster with the kubeconfig that Pulumi uses too.
 
-Whatever the API server does not answer is a `ClusterError`: no command concludes that an object is missing because
-the cluster could not be reached.
+An unanswered request raises `ClusterError`. So no command takes an object for missing because the cluster could not be
+reached.
 """
 
 import json
@@ -82,7 +82,7 @@ def list_objects(client: DynamicClient, kind: str, namespace: str | None = None,
 
 
 def registry_pods(client: DynamicClient, namespace: str) -> list[Object]:
-    """Return the registry's running Pods that are not being deleted. Raise if there are none."""
+    """Return the registry's running Pods that are not being deleted. Raise if no Pod is left."""
     pods = list_objects(client, "Pod", namespace, label_selector=REGISTRY_SELECTOR)
     running = [
         pod for pod in pods if pod["status"].get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
@@ -90,15 +90,15 @@ def registry_pods(client: DynamicClient, namespace: str) -> list[Object]:
     if not running:
         raise CheckError(
             "No Pod of the registry is running.",
-            f"See `kubectl -n {namespace} get pods`. A missing Pod returns with `pulumi up --refresh`.",
+            f"See `kubectl -n {namespace} get pods`. `pulumi up --refresh` creates a missing Pod again.",
         )
     return running
 
 
 def exec_in_pod(pod: Object, command: Sequence[str]) -> str:
-    """Run `command` in the registry's container of `pod` and return what it prints, errors included."""
-    # A separate client: during the call all of its requests are web sockets.
+    """Run `command` in the registry's container of `pod` and return its output, including stderr."""
+    # Use a separate client, because `stream` turns all requests of a client into web sockets during the call.
     run = CoreV1Api(connect_api_client()).connect_get_namespaced_pod_exec
-    where = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"], "container": CONTAINER}
-    output = stream(run, **where, command=list(command), stdout=True, stderr=True, _request_timeout=TIMEOUT)
+    container = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"], "container": CONTAINER}
+    output = stream(run, **container, command=list(command), stdout=True, stderr=True, _request_timeout=TIMEOUT)
     return str(output)

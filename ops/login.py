@@ -15,9 +15,10 @@ from .stack import PASSWORD_DELAY_MINUTES, Outputs
 PROGRAMS = ("docker", "podman")
 
 TIMEOUT = 60
-"""Seconds to wait for the program; its engine gives up a connection after 15."""
+"""Seconds to wait for the program. Its engine gives up a connection after 15."""
 
 LOOKUP_FAILED = "dial tcp: lookup "
+"""Part of the engine's error if the name of the registry does not resolve."""
 
 HOSTS_RELOAD_SECONDS = 6
 """Seconds until an engine notices a new line in /etc/hosts: Go caches the file for five (net/hosts.go)."""
@@ -60,11 +61,11 @@ def _find_program(program: str) -> str:
         if shutil.which(name):
             return name
     names = " or ".join(f"`{name}`" for name in choices)
-    raise CommandError(f"There is no {names} on PATH.", "Install one.")
+    raise CommandError(f"There is no {names} on PATH.", f"Install {names}.")
 
 
 def _remedy(output: str, stack_option: str) -> str:
-    """Return what to do about the error in the program's output."""
+    """Return the remedy for the error in the program's output."""
     remedies = (
         (
             "x509: certificate signed by unknown authority",

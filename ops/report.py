@@ -32,7 +32,7 @@ def print_report(title: str, subject: str, rows: Iterable[tuple[str, str, str]])
 
 
 def print_rows(rows: Iterable[Sequence[str]]) -> None:
-    """Print a table without a header; its rows are never wrapped."""
+    """Print a table without a header and without wrapped rows."""
     table = Table(box=None, show_header=False, pad_edge=False)
     for row in rows:
         table.add_row(*map(escape, row))
@@ -52,5 +52,5 @@ def print_line(text: str) -> None:
 
 
 def print_json(result: dict[str, Any]) -> None:
-    """Print one JSON object; dataclasses in it become objects."""
+    """Print one JSON object. Dataclasses in it become objects."""
     print(json.dumps(result, default=asdict, indent=2))

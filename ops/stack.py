@@ -31,7 +31,7 @@ REGISTRY_SELECTOR = "app.kubernetes.io/name=docker-registry"
 
 @dataclass(frozen=True)
 class Endpoint:
-    """The `host:port` of a registry, as clients type it."""
+    """The `host:port` that clients of a registry type."""
 
     endpoint: str
 
@@ -71,7 +71,7 @@ class PublicOutputs(Endpoint):
 
     ca_pem: str
     addresses: tuple[str, ...]
-    """Addresses of the host for /etc/hosts; empty if the stack does not know any."""
+    """Addresses of the host for /etc/hosts. Empty if the stack does not know any."""
 
 
 def read_outputs(stack: str) -> Outputs:
@@ -100,7 +100,7 @@ def read_public_outputs(stack: str) -> PublicOutputs:
 
 
 def parse_address(text: str, default_port: int) -> tuple[str, int]:
-    """Parse `IP`, `IP:port` or `[IP]:port`. Raise ValueError if it is none of these."""
+    """Parse `IP`, `IP:port` or `[IP]:port`. Raise ValueError for any other text."""
     host, colon, port = text.rpartition(":")
     if not colon or (text.count(":") > 1 and not host.endswith("]")):
         host, port = text, str(default_port)

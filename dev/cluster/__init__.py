@@ -8,7 +8,7 @@
     network         a switch, links, addresses, routes
     host            the namespaces of a host
     cgroup          the control group of a host
-    process         daemons: start, wait, stop
+    process         start, stop and wait for daemons
     control_plane   etcd, API server, controller manager, scheduler
     node            containerd, kubelet, kube-proxy
     laptop          containerd, dockerd
@@ -72,7 +72,7 @@ class Cluster:
         return saved.add_to_environment({"PATH": user_path})["PATH"] if saved else user_path
 
     def check(self) -> None:
-        """Raise `RequirementError` if the cluster cannot run on this machine. Nothing is started."""
+        """Raise `RequirementError` if the cluster cannot run on this machine. Start no part of it."""
         requirements.check(self.plan)
 
     def up(self) -> None:

@@ -41,7 +41,7 @@ class Api:
         }
 
     def label_master(self) -> bool:
-        """Label the master with its role. NodeRestriction does not allow its kubelet to do so."""
+        """Label the master with its role. NodeRestriction does not allow its kubelet to add this label."""
         patch = json.dumps({"metadata": {"labels": {CONTROL_PLANE_ROLE: ""}}})
         return self._request("PATCH", f"/api/v1/nodes/{MASTER.name}", patch) is not None
 

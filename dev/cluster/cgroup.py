@@ -1,7 +1,7 @@
 """Control groups: the kernel's list of the processes of each host.
 
-Every process of a host stays below the group of that host, even if it forks and its parent is killed. So `down` ends
-all processes of the cluster and no others. The kubelet sets limits; this module sets none.
+Every process of a host stays below the group of that host, even if it forks and its parent is killed. Therefore
+`down` ends exactly the processes of the cluster. The kubelet sets limits, and this module sets none.
 """
 
 import os
@@ -58,7 +58,9 @@ def members(group: PurePosixPath, root: Path = ROOT) -> set[int]:
         for below, _, _ in os.walk(folder):
             with suppress(OSError):  # the group was removed after its last process
                 processes.update(map(int, Path(below, "cgroup.procs").read_text().split()))
-    return processes - {0}  # a process outside this PID namespace; for kill(2) 0 is the caller's own process group
+    return processes - {
+        0
+    }  # 0 is a process outside this PID namespace, but kill(2) would signal the caller's own process group
 
 
 def terminate(group: PurePosixPath, grace: float, root: Path = ROOT) -> None:
@@ -70,7 +72,7 @@ def terminate(group: PurePosixPath, grace: float, root: Path = ROOT) -> None:
         _signal(alive, signal.SIGKILL)
         if not _is_empty_within(group, KILL_TIMEOUT, root):
             raise ClusterError(
-                f"These processes of {group} do not end after SIGKILL: {sorted(members(group, root))}.",
+                f"Processes of the control group {group} do not end after SIGKILL: {sorted(members(group, root))}.",
                 "Reboot this machine.",
             )
 

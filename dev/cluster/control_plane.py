@@ -1,6 +1,6 @@
 """The control plane on k8s-master: four daemons with the flags of kubeadm, but without containers.
 
-Each runs once, without leader election and high availability.
+Each daemon runs once, without leader election and high availability.
 """
 
 from dev.cluster.plan import MASTER, PODS, SERVICES, Plan

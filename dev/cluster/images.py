@@ -96,7 +96,7 @@ def docker_images(programs: Programs) -> tuple[Image, ...]:
 
 
 def is_containerd_ready(plan: Plan, programs: Programs, node: Host) -> bool:
-    """Return whether containerd answers. Its socket proves nothing: a killed containerd leaves it behind."""
+    """Return whether containerd answers. Its socket may be a leftover of a killed containerd."""
     try:
         host.run(plan, node, ("ctr", "--connect-timeout=1s", "version"), programs.environment)
     except ClusterError:

@@ -1,4 +1,4 @@
-"""The laptop: a host with a Docker engine, on which `docker login`, push and pull run as on a user's machine.
+"""The laptop: a host with a Docker engine. `docker login`, push and pull run there as on a user's machine.
 
 It has no bridge and no NAT. Containers run with `--network host` or `none`.
 """

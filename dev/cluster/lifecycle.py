@@ -1,6 +1,6 @@
 """Start and stop of the cluster: the order of the steps, and which of them run in parallel.
 
-`start` starts only what does not run, so it also repairs a cluster. `stop` removes every kernel object with the
+`start` starts only daemons that do not run, so it also repairs a cluster. `stop` removes every kernel object with the
 cluster's name, whatever created it, and keeps the disks.
 """
 
@@ -27,7 +27,7 @@ CONTROLLERS_FILE = "controllers"
 
 
 def start(plan: Plan, programs: Programs) -> None:
-    """Start what does not run. Return when both nodes are Ready and Pods are admitted."""
+    """Start the daemons that do not run. Return when both nodes are Ready and Pods are admitted."""
     if not _is_built(plan):
         stop(plan)
         _build(plan)
@@ -56,7 +56,7 @@ def stop(plan: Plan) -> None:
 
 @dataclass(frozen=True)
 class Startup:
-    """The start of the daemons. Each starts when those that it depends on are ready."""
+    """The start of the daemons. Each daemon starts when the daemons that it needs are ready."""
 
     plan: Plan
     programs: Programs
@@ -67,7 +67,7 @@ class Startup:
         self._ensure_running(control_plane.etcd(self.plan))
         self._ensure_running(api_server)
         process.wait_until_ready(self.plan, api_server, self.api.is_ready)
-        # Without an API server that answers, these would end at once or retry for long.
+        # If the API server did not answer, these daemons would end at once or retry for long.
         self._ensure_running(control_plane.controller_manager(self.plan))
         self._ensure_running(control_plane.scheduler(self.plan))
         for node in NODES:

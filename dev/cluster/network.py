@@ -92,7 +92,7 @@ def check_addresses(plan: Plan) -> None:
 
 
 def connect(plan: Plan, host: Host, port: int, address: str = "127.0.0.1", timeout: float = 5) -> socket.socket:
-    """Open a TCP connection from `host`. A socket stays in the network namespace in which it was created."""
+    """Open a TCP connection from `host`. A socket stays in the network namespace where it was created."""
 
     def create_socket() -> socket.socket:
         netns.setns(plan.netns(host), flags=0, fork=False)

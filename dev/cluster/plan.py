@@ -13,7 +13,7 @@ from dev.errors import RequirementError
 
 NETWORK = "192.168.56.0/24"
 MACHINE = "192.168.56.1"
-"""Address of this machine in the cluster's network, from which it reaches the nodes."""
+"""Address of this machine in the cluster's network."""
 
 PODS = "10.244.0.0/16"
 SERVICES = "10.96.0.0/16"
@@ -24,7 +24,7 @@ VOLUMES = ("/var", "/etc/cni", "/etc/containerd", "/etc/containers", "/etc/docke
 """Folders that each host has in the state folder. The rest of /etc is an overlay on that of the machine."""
 
 CONTAINERD_CERTIFICATES, DOCKER_CERTIFICATES = "/etc/containerd/certs.d", "/etc/docker/certs.d"
-"""Folders in which containerd and Docker look for the CA of a registry."""
+"""Folders that containerd and Docker search for the CA of a registry."""
 
 
 @dataclass(frozen=True)

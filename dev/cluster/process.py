@@ -1,6 +1,6 @@
-"""Daemons of the hosts: start, wait, stop.
+"""Start, stop and wait for the daemons of the hosts.
 
-`start` does nothing if the daemon runs with the same configuration, so starting all daemons repairs a cluster. The
+`start` returns at once if the daemon runs with the same configuration, so starting all daemons repairs a cluster. The
 shell that starts a daemon writes its PID, so even a killed `up` leaves that record. A process with this PID is the
 daemon only if it is in the control group of its host, because the kernel reuses PIDs.
 """
@@ -23,7 +23,7 @@ from dev.cluster.plan import Host, Plan
 from dev.errors import ClusterError
 
 READY_TIMEOUT = 60.0
-"""Seconds until a daemon must be ready: ten times what it takes on two slow cores."""
+"""Seconds until a daemon must be ready. On two slow cores it takes a tenth of them."""
 
 LAUNCH_SCRIPT = """
 echo $$ > "$1" || exit 1
@@ -44,7 +44,7 @@ class Daemon:
     files: Mapping[str, str] = field(default_factory=dict)
 
     def fingerprint(self, environment: Mapping[str, str]) -> str:
-        """Return a digest of all that takes effect with a restart."""
+        """Return a digest of the settings that take effect with a restart."""
         recipe = json.dumps([self.argv, dict(self.files), dict(environment)], sort_keys=True)
         return hashlib.sha256(recipe.encode()).hexdigest()[:16]
 

@@ -29,7 +29,7 @@ class Programs:
     """Variables of the daemons. They do not depend on the shell in which `up` runs."""
 
     def add_to_environment(self, variables: Mapping[str, str]) -> dict[str, str]:
-        """Return the variables for a command of the user, whose PATH is kept."""
+        """Return the variables for a command of the user. They include the user's PATH."""
         return {**self.environment, "PATH": f"{self.kube}:{variables.get('PATH', '')}:{self.environment['PATH']}"}
 
 

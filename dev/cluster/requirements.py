@@ -34,7 +34,7 @@ table ip probe {
 
 
 def check(plan: Plan) -> None:
-    """Raise `RequirementError` for the first requirement that is not met. Nothing is started or changed."""
+    """Raise `RequirementError` for the first requirement that is not met. Change nothing."""
     check_root()
     for tool, package in TOOLS.items():
         if not shutil.which(tool):
@@ -69,7 +69,7 @@ def check_root() -> None:
 
 
 def check_nftables(environment: Mapping[str, str]) -> None:
-    """Raise `RequirementError` if the kernel lacks what kube-proxy needs. `environment` has the PATH of `nft`."""
+    """Raise `RequirementError` if the kernel is too old for kube-proxy. `environment` has the PATH of `nft`."""
     if not _succeeds(["unshare", "--net", "nft", "--file", "-"], environment, NFTABLES_CHECK):
         raise RequirementError(
             "This kernel does not support nftables with NAT (nf_tables, nft_masq).",
@@ -81,7 +81,7 @@ def _check_state_folder(plan: Plan) -> None:
     for folder in PRIVATE_FOLDERS:
         if plan.state.is_relative_to(folder):
             raise RequirementError(
-                f"The hosts cannot see {plan.state}, because each of them has its own {folder}.",
+                f"The hosts of the cluster cannot see {plan.state}, because each host has its own {folder}.",
                 f"Move the clone to a folder outside {folder}.",
             )
     if len(os.fsencode(plan.docker_socket)) > MAX_SOCKET_PATH:
@@ -91,7 +91,7 @@ def _check_state_folder(plan: Plan) -> None:
         )
     if set(str(plan.state)) & set(":,\\ \t\n"):
         raise RequirementError(
-            f"The path {plan.state} contains whitespace, a colon, a comma or a backslash, which mount options cannot.",
+            f"The path {plan.state} contains whitespace, a colon, a comma or a backslash, which mount options forbid.",
             "Move the clone to a path without them.",
         )
 

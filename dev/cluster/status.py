@@ -1,4 +1,4 @@
-"""The status of the cluster: running daemons and Ready nodes. Reading it changes nothing."""
+"""The status of the cluster: running daemons and Ready nodes. This module only reads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

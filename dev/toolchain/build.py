@@ -1,7 +1,7 @@
 """Build a program of the table into the user's cache, once for all clones with the same sources.
 
-A build works on a copy of the module, so the sources contain no generated files. Go's own caches of modules and
-compiled packages are used as they are.
+A build works on a copy of the module, so the sources contain no generated files. The build uses Go's own caches
+of modules and compiled packages.
 """
 
 import hashlib
@@ -46,9 +46,9 @@ def build_program(name: str) -> Path:
 
 
 def compute_digest(program: Program, release: str) -> str:
-    """Return a digest of all that determines the program: its module, its command, the Go release.
+    """Return a digest of the program's sources: its module, its build command and the Go release.
 
-    The whole text of the module with its `prepare` function is part of it.
+    It includes the whole text of the Python module with the `prepare` function.
     """
     files = sorted(path for path in program.sources.rglob("*") if path.is_file())
     recipe = [
@@ -81,7 +81,7 @@ class _Build:
                 log.write(f"{error}\n{error.stderr or ''}")
             raise BuildError(
                 f"The program {self.program.name} {self.program.version} could not be built.",
-                f"The whole log is {self.log}. If the network is the cause, set GOPROXY to a proxy that you can reach. "
+                f"Read the log {self.log}. If the network is the cause, set GOPROXY to a proxy that you can reach. "
                 "If the disk is full, run `go clean -cache`. Then run the same command again.",
                 details=self._log_tail(),
             ) from error

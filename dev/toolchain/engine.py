@@ -49,7 +49,7 @@ class Engine:
 def provide_engine(programs: Sequence[str] = ()) -> Engine:
     """Return the engine of this machine. Build one only if needed, which takes minutes the first time.
 
-    If it is built, build `programs` at the same time, which is faster than to build them afterwards.
+    If an engine is built, build `programs` in parallel.
     """
     wheels = {name: _installed_version(name) for name in ("pulumi", *(f"pulumi-{provider}" for provider in PROVIDERS))}
     on_path = shutil.which("pulumi")
@@ -89,7 +89,7 @@ def _is_usable(pulumi: Path, wheels: Mapping[str, str]) -> bool:
     missing = [name for name in PROVIDERS if (name, wheels[f"pulumi-{name}"]) not in installed]
     if not missing:
         return True
-    with step(f"plugins of {pulumi}: {', '.join(missing)}") as current:
+    with step(f"plugins of {pulumi} installed: {', '.join(missing)}") as current:
         return all(_download_plugin(pulumi, name, wheels[f"pulumi-{name}"], current) for name in missing)
 
 
@@ -100,7 +100,7 @@ def _download_plugin(pulumi: Path, name: str, version: str, current: Step) -> bo
     done = subprocess.run(install, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        current.note(f"{name} {version} cannot be downloaded ({reason}), an engine is built instead")
+        current.note(f"{name} {version} cannot be downloaded ({reason}), so an engine is built instead")
     return done.returncode == 0
 
 

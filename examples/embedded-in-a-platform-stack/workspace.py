@@ -1,7 +1,7 @@
 """A component that gives a team a registry, and a namespace for Pods that log in to it.
 
-The registry takes inputs from other resources and passes outputs to others. It inherits provider and `protect` from
-its parent.
+The registry's inputs are outputs of other resources, and its outputs are inputs of other resources. It inherits
+provider and `protect` from its parent.
 """
 
 import json
@@ -13,11 +13,11 @@ from pulumi_kubernetes.core.v1 import ContainerArgsDict
 
 from registry import PrivateRegistry
 
-MOUNTED = "/etc/registry"
+MOUNT_PATH = "/etc/registry"
 
 
 class Workspace(pulumi.ComponentResource):
-    """A registry, and a namespace with a pull Secret and a Secret for clients."""
+    """A component with a registry and a namespace. The namespace has a pull Secret and a Secret for clients."""
 
     endpoint: pulumi.Output[str]
     apps: pulumi.Output[str]
@@ -58,7 +58,7 @@ def pull_secret(
 ) -> kubernetes.core.v1.Secret:
     """Create a Secret for `imagePullSecrets`, which works when the nodes trust the registry's CA."""
     login = pulumi.Output.all(registry.endpoint, registry.username, registry.password).apply(
-        lambda known: json.dumps({"auths": {known[0]: {"username": known[1], "password": known[2]}}})
+        lambda values: json.dumps({"auths": {values[0]: {"username": values[1], "password": values[2]}}})
     )
     return kubernetes.core.v1.Secret(
         name,
@@ -73,7 +73,7 @@ def client_files(
     name: str, namespace: pulumi.Output[str], registry: PrivateRegistry, opts: pulumi.ResourceOptions
 ) -> kubernetes.core.v1.Secret:
     """Create a Secret with the CA and the login, which a client in a Pod mounts."""
-    host = registry.endpoint.apply(lambda known: known.partition(":")[0])
+    host = registry.endpoint.apply(lambda endpoint: endpoint.partition(":")[0])
     netrc = pulumi.Output.concat("machine ", host, " login ", registry.username, " password ", registry.password, "\n")
     return kubernetes.core.v1.Secret(
         name,
@@ -92,13 +92,13 @@ def log_in(
 ) -> kubernetes.batch.v1.Job:
     """Create a Job that logs in. `pulumi up` waits until the registry has responded with 200."""
     curl = ["curl", "--fail", "--silent", "--show-error", "--max-time", "10"]
-    known = ["--cacert", f"{MOUNTED}/ca.pem", "--netrc-file", f"{MOUNTED}/netrc"]
+    credentials = ["--cacert", f"{MOUNT_PATH}/ca.pem", "--netrc-file", f"{MOUNT_PATH}/netrc"]
     url = pulumi.Output.concat("https://", endpoint, "/v2/_catalog")
     container: ContainerArgsDict = {
         "name": "curl",
         "image": image,
-        "command": [*curl, *known, "--write-out", "%{http_code}", url],
-        "volume_mounts": [{"name": "client", "mount_path": MOUNTED, "read_only": True}],
+        "command": [*curl, *credentials, "--write-out", "%{http_code}", url],
+        "volume_mounts": [{"name": "client", "mount_path": MOUNT_PATH, "read_only": True}],
     }
     return kubernetes.batch.v1.Job(
         name,

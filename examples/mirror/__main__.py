@@ -1,4 +1,4 @@
-"""A registry, and a mirror of it that keeps the images that were pulled through it.
+"""Deploy a registry and its mirror, which keeps every image that is pulled through it.
 
 The mirror takes the upstream's endpoint, login and CA from the upstream's outputs.
 """
@@ -27,9 +27,9 @@ mirror = PrivateRegistry(
         "mirror_password": upstream.password,
         "upstream_ca": upstream.ca_pem,
     },
-    # A mirror asks its upstream how to log in when it starts, and ends if there is no answer.
+    # A mirror asks its upstream how to log in when it starts, and exits if it gets no response.
     pulumi.ResourceOptions(depends_on=[upstream]),
 )
 for name, registry in {"upstream": upstream, "mirror": mirror}.items():
-    known = ("endpoint", "ca_pem", "passwords", "namespace")
-    pulumi.export(name, {each: getattr(registry, each) for each in known})
+    outputs = ("endpoint", "ca_pem", "passwords", "namespace")
+    pulumi.export(name, {output: getattr(registry, output) for output in outputs})

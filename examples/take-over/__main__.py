@@ -12,11 +12,11 @@ config = pulumi.Config()
 
 
 def adopt(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
-    """Import the namespace: the same update adds its labels. Once it is in the state, `adopt` has done its work."""
+    """Import the namespace. The same update adds its labels. Later updates do not need `adopt`."""
     if args.type_ != "kubernetes:core/v1:Namespace":
         return None
-    found = pulumi.ResourceOptions(import_=config.require("namespace"))
-    return pulumi.ResourceTransformResult(args.props, pulumi.ResourceOptions.merge(args.opts, found))
+    import_option = pulumi.ResourceOptions(import_=config.require("namespace"))
+    return pulumi.ResourceTransformResult(args.props, pulumi.ResourceOptions.merge(args.opts, import_option))
 
 
 registry = PrivateRegistry(

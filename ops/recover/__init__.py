@@ -35,15 +35,15 @@ class Recovery:
 
     @property
     def is_empty(self) -> bool:
-        """Return whether there was nothing to recover."""
+        """Return whether the recovery made no change."""
         return not (self.lock_owner or self.removed_files or self.ended_processes or self.adopted or self.dropped)
 
 
 def recover(stack: str) -> Recovery:
     """Prepare `stack` for `pulumi up --refresh`. Change nothing if no run was interrupted.
 
-    Plugins end before the state is read: one that outlives its engine might still create an object that is then
-    considered missing.
+    The plugins end before the state is read. Otherwise a plugin without an engine could still create an object that
+    the state then lacks.
     """
     files = file_backend.find_stack_files(stack)
     lock_owner = file_backend.find_stale_lock(stack, files) if files else ""
@@ -58,7 +58,7 @@ def recover(stack: str) -> Recovery:
 
 
 def print_recovery(recovery: Recovery) -> None:
-    """Print what was recovered, and what to do next."""
+    """Print the changes, and the next command."""
     if recovery.is_empty:
         print_line("nothing to recover")
         return
@@ -74,7 +74,7 @@ def print_recovery(recovery: Recovery) -> None:
 
 
 def print_recovery_json(recovery: Recovery) -> None:
-    """Print what was recovered, and whether a refresh is needed, as one JSON object."""
+    """Print the changes, and whether a refresh is needed, as one JSON object."""
     print_json(
         {
             "unlocked": recovery.lock_owner,

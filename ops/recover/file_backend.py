@@ -1,10 +1,10 @@
-"""Clean up what a killed Pulumi engine leaves in a file backend: its lock, and an incomplete file.
+"""Find the lock and the incomplete files that a killed Pulumi engine leaves in a file backend.
 
 The engine writes a checkpoint in three steps: a new file, then a file of attributes, then a rename over the old
-checkpoint. Killed at the second step it leaves an empty file of attributes, and every command fails with "failed to
-load checkpoint: EOF" although the old checkpoint is complete. The old one lacks the last change, but it has each
-operation that began. Other backends do not expose their files. Pulumi then names the owner of a lock itself, and the
-user runs `pulumi cancel`.
+checkpoint. If it is killed at the second step, an empty file of attributes is left. Every command then fails with
+"failed to load checkpoint: EOF", although the old checkpoint is complete. The old checkpoint lacks the last change, but
+it has each operation that began. Other backends do not expose their files. Pulumi then names the owner of a lock
+itself, and the user runs `pulumi cancel`.
 """
 
 import json
@@ -51,7 +51,7 @@ def find_stale_lock(stack: str, files: StackFiles) -> str:
         if entry["hostname"] != socket.gethostname():
             raise CommandError(
                 f"The stack {stack!r} is locked by {owner}.",
-                "Check on that machine. If the process has ended, run `pulumi cancel`.",
+                "Check on that machine whether the process still runs. If it has ended, run `pulumi cancel`.",
             )
         if _is_running(entry["pid"], entry["timestamp"]):
             raise CommandError(

@@ -1,6 +1,6 @@
 """Find the live object of a resource on the cluster.
 
-Only an object that Pulumi wrote counts: one that something else created under the same name must not be adopted.
+Only an object that Pulumi wrote counts. An object of the same name from another tool must not be adopted.
 """
 
 from collections.abc import Collection
@@ -58,7 +58,7 @@ def find_object(client: DynamicClient, inputs: dict[str, Any], periods: Collecti
 def _find_candidates(
     client: DynamicClient, kind: Any, namespace: str | None, metadata: dict[str, Any], *, any_letters: bool
 ) -> list[Any]:
-    """Return the object of that name. With `any_letters`, return those with other random letters if there is none."""
+    """Return the object of that name. If it is missing, `any_letters` allows other random letters in the name."""
     try:
         return [client.get(kind, name=metadata["name"], namespace=namespace, _request_timeout=TIMEOUT)]
     except NotFoundError:

@@ -17,7 +17,7 @@ Resource = Mapping[str, Any]
 
 
 class LiveObject(NamedTuple):
-    """An object on the cluster: its ID in the state, and the field manager with which Pulumi wrote it."""
+    """An object on the cluster: its ID in the state, and the field manager of Pulumi."""
 
     id: str
     manager: str
@@ -58,7 +58,7 @@ def adopt_unrecorded(deployment: Mapping[str, Any], planned: Iterable[Resource],
 
 
 def _adopt_if_live(resources: list[Resource], resource: Resource, find: FindObject) -> bool:
-    """Put `resource` into the state if its object exists and the state lacks it. Return whether it was put there."""
+    """Put `resource` into the state if its object exists and the state lacks it. Return whether it was added."""
     live = find(resource) if _is_object(resource) else None
     if not live or _is_recorded(resources, resource["urn"], live.id):
         return False
@@ -67,7 +67,7 @@ def _adopt_if_live(resources: list[Resource], resource: Resource, find: FindObje
 
 
 def _sort_operations(operations: list[Mapping[str, Any]]) -> list[tuple[str, Resource]]:
-    """Return the last operation of each resource, those of its dependencies before it."""
+    """Return the last operation of each resource, sorted so that dependencies come first."""
     last = {operation["resource"]["urn"]: operation for operation in operations}
     graph = {urn: _dependencies(operation["resource"]) & last.keys() for urn, operation in last.items()}
     return [(last[urn]["type"], last[urn]["resource"]) for urn in TopologicalSorter(graph).static_order()]

@@ -1,9 +1,9 @@
-"""Find what Pulumi may have created without recording it, because it was interrupted at that moment.
+"""Find objects that an interrupted Pulumi may have created without recording them.
 
 On Ctrl-C the provider gives up its request and Pulumi considers the creation failed, although the API server may
 complete it. Neither the state nor a pending operation has the object, and the next `pulumi up` fails because its name
-is taken. So what `pulumi preview` would create is looked for. Only an object that was created while an update of this
-stack failed counts, because others may belong to another stack.
+already exists. This module therefore looks for the objects that `pulumi preview` would create. An object counts only if
+it was created during a failed update of this stack. Any other object may belong to another stack.
 """
 
 import json
@@ -18,7 +18,7 @@ CLOCK_TOLERANCE = timedelta(seconds=2)
 """Tolerance for clock differences and for creation times, which are whole seconds."""
 
 HISTORY_ENTRIES = "10"
-"""Number of history entries to search for failed updates; older failures were noticed since."""
+"""Number of history entries to search for failed updates. Older failures have been noticed since."""
 
 PLACEHOLDERS = ("[secret]", "04da6b54-80e4-46f7-96ec-b56ff0331ba9")
 """Placeholders of a preview, for a secret and for a value that is still unknown (Pulumi's UnknownStringValue)."""

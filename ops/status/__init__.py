@@ -1,11 +1,13 @@
 """`ops status`: read each value of a registry, rate it, and print what needs action.
 
-A value that cannot be read is a row too, with cause and remedy: a report is most useful when something is broken.
-The command changes nothing.
+A value that cannot be read is also a row, with cause and remedy. A report is most useful when something is broken, so
+one failure must not end it. The command only reads.
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
+
+from registry.node_trust.for_registry import trust_namespace
 
 from ..diagnosis import diagnose
 from ..kubernetes import convert_api_errors
@@ -65,7 +67,7 @@ STACK_CHECKS = {
     "nodes": StatusCheck(
         "nodes that trust the CA",
         lambda target: workload.read_node_trust(target.client, target.outputs.namespace),
-        lambda facts, target: verdicts.rate_node_trust(facts, workload.node_trust_namespace(target.outputs.namespace)),
+        lambda facts, target: verdicts.rate_node_trust(facts, trust_namespace(target.outputs.namespace)),
     ),
     "drift": StatusCheck(
         "drift",
@@ -77,7 +79,7 @@ STACK_CHECKS = {
 
 
 def run_checks(target: Target) -> Iterator[Row]:
-    """Yield the rows of the report as they are read."""
+    """Yield one row for each check."""
     for key, check in {**TLS_CHECKS, **(STACK_CHECKS if target.stack else {})}.items():
         yield _run_check(key, check, target)
 
@@ -87,7 +89,7 @@ def print_status(rows: Iterable[Row], target: Target) -> bool:
     report = list(rows)
     print_report(
         f"{target.outputs.endpoint} ({target.stack or 'no stack'})",
-        "what",
+        "value",
         [(ATTENTION if row.verdict.remedy else PASSED, row.title, row.verdict.summary) for row in report],
     )
     print_remedies(f"{row.title}: {row.verdict.remedy}" for row in report if row.verdict.remedy)

@@ -10,7 +10,7 @@ TIMEOUT = 300
 """Seconds to wait for the preview, which reads every object from the cluster and runs the program."""
 
 UNCHANGED = ("same", "read", "refresh")
-"""Operations of a preview that change nothing."""
+"""Operations of a preview that make no change."""
 
 
 def preview_changes(stack: str) -> dict[str, int]:

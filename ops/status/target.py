@@ -1,4 +1,4 @@
-"""The registry that a status report is about: one of a stack, or one of which only endpoint and CA are known."""
+"""The registry of a status report: that of a stack, or one with only an endpoint and a CA."""
 
 import json
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ UNKNOWN = StackSettings()
 
 @dataclass(frozen=True)
 class Target:
-    """A registry and what is known about it. Without a `stack`, only its TLS can be checked."""
+    """A registry with its outputs, users and settings. Without a `stack`, only its TLS can be checked."""
 
     outputs: Outputs
     stack: str = ""
@@ -57,7 +57,10 @@ def from_endpoint(endpoint: str, ca: Path) -> Target:
     """Return the registry at `endpoint`, whose clients trust the CAs of the file `ca`."""
     host, _, port = endpoint.rpartition(":")
     if not host or not port.isdigit():
-        raise CommandError(f"The endpoint {endpoint!r} is not HOST:PORT.", "Type it as in image references.")
+        raise CommandError(
+            f"The endpoint {endpoint!r} is not HOST:PORT.",
+            "Type it as in image references, for example docker-registry:5000.",
+        )
     try:
         ca_pem = ca.read_text()
     except OSError as error:

@@ -1,6 +1,6 @@
 """Rate the values of a status report: pure functions from facts to a verdict.
 
-A verdict with a remedy needs action within 30 days. One without a remedy needs none.
+A verdict has a remedy if action is needed within 30 days.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ from ..report import Verdict
 from .facts import CertificateAuthority, DiskSpace, NodeTrust, ServerCertificate, StackSettings
 
 SOON = 30
-"""Days before the end of a certificate at which action is needed."""
+"""Days until a certificate ends. If fewer are left, action is needed."""
 
 SCARCE = 0.1
-"""Share of a volume: if less is free, action is needed."""
+"""Free share of a volume. If less is free, action is needed."""
 
 GIB = 2**30
 
@@ -27,14 +27,14 @@ def rate_server_certificate(certificate: ServerCertificate, settings: StackSetti
     if not certificate.trusted:
         return Verdict(
             f"{summary}, which clients of this stack do not trust",
-            "Run `pulumi up --refresh`: either another registry answers there, or the Pod still serves an old "
-            "certificate.",
+            "Run `pulumi up --refresh`, because the Pod may still serve an old certificate. If that does not help, "
+            "another registry answers at this address.",
         )
     return Verdict(summary, _renewal_remedy(certificate, settings) if certificate.days <= SOON else "")
 
 
 def rate_authorities(authorities: Sequence[CertificateAuthority], settings: StackSettings) -> Verdict:
-    """Report a CA that ends soon. `pulumi up` replaces a generated one early, so its rotation must start before."""
+    """Report a CA that ends soon. `pulumi up` replaces a generated CA early, so rotate it before."""
     summary = "; ".join(f"{ca.name}: {_format_days(ca.days)}" for ca in authorities)
     newest = max(authorities, key=lambda ca: ca.generation or 0)
     is_generated = newest.generation is not None and not settings.has_custom_ca and settings.tls_secret is None
@@ -43,7 +43,7 @@ def rate_authorities(authorities: Sequence[CertificateAuthority], settings: Stac
         return Verdict(
             summary,
             f"Rotate the CA: set `ca_generations` to {first_step} and run `pulumi up`. In the last "
-            f"{LONGEST_CERTIFICATE_DAYS} days of a CA `pulumi up` replaces it by a new one that no client trusts yet.",
+            f"{LONGEST_CERTIFICATE_DAYS} days of a CA `pulumi up` replaces it with one that no client trusts yet.",
         )
     if min(ca.days for ca in authorities) <= SOON:
         return Verdict(summary, _new_ca_remedy(settings))
@@ -69,7 +69,7 @@ def rate_rotation(signer: str, authorities: Sequence[CertificateAuthority], sett
 
 
 def deployed_generations(signer: str, authorities: Sequence[CertificateAuthority]) -> list[int]:
-    """Return the generations as in `ca_generations`, the issuing one first; empty if they are not generated CAs."""
+    """Return the deployed `ca_generations`, the issuing one first, or [] if a CA was not generated."""
     generations = [ca.generation for ca in authorities if ca.generation is not None]
     issuing = [ca.generation for ca in authorities if ca.name == signer]
     if len(generations) != len(authorities) or len(authorities) > 2 or len(issuing) != 1:
@@ -79,7 +79,7 @@ def deployed_generations(signer: str, authorities: Sequence[CertificateAuthority
 
 def rate_users(names: Sequence[str]) -> Verdict:
     """List the users. No action is ever needed."""
-    return Verdict(", ".join(names) or "those of an existing Secret (`users_secret`)")
+    return Verdict(", ".join(names) or "from an existing Secret (`users_secret`)")
 
 
 def rate_images(images: Sequence[str]) -> Verdict:
@@ -114,7 +114,7 @@ def rate_node_trust(nodes: NodeTrust | None, namespace: str) -> Verdict:
 
 
 def rate_drift(changes: Mapping[str, int] | None, stack: str) -> Verdict:
-    """Report what the next `pulumi up --refresh` would change."""
+    """Report the changes that `pulumi up --refresh` would make."""
     if changes is None:
         return Verdict("not checked (--no-drift)")
     if not changes:
@@ -134,8 +134,8 @@ def _renewal_remedy(certificate: ServerCertificate, settings: StackSettings) -> 
         return f"Renew the certificate in the Secret {settings.tls_secret} (`tls_secret`), then run `pulumi up`."
     window = settings.renew_before_days
     if window is None or certificate.days <= window:
-        return "Run `pulumi up`, which renews it."
-    return f"Run `pulumi up` in its last {window} days (`renew_before_days`), which renews it."
+        return "Run `pulumi up`, which renews the certificate."
+    return f"Run `pulumi up` in its last {window} days (`renew_before_days`). It renews the certificate then."
 
 
 def _new_ca_remedy(settings: StackSettings) -> str:
@@ -146,4 +146,4 @@ def _new_ca_remedy(settings: StackSettings) -> str:
         )
     if settings.has_custom_ca:
         return "Set `ca_certificate` and `ca_key` to a new CA, and distribute `ca_pem` to every client."
-    return "Move to another CA, and distribute it to every client before."
+    return "Distribute another CA to every client, then rotate to it."

@@ -3,6 +3,7 @@
 from kubernetes.dynamic import DynamicClient
 
 from registry.node_trust import APP as NODE_TRUST_APP
+from registry.node_trust.for_registry import trust_namespace
 from registry.storage import MOUNT_PATH
 
 from ..errors import CheckError
@@ -14,7 +15,7 @@ DF = ("df", "-P", "-k", MOUNT_PATH)
 
 
 def read_images(client: DynamicClient, namespace: str) -> list[str]:
-    """Return the distinct images of the registry containers; injected sidecars are ignored."""
+    """Return the distinct images of the registry containers. Injected sidecars are ignored."""
     containers = [container for pod in registry_pods(client, namespace) for container in pod["spec"]["containers"]]
     return sorted({container["image"] for container in containers if container["name"] == CONTAINER})
 
@@ -30,15 +31,10 @@ def read_disk_space(client: DynamicClient, namespace: str) -> DiskSpace | None:
 def read_node_trust(client: DynamicClient, namespace: str) -> NodeTrust | None:
     """Return the counts of the DaemonSet of `node_trust`, or None if there is no DaemonSet."""
     selector = f"metadata.name={NODE_TRUST_APP}"
-    for daemon_set in list_objects(client, "DaemonSet", node_trust_namespace(namespace), field_selector=selector):
+    for daemon_set in list_objects(client, "DaemonSet", trust_namespace(namespace), field_selector=selector):
         status = daemon_set["status"]
         return NodeTrust(status.get("numberReady", 0), status.get("desiredNumberScheduled", 0))
     return None
-
-
-def node_trust_namespace(namespace: str) -> str:
-    """Return the namespace in which `node_trust` has its objects."""
-    return f"{namespace}-trust"
 
 
 def _parse_df(output: str) -> DiskSpace:

@@ -1,8 +1,8 @@
-"""`ops trust`: have the clients of this machine trust the registry, or remove that again.
+"""`ops trust`: install the registry's CA for the clients of this machine, or remove it.
 
 machine       the files, programs and names of a machine
 marker        the first line of every file that this command wrote
-clients       the files in which each client looks for a CA
+clients       the files that each client reads a CA from
 system_store  the CA store of the operating system
 hosts         the line in /etc/hosts
 plan          compute all changes before the first one is made

@@ -40,7 +40,7 @@ def apply_changes(machine: Machine, changes: Sequence[Change]) -> None:
     except OSError as error:
         raise CommandError(
             f"The command stopped at {error.filename}: {error.strerror}.",
-            "Run it again, and it makes the remaining changes.",
+            "Correct this and run the command again, which makes the remaining changes.",
         ) from None
 
 

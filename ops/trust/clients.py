@@ -1,4 +1,4 @@
-"""The files in which each client looks for the CA of a registry. Nothing here changes a file.
+"""The files that each client reads the CA of a registry from. This module changes no file.
 
     docker      docs.docker.com/engine/security/certificates: the daemon reads certs.d/HOST:PORT/*.crt at every request
     podman,     containers-certs.d(5): the same below /etc/containers for root, ~/.config/containers for other users.
@@ -58,7 +58,7 @@ def split_certificates(pem: str) -> list[str]:
 
 
 def join_certificates(pem: str) -> str:
-    """Return the certificates of a PEM text without anything between them."""
+    """Return the certificates of a PEM text without the text between them."""
     return "".join(split_certificates(pem))
 
 
@@ -118,8 +118,8 @@ DETECTED_BY = {
     "containerd": (("containerd", "ctr", "nerdctl"), "/etc/containerd"),
     "skopeo": (("skopeo",), "/etc/containers"),
 }
-"""Programs and folder by which a client is detected. `system` and `python` trust the CA for every name, so they are
-configured only on request."""
+"""Programs and folder of an installed client. `system` and `python` trust the CA for every name, so they are configured
+only on request."""
 
 
 def detect_clients(machine: Machine) -> list[str]:
@@ -132,7 +132,7 @@ def detect_clients(machine: Machine) -> list[str]:
 
 
 def installed_paths(client: str, registry: Endpoint, machine: Machine) -> list[PurePosixPath]:
-    """Return the paths at which files for the client may be installed, whatever CA they hold."""
+    """Return the paths of files that may be installed for the client, whatever CA they hold."""
     if client == "system":
         return [
             store.anchors / path.name

@@ -20,7 +20,7 @@ def install(
     dry_run: bool = False,
     yes: bool = False,
 ) -> None:
-    """Have the named clients, by default all that are installed, trust the registry and find it at `address`."""
+    """Make the named clients, by default all that are installed, trust the registry and find it at `address`."""
     if not clients.split_certificates(registry.ca_pem):
         raise CommandError(f"The stack has no CA for {registry.endpoint}.", "Deploy it with `pulumi up`.")
     chosen = list(names) or clients.detect_clients(machine)
@@ -86,7 +86,7 @@ def _confirm(machine: Machine, changes: Sequence[Change], question: str, dry_run
 
 
 def _refresh_system_store(machine: Machine, registry: PublicOutputs, files: Sequence[Change]) -> None:
-    """Rebuild the system's bundle if it is not up to date, as after an earlier call that was interrupted."""
+    """Rebuild the system's bundle if it is outdated. An interrupted earlier call may have left it so."""
     store = system_store.find_store(machine)
     if store is None:
         return

@@ -1,4 +1,4 @@
-"""Edit the line in /etc/hosts by which this machine finds the registry. Other lines are never changed.
+"""Edit the registry's line in /etc/hosts. Other lines are never changed.
 
 Lines are joined by line breaks, so a line can be added and removed again whether or not the file ends with a line
 break.
@@ -15,7 +15,7 @@ MARKER = "# written by `python -m ops trust` for {endpoint}"
 
 
 def add_line(text: str, registry: Endpoint, address: str) -> str:
-    """Return the text with the registry's line, in its old place if it was there."""
+    """Return the text with the registry's line. An old line is replaced in its place."""
     line = f"{address} {registry.host} {MARKER.format(endpoint=registry.endpoint)}"
     lines = text.split("\n")
     for number, old in enumerate(lines):
@@ -41,7 +41,7 @@ def reaches_registry(resolved: Sequence[str], addresses: Sequence[str]) -> bool:
 
 
 def is_shared(text: str, registry: Endpoint) -> bool:
-    """Return whether another registry of the same host has a line, which is removed with that registry."""
+    """Return whether another registry of the same host has a line. It is removed with that registry."""
     marker = MARKER.format(endpoint=f"{registry.host}:")
     lines = (line for line in text.split("\n") if not _is_marked(line, registry))
     return any(f" {registry.host} {marker}" in line for line in lines)

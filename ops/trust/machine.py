@@ -1,4 +1,4 @@
-"""The machine on which `ops trust` works: its files, programs and names. In tests its root is a temporary folder."""
+"""The machine that `ops trust` changes: its files, programs and names. In tests its root is a temporary folder."""
 
 import os
 import pwd
@@ -66,7 +66,7 @@ class Machine:
 
 def current_machine(ask: Callable[[str], bool]) -> Machine:
     """Return the machine of this process. `ask` is used only if standard input is a terminal."""
-    # `sudo -E` keeps HOME: files of root in a user's home would be in the user's way.
+    # `sudo -E` keeps HOME, but the user could not change files of root in it.
     is_sudo = "SUDO_UID" in os.environ
     home = PurePosixPath(pwd.getpwuid(os.geteuid()).pw_dir if is_sudo else Path.home())
     config = None if is_sudo else os.environ.get("XDG_CONFIG_HOME")

@@ -1,4 +1,4 @@
-"""The first line of every file that `ops trust` writes. By it the command recognizes the files that it may change.
+"""The first line of every file that `ops trust` writes. The command changes only files with this line.
 
 Readers of PEM ignore text before a block (RFC 7468, section 2), and the line is a comment in TOML. It also holds the
 number of folders that were created for the file, the innermost first. They are removed with it if they are empty.

@@ -1,4 +1,4 @@
-"""Compute every change before the first one is made. Files are read here and not changed."""
+"""Compute all changes before the first one is applied. This module reads files and changes none."""
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -19,7 +19,7 @@ class Change(NamedTuple):
     path: PurePosixPath
     status: str
     text: str | None = None
-    """The text to write, if any."""
+    """New text of the file, or None."""
     folders: int = 0
     """Number of parent folders to create or remove with the file."""
     note: str = ""
@@ -31,7 +31,7 @@ class Change(NamedTuple):
 
 
 def plan_installation(machine: Machine, registry: PublicOutputs, names: Sequence[str]) -> list[Change]:
-    """Return the changes after which the clients trust the registry. Raise if an unmanaged file is in the way."""
+    """Return the changes that make the clients trust the registry. Raise if an unmanaged file has one of the paths."""
     files = {file.path: file.body for name in names for file in clients.CLIENTS[name](registry, machine)}
     changes = [_plan_write(machine, registry, path, body) for path, body in files.items()]
     obsolete = [path for path in _managed_paths(machine, registry, names) if path not in files]
@@ -59,7 +59,7 @@ def plan_uninstallation(machine: Machine, registry: Endpoint, names: Sequence[st
 
 
 def plan_hosts_line(machine: Machine, registry: PublicOutputs) -> Change:
-    """Return the change after which the machine finds the registry. A name that resolves elsewhere is kept."""
+    """Return the change that makes the registry's name resolve. A name that resolves elsewhere is kept."""
     text, host, addresses = machine.read(hosts.PATH), registry.host, registry.addresses
     current = hosts.marked_address(text or "", registry)
     if current and (not addresses or current in addresses):

@@ -1,6 +1,6 @@
 """The CA store of the operating system, which most programs read. A CA in it is trusted for every name.
 
-Debian's update-ca-certificates(8) takes files with one certificate each, named *.crt. Fedora's update-ca-trust(8)
+Debian's update-ca-certificates(8) takes files named *.crt with one certificate per file. Fedora's update-ca-trust(8)
 takes any file in source/anchors. Both build a bundle of these and of the public CAs.
 """
 
@@ -25,7 +25,7 @@ class Store(NamedTuple):
 
 
 STORES = (
-    Store(  # Debian, Ubuntu, Alpine; the program of this name on openSUSE reads other folders
+    Store(  # Debian, Ubuntu, Alpine. On openSUSE, the program reads other folders.
         "update-ca-certificates",
         PurePosixPath("/etc/ca-certificates.conf"),
         PurePosixPath("/usr/local/share/ca-certificates"),

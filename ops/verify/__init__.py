@@ -32,7 +32,7 @@ class CheckResult:
 
 
 def wait_for_port(outputs: Outputs, address: tuple[str, int] | None, seconds: float) -> None:
-    """Return when the registry accepts connections, or after `seconds`; the checks then report the cause.
+    """Return when the registry accepts connections, or after `seconds`. The checks then report the cause.
 
     A Pod is ready some moments before every node forwards the Service's port to it.
     """
@@ -46,7 +46,7 @@ def wait_for_port(outputs: Outputs, address: tuple[str, int] | None, seconds: fl
 def run_checks(
     outputs: Outputs, address: tuple[str, int] | None = None, pull_on_nodes: PullOnNodes | None = None
 ) -> Iterator[CheckResult]:
-    """Yield the result of each check; the first failure is the last one.
+    """Yield the result of each check until one fails.
 
     If all pass, `pull_on_nodes` adds a result for every node, whether it passed or not, and then the image is deleted.
     """

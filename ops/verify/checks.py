@@ -1,6 +1,6 @@
-"""The checks of `ops verify`, one function each, in the order in which a client meets them.
+"""The checks of `ops verify`, in the order of a client's requests.
 
-A check returns a summary of what it observed. If it fails it raises `CheckError` or the error of the network library.
+A check returns a short summary. If it fails, it raises `CheckError` or the error of the network library.
 """
 
 import secrets
@@ -18,7 +18,7 @@ from ..tls import SECONDS_PER_DAY, perform_handshake
 from . import test_image
 from .registry_client import RegistryClient
 
-NOT_A_REGISTRY = "Another program answers there: find out which one uses the port, or pass --address."
+NOT_A_REGISTRY = "Another program answers there. Find out which one uses the port, or pass --address."
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class CheckContext:
 
     @property
     def manifests_url(self) -> str:
-        """Return the URL below which the manifests of the test image are."""
+        """Return the base URL of the test image's manifests."""
         return f"https://{self.outputs.endpoint}/v2/{test_image.REPOSITORY}/manifests"
 
 
@@ -52,11 +52,11 @@ def check_name(context: CheckContext) -> str:
         return f"{context.server}, set by --address"
     host, port = context.outputs.host, context.outputs.port
     addresses = dict.fromkeys(str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
-    return f"{host} is {', '.join(addresses)}"
+    return f"{host} resolves to {', '.join(addresses)}"
 
 
 def check_tls_without_ca(context: CheckContext) -> str:
-    """Check that a client without the CA rejects the certificate; this machine may trust the CA already."""
+    """Check that a client without the CA rejects the certificate. This machine may trust the CA already."""
     try:
         perform_handshake(context.outputs, context.address, ssl.create_default_context())
     except ssl.SSLCertVerificationError as error:
@@ -95,7 +95,7 @@ def check_login(context: CheckContext) -> str:
     """Check that the stack's user can log in with the stack's password."""
     response = context.client.do_request(f"https://{context.outputs.endpoint}/v2/")
     if response.status_code != 200:
-        raise CheckError(f"The server answered {response.status_code} to GET /v2/, expected 200.", NOT_A_REGISTRY)
+        raise CheckError(f"The server answered {response.status_code} to GET /v2/, not 200.", NOT_A_REGISTRY)
     return f"200 for {context.outputs.username}"
 
 
@@ -137,7 +137,7 @@ def check_catalog(context: CheckContext) -> str:
     if test_image.REPOSITORY not in repositories:
         raise CheckError(
             f"The catalog does not list {test_image.REPOSITORY}.",
-            "Another registry may answer to the same name: pass --address to choose the right one.",
+            "Another registry may have the same name. Pass --address to choose the right one.",
         )
     return f"{test_image.REPOSITORY}, one of {len(repositories)} repositories"
 
@@ -149,7 +149,7 @@ def delete_test_image(context: CheckContext) -> str:
         return f"deletion is disabled: {test_image.REPOSITORY} keeps {test_image.image_size()} bytes"
     if response.status_code != 202:
         raise CheckError(
-            f"The registry answered {response.status_code} to DELETE of the test image, expected 202.",
+            f"The registry answered {response.status_code} to DELETE of the test image, not 202.",
             f"Delete the repository {test_image.REPOSITORY} by hand.",
         )
     return "deleted"
@@ -186,9 +186,9 @@ def _require_rejection(status: int, credentials: str) -> str:
     """Return "401" if that was the status. Raise otherwise."""
     if status == 200:
         raise CheckError(
-            f"A client {credentials} has access, so anybody can push.",
+            f"A client {credentials} has access, so anyone can push.",
             "Run `pulumi up --refresh` to restore REGISTRY_AUTH in the Pod.",
         )
     if status != 401:
-        raise CheckError(f"The server answered {status} to GET /v2/ {credentials}, expected 401.", NOT_A_REGISTRY)
+        raise CheckError(f"The server answered {status} to GET /v2/ {credentials}, not 401.", NOT_A_REGISTRY)
     return "401"

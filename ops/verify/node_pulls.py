@@ -24,10 +24,10 @@ PULL_TIMEOUT = 60.0
 """Seconds to wait for all nodes, which pull at the same time."""
 
 POLL_INTERVAL = 0.3
-"""Seconds between two looks at the Pods."""
+"""Seconds between two reads of the Pods."""
 
 STALE_AGE = timedelta(minutes=10)
-"""Age at which objects of another session are stale, even if this machine's clock is minutes ahead."""
+"""Age of stale objects of another session. It allows for a clock of this machine that is minutes ahead."""
 
 
 class NodePull(NamedTuple):
@@ -112,7 +112,7 @@ def _read_outcomes(
 
 
 def _node_error(node: Object) -> CheckError | None:
-    """Return an error if the node is not ready, so that its pull need not be awaited."""
+    """Return an error if the node is not ready, because its pull would only time out."""
     conditions = node["status"].get("conditions", [])
     ready: Object = next((condition for condition in conditions if condition["type"] == "Ready"), {})
     if ready.get("status") == "True":

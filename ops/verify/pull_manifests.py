@@ -1,4 +1,4 @@
-"""Manifests of the objects with which nodes pull the test image: a pull Secret, and a Pod for each node."""
+"""Manifests for pulling the test image on nodes: a pull Secret, and a Pod for each node."""
 
 from registry.pull_secrets import DATA_KEY, docker_config
 
@@ -6,10 +6,10 @@ from ..kubernetes import Object
 from ..stack import Outputs
 
 LABEL = "private-registry/pull-session"
-"""Label of all objects of one session; its value is the session's name."""
+"""Label of all objects of one session. Its value is the session's name."""
 
 POD_DEADLINE = 120
-"""Seconds after which Kubernetes ends a Pod that was left behind."""
+"""Seconds until Kubernetes ends a leftover Pod."""
 
 
 def build_pull_secret(session: str, outputs: Outputs) -> Object:

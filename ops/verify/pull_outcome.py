@@ -18,7 +18,7 @@ NODE_TRUST = (
     "Set `node_trust: true` and run `pulumi up`. Every node then trusts the CA and finds the registry without DNS."
 )
 
-CHECK_NAME = "Check where the name leads on that node: in DNS, /etc/hosts and the runtime's hosts.toml."
+CHECK_NAME = "Check the address of the name on that node, in DNS, /etc/hosts and the runtime's hosts.toml."
 
 FAILURES = (
     (r"signed by unknown authority", "The node does not trust the registry's CA (x509).", NODE_TRUST),
@@ -80,7 +80,7 @@ def read_outcome(pod: Object, events: Sequence[Object]) -> str | CheckError | No
     if waiting.get("reason") in PULL_FAILURES:
         return diagnose_pull(_most_specific(waiting.get("message", ""), [event.get("message", "") for event in events]))
     if state and waiting.get("reason") not in NOT_STARTED:
-        return "pulled"  # the container exists, so the image does too; its event may have been dropped
+        return "pulled"  # The container exists, so the image was pulled. Its event may be lost.
     if status.get("phase") == "Failed":
         reason = ": ".join(filter(None, [status.get("reason"), status.get("message")])).rstrip(".")
         return CheckError(
@@ -90,7 +90,7 @@ def read_outcome(pod: Object, events: Sequence[Object]) -> str | CheckError | No
 
 
 def diagnose_pull(message: str) -> CheckError:
-    """Return the cause and remedy of a runtime's error. Of an unknown one, the last and most specific part is shown."""
+    """Return the cause and remedy of a runtime's error. An unknown error is reduced to its last, most specific part."""
     for pattern, cause, remedy in FAILURES:
         if re.search(pattern, DIGEST.sub("", message)):
             return CheckError(cause, remedy)

@@ -20,7 +20,7 @@ from ..tls import TIMEOUT
 
 
 class RegistryClient(Registry):
-    """Talk to the stack's registry as its user; every request has a timeout."""
+    """A client of the stack's registry with the stack's login. Every request has a timeout."""
 
     def __init__(self, outputs: Outputs, ca: Path, address: tuple[str, int] | None) -> None:
         super().__init__(hostname=outputs.endpoint)
@@ -33,7 +33,7 @@ class RegistryClient(Registry):
             self.session.mount(f"https://{outputs.endpoint}/", PinnedAddress(outputs, address))
 
     def do_request(self, url: str, method: str = "GET", **options: Any) -> requests.Response:
-        """Send one request without retries. Raise for 401, 403, 429 and 5xx; return any other response."""
+        """Send one request without retries. Raise for 401, 403, 429 and 5xx. Return any other response."""
         response: requests.Response = self.session.request(method, url, timeout=TIMEOUT, **options)
         if response.status_code in (401, 403, 429) or response.status_code >= 500:
             response.raise_for_status()

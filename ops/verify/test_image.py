@@ -1,7 +1,7 @@
 """The small image that `ops verify` pushes and pulls: one layer with one file.
 
 Its bytes and therefore its digests never change, so a registry without deletion keeps one such image, however often it
-is verified. It is a complete image that `docker pull` accepts too.
+is verified. `docker pull` accepts the image too.
 """
 
 import hashlib

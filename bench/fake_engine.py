@@ -94,6 +94,6 @@ def run_program(program: Callable[[], None], engine: FakeEngine, workers: Thread
         asyncio.get_event_loop().set_default_executor(workers)
         program()
 
-    began = time.monotonic()
+    start = time.monotonic()
     main()
-    return time.monotonic() - began
+    return time.monotonic() - start

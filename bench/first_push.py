@@ -33,19 +33,19 @@ def measure_first_push(lab: Lab, rounds: int) -> Times:
         _measure_round(lab, Times())
     times = Times()
     for number in range(1, rounds + 1):
-        with step(f"round {number} of {rounds}") as current:
+        with step(f"round {number} of {rounds}") as current_step:
             _measure_round(lab, times)
-            current.title += ": " + ", ".join(f"{seconds[-1]:.1f}" for seconds in times.pushed.values()) + " s"
+            current_step.title += ": " + ", ".join(f"{seconds[-1]:.1f}" for seconds in times.pushed.values()) + " s"
     return times
 
 
 def _measure_round(lab: Lab, times: Times) -> None:
     for method in METHODS:
-        began = time.monotonic()
+        start = time.monotonic()
         password = method.deploy(lab)
-        times.deployed.setdefault(method.title, []).append(time.monotonic() - began)
+        times.deployed.setdefault(method.title, []).append(time.monotonic() - start)
         lab.push(password)
-        times.pushed.setdefault(method.title, []).append(time.monotonic() - began)
+        times.pushed.setdefault(method.title, []).append(time.monotonic() - start)
         if method is PULUMI_UP:
             _measure_other(lab, times)
         method.remove(lab)
@@ -63,6 +63,6 @@ def _measure_other(lab: Lab, times: Times) -> None:
 
 @contextmanager
 def _timed(times: dict[str, list[float]], title: str) -> Iterator[None]:
-    began = time.monotonic()
+    start = time.monotonic()
     yield
-    times.setdefault(title, []).append(time.monotonic() - began)
+    times.setdefault(title, []).append(time.monotonic() - start)

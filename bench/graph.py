@@ -52,15 +52,15 @@ class Rounds(NamedTuple):
 
 def benchmark(rounds: int, machine: str) -> Outcome:
     """Measure the three variants in turn."""
-    measured = Rounds([], [], [])
+    results = Rounds([], [], [])
     for number in range(1, rounds + 1):
         with step(f"graph, round {number} of {rounds}"):
-            for variant, workers, delay_components in zip(measured, (WORKERS, 1, WORKERS), (0, 0, 1), strict=True):
+            for variant, workers, delay_components in zip(results, (WORKERS, 1, WORKERS), (0, 0, 1), strict=True):
                 requests = measure_in_new_process("graph", LATENCY, workers, delay_components)
                 variant.append([Request(**request) for request in requests])
-    last = measured.parallel[-1]
+    last = results.parallel[-1]
     plot = partial(plot_timeline, last, LATENCY, {name for chain in find_longest_chains(last) for name in chain})
-    return Outcome(render_page(measured, machine), {"graph.png": plot})
+    return Outcome(render_page(results, machine), {"graph.png": plot})
 
 
 def compute_span(requests: Sequence[Request]) -> float:

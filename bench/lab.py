@@ -43,14 +43,14 @@ class Lab:
 
     def run(self, *argv: str, stdin: str | None = None) -> str:
         """Return the output of a command on the laptop, which must succeed."""
-        done = self.environment.run(*argv, check=False, stdin=stdin)
-        if done.returncode:
+        result = self.environment.run(*argv, check=False, stdin=stdin)
+        if result.returncode:
             raise BenchmarkError(
-                f"The command `{shlex.join(argv)}` failed with exit code {done.returncode}.",
+                f"The command `{shlex.join(argv)}` failed with exit code {result.returncode}.",
                 "The times of this run are invalid. Fix the cause and run the benchmark again.",
-                details=(done.stdout + done.stderr).strip(),
+                details=(result.stdout + result.stderr).strip(),
             )
-        return done.stdout
+        return result.stdout
 
     @property
     def ca(self) -> Path:

@@ -38,11 +38,11 @@ def plot_dots(times: Mapping[str, Sequence[float]], highlighted: Collection[str]
 def plot_timeline(requests: Sequence[Request], latency: float, highlighted: Collection[str], file: Path) -> None:
     """Plot a row for each resource with latency, from its request to its response."""
     delayed = sorted((request for request in requests if request.has_latency), key=lambda each: each.requested_at)
-    began = min(request.requested_at for request in requests)
+    start = min(request.requested_at for request in requests)
     title = "From the request to the response, longest chains in blue"
     figure, axes = _rows([request.name for request in delayed], title)
     for row, request in enumerate(delayed):
-        left, width = request.requested_at - began, request.answered_at - request.requested_at
+        left, width = request.requested_at - start, request.answered_at - request.requested_at
         color = HIGHLIGHT if request.name in highlighted else PLAIN
         axes.barh(row, width / latency, 0.6, left / latency, color=color)
     axes.set_xlim(0)

@@ -54,9 +54,9 @@ def benchmark(lab: Lab, rounds: int, machine: str) -> Outcome:
 
 def _measure_round(lab: Lab, times: Times) -> None:
     for project in PROJECTS:
-        began = time.monotonic()
+        start = time.monotonic()
         project.pulumi(lab, "preview")
-        times.setdefault(project.title, []).append(time.monotonic() - began)
+        times.setdefault(project.title, []).append(time.monotonic() - start)
 
 
 def render_page(times: Times, machine: str) -> str:

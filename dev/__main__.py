@@ -92,11 +92,11 @@ def status(name: Name = "dev") -> None:
     Example:
       python -m dev status --cluster other
     """
-    current = Cluster(STATE / name, name).status()
-    nodes = {f"node {node} Ready": ready for node, ready in current.nodes.items()}
-    for title, healthy in {**current.daemons, **nodes}.items():
+    cluster_status = Cluster(STATE / name, name).status()
+    nodes = {f"node {node} Ready": ready for node, ready in cluster_status.nodes.items()}
+    for title, healthy in {**cluster_status.daemons, **nodes}.items():
         print(f"  {'✓' if healthy else '✗'} {title}")
-    raise typer.Exit(0 if current.is_up else 1)
+    raise typer.Exit(0 if cluster_status.is_up else 1)
 
 
 @app.command()
@@ -116,7 +116,7 @@ def _select_cluster(name: str, isolated: bool, default_periods: bool = False) ->
     kubeconfig = os.environ.get("KUBECONFIG")
     if isolated or not kubeconfig or Path(kubeconfig) == cluster.kubeconfig:
         return cluster
-    with step(f"the cluster of KUBECONFIG, {kubeconfig}") as current:
+    with step(f"the cluster of KUBECONFIG, {kubeconfig}") as current_step:
         kubectl = shutil.which("kubectl")
         if not kubectl:
             raise RequirementError(
@@ -126,7 +126,7 @@ def _select_cluster(name: str, isolated: bool, default_periods: bool = False) ->
         command = [kubectl, "get", "--raw", "/readyz", "--request-timeout=5s"]
         if subprocess.run(command, capture_output=True, check=False).returncode == 0:
             return None
-        current.title = f"KUBECONFIG {kubeconfig} does not answer, so the embedded cluster is used"
+        current_step.title = f"KUBECONFIG {kubeconfig} does not answer, so the embedded cluster is used"
     return cluster
 
 

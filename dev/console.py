@@ -81,10 +81,10 @@ def step(title: str, total: int | None = None) -> Iterator[Step]:
     """Time the block, and print `✓` or `✗` with its title when it ends. The block may change the title."""
     task = _bars.add_task(title, total=total, detail="", count="")
     _count_running(+1)
-    current = Step(title, total, task)
+    current_step = Step(title, total, task)
     try:
-        with _timed(lambda: current.title):
-            yield current
+        with _timed(lambda: current_step.title):
+            yield current_step
     finally:
         _bars.remove_task(task)
         _count_running(-1)
@@ -101,12 +101,12 @@ def stage(title: str) -> Iterator[None]:
 @contextmanager
 def _timed(title: Callable[[], str]) -> Iterator[None]:
     """Print the closing line of a step when the block ends, with the title at that time."""
-    began, mark = time.monotonic(), Text("✗", style="red")
+    start, mark = time.monotonic(), Text("✗", style="red")
     try:
         yield
         mark = Text("✓", style="green")
     finally:
-        seconds = f"{time.monotonic() - began:8.1f} s"
+        seconds = f"{time.monotonic() - start:8.1f} s"
         _print(Text.assemble("  ", mark, f" {title():<60}", (seconds, "dim")))
 
 

@@ -65,17 +65,17 @@ class Deployment:
 
     def _recover(self) -> bool:
         """Clean up after an interrupted `up`. Return whether the next one has to refresh the state."""
-        with step("checked for an interrupted up") as current:
-            done = self.environment.run(*RECOVER, check=False)
-            if done.returncode:
+        with step("checked for an interrupted up") as current_step:
+            result = self.environment.run(*RECOVER, check=False)
+            if result.returncode:
                 raise RequirementError(
                     f"The command `python -m ops recover` failed for the stack {STACK}.",
                     "Follow the advice above, then run the same command again.",
-                    details=done.stderr.strip(),
+                    details=result.stderr.strip(),
                 )
-            refresh = bool(json.loads(done.stdout)["refresh"])
+            refresh = bool(json.loads(result.stdout)["refresh"])
             if refresh:
-                current.title = "cleaned up after an interrupted up"
+                current_step.title = "cleaned up after an interrupted up"
         return refresh
 
     def _read_address(self) -> str | None:
@@ -94,15 +94,15 @@ class Deployment:
 
     def _run(self, *argv: str) -> str:
         """Return the output of a command that must succeed."""
-        done = self.environment.run(*argv, check=False)
-        if done.returncode:
+        result = self.environment.run(*argv, check=False)
+        if result.returncode:
             raise DeploymentError(
-                f"The command `{shlex.join(argv)}` failed with exit code {done.returncode}.",
+                f"The command `{shlex.join(argv)}` failed with exit code {result.returncode}.",
                 "Fix the cause and run the same command again.",
-                done.returncode,
-                details=done.stderr.strip() or done.stdout.strip(),
+                result.returncode,
+                details=result.stderr.strip() or result.stdout.strip(),
             )
-        return done.stdout
+        return result.stdout
 
     def _run_in_foreground(self, *argv: str) -> None:
         """Run a command that prints its own errors and must succeed."""

@@ -59,10 +59,10 @@ class Packages:
         libraries = sorted({str(library.parent) for library in self.root.glob("usr/lib/*/lib*.so.*")})
         if not self.unpacked or not libraries:
             return {"PATH": search_path}
-        inherited = os.environ.get("LD_LIBRARY_PATH")
+        library_path = os.environ.get("LD_LIBRARY_PATH")
         return {
             "PATH": search_path,
-            "LD_LIBRARY_PATH": os.pathsep.join([*libraries, *([inherited] if inherited else [])]),
+            "LD_LIBRARY_PATH": os.pathsep.join([*libraries, *([library_path] if library_path else [])]),
         }
 
     def find(self, command: str) -> Path:
@@ -79,23 +79,23 @@ class Packages:
 
 def provide_packages(commands: Mapping[str, str] = COMMANDS) -> Packages:
     """Return the packages of `commands`. Download those of the commands that this machine lacks."""
-    missing = frozenset(command for command in commands if not _is_usable(command))
-    if not missing:
+    missing_commands = frozenset(command for command in commands if not _is_usable(command))
+    if not missing_commands:
         return Packages()
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise RequirementError(
-            f"The commands {', '.join(sorted(missing))} are missing, and this machine has no apt-get to fetch them.",
+            f"This machine lacks apt-get and the commands {', '.join(sorted(missing_commands))}.",
             "Install the commands, or set KUBECONFIG to a cluster of your own.",
         )
-    names = sorted({commands[command] for command in missing})
+    names = sorted({commands[command] for command in missing_commands})
     try:
-        return Packages(missing, _ensure_unpacked(names))
+        return Packages(missing_commands, _ensure_unpacked(names))
     except subprocess.CalledProcessError:
         with step("package lists updated (apt-get update)"):
             # It fails if any third-party source is unreachable. The packages may still be available: try again.
             subprocess.run(["apt-get", "update", "-qq"], capture_output=True, check=False)
     try:
-        return Packages(missing, _ensure_unpacked(names))
+        return Packages(missing_commands, _ensure_unpacked(names))
     except subprocess.CalledProcessError as error:
         raise RequirementError(
             f"The command `apt-get` cannot download the packages {' '.join(names)}.",
@@ -112,25 +112,25 @@ def _ensure_unpacked(packages: Iterable[str]) -> Path:
     target = cache.root() / "packages" / key
     if target.is_dir():
         return target
-    with step(f"{len(versions)} Debian packages unpacked") as current:
+    with step(f"{len(versions)} Debian packages unpacked") as current_step:
         return cache.ensure_folder(
             target,
-            lambda folder: _unpack(packages, folder, current),
-            lambda: current.note("waiting for another process that is downloading them"),
+            lambda folder: _unpack(packages, folder, current_step),
+            lambda: current_step.note("waiting for another process that is downloading them"),
         )
 
 
-def _unpack(packages: Iterable[str], folder: Path, current: Step) -> None:
+def _unpack(packages: Iterable[str], folder: Path, current_step: Step) -> None:
     archives = folder / "archives"
     (archives / "partial").mkdir(parents=True)
-    current.show_detail("downloading")
+    current_step.show_detail("downloading")
     _run(*APT_INSTALL, "--download-only", "-o", f"Dir::Cache::archives={archives}", *packages)
-    downloaded = sorted(archives.glob("*.deb"))
-    current.total = len(downloaded)
-    for archive in downloaded:
-        current.show_detail(archive.name.partition("_")[0])
+    package_files = sorted(archives.glob("*.deb"))
+    current_step.total = len(package_files)
+    for archive in package_files:
+        current_step.show_detail(archive.name.partition("_")[0])
         _run("dpkg-deb", "--extract", str(archive), str(folder))
-        current.advance()
+        current_step.advance()
     shutil.rmtree(archives)
 
 

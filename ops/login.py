@@ -30,17 +30,17 @@ def log_in(outputs: Outputs, program: str, stack: str) -> str:
     argv = [tool, "login", outputs.endpoint, "--username", outputs.username, "--password-stdin"]
     command = f"`{tool} login {outputs.endpoint}` as {outputs.username} (stack {stack!r})"
     try:
-        done = subprocess.run(argv, input=outputs.password, capture_output=True, text=True, timeout=TIMEOUT)
-        if LOOKUP_FAILED in done.stderr and _resolves(outputs.host):
+        result = subprocess.run(argv, input=outputs.password, capture_output=True, text=True, timeout=TIMEOUT)
+        if LOOKUP_FAILED in result.stderr and _resolves(outputs.host):
             time.sleep(HOSTS_RELOAD_SECONDS)
-            done = subprocess.run(argv, input=outputs.password, capture_output=True, text=True, timeout=TIMEOUT)
+            result = subprocess.run(argv, input=outputs.password, capture_output=True, text=True, timeout=TIMEOUT)
     except subprocess.TimeoutExpired:
         raise CommandError(
             f"{command} did not finish within {TIMEOUT} seconds.",
             "Check that the registry can be reached from this machine.",
         ) from None
-    output = "\n".join(filter(None, (done.stdout.strip(), done.stderr.strip()))).replace(outputs.password, "…")
-    if done.returncode:
+    output = "\n".join(filter(None, (result.stdout.strip(), result.stderr.strip()))).replace(outputs.password, "…")
+    if result.returncode:
         line = (output.splitlines() or ["it printed no error"])[-1].removeprefix("Error: ").rstrip(".")
         raise CommandError(f"{command} failed: {line}.", _remedy(output, "" if stack == "dev" else f" --stack {stack}"))
     return f"{command}\n{output}"

@@ -112,7 +112,7 @@ def pulumi(*arguments: str, stdin: str = "", timeout: float = TIMEOUT) -> str:
     command = " ".join(["pulumi", *arguments[:2]])
     argv = ["pulumi", "--non-interactive", *arguments]
     try:
-        done = subprocess.run(argv, cwd=PROJECT, input=stdin, capture_output=True, text=True, timeout=timeout)
+        result = subprocess.run(argv, cwd=PROJECT, input=stdin, capture_output=True, text=True, timeout=timeout)
     except FileNotFoundError:
         raise PulumiError(
             "There is no `pulumi` on PATH.",
@@ -122,20 +122,20 @@ def pulumi(*arguments: str, stdin: str = "", timeout: float = TIMEOUT) -> str:
         raise PulumiError(
             f"`{command}` did not finish within {timeout:.0f} seconds.", "Check that its backend is reachable."
         ) from None
-    if done.returncode != 0:
+    if result.returncode != 0:
         raise PulumiError(
-            f"`{command}` failed: {_error_line(done.stderr)}.", "Run `pulumi stack ls --all` to list the stacks."
+            f"`{command}` failed: {_error_line(result.stderr)}.", "Run `pulumi stack ls --all` to list the stacks."
         )
-    return done.stdout
+    return result.stdout
 
 
 def _read_outputs(stack: str, required: Sequence[str], *options: str) -> dict[str, Any]:
     """Return all outputs of `stack`. Raise if one of `required` is missing."""
     outputs: dict[str, Any] = json.loads(pulumi("stack", "output", "--json", *options, "--stack", stack))
-    missing = [name for name in required if name not in outputs]
-    if missing:
+    missing_outputs = [name for name in required if name not in outputs]
+    if missing_outputs:
         raise CommandError(
-            f"The stack {stack!r} has no output {missing[0]!r}, so it is not deployed.",
+            f"The stack {stack!r} has no output {missing_outputs[0]!r}, so it is not deployed.",
             f"Deploy it with `pulumi up --stack {stack}`.",
         )
     return outputs

@@ -68,8 +68,8 @@ class Cluster:
 
     def search_path(self, user_path: str) -> str:
         """Return the user's PATH with the cluster's kubectl before it and the unpacked commands after it."""
-        saved = programs.read_saved_programs(self._programs_file)
-        return saved.add_to_environment({"PATH": user_path})["PATH"] if saved else user_path
+        saved_programs = programs.read_saved_programs(self._programs_file)
+        return saved_programs.add_to_environment({"PATH": user_path})["PATH"] if saved_programs else user_path
 
     def check(self) -> None:
         """Raise `RequirementError` if the cluster cannot run on this machine. Start no part of it."""
@@ -79,10 +79,10 @@ class Cluster:
         """Start the cluster, or those parts that do not run. After an interruption the next `up` completes it."""
         self.check()
         with self._locked():
-            provided = programs.provide_programs(self._programs_file)
-            requirements.check_nftables(provided.environment)
+            cluster_programs = programs.provide_programs(self._programs_file)
+            requirements.check_nftables(cluster_programs.environment)
             cache.ensure_folder(self.plan.pki, pki.create_pki)
-            lifecycle.start(self.plan, provided)
+            lifecycle.start(self.plan, cluster_programs)
 
     def down(self) -> None:
         """Stop the cluster and undo its changes to the machine. Keep the disks for the next `up`."""
@@ -106,8 +106,8 @@ class Cluster:
         self, host: str, argv: Sequence[str | Path], cwd: Path | None = None, env: Mapping[str, str] | None = None
     ) -> list[str]:
         """Return the command that runs `argv` on `host`, in the working directory `cwd` (default: the current one)."""
-        saved = programs.read_saved_programs(self._programs_file)
-        environment = saved.add_to_environment(os.environ if env is None else env) if saved else {}
+        saved_programs = programs.read_saved_programs(self._programs_file)
+        environment = saved_programs.add_to_environment(os.environ if env is None else env) if saved_programs else {}
         return hosts.command(self.plan, self._find_host(host), argv, environment, cwd)
 
     def path(self, host: str, path: str) -> Path:
@@ -117,16 +117,16 @@ class Cluster:
     def set_hosts_entry(self, host: str, ip: str, name: str) -> None:
         """Resolve `name` to `ip` on `host`: replace its line in /etc/hosts."""
         lines = self.run(host, ["cat", "/etc/hosts"], check=True, capture_output=True, text=True).stdout.splitlines()
-        others = [line for line in lines if name not in line.split()[1:]]
-        text = "\n".join([*others, f"{ip} {name}", ""])
+        other_lines = [line for line in lines if name not in line.split()[1:]]
+        text = "\n".join([*other_lines, f"{ip} {name}", ""])
         self.run(host, ["tee", "/etc/hosts"], check=True, input=text, stdout=subprocess.DEVNULL, text=True)
 
     def load_registry(self, version: str, program: Path) -> None:
         """Load an image `registry:VERSION` with another `program` than the default into both nodes."""
-        provided = programs.provide_programs(self._programs_file)
-        image = images.registry(Path(provided.busybox), program, version)
+        cluster_programs = programs.provide_programs(self._programs_file)
+        image = images.registry(Path(cluster_programs.busybox), program, version)
         for node in NODES:
-            images.load_into_node(self.plan, provided, node, [image])
+            images.load_into_node(self.plan, cluster_programs, node, [image])
 
     def _stop(self) -> None:
         requirements.check_root()

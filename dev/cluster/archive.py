@@ -71,8 +71,8 @@ def _write_layer(image: Image, tar: tarfile.TarFile) -> None:
         directory.type, directory.mode = tarfile.DIRTYPE, mode
         tar.addfile(directory)
     tar.add(image.busybox, "bin/busybox", filter=_normalize)
-    listed = subprocess.run([image.busybox, "--list"], check=True, capture_output=True, text=True).stdout.split()
-    for applet in sorted({*listed} - {"busybox"}):
+    applets = subprocess.run([image.busybox, "--list"], check=True, capture_output=True, text=True).stdout.split()
+    for applet in sorted({*applets} - {"busybox"}):
         link = tarfile.TarInfo(f"bin/{applet}")
         link.type, link.linkname = tarfile.SYMTYPE, "busybox"
         tar.addfile(link)
@@ -97,7 +97,7 @@ def _metadata(image: Image, layer: str, size: int) -> dict[str, bytes]:
     )
     names = {"org.opencontainers.image.ref.name": image.reference, "io.containerd.image.name": image.reference}
     index = {**_descriptor("manifest.v1+json", _sha256(manifest), len(manifest)), "annotations": names}
-    saved = {
+    docker_manifest = {
         "Config": f"blobs/sha256/{_sha256(config)}",
         "RepoTags": [image.reference],
         "Layers": [f"blobs/sha256/{layer}"],
@@ -107,7 +107,7 @@ def _metadata(image: Image, layer: str, size: int) -> dict[str, bytes]:
         f"blobs/sha256/{_sha256(manifest)}": manifest,
         "oci-layout": _json({"imageLayoutVersion": "1.0.0"}),
         "index.json": _json({"schemaVersion": 2, "manifests": [index]}),
-        "manifest.json": _json([saved]),
+        "manifest.json": _json([docker_manifest]),
     }
 
 

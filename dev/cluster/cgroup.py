@@ -33,15 +33,15 @@ def tracking_folder(group: PurePosixPath, root: Path = ROOT) -> Path:
 
 def controllers(root: Path = ROOT) -> set[str]:
     """Return the controllers that cgroup v2 enables for all groups. The kubelet enables more."""
-    enabled = root / "cgroup.subtree_control"
-    return set(enabled.read_text().split()) if enabled.exists() else set()
+    subtree_control = root / "cgroup.subtree_control"
+    return set(subtree_control.read_text().split()) if subtree_control.exists() else set()
 
 
 def restore_controllers(before: set[str], root: Path = ROOT) -> None:
     """Disable the controllers that were enabled since `before`."""
-    for added in controllers(root) - before:
+    for controller in controllers(root) - before:
         with suppress(OSError):  # another group uses it
-            (root / "cgroup.subtree_control").write_text(f"-{added}")
+            (root / "cgroup.subtree_control").write_text(f"-{controller}")
 
 
 def create(group: PurePosixPath, root: Path = ROOT) -> None:

@@ -95,14 +95,14 @@ def run(plan: Plan, host: Host, argv: Sequence[str | Path], environment: Mapping
 
 
 def _run(host: Host, title: str, argv: Sequence[str], environment: Mapping[str, str]) -> str:
-    done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode:
+    result = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+    if result.returncode:
         raise ClusterError(
-            f"The step `{title}` failed on the host {host.name} with exit code {done.returncode}.",
+            f"The step `{title}` failed on the host {host.name} with exit code {result.returncode}.",
             "Fix the cause and run the same command again.",
-            details=done.stderr.strip(),
+            details=result.stderr.strip(),
         )
-    return done.stdout
+    return result.stdout
 
 
 def _prepare_disk(plan: Plan, host: Host) -> None:

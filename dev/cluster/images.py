@@ -115,7 +115,7 @@ def load_into_node(plan: Plan, programs: Programs, node: Host, required: Iterabl
 def load_into_docker(plan: Plan, programs: Programs, required: Iterable[Image]) -> None:
     """Load the images that the laptop's Docker engine lacks."""
     for image in required:
-        listed = host.run(plan, LAPTOP, ("docker", "image", "ls", "--quiet", image.reference), programs.environment)
-        if not listed:
+        image_ids = host.run(plan, LAPTOP, ("docker", "image", "ls", "--quiet", image.reference), programs.environment)
+        if not image_ids:
             load = ("docker", "load", "--input", create_archive(image, plan.images))
             host.run(plan, LAPTOP, load, programs.environment)

@@ -37,16 +37,20 @@ def provide_programs(file: Path) -> Programs:
     """Build, unpack or find the programs, and save their paths to `file`, because apt takes seconds to answer."""
     kube, registry = (build_program(name) for name in BUILT_PROGRAMS)
     registry /= "registry"
-    saved = read_saved_programs(file)
-    if saved and (saved.kube, saved.registry) == (str(kube), str(registry)) and _exist(saved):
-        return saved
-    provided = packages.provide_packages()
+    saved_programs = read_saved_programs(file)
+    if (
+        saved_programs
+        and (saved_programs.kube, saved_programs.registry) == (str(kube), str(registry))
+        and _exist(saved_programs)
+    ):
+        return saved_programs
+    debian_packages = packages.provide_packages()
     programs = Programs(
         kube=str(kube),
         registry=str(registry),
-        busybox=str(provided.find("busybox")),
-        network_plugins=str(provided.find("host-local").parent),
-        environment={**provided.env, "PATH": f"{kube}:{provided.env['PATH']}"},
+        busybox=str(debian_packages.find("busybox")),
+        network_plugins=str(debian_packages.find("host-local").parent),
+        environment={**debian_packages.env, "PATH": f"{kube}:{debian_packages.env['PATH']}"},
     )
     file.write_text(json.dumps(asdict(programs), indent=2))
     return programs

@@ -36,12 +36,12 @@ def build_program(name: str) -> Path:
     if target.is_dir():
         return target
     go.ensure_installed()
-    with step(f"{name} {program.version} built") as current:
+    with step(f"{name} {program.version} built") as current_step:
         log = cache.root() / "logs" / f"{target.name}.log"
         return cache.ensure_folder(
             target,
-            _Build(program, go, log, current).fill,
-            lambda: current.note(f"waiting for another process that is building {name}"),
+            _Build(program, go, log, current_step).fill,
+            lambda: current_step.note(f"waiting for another process that is building {name}"),
         )
 
 
@@ -108,10 +108,10 @@ class _Build:
     def _count_stale(self, module: Path) -> None:
         """Set the step's total to the number of packages that Go's cache lacks. This downloads the modules."""
         program = self.program
-        listed = self._packages(
+        stale_packages = self._packages(
             module, "list", "-e", "-deps", *program.arguments, "-f", STALE_PACKAGES, *program.packages
         )
-        self.step.total = sum(1 for _ in listed)
+        self.step.total = sum(1 for _ in stale_packages)
 
     def _compile(self, module: Path, package: str, output: Path) -> None:
         flags = ("-v", *self.program.arguments, "-ldflags", self.program.ldflags, "-o", str(output))

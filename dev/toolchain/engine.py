@@ -84,32 +84,32 @@ def _is_usable(pulumi: Path, wheels: Mapping[str, str]) -> bool:
     """Return whether this `pulumi` has the plugins that the wheels name, or can download them."""
     if not shutil.which(LANGUAGE) and not (pulumi.resolve().parent / LANGUAGE).exists():
         return False
-    listed = subprocess.run([pulumi, "plugin", "ls", "--json"], capture_output=True, text=True, check=False)
-    installed = {(plugin["name"], plugin["version"]) for plugin in json.loads(listed.stdout or "[]")}
-    missing = [name for name in PROVIDERS if (name, wheels[f"pulumi-{name}"]) not in installed]
-    if not missing:
+    plugin_list = subprocess.run([pulumi, "plugin", "ls", "--json"], capture_output=True, text=True, check=False)
+    installed = {(plugin["name"], plugin["version"]) for plugin in json.loads(plugin_list.stdout or "[]")}
+    missing_providers = [name for name in PROVIDERS if (name, wheels[f"pulumi-{name}"]) not in installed]
+    if not missing_providers:
         return True
-    with step(f"plugins of {pulumi} installed: {', '.join(missing)}") as current:
-        return all(_download_plugin(pulumi, name, wheels[f"pulumi-{name}"], current) for name in missing)
+    with step(f"plugins of {pulumi} installed: {', '.join(missing_providers)}") as current_step:
+        return all(_download_plugin(pulumi, name, wheels[f"pulumi-{name}"], current_step) for name in missing_providers)
 
 
-def _download_plugin(pulumi: Path, name: str, version: str, current: Step) -> bool:
+def _download_plugin(pulumi: Path, name: str, version: str, current_step: Step) -> bool:
     """Download a plugin. Return whether that succeeded."""
-    current.show_detail(f"{name} {version}")
+    current_step.show_detail(f"{name} {version}")
     install = [str(pulumi), "plugin", "install", "resource", name, version]
-    done = subprocess.run(install, capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = (done.stderr.strip() or f"exit code {done.returncode}").splitlines()[-1]
-        current.note(f"{name} {version} cannot be downloaded ({reason}), so an engine is built instead")
-    return done.returncode == 0
+    result = subprocess.run(install, capture_output=True, text=True, check=False)
+    if result.returncode:
+        reason = (result.stderr.strip() or f"exit code {result.returncode}").splitlines()[-1]
+        current_step.note(f"{name} {version} cannot be downloaded ({reason}), so an engine is built instead")
+    return result.returncode == 0
 
 
 def _create_home(programs: Sequence[str]) -> Path:
     """Return a Pulumi home with the built engine and plugins. The engine writes to it as to any home."""
     resources = {provider: f"pulumi-resource-{provider}" for provider in PROVIDERS}
-    built = _build_all([*resources.values(), *programs, "pulumi", LANGUAGE])
-    bins = [built["pulumi"], built[LANGUAGE]]
-    plugins = {provider: built[program] for provider, program in resources.items()}
+    folders = _build_all([*resources.values(), *programs, "pulumi", LANGUAGE])
+    bins = [folders["pulumi"], folders[LANGUAGE]]
+    plugins = {provider: folders[program] for provider, program in resources.items()}
     names = "\n".join(folder.name for folder in (*bins, *plugins.values()))
     key = hashlib.sha256(names.encode()).hexdigest()[:12]
 

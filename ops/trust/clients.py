@@ -97,8 +97,8 @@ def _system_files(registry: PublicOutputs, machine: Machine) -> Iterator[ClientF
 
 def _python_files(registry: PublicOutputs, machine: Machine) -> Iterator[ClientFile]:
     bundles = (machine.read(store.bundle) for store in system_store.STORES)
-    trusted = next((bundle for bundle in bundles if bundle), None) or read_public_cas()
-    body = f"{trusted.rstrip()}\n{join_certificates(registry.ca_pem)}"
+    base_cas = next((bundle for bundle in bundles if bundle), None) or read_public_cas()
+    body = f"{base_cas.rstrip()}\n{join_certificates(registry.ca_pem)}"
     yield ClientFile(python_bundle(registry, machine), body)
 
 

@@ -23,22 +23,22 @@ def install(
     """Make the named clients, by default all that are installed, trust the registry and find it at `address`."""
     if not clients.split_certificates(registry.ca_pem):
         raise CommandError(f"The stack has no CA for {registry.endpoint}.", "Deploy it with `pulumi up`.")
-    chosen = list(names) or clients.detect_clients(machine)
-    if not chosen:
+    client_names = list(names) or clients.detect_clients(machine)
+    if not client_names:
         raise CommandError(
             "No container client is installed on this machine.",
             f"Name one with --for: {', '.join(clients.CLIENTS)}.",
         )
     registry = replace(registry, addresses=(address,)) if address else registry
-    files = plan.plan_installation(machine, registry, chosen)
-    print_line(f"for {', '.join(chosen)}{'' if names else ' (installed on this machine)'}")
+    files = plan.plan_installation(machine, registry, client_names)
+    print_line(f"for {', '.join(client_names)}{'' if names else ' (installed on this machine)'}")
     changes = [*files, plan.plan_hosts_line(machine, registry)]
     if _confirm(machine, changes, "Write these files?", dry_run, yes):
         apply_changes(machine, changes)
         print_line("written")
-    if not dry_run and "system" in chosen:
+    if not dry_run and "system" in client_names:
         _refresh_system_store(machine, registry, files)
-    if "python" in chosen:
+    if "python" in client_names:
         bundle = clients.python_bundle(registry, machine)
         print_line(f"→ export REQUESTS_CA_BUNDLE={bundle} SSL_CERT_FILE={bundle}")
 
@@ -47,8 +47,8 @@ def uninstall(
     machine: Machine, registry: Endpoint, names: Sequence[str], dry_run: bool = False, yes: bool = False
 ) -> None:
     """Remove what `install` wrote for the registry, for the named clients or all of them."""
-    chosen = list(names) or list(clients.CLIENTS)
-    changes = plan.plan_uninstallation(machine, registry, chosen)
+    client_names = list(names) or list(clients.CLIENTS)
+    changes = plan.plan_uninstallation(machine, registry, client_names)
     store = system_store.find_store(machine)
     anchors = [change for change in changes if store and change.path.parent == store.anchors]
     if _confirm(machine, changes, "Remove these files?", dry_run, yes):
@@ -61,17 +61,17 @@ def uninstall(
 def _confirm(machine: Machine, changes: Sequence[Change], question: str, dry_run: bool, yes: bool) -> bool:
     """Print the changes and return whether to apply them. Raise if they are not permitted or not confirmed."""
     print_rows([(change.status, str(change.path), change.note) for change in changes])
-    needed = [change for change in changes if change.is_needed]
-    if not needed:
+    needed_changes = [change for change in changes if change.is_needed]
+    if not needed_changes:
         print_line("nothing to do")
         return False
     if dry_run:
         print_line("nothing was changed (--dry-run)")
         return False
-    forbidden = [change.path for change in needed if not machine.may_write(change.path)]
-    if forbidden:
+    forbidden_paths = [change.path for change in needed_changes if not machine.may_write(change.path)]
+    if forbidden_paths:
         raise CommandError(
-            f"You have no permission to change {forbidden[0]}, so nothing was changed.",
+            f"You have no permission to change {forbidden_paths[0]}, so nothing was changed.",
             f"Run `{machine.sudo_command}`.",
         )
     if yes:

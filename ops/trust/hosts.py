@@ -35,9 +35,9 @@ def marked_address(text: str, registry: Endpoint) -> str | None:
     return next((line.split()[0] for line in text.split("\n") if _is_marked(line, registry)), None)
 
 
-def reaches_registry(resolved: Sequence[str], addresses: Sequence[str]) -> bool:
+def reaches_registry(resolved_addresses: Sequence[str], addresses: Sequence[str]) -> bool:
     """Return whether a name resolves to the registry. If its addresses are unknown, any address counts."""
-    return bool(resolved) and (not addresses or bool(set(resolved) & set(addresses)))
+    return bool(resolved_addresses) and (not addresses or bool(set(resolved_addresses) & set(addresses)))
 
 
 def is_shared(text: str, registry: Endpoint) -> bool:

@@ -98,9 +98,9 @@ def _resolve(name: str) -> list[str]:
 
 
 def _run(command: Sequence[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        lines = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        lines = (result.stderr or result.stdout).strip().splitlines() or [f"exit code {result.returncode}"]
         raise CommandError(
             f"`{shlex.join(command)}` failed: {lines[-1].rstrip('.')}.",
             "The files are written, so run only this program again.",

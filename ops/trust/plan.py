@@ -34,8 +34,8 @@ def plan_installation(machine: Machine, registry: PublicOutputs, names: Sequence
     """Return the changes that make the clients trust the registry. Raise if an unmanaged file has one of the paths."""
     files = {file.path: file.body for name in names for file in clients.CLIENTS[name](registry, machine)}
     changes = [_plan_write(machine, registry, path, body) for path, body in files.items()]
-    obsolete = [path for path in _managed_paths(machine, registry, names) if path not in files]
-    return [*changes, *(_plan_removal(machine, path) for path in obsolete)]
+    obsolete_paths = [path for path in _managed_paths(machine, registry, names) if path not in files]
+    return [*changes, *(_plan_removal(machine, path) for path in obsolete_paths)]
 
 
 def plan_uninstallation(machine: Machine, registry: Endpoint, names: Sequence[str]) -> list[Change]:
@@ -43,15 +43,17 @@ def plan_uninstallation(machine: Machine, registry: Endpoint, names: Sequence[st
 
     Unmanaged files at the same paths are listed as kept, because with them the client still trusts the registry.
     """
-    removed = _managed_paths(machine, registry, names)
-    changes = [_plan_removal(machine, path) for path in removed]
+    removed_paths = _managed_paths(machine, registry, names)
+    changes = [_plan_removal(machine, path) for path in removed_paths]
     candidates = [
         path for name in names if name != "system" for path in clients.installed_paths(name, registry, machine)
     ]
-    unmanaged = [path for path in dict.fromkeys(candidates) if path not in removed and machine.read(path) is not None]
-    changes += [Change(path, "kept", note=UNMANAGED) for path in unmanaged]
+    unmanaged_paths = [
+        path for path in dict.fromkeys(candidates) if path not in removed_paths and machine.read(path) is not None
+    ]
+    changes += [Change(path, "kept", note=UNMANAGED) for path in unmanaged_paths]
     text = machine.read(hosts.PATH)
-    remaining = set(_managed_paths(machine, registry, list(clients.CLIENTS))) - set(removed)
+    remaining = set(_managed_paths(machine, registry, list(clients.CLIENTS))) - set(removed_paths)
     if text is not None and hosts.marked_address(text, registry) and not remaining:
         note = f"without the line for {registry.host}"
         changes.append(Change(hosts.PATH, "changed", hosts.remove_line(text, registry), note=note))
@@ -61,17 +63,17 @@ def plan_uninstallation(machine: Machine, registry: Endpoint, names: Sequence[st
 def plan_hosts_line(machine: Machine, registry: PublicOutputs) -> Change:
     """Return the change that makes the registry's name resolve. A name that resolves elsewhere is kept."""
     text, host, addresses = machine.read(hosts.PATH), registry.host, registry.addresses
-    current = hosts.marked_address(text or "", registry)
-    if current and (not addresses or current in addresses):
-        return Change(hosts.PATH, "same", note=f"{current} {host}")
-    resolved = machine.resolve(host)
-    is_found = hosts.reaches_registry(resolved, addresses)
-    if not current and is_found and not (addresses and hosts.is_shared(text or "", registry)):
-        return Change(hosts.PATH, "same", note=f"{host} already resolves to {', '.join(resolved)}")
-    if not current and resolved and addresses and not is_found:
+    current_address = hosts.marked_address(text or "", registry)
+    if current_address and (not addresses or current_address in addresses):
+        return Change(hosts.PATH, "same", note=f"{current_address} {host}")
+    resolved_addresses = machine.resolve(host)
+    is_found = hosts.reaches_registry(resolved_addresses, addresses)
+    if not current_address and is_found and not (addresses and hosts.is_shared(text or "", registry)):
+        return Change(hosts.PATH, "same", note=f"{host} already resolves to {', '.join(resolved_addresses)}")
+    if not current_address and resolved_addresses and addresses and not is_found:
         note = (
-            f"{host} resolves to {', '.join(resolved)}, but the registry is at {', '.join(addresses)}: correct DNS or "
-            "edit the file by hand"
+            f"{host} resolves to {', '.join(resolved_addresses)}, but the registry is at {', '.join(addresses)}: "
+            "correct DNS or edit the file by hand"
         )
         return Change(hosts.PATH, "kept", note=note)
     if not addresses:
@@ -117,8 +119,8 @@ def _managed_paths(machine: Machine, registry: Endpoint, names: Sequence[str]) -
 def _count_new_folders(machine: Machine, path: PurePosixPath) -> int:
     """Return how many parents of `path` do not exist, or were created for another file of this command."""
     files = ((other, marker.parse_file(machine.read(other) or "")) for other in clients.managed_files(machine))
-    created = {folder for other, file in files if file for folder in other.parents[: file.folders]}
+    created_folders = {folder for other, file in files if file for folder in other.parents[: file.folders]}
     for number, folder in enumerate(path.parents):
-        if machine.locate(folder).exists() and folder not in created:
+        if machine.locate(folder).exists() and folder not in created_folders:
             return number
     return 0

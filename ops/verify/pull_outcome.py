@@ -98,9 +98,10 @@ def diagnose_pull(message: str) -> CheckError:
     return CheckError(f"The image was not pulled: {detail}.", "Read the log of the node's container runtime.")
 
 
-def _most_specific(message: str, others: Sequence[str]) -> str:
+def _most_specific(message: str, event_messages: Sequence[str]) -> str:
     """Return the longest message, because the one of a back-off may lack the cause."""
-    return max([message, *(other for other in others if other.startswith("Failed to pull"))], key=len)
+    failures = [text for text in event_messages if text.startswith("Failed to pull")]
+    return max([message, *failures], key=len)
 
 
 def _summarize_pull(message: str) -> str:

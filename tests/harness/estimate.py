@@ -80,9 +80,9 @@ def write_durations(path: Path, report: RunReport, root: Path) -> None:
     not_passed = {phase.nodeid for phase in report.phases if phase.outcome != "passed"}
     seconds = {nodeid: value for nodeid, value in report.seconds_by_test().items() if nodeid not in not_passed}
     merged = read_durations(path) | {nodeid: round(value, 1) for nodeid, value in seconds.items()}
-    kept = {
+    entries = {
         nodeid: value
         for nodeid, value in sorted(merged.items())
         if seconds.get(nodeid, value) >= SHORTEST and (root / nodeid.partition("::")[0]).exists()
     }
-    path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n")

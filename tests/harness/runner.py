@@ -71,7 +71,7 @@ class Runner:
                         os.kill(pid, signal.SIGINT)
 
     def _run(self, part: Part, output: Output) -> Result:
-        began, cpu_seconds, passed = time.monotonic(), 0.0, True
+        start, cpu_seconds, passed = time.monotonic(), 0.0, True
         with TemporaryDirectory() as folder:
             path = Path(folder) / "report.json"
             environment = _environment() | {PART_VARIABLE: part.name, ENVIRONMENT_VARIABLE: str(path)}
@@ -82,7 +82,7 @@ class Runner:
                 if not passed:
                     break
             report = RunReport.read(path) if path.exists() else None
-        return Result(part, passed, time.monotonic() - began, cpu_seconds, report)
+        return Result(part, passed, time.monotonic() - start, cpu_seconds, report)
 
     def _run_command(self, line: Sequence[str], environment: Mapping[str, str], output: Output) -> tuple[int, float]:
         """Run one command. Return its exit code and its CPU seconds."""

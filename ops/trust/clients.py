@@ -17,9 +17,6 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from registry.validation.network import image_reference_hosts
-from registry.validation.nodes import CONTAINERD_FOLDER, DOCKER_FOLDER
-
 from ..errors import CommandError
 from ..stack import Endpoint, PublicOutputs
 from . import system_store
@@ -62,23 +59,39 @@ def join_certificates(pem: str) -> str:
     return "".join(split_certificates(pem))
 
 
+# The import of `registry` takes one to two seconds. It is needed only after the command line and the stack are read.
+def _default_folders() -> tuple[PurePosixPath, PurePosixPath]:
+    """Return the folders that containerd and Docker search by default."""
+    from registry.validation.nodes import CONTAINERD_FOLDER, DOCKER_FOLDER
+
+    return PurePosixPath(CONTAINERD_FOLDER), PurePosixPath(DOCKER_FOLDER)
+
+
+def _registry_folders(parent: PurePosixPath, registry: Endpoint) -> list[PurePosixPath]:
+    """Return the folders of the registry below `parent`: one, or two if image references may omit the port."""
+    from registry.validation.network import image_reference_hosts
+
+    return [parent / host for host in image_reference_hosts(registry.endpoint)]
+
+
 def _docker_files(registry: PublicOutputs, _: Machine) -> Iterator[ClientFile]:
-    for host in image_reference_hosts(registry.endpoint):
-        yield ClientFile(PurePosixPath(DOCKER_FOLDER, host, "ca.crt"), join_certificates(registry.ca_pem))
+    _, docker_folder = _default_folders()
+    for folder in _registry_folders(docker_folder, registry):
+        yield ClientFile(folder / "ca.crt", join_certificates(registry.ca_pem))
 
 
 def _containers_files(registry: PublicOutputs, machine: Machine) -> Iterator[ClientFile]:
     parent = PurePosixPath("/etc") if machine.is_root else machine.home / ".config"
-    for host in image_reference_hosts(registry.endpoint):
-        yield ClientFile(parent / CONTAINERS_FOLDER / host / "ca.crt", join_certificates(registry.ca_pem))
+    for folder in _registry_folders(parent / CONTAINERS_FOLDER, registry):
+        yield ClientFile(folder / "ca.crt", join_certificates(registry.ca_pem))
 
 
 def _containerd_files(registry: PublicOutputs, _: Machine) -> Iterator[ClientFile]:
-    for host in image_reference_hosts(registry.endpoint):
-        folder = PurePosixPath(CONTAINERD_FOLDER, host)
+    containerd_folder, _ = _default_folders()
+    for folder in _registry_folders(containerd_folder, registry):
         ca = folder / "ca.crt"
         yield ClientFile(ca, join_certificates(registry.ca_pem))
-        hosts_toml = HOSTS_TOML.format(folder=CONTAINERD_FOLDER, endpoint=registry.endpoint, ca=ca)
+        hosts_toml = HOSTS_TOML.format(folder=containerd_folder, endpoint=registry.endpoint, ca=ca)
         yield ClientFile(folder / "hosts.toml", hosts_toml)
 
 
@@ -144,11 +157,12 @@ def installed_paths(client: str, registry: Endpoint, machine: Machine) -> list[P
 
 def managed_files(machine: Machine) -> Iterator[PurePosixPath]:
     """Yield the readable files that this command may have written for any registry."""
+    containerd_folder, docker_folder = _default_folders()
     for folder, pattern in (
-        (PurePosixPath(DOCKER_FOLDER), "*/ca.crt"),
+        (docker_folder, "*/ca.crt"),
         (PurePosixPath("/etc") / CONTAINERS_FOLDER, "*/ca.crt"),
-        (PurePosixPath(CONTAINERD_FOLDER), "*/ca.crt"),
-        (PurePosixPath(CONTAINERD_FOLDER), "*/hosts.toml"),
+        (containerd_folder, "*/ca.crt"),
+        (containerd_folder, "*/hosts.toml"),
         (machine.home / ".config" / CONTAINERS_FOLDER, "*/ca.crt"),
         *((store.anchors, "*.crt") for store in system_store.STORES),
         (machine.config / PYTHON_FOLDER, "*.pem"),

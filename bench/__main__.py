@@ -9,8 +9,8 @@ Benchmarks:
                 `pulumi up`, the guide as a shell script, and `pulumi up` with the
                 Service's default wait
 
-preview and first-push need what `python -m dev up` needs. They create a cluster and delete it at the end. The pages and
-plots are written to bench/results. The exit code does not depend on the goals.
+preview and first-push have the requirements of `python -m dev up`. They create a cluster and delete it at the end. The
+pages and plots are written to bench/results. The exit code does not depend on the goals.
 
 \b
 Examples:

@@ -34,9 +34,9 @@ The longest chains of dependent resources have {length} of {resources} resources
 {chains}
 
 Median and range of {rounds} rounds, each with three new processes. Ratios compare the two times of a round. The engine
-is fake and creates nothing. It answers requests for a component at once, as Pulumi does, and all others in parallel
-after the latency. In sequence means one request at a time. Nothing is subtracted: each process first creates a registry
-without latency to load the modules, and the latency is long compared to the program's own time.
+is fake and creates no objects. It answers requests for a component at once, as Pulumi does, and all others in parallel
+after the latency. In sequence means one request at a time. Each process first creates a registry without latency to
+load the modules. The program's own time is not subtracted, because it is short compared to the latency.
 
 Measured on {machine}.
 """

@@ -22,6 +22,8 @@ IMPORT_GOAL = (1.1, 0.1)
 ADDITIONAL_GOAL = 0.02
 """Seconds that an additional registry in a program may take."""
 
+IMPORT_SCRIPT = "import time; t = time.perf_counter(); import {modules}; print(time.perf_counter() - t)"
+
 DEPENDENCIES, REGISTRY = "the dependencies of `registry`", "`import registry`"
 
 PAGE = """\
@@ -89,8 +91,7 @@ def find_dependencies(files: Iterable[Path]) -> list[str]:
 
 def _import_time(modules: Iterable[str]) -> float:
     """Return the seconds of an import in a new process, without the start of Python."""
-    program = f"import time; t = time.perf_counter(); import {', '.join(modules)}; print(time.perf_counter() - t)"
-    argv = [sys.executable, "-c", program]
+    argv = [sys.executable, "-c", IMPORT_SCRIPT.format(modules=", ".join(modules))]
     return float(subprocess.run(argv, cwd=PROJECT, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 

@@ -19,7 +19,7 @@ from .stack import PublicOutputs, parse_address, read_outputs, read_public_outpu
 
 Stack = Annotated[str, typer.Option(metavar="NAME", help="Stack of the registry.")]
 Address = Annotated[
-    str, typer.Option(metavar="IP[:PORT]", help="Connect to this address. Default: what the endpoint resolves to.")
+    str, typer.Option(metavar="IP[:PORT]", help="Connect to this address. Default: the address of the endpoint's name.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -128,7 +128,7 @@ def trust(
         str, typer.Option(metavar="IP", help="Address for /etc/hosts. Default: the stack's output `addresses`.")
     ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the changes without making them.")] = False,
-    remove: Annotated[bool, typer.Option("--remove", help="Remove what this command wrote.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the files that this command wrote.")] = False,
     endpoint: Annotated[
         str, typer.Option(metavar="HOST:PORT", help="Registry whose stack no longer exists. Requires --remove.")
     ] = "",
@@ -153,7 +153,7 @@ def trust(
 
     names = _parse_clients(clients or [], list(trust_commands.CLIENTS))
     if endpoint and not (remove and re.fullmatch(r"\S+:\d+", endpoint)):
-        raise typer.BadParameter("It must be HOST:PORT, and requires --remove.", param_hint="--endpoint")
+        raise typer.BadParameter("Use HOST:PORT, together with --remove.", param_hint="--endpoint")
     if address and not _is_ip(address):
         message = f"{address!r} is not an IP address such as 192.168.56.10."
         raise typer.BadParameter(message, param_hint="--address")

@@ -70,7 +70,9 @@ def check_owner(plan: Plan) -> None:
     """Raise if the running cluster with this name belongs to another clone that still exists."""
     owner = find_owner(plan)
     if owner and owner != plan.state and plan.with_state(owner).lock.exists():
-        raise RequirementError(f"The cluster of {owner} is running.", "Stop it with `make down` in that clone.")
+        raise RequirementError(
+            f"The cluster of {owner} is running and has the same name.", "Stop it with `make down` in that clone."
+        )
 
 
 def check_addresses(plan: Plan) -> None:
@@ -84,7 +86,10 @@ def check_addresses(plan: Plan) -> None:
         if (name := link.get("ifname")) == plan.link:
             continue
         if owner := link.get("ifalias"):
-            raise RequirementError(f"The cluster of {owner} is running.", "Stop it with `make down` in that clone.")
+            raise RequirementError(
+                f"The cluster of {owner} is running and has the same addresses.",
+                "Stop it with `make down` in that clone.",
+            )
         raise RequirementError(
             f"The network {NETWORK} is in use by the link {name}.",
             "Take that link down, or set KUBECONFIG to a cluster of your own.",

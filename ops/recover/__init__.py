@@ -60,7 +60,7 @@ def recover(stack: str) -> Recovery:
 def print_recovery(recovery: Recovery) -> None:
     """Print the changes, and the next command."""
     if recovery.is_empty:
-        print_line("nothing to recover")
+        print_line("Nothing to recover.")
         return
     rows = {
         "lock released": [recovery.lock_owner] if recovery.lock_owner else [],

@@ -44,5 +44,5 @@ def _parse_df(output: str) -> DiskSpace:
     except (ValueError, IndexError):
         text = " ".join(output.split()).rstrip(".") or "no output"
         raise CheckError(
-            f"`df` in the Pod failed: {text}.", "Check the space on the node itself: the image may lack `df`."
+            f"`df` in the Pod failed: {text}.", "Check the space on the node itself, because the image may lack `df`."
         ) from None

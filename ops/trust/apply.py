@@ -30,7 +30,7 @@ def apply_changes(machine: Machine, changes: Sequence[Change]) -> None:
         for folder in reversed(created_folders):
             folder.rmdir()
         raise CommandError(
-            f"{error.filename} cannot be written: {error.strerror}. Nothing was changed.",
+            f"{error.filename} cannot be written: {error.strerror}. No file was changed.",
             "Correct this and run the command again.",
         ) from None
     try:

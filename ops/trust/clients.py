@@ -60,11 +60,11 @@ def join_certificates(pem: str) -> str:
 
 
 # The import of `registry` takes one to two seconds. It is needed only after the command line and the stack are read.
-def _default_folders() -> tuple[PurePosixPath, PurePosixPath]:
-    """Return the folders that containerd and Docker search by default."""
+def _default_folders() -> dict[str, PurePosixPath]:
+    """Return the folders that containerd and Docker search by default, by client."""
     from registry.validation.nodes import CONTAINERD_FOLDER, DOCKER_FOLDER
 
-    return PurePosixPath(CONTAINERD_FOLDER), PurePosixPath(DOCKER_FOLDER)
+    return {"containerd": PurePosixPath(CONTAINERD_FOLDER), "docker": PurePosixPath(DOCKER_FOLDER)}
 
 
 def _registry_folders(parent: PurePosixPath, registry: Endpoint) -> list[PurePosixPath]:
@@ -75,8 +75,7 @@ def _registry_folders(parent: PurePosixPath, registry: Endpoint) -> list[PurePos
 
 
 def _docker_files(registry: PublicOutputs, _: Machine) -> Iterator[ClientFile]:
-    _, docker_folder = _default_folders()
-    for folder in _registry_folders(docker_folder, registry):
+    for folder in _registry_folders(_default_folders()["docker"], registry):
         yield ClientFile(folder / "ca.crt", join_certificates(registry.ca_pem))
 
 
@@ -87,7 +86,7 @@ def _containers_files(registry: PublicOutputs, machine: Machine) -> Iterator[Cli
 
 
 def _containerd_files(registry: PublicOutputs, _: Machine) -> Iterator[ClientFile]:
-    containerd_folder, _ = _default_folders()
+    containerd_folder = _default_folders()["containerd"]
     for folder in _registry_folders(containerd_folder, registry):
         ca = folder / "ca.crt"
         yield ClientFile(ca, join_certificates(registry.ca_pem))
@@ -157,12 +156,12 @@ def installed_paths(client: str, registry: Endpoint, machine: Machine) -> list[P
 
 def managed_files(machine: Machine) -> Iterator[PurePosixPath]:
     """Yield the readable files that this command may have written for any registry."""
-    containerd_folder, docker_folder = _default_folders()
+    folders = _default_folders()
     for folder, pattern in (
-        (docker_folder, "*/ca.crt"),
+        (folders["docker"], "*/ca.crt"),
         (PurePosixPath("/etc") / CONTAINERS_FOLDER, "*/ca.crt"),
-        (containerd_folder, "*/ca.crt"),
-        (containerd_folder, "*/hosts.toml"),
+        (folders["containerd"], "*/ca.crt"),
+        (folders["containerd"], "*/hosts.toml"),
         (machine.home / ".config" / CONTAINERS_FOLDER, "*/ca.crt"),
         *((store.anchors, "*.crt") for store in system_store.STORES),
         (machine.config / PYTHON_FOLDER, "*.pem"),

@@ -35,7 +35,7 @@ def install(
     changes = [*files, plan.plan_hosts_line(machine, registry)]
     if _confirm(machine, changes, "Write these files?", dry_run, yes):
         apply_changes(machine, changes)
-        print_line("written")
+        print_line("The files are written.")
     if not dry_run and "system" in client_names:
         _refresh_system_store(machine, registry, files)
     if "python" in client_names:
@@ -53,7 +53,7 @@ def uninstall(
     anchors = [change for change in changes if store and change.path.parent == store.anchors]
     if _confirm(machine, changes, "Remove these files?", dry_run, yes):
         apply_changes(machine, changes)
-        print_line("removed")
+        print_line("The files are removed.")
         if store and anchors:
             machine.run((store.program, *store.refresh_arguments))
 
@@ -63,25 +63,25 @@ def _confirm(machine: Machine, changes: Sequence[Change], question: str, dry_run
     print_rows([(change.status, str(change.path), change.note) for change in changes])
     needed_changes = [change for change in changes if change.is_needed]
     if not needed_changes:
-        print_line("nothing to do")
+        print_line("Nothing to do.")
         return False
     if dry_run:
-        print_line("nothing was changed (--dry-run)")
+        print_line("No file was changed (--dry-run).")
         return False
     forbidden_paths = [change.path for change in needed_changes if not machine.may_write(change.path)]
     if forbidden_paths:
         raise CommandError(
-            f"You have no permission to change {forbidden_paths[0]}, so nothing was changed.",
+            f"You have no permission to change {forbidden_paths[0]}, so no file was changed.",
             f"Run `{machine.sudo_command}`.",
         )
     if yes:
         return True
     if not machine.ask:
         raise CommandError(
-            "Standard input is not a terminal, so nothing was changed.", "Pass --yes to run without a prompt."
+            "Standard input is not a terminal, so no file was changed.", "Pass --yes to run without a prompt."
         )
     if not machine.ask(question):
-        raise CommandError("You answered no, so nothing was changed.", "Run the command again to make the changes.")
+        raise CommandError("You answered no, so no file was changed.", "Run the command again to make the changes.")
     return True
 
 

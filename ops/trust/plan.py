@@ -94,7 +94,7 @@ def _plan_write(machine: Machine, registry: PublicOutputs, path: PurePosixPath, 
     file = marker.parse_file(text)
     if file is None and text.strip() == body.strip():
         return Change(path, "same", note=UNMANAGED)
-    remedy = "Move it away, or leave out its client (--for). Nothing was written."
+    remedy = "Move it away, or leave out its client (--for). No file was written."
     if file is None:
         raise CommandError(f"{path} was not written by this command and has other content.", remedy)
     if file.endpoint != registry.endpoint:

@@ -77,7 +77,7 @@ def check_certificate_names(context: CheckContext) -> str:
     certificate = perform_handshake(context.outputs, context.address, tls).certificate
     names = [name for _, name in certificate["subjectAltName"]]
     days = (ssl.cert_time_to_seconds(certificate["notAfter"]) - time.time()) / SECONDS_PER_DAY
-    return f"{', '.join(names)}; {days:.0f} days left"
+    return f"{', '.join(names)} ({days:.0f} days left)"
 
 
 def check_access_without_password(context: CheckContext) -> str:

@@ -35,7 +35,7 @@ FAILURES = (
     (
         r"no such host|: lookup \S+( on \S+)?: ",
         "The registry's name does not resolve on the node (no such host).",
-        f"{NODE_TRUST} Or add the name to DNS or to /etc/hosts of the nodes.",
+        f"{NODE_TRUST} Alternatively, add the name to DNS or to /etc/hosts of the nodes.",
     ),
     (
         r"\b401\b|[Uu]nauthorized|authorization failed|no basic auth credentials|access denied|insufficient_scope",

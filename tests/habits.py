@@ -51,7 +51,7 @@ PATTERNS = {name: re.compile(pattern) for name, pattern in HABITS.items()}
 
 
 def found_in(content: str) -> dict[str, str]:
-    """Return the matches in a text by habit. Code in backticks does not count."""
+    """Return the matches in a text by habit, without code in backticks and without quotations."""
     plain = re.sub(r"`[^`]*`|\"[^\"]*\"", "X", " ".join(content.split()))
     matches = {name: pattern.search(plain) for name, pattern in PATTERNS.items()}
     return {name: match[0].strip() for name, match in matches.items() if match}

@@ -4,6 +4,9 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from workspace import Workspace
 
+from registry import redact_debug_log
+
+redact_debug_log()
 config = pulumi.Config()
 
 cluster = kubernetes.Provider("cluster", context=config.get("context") or None)

@@ -5,8 +5,9 @@ The mirror takes the upstream's endpoint, login and CA from the upstream's outpu
 
 import pulumi
 
-from registry import PrivateRegistry
+from registry import PrivateRegistry, redact_debug_log
 
+redact_debug_log()
 config = pulumi.Config()
 
 upstream = PrivateRegistry(

@@ -5,8 +5,9 @@ No replica is pinned to a node. If one stops, the other serves pushes and pulls.
 
 import pulumi
 
-from registry import PrivateRegistry
+from registry import PrivateRegistry, redact_debug_log
 
+redact_debug_log()
 config = pulumi.Config()
 
 registry = PrivateRegistry(

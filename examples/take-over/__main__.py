@@ -6,8 +6,9 @@ certificate, new passwords and a new Pod.
 
 import pulumi
 
-from registry import PrivateRegistry
+from registry import PrivateRegistry, redact_debug_log
 
+redact_debug_log()
 config = pulumi.Config()
 
 

@@ -5,8 +5,9 @@ Preview refuses two registries with the same namespace, the same folder on a nod
 
 import pulumi
 
-from registry import PrivateRegistry
+from registry import PrivateRegistry, redact_debug_log
 
+redact_debug_log()
 config = pulumi.Config()
 
 for team, port in (("red", 5001), ("blue", 5002)):

@@ -1,4 +1,4 @@
-"""Files that are made from the code, and compared with it: `make schema` writes them."""
+"""Files that are generated from the code. `make schema` writes them, and a test compares them with the code."""
 
 import json
 from pathlib import Path
@@ -8,14 +8,14 @@ from registry import NodeTrust, PrivateRegistry
 from registry.__main__ import NAME, Plugin
 
 SCHEMA = Path(__file__).with_name("schema.json")
-"""The schema of the components. A change of it changes programs outside of this repository."""
+"""Schema of the components. A change of it affects programs outside of this repository."""
 
 
 def current() -> dict[str, Any]:
-    """Return the schema that the plugin answers, without an engine."""
+    """Return the schema that the plugin would send to the engine."""
     return dict(json.loads(Plugin([PrivateRegistry, NodeTrust], NAME).schema or "{}"))
 
 
-def written(schema: dict[str, Any]) -> str:
-    """Return the text of the file, in the order of the code."""
+def render_schema(schema: dict[str, Any]) -> str:
+    """Return the text of the schema's file, in the order of the code."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

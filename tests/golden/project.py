@@ -1,4 +1,4 @@
-"""The section `config` of Pulumi.yaml: the inputs that have a default, as the command line describes them."""
+"""The section `config` of Pulumi.yaml, which describes the inputs with a default to the command line."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ TYPES = {str: "string", bool: "boolean", int: "integer", list: "array", dict: "o
 
 
 def page() -> str:
-    """Return the whole file, with the section made anew."""
+    """Return the whole file with a new section `config`."""
     head = FILE.read_text().partition("config:\n")[0]
     return "".join([head, "config:\n", *(line for key in DEFAULTS for line in _entry(key, DEFAULTS[key]))])
 
@@ -37,7 +37,7 @@ def _description(key: str) -> str:
 
 
 def _scalar(value: Any) -> str:
-    """Return YAML: JSON where a plain word would mean something else."""
+    """Return a YAML scalar. Quote it as JSON if the plain text would have another meaning."""
     if isinstance(value, str) and ": " not in value and not value.startswith(("*", "-", "`")):
         return value
     return json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""docs/configuration.md: every input and output of the components, as the code describes them."""
+"""docs/configuration.md: every input and output of the components, with the descriptions in the code."""
 
 import inspect
 import re
@@ -58,26 +58,26 @@ def _node_trust(schema: dict[str, Any]) -> Iterator[str]:
     resource = schema["resources"]["private-registry:index:NodeTrust"]
     registry = schema["types"]["private-registry:index:TrustedRegistryArgs"]
     yield f"\n## NodeTrust\n\n{NODE_TRUST}"
-    for what, args, properties in (
+    for title, args, properties in (
         ("input", NodeTrustArgs, resource["inputProperties"]),
-        ("of a registry", TrustedRegistryArgs, registry["properties"]),
+        ("key of a registry", TrustedRegistryArgs, registry["properties"]),
         ("output", NodeTrust, resource["properties"]),
     ):
-        yield f"\n| {what} | type | what it is |\n|---|---|---|\n"
-        for key, each in zip(args.__annotations__, properties.values(), strict=True):
-            yield f"| `{key}` | {_type(each)} | {each['description']} |\n"
+        yield f"\n| {title} | type | description |\n|---|---|---|\n"
+        for key, schema_of_key in zip(args.__annotations__, properties.values(), strict=True):
+            yield f"| `{key}` | {_type(schema_of_key)} | {schema_of_key['description']} |\n"
 
 
 def _headed(heading: str, name: str, *columns: str) -> str:
-    titles = [name, "type", *columns, "what it is"]
+    titles = [name, "type", *columns, "description"]
     return f"\n## {heading}\n\n| {' | '.join(titles)} |\n{'|---' * len(titles)}|\n"
 
 
 def _input(key: str, schema: dict[str, Any]) -> str:
     pattern = r"(?:With [^:]+: )?(.+?)\. (?:Default:?|(No default))(?: (.+))?\."
     description = re.fullmatch(pattern, schema["description"])
-    assert description, f"{key} says what it is, then its default"
-    what, _, default = description.groups()
+    assert description, f"the description of {key} does not end with its default"
+    summary, _, default = description.groups()
     row = INPUTS[key]
     if isinstance(DEFAULTS.get(key), str | int):
         default = f"`{default}`"
@@ -87,7 +87,7 @@ def _input(key: str, schema: dict[str, Any]) -> str:
         _type(schema) + (", secret" if row.secret else ""),
         "no" if is_structural(key) else "yes",
         default or ("required" if row.required else "none"),
-        f"With {conditions}: {what}" if conditions else what,
+        f"With {conditions}: {summary}" if conditions else summary,
     ]
     return f"| {' | '.join(cells)} |\n"
 

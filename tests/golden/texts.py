@@ -32,7 +32,7 @@ DISPLAY_CALLS = {
 """Kind of the texts that a call shows, by the name of its function."""
 
 FIRST_TEXTS = {"BadParameter": 1, "Change": 0, "StatusCheck": 1, "print_report": 2}
-"""Number of positional arguments that are texts, if others follow them."""
+"""Number of positional arguments that are texts, if they are not all texts."""
 
 TEXT_KEYWORDS = {"Change": "note"}
 """Name of the keyword argument that is a text."""

@@ -1,4 +1,4 @@
-"""How the tests run: their parts, their progress, and the summary at the end.
+"""The runner of the tests: their parts, their progress, and the summary at the end.
 
 parts       the commands of lint, types, unit and e2e
 runner      parallel processes, their times, Ctrl-C

@@ -12,7 +12,7 @@ SHORTEST = 0.5
 """Seconds that a test must take to be listed in tests/durations.json."""
 
 PRIOR_SECONDS = 30.0
-"""Expected seconds of finished tests from which the pace of this run counts as much as the listed durations."""
+"""Expected seconds of finished tests until the pace of this run weighs more than the listed durations."""
 
 
 class Estimate:

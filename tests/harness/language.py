@@ -1,7 +1,7 @@
 """Check the language of docstrings, comments and pages: `python -m tests.harness.language`.
 
-It judges the rules of docs/STYLE.md that a program can judge: how a text opens, that a string between statements
-describes a constant, and how wide a page is. It prints `path:line: problem. Remedy.` and exits with 1.
+It checks those rules of docs/STYLE.md that a program can check: the first word of a text, strings that describe no
+constant, and the width of a page. It prints `path:line: problem. Remedy.` and exits with 1.
 """
 
 import glob
@@ -24,12 +24,14 @@ COVERED = (
     "dev",
     "bench",
     "tests/*.py",
+    "tests/e2e",
+    "tests/golden",
     "tests/harness",
 )
 """Patterns of files and directories that are checked. Add one when its texts follow docs/STYLE.md."""
 
-GENERATED = ("docs/configuration.md", "bench/results")
-"""Pages that programs write, and a directory of them."""
+GENERATED = ("docs/configuration.md", "bench/results", "tests/golden/messages.md")
+"""Generated pages and directories."""
 
 OPENINGS = ("Of", "What", "Where", "Who", "Whom", "Whose", "Beside", "Nothing", "Nobody", "Those", "That", "Which")
 """First words that announce a sentence without a named subject."""

@@ -46,9 +46,9 @@ class Part:
 
 
 def _labs() -> str:
-    """Return the variable LABS, else the number of labs for which Linux has inotify instances.
+    """Return the variable LABS, else the number of labs that the inotify instances of Linux allow.
 
-    One more cluster, which a test of `down` starts, needs them too.
+    One more cluster, which a test of `down` starts, needs instances too.
     """
     free = count_free_inotify_instances((MAX_LABS + 1) * INOTIFY_INSTANCES)
     return os.environ.get("LABS") or str(max(1, min(MAX_LABS, free // INOTIFY_INSTANCES - 1)))
@@ -84,7 +84,7 @@ E2E = Part(
 PARTS = {part.name: part for part in (LINT, TYPES, UNIT, E2E)}
 
 STAGES = ((LINT,), (UNIT, TYPES), (E2E,))
-"""Parts in the order in which they run. Those of one stage run in parallel, and the first prints as it runs."""
+"""Parts in the order of a run. The parts of one stage run in parallel, and the first prints as it runs."""
 
 SOAK = (UNIT, E2E)
 """Parts that `soak` runs, with full counts and a new seed."""

@@ -1,6 +1,6 @@
 """A pytest plugin that prints progress lines instead of dots, prints failures at once, and writes a JSON report.
 
-`addopts` loads it in every run. Workers of pytest-xdist print nothing, because the controller gets their reports. With
+`addopts` loads it in every run. Workers of pytest-xdist do not print, because the controller gets their reports. With
 `-v` pytest prints a line for each test, so the plugin prints no progress.
 """
 
@@ -36,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    # Taken from the environment, so that a pytest that a test starts does not overwrite this run's report.
+    # Remove the path from the environment. A pytest that a test starts would overwrite this run's report.
     path, part = os.environ.pop(ENVIRONMENT_VARIABLE, ""), os.environ.pop(PART_VARIABLE, "tests")
     reporter = config.pluginmanager.getplugin("terminalreporter")
     if reporter and not hasattr(config, "workerinput"):
@@ -102,7 +102,7 @@ class Progress:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_report_teststatus(self) -> Generator[None, Any, Any]:
-        """Blank the letter that pytest prints for a test."""
+        """Remove the letter that pytest prints for a test."""
         category, letter, word = yield
         return category, "" if self._prints else letter, word
 

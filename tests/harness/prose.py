@@ -23,7 +23,7 @@ Definition = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Text(NamedTuple):
-    """A docstring, a comment or a paragraph, with the line on which it starts."""
+    """A docstring, a comment or a paragraph, with its first line."""
 
     kind: Kind
     line: int
@@ -59,7 +59,7 @@ def _strings(node: Definition) -> Iterator[Text]:
 
 
 def _kind(node: Definition, at: int) -> Kind:
-    """Return what the string at index `at` of a body describes."""
+    """Return the kind of the string at index `at` of a body."""
     if at and isinstance(node.body[at - 1], ast.Assign | ast.AnnAssign):
         return "constant"
     if at:

@@ -47,7 +47,7 @@ class RunReport:
         phase = report.when if report.when in ("setup", "call", "teardown") else CRASH
         self.phases.append(Phase(report.nodeid, phase, report.duration, report.outcome))
         for name, value in report.user_properties:
-            # pytest repeats the properties of a test in each of its later phases.
+            # pytest repeats the properties of a test in its later phases.
             if name == "figures" and (figure := Figure(report.nodeid, str(value))) not in self.figures:
                 self.figures.append(figure)
             if name == "artifacts" and str(value) not in self.artifacts:
@@ -55,7 +55,7 @@ class RunReport:
         return self.phases[-1]
 
     def failed(self) -> list[str]:
-        """Return the node IDs of the failed tests, each once."""
+        """Return the node IDs of the failed tests without duplicates."""
         return list(dict.fromkeys(phase.nodeid for phase in self.phases if phase.outcome == "failed"))
 
     def seconds_by_test(self) -> dict[str, float]:

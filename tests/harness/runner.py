@@ -41,7 +41,7 @@ class Result:
 
 
 class Runner:
-    """Runs parts with the same pytest arguments. After an interrupt it starts no more parts."""
+    """A runner of parts with the same pytest arguments. After an interrupt it does not start another part."""
 
     def __init__(self, pytest_arguments: Sequence[str] = ()) -> None:
         self.interrupted = False
@@ -50,7 +50,7 @@ class Runner:
         self._lock = threading.RLock()
 
     def run_stage(self, parts: Sequence[Part]) -> list[Result]:
-        """Run parts in parallel. The first prints as it runs, and the output of the others follows."""
+        """Run parts in parallel. The first part prints as it runs. The output of the other parts follows."""
         with ExitStack() as stack:
             outputs: list[Output] = [None, *(stack.enter_context(TemporaryFile()) for _ in parts[1:])]
             with ThreadPoolExecutor(len(parts)) as pool:

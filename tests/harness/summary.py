@@ -13,7 +13,7 @@ MAX_SLOWEST = 10
 """Number of test phases in the list of the slowest."""
 
 MAX_COMMANDS = 20
-"""Number of failed tests of a part that get a command each."""
+"""Number of failed tests of a part whose commands are printed."""
 
 CATEGORIES = ("failed", "passed", "skipped", "xfailed", "xpassed", "error")
 """Categories of tests in the order of pytest's last line."""

@@ -1,6 +1,6 @@
 """Read the cluster with the kubeconfig that Pulumi uses too.
 
-An unanswered request raises `ClusterError`. So no command takes an object for missing because the cluster could not be
+An unanswered request raises `ClusterError`. A command must not report an object as missing if the cluster could not be
 reached.
 """
 
@@ -82,7 +82,7 @@ def list_objects(client: DynamicClient, kind: str, namespace: str | None = None,
 
 
 def registry_pods(client: DynamicClient, namespace: str) -> list[Object]:
-    """Return the registry's running Pods that are not being deleted. Raise if no Pod is left."""
+    """Return the registry's running Pods that are not being deleted. Raise if no such Pod exists."""
     pods = list_objects(client, "Pod", namespace, label_selector=REGISTRY_SELECTOR)
     running = [
         pod for pod in pods if pod["status"].get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")

@@ -46,7 +46,7 @@ def check(plan: Plan) -> None:
     _check_kernel(plan)
     if not plan.run.is_mount() and (free := count_free_inotify_instances(INOTIFY_INSTANCES)) < INOTIFY_INSTANCES:
         raise RequirementError(
-            f"Root may open {free} more inotify instances, but a cluster needs {INOTIFY_INSTANCES}.",
+            f"Root can open only {free} more inotify instances, but a cluster needs {INOTIFY_INSTANCES}.",
             "Run `sysctl fs.inotify.max_user_instances=512`, stop another cluster, "
             "or set KUBECONFIG to a cluster of your own.",
         )

@@ -1,7 +1,7 @@
 """Find the lock and the incomplete files that a killed Pulumi engine leaves in a file backend.
 
 The engine writes a checkpoint in three steps: a new file, then a file of attributes, then a rename over the old
-checkpoint. If it is killed at the second step, an empty file of attributes is left. Every command then fails with
+checkpoint. If it is killed at the second step, it leaves an empty file of attributes. Every command then fails with
 "failed to load checkpoint: EOF", although the old checkpoint is complete. The old checkpoint lacks the last change, but
 it has each operation that began. Other backends do not expose their files. Pulumi then names the owner of a lock
 itself, and the user runs `pulumi cancel`.

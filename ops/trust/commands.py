@@ -86,7 +86,7 @@ def _confirm(machine: Machine, changes: Sequence[Change], question: str, dry_run
 
 
 def _refresh_system_store(machine: Machine, registry: PublicOutputs, files: Sequence[Change]) -> None:
-    """Rebuild the system's bundle if it is outdated. An interrupted earlier call may have left it so."""
+    """Rebuild the system's bundle if it is outdated. An interrupted call leaves it outdated."""
     store = system_store.find_store(machine)
     if store is None:
         return

@@ -7,8 +7,8 @@ number of folders that were created for the file, the innermost first. They are 
 import re
 from typing import NamedTuple
 
-LINE = "# Written by `python -m ops trust` for {endpoint}, with {folders} folders; `--remove` removes it.\n"
-PATTERN = re.compile(r"# Written by `python -m ops trust` for (\S+), with (\d+) folders; .*\n")
+LINE = "# Written by `python -m ops trust` for {endpoint}, with {folders} folders. `--remove` removes it.\n"
+PATTERN = re.compile(r"# Written by `python -m ops trust` for (\S+), with (\d+) folders\. .*\n")
 
 
 class MarkedFile(NamedTuple):

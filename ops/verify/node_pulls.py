@@ -27,7 +27,7 @@ POLL_INTERVAL = 0.3
 """Seconds between two reads of the Pods."""
 
 STALE_AGE = timedelta(minutes=10)
-"""Age of stale objects of another session. It allows for a clock of this machine that is minutes ahead."""
+"""Minimum age of stale objects of another session. The clock of this machine may be minutes ahead."""
 
 
 class NodePull(NamedTuple):

@@ -16,7 +16,7 @@ PAGE = """\
 |---|---|---|---|
 {rows}
 
-Each of the nine additional registries adds {each}. That is {ratio} times the time of the first one.
+Each of the nine additional registries adds {each}. That is {ratio} times the time that the first one adds.
 
 Median and range of {rounds} rounds. The programs take turns on one cluster, after an unmeasured round. Ratios compare
 the times of a round. The stacks are empty, so every resource would be created. The registries share a node only.

@@ -58,9 +58,8 @@ def members(group: PurePosixPath, root: Path = ROOT) -> set[int]:
         for below, _, _ in os.walk(folder):
             with suppress(OSError):  # the group was removed after its last process
                 processes.update(map(int, Path(below, "cgroup.procs").read_text().split()))
-    return processes - {
-        0
-    }  # 0 is a process outside this PID namespace, but kill(2) would signal the caller's own process group
+    # 0 is a process outside this PID namespace, but kill(2) would signal the caller's own process group.
+    return processes - {0}
 
 
 def terminate(group: PurePosixPath, grace: float, root: Path = ROOT) -> None:

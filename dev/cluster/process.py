@@ -23,7 +23,7 @@ from dev.cluster.plan import Host, Plan
 from dev.errors import ClusterError
 
 READY_TIMEOUT = 60.0
-"""Seconds until a daemon must be ready. On two slow cores it takes a tenth of them."""
+"""Seconds until a daemon must be ready. It takes a tenth of this time on two slow cores."""
 
 LAUNCH_SCRIPT = """
 echo $$ > "$1" || exit 1

@@ -69,7 +69,7 @@ def check_root() -> None:
 
 
 def check_nftables(environment: Mapping[str, str]) -> None:
-    """Raise `RequirementError` if the kernel does not support kube-proxy's rules. `environment` has the PATH of `nft`."""
+    """Raise `RequirementError` if the kernel lacks kube-proxy's features. `environment` has the PATH of `nft`."""
     if not _succeeds(["unshare", "--net", "nft", "--file", "-"], environment, NFTABLES_CHECK):
         raise RequirementError(
             "This kernel does not support nftables with NAT (nf_tables, nft_masq).",

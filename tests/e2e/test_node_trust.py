@@ -216,7 +216,7 @@ def test_a_node_that_was_down_or_joins_later_gets_the_same_files(lab: Lab, trust
         with without_power(lab, WORKER):
             eventually(120, "the Pod of the node is not ready", lambda: not is_ready(trust.pods()[WORKER]))
             output = trust.destroy(check=False)
-            assert "bring it back" in output, output
+            assert "Bring it back" in output, output
             assert node_path(lab, WORKER, f"{CONTAINERD}/{HOST}/ca.crt").exists(), "the file is still on the node"
         eventually(120, "the Pod of the node is ready", lambda: is_ready(trust.pods()[WORKER]))
         trust.destroy()

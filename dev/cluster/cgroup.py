@@ -26,7 +26,7 @@ def hierarchies(root: Path = ROOT) -> list[Path]:
 
 
 def tracking_folder(group: PurePosixPath, root: Path = ROOT) -> Path:
-    """Return the folder of `group` that processes join. On v1 it is that of pids, as a new cpuset accepts none."""
+    """Return the folder of `group` that processes join. On v1 it is that of pids: a new cpuset accepts no process."""
     mounts = hierarchies(root)
     return next((mount for mount in mounts if mount.name == "pids"), mounts[0]) / group.relative_to("/")
 

@@ -1,0 +1,69 @@
+"""The context, and parts that a test creates without a whole registry."""
+
+from typing import Any
+
+import pulumi
+
+from registry.context import Context, create_context
+from registry.monitoring import create_metrics_service
+from registry.settings import StorageSettings
+from registry.storage import Storage
+from tests.conftest import Engine
+
+
+def context(parent: pulumi.Resource) -> Context:
+    return create_context(
+        parent,
+        "part",
+        "docker-registry",
+        component="registry",
+        image="registry:3.1.2",
+        namespace="team",
+        labels={"example.com/team": "red"},
+        annotations={},
+    )
+
+
+def run_part(part: Any) -> None:
+    """Run a program that creates one part below a component."""
+
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    def main() -> None:
+        part(context(pulumi.ComponentResource("test:index:Parent", "parent")))
+
+    main()
+
+
+def test_a_part_is_created_without_a_registry(engine: Engine) -> None:
+    run_part(lambda ctx: create_metrics_service(ctx, 5001, service_monitor=False))
+    service = engine.one("Service").inputs
+    assert service["metadata"]["namespace"] == "team"
+    assert service["metadata"]["labels"]["app.kubernetes.io/component"] == "metrics"
+    assert service["spec"]["selector"] == {
+        "app.kubernetes.io/name": "docker-registry",
+        "app.kubernetes.io/instance": "team",
+    }
+
+
+def test_storage_needs_only_its_own_settings(engine: Engine) -> None:
+    settings = StorageSettings(
+        storage="s3",
+        storage_path="/srv/registry",
+        storage_size="2Gi",
+        storage_claim=None,
+        storage_class=None,
+        storage_access="ReadWriteOnce",
+        node="k8s-master",
+        node_label="registry=here",
+        replicas=1,
+        s3_bucket="images",
+        s3_region="eu-west-3",
+        s3_endpoint=None,
+        s3_prefix=None,
+        s3_access_key=None,
+        s3_secret_key=None,
+        s3_secret=None,
+    )
+    run_part(lambda ctx: Storage(ctx, settings, None))
+    assert engine.one("Stash").inputs["input"]["storage"] == "s3"
+    assert settings.uses_node_role

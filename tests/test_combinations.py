@@ -107,6 +107,7 @@ COMBINATIONS: list[tuple[Inputs, str, str]] = [
         "password_generations.centos",
         "password-is-chosen",
     ),
+    ({**S3, **MIRROR, "workload": "deployment", "replicas": 2}, "replicas", "mirror-not-shared"),
     ({"pull_secrets": ["builds", "docker-registry"]}, "pull_secrets", "own-namespace"),
     ({"certificate_days": 30}, "renew_before_days", "longer-than-lifetime"),
     ({"renew_before_days": 396, "certificate_days": 396}, "renew_before_days", "longer-than-lifetime"),
@@ -276,6 +277,12 @@ ON_THE_CLUSTER: list[tuple[Inputs, Inputs, str, str]] = [
         {"registry-tls-from-kubectl-get-secrets": {"data": {"tls.crt": "eA=="}}},
         "tls_secret",
         "secret-incomplete",
+    ),
+    (
+        {"tls_secret": "tls", **EXISTING_NAMESPACE},
+        {"registry-tls-from-kubectl-get-secrets": {"data": {"tls.crt": "eA==", "tls.key": "/w=="}}},
+        "tls_secret",
+        "secret-not-text",
     ),
     (
         {**S3, "s3_secret": "keys", **EXISTING_NAMESPACE},

@@ -1,5 +1,6 @@
 """The public interface for other programs and languages, and the layers of the package."""
 
+import ast
 import json
 import re
 import shutil
@@ -158,3 +159,17 @@ def test_every_generated_file_is_up_to_date() -> None:
     assert reference.PAGE.read_text() == reference.page(), "Run make schema."
     assert project.FILE.read_text() == project.page(), "Run make schema."
     assert messages.PAGE.read_text() == messages.page(), "Run make schema."
+
+
+def test_every_code_of_a_refusal_is_asserted_by_a_test() -> None:
+    """The codes are read from the source, so a new one needs a row in a table of the tests."""
+    root = Path(registry.__path__[0])
+    calls = [node for path in root.rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))]
+    codes = {
+        ast.literal_eval(call.args[1])
+        for call in calls
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "InvalidInput"
+    }
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("*.py"))
+    assert len(codes) > 100
+    assert [code for code in sorted(codes) if not re.search(rf'[" ]{re.escape(code)}"', tests)] == []

@@ -83,6 +83,13 @@ def test_a_secret_in_plain_text_is_refused_and_not_shown(run_program: Any, key: 
     assert PASSWORD not in str(refusal.value)
 
 
+def test_a_secret_of_a_wrong_type_is_refused_and_not_shown(run_program: Any) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        run_program(secret=("passwords",), passwords=PASSWORD)
+    assert (refusal.value.key, refusal.value.code) == ("passwords", "secret-of-wrong-type")
+    assert PASSWORD not in str(refusal.value)
+
+
 def test_a_secret_password_is_accepted(run_program: Any) -> None:
     exports = run_program(secret=("passwords",), passwords={"centos": "correct horse"})
     assert exports["password"] == "correct horse"

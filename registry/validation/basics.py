@@ -60,5 +60,6 @@ def whole_number(key: str, value: object, low: int, high: int, what: str, remedy
     """Require a whole number from `low` to `high`. 5000.0 is one, because plugins receive numbers as floats."""
     is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not is_whole or not low <= value <= high:  # type: ignore[operator]
-        raise InvalidInput(key, "out-of-range", f"must be {what} from {low} to {high}, not {quoted(value)}", remedy)
+        shown = int(value) if isinstance(value, float) and is_whole else value
+        raise InvalidInput(key, "out-of-range", f"must be {what} from {low} to {high}, not {quoted(shown)}", remedy)
     return int(value)  # type: ignore[call-overload, no-any-return]

@@ -78,7 +78,7 @@ def test_a_short_certificate_and_an_unfinished_rotation_need_action(
     assert "last 5 days (`renew_before_days`)" in report["leaf"]["remedy"]
     assert report["leaf"]["facts"]["signer"] == "docker-registry CA"
     assert report["rotation"]["facts"] == [1, 2]
-    assert "ca_generations to [2, 1]" in report["rotation"]["remedy"]
+    assert "`ca_generations` to [2, 1]" in report["rotation"]["remedy"]
     assert [each["name"] for each in report["authorities"]["facts"]] == ["docker-registry CA", "docker-registry CA 2"]
     assert report["nodes"]["facts"] == {"ready": 2, "desired": 2}
     assert report["drift"]["facts"] == {}

@@ -33,6 +33,7 @@ def set_up_by_hand(lab: Lab) -> dict[str, str]:
     lab.kubectl("create", "secret", "generic", "auth-secret", "--namespace", NAMESPACE, htpasswd)
     lab.kubectl("apply", "--filename", str(PROJECT / "tests/e2e/guide.yaml"))
     lab.kubectl("wait", "--for=condition=Ready", "pod/docker-registry", "--namespace", NAMESPACE, "--timeout=60s")
+    lab.wait_for_proxies()
     return {"endpoint": "docker-registry:5040", "ca_pem": certificate.pem, "username": "centos", "password": "centos"}
 
 

@@ -16,7 +16,7 @@ from tests.e2e.messages import message
 
 pytestmark = pytest.mark.e2e
 
-SECRET = "in plain text"
+SECRET = "hunter2-hunter2"
 
 WRONG_VALUES: dict[str, Any] = {
     "hostname": "docker_registry",

@@ -41,9 +41,9 @@ def create_pull_secrets(ctx: Context, settings: PullSecretSettings, endpoint: pu
     secret_name = pulumi.Output.concat(ctx.namespace, "-pull")
     for namespace in settings.pull_secrets:
         name = f"{ctx.name}-pull-secrets-{namespace}"
-        secret = _create_secret(ctx, name, namespace, secret_name, content, [login.accepted_after])
+        secret = _create_secret(ctx, name, namespace, secret_name, content, login.accepted_after)
         if settings.default_pull_secret:
-            _add_to_default_account(ctx, f"{name}-default", namespace, secret_name, [login.accepted_after, secret])
+            _add_to_default_account(ctx, f"{name}-default", namespace, secret_name, secret, login.accepted_after)
 
 
 def docker_config(endpoint: str, username: str, password: str) -> str:
@@ -59,18 +59,18 @@ def _create_secret(
     namespace: str,
     secret_name: pulumi.Output[str],
     content: pulumi.Output[str],
-    after: list[pulumi.Resource],
+    after: pulumi.Resource,
 ) -> kubernetes.core.v1.Secret:
     """Create the Secret, and the patch that keeps it current. `pulumi preview` fails without the namespace."""
     looked_up = lookup_name(name, "namespaces")
-    existing = kubernetes.core.v1.Namespace.get(looked_up, namespace, opts=ctx.options(depends_on=after))
+    existing = kubernetes.core.v1.Namespace.get(looked_up, namespace, opts=ctx.options(depends_on=[after]))
     data = {DATA_KEY: content.apply(lambda text: b64encode(text.encode()).decode())}
     secret = kubernetes.core.v1.Secret(
         name,
         metadata=ctx.metadata(secret_name) | {"namespace": existing.metadata.name},
         type="kubernetes.io/dockerconfigjson",
         data=data,
-        opts=ctx.options(depends_on=after, ignore_changes=["data"]),
+        opts=ctx.options(depends_on=[after], ignore_changes=["data"]),
     )
     kubernetes.core.v1.SecretPatch(
         f"{name}-current",
@@ -81,13 +81,18 @@ def _create_secret(
         },
         data=data,
         # The patch alone could not be deleted, because this type of Secret must have the key.
-        opts=ctx.options(depends_on=[*after, secret], deleted_with=secret),
+        opts=ctx.options(depends_on=[after, secret], deleted_with=secret),
     )
     return secret
 
 
 def _add_to_default_account(
-    ctx: Context, name: str, namespace: str, secret_name: pulumi.Output[str], after: list[pulumi.Resource]
+    ctx: Context,
+    name: str,
+    namespace: str,
+    secret_name: pulumi.Output[str],
+    secret: kubernetes.core.v1.Secret,
+    after: pulumi.Resource,
 ) -> None:
     """Let the default ServiceAccount use the Secret, unless it uses another one.
 
@@ -96,7 +101,7 @@ def _add_to_default_account(
     """
     looked_up = lookup_name(name, "serviceaccounts")
     account = kubernetes.core.v1.ServiceAccount.get(
-        looked_up, f"{namespace}/default", opts=ctx.options(depends_on=after[:1])
+        looked_up, f"{namespace}/default", opts=ctx.options(depends_on=[after])
     )
     allowed = pulumi.Output.all(secret_name, account.image_pull_secrets).apply(
         lambda resolved: refuse_other_pull_secrets(namespace, resolved[0], [item["name"] for item in resolved[1] or []])
@@ -105,5 +110,5 @@ def _add_to_default_account(
         name,
         metadata={"name": "default", "namespace": namespace},
         image_pull_secrets=[{"name": allowed}],
-        opts=ctx.options(depends_on=after),
+        opts=ctx.options(depends_on=[after, secret]),
     )

@@ -667,12 +667,19 @@ def _merged(inputs: Inputs, more: Inputs) -> Inputs | None:
     if any(inputs[name] != value for name, value in more.items() if name in inputs):
         return None
     merged = inputs | more
-    values = {**DEFAULTS, **merged}
+    return merged if accepts(merged) else None
+
+
+def accepts(inputs: Inputs) -> bool:
+    """Return whether the rules accept plain values, without the component: a refusal would leave pending tasks."""
+    values = {**DEFAULTS, **inputs}
     try:
+        for key, value in inputs.items():
+            INPUTS[key].rule(value)
         check_combinations(values)
         for rule, keys in CROSS_FIELD_RULES.items():
-            if all(name in values for name in keys):
-                rule(*(values[name] for name in keys))
+            if all(key in values for key in keys):
+                rule(*(values[key] for key in keys))
     except InvalidInput:
-        return None
-    return merged
+        return False
+    return True

@@ -21,9 +21,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from pulumi.runtime.settings import SETTINGS
 
-from registry.inputs.combinations import check_combinations
 from registry.inputs.resolve import resolve
-from registry.inputs.table import CROSS_FIELD_RULES, DEFAULTS, INPUTS
 from registry.validation import InvalidInput
 from tests.conftest import Engine
 from tests.e2e import counterexamples
@@ -40,6 +38,7 @@ from tests.e2e.oracles import (
     python_objection,
 )
 from tests.e2e.served_chains import ExternalChain, component_chain, external_authorities, external_certificates
+from tests.examples import accepts
 
 pytestmark = [pytest.mark.e2e, pytest.mark.together]
 
@@ -213,22 +212,7 @@ def test_the_api_server_accepts_the_objects_of_the_component(api: ApiServer, mon
 def _component_objects(args: Inputs) -> tuple[Inputs, list[Object]]:
     """Return the configuration with its objects, or with none if it is refused or needs the content of a Secret."""
     external = {"tls_secret", "users_secret", "s3_secret"} & args.keys()
-    return args, registered_objects(args) if _accepts(args) and not external else []
-
-
-def _accepts(args: Inputs) -> bool:
-    """Return whether the rules accept the configuration, without the component: a refusal would leave pending tasks."""
-    complete: Inputs = {**DEFAULTS, **args}
-    try:
-        for key, value in args.items():
-            INPUTS[key].rule(value)
-        check_combinations(complete)
-        for rule, keys in CROSS_FIELD_RULES.items():
-            if all(key in complete for key in keys):
-                rule(*(complete[key] for key in keys))
-    except InvalidInput:
-        return False
-    return True
+    return args, registered_objects(args) if accepts(args) and not external else []
 
 
 def test_the_rules_accept_a_configuration_exactly_if_the_judges_do(

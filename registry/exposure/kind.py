@@ -41,7 +41,7 @@ class ExposureKind:
         annotations: Annotations of the Service.
         spec_fields: Returns more fields of the Service, once the cluster is known to support them.
         addresses: Returns the addresses that DNS must point to.
-        create_route: Creates what leads clients to the Service: the last argument is the name of the TLS Secret.
+        create_route: Creates the objects that route clients to the Service. The last argument names the TLS Secret.
     """
 
     service_type: str = "ClusterIP"

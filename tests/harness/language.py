@@ -70,7 +70,7 @@ def files(covered: tuple[str, ...] = COVERED) -> list[Path]:
 
 
 def _matches(pattern: str) -> list[Path]:
-    """Return the paths that match. Raise if there are none, because the name may have a typing error."""
+    """Return the paths that match. Raise FileNotFoundError for a pattern without a match, which is probably wrong."""
     matches = sorted(glob.glob(str(ROOT / pattern)))
     if not matches:
         raise FileNotFoundError(pattern)

@@ -10,11 +10,9 @@ from tests.harness.parts import ROOT
 from tests.harness.progress import clock
 from tests.harness.report import slowest
 from tests.harness.runner import Result
+from tests.harness.summary import MAX_SLOWEST
 
 PAGE = ROOT / "tests/soak.md"
-
-MAX_SLOWEST = 10
-"""Number of test phases in the list of the slowest."""
 
 
 def write(results: Sequence[Result], seed: int, path: Path = PAGE) -> None:

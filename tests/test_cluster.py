@@ -60,12 +60,12 @@ class TestDaemons:
         assert {path.stat().st_mode & 0o777 for path in private} == {0o600}
 
     def test_docker_does_not_change_the_firewall_of_the_machine(self, dev: Plan) -> None:
-        assert {"--iptables=false", "--bridge=none", "--ip-forward=false"} <= {*laptop.dockerd(dev).argv}
+        assert {"--iptables=false", "--bridge=none", "--ip-forward=false"} <= {*laptop.define_dockerd(dev).argv}
 
     def test_a_changed_configuration_changes_the_fingerprint(self, dev: Plan) -> None:
-        kubelet, other = node.kubelet(dev, MASTER), node.kubelet(replace(dev, name="e2e"), MASTER)
+        kubelet, other = node.define_kubelet(dev, MASTER), node.define_kubelet(replace(dev, name="e2e"), MASTER)
         environment = {"PATH": "/bin"}
-        assert kubelet.fingerprint(environment) == node.kubelet(dev, MASTER).fingerprint(environment)
+        assert kubelet.fingerprint(environment) == node.define_kubelet(dev, MASTER).fingerprint(environment)
         assert kubelet.fingerprint(environment) != other.fingerprint(environment)
         assert kubelet.fingerprint(environment) != kubelet.fingerprint({"PATH": "/usr/bin"})
 
@@ -100,19 +100,19 @@ class TestControlGroups:
             (tmp_path / controller).mkdir()
             (tmp_path / controller / "cgroup.procs").touch()
         (tmp_path / "cpu").symlink_to("cpu,cpuacct")
-        assert [folder.name for folder in cgroup.hierarchies(tmp_path)] == ["cpu,cpuacct", "memory", "pids"]
+        assert [folder.name for folder in cgroup.list_hierarchies(tmp_path)] == ["cpu,cpuacct", "memory", "pids"]
         cgroup.create(self.GROUP, tmp_path)
         (tmp_path / "pids/pr-dev-laptop/daemons/cgroup.procs").write_text("11\n12\n")
         (tmp_path / "memory/pr-dev-laptop/docker").mkdir()
         (tmp_path / "memory/pr-dev-laptop/docker/cgroup.procs").write_text("12\n13\n0\n")
-        assert cgroup.members(self.GROUP, tmp_path) == {11, 12, 13}
+        assert cgroup.read_members(self.GROUP, tmp_path) == {11, 12, 13}
 
     def test_controllers_that_the_kubelet_enabled_on_v2_are_disabled_again(self, tmp_path: Path) -> None:
         (tmp_path / "cgroup.controllers").write_text("cpuset cpu memory pids\n")
         enabled = tmp_path / "cgroup.subtree_control"
         enabled.write_text("memory pids\n")
-        assert cgroup.hierarchies(tmp_path) == [tmp_path]
-        before = cgroup.controllers(tmp_path)
+        assert cgroup.list_hierarchies(tmp_path) == [tmp_path]
+        before = cgroup.read_controllers(tmp_path)
         enabled.write_text("cpuset memory pids\n")
         cgroup.restore_controllers(before, tmp_path)
         assert enabled.read_text() == "-cpuset"

@@ -124,7 +124,7 @@ class Cluster:
     def load_registry(self, version: str, program: Path) -> None:
         """Load an image `registry:VERSION` with another `program` than the default into both nodes."""
         cluster_programs = programs.provide_programs(self._programs_file)
-        image = images.registry(Path(cluster_programs.busybox), program, version)
+        image = images.create_registry_image(Path(cluster_programs.busybox), program, version)
         for node in NODES:
             images.load_into_node(self.plan, cluster_programs, node, [image])
 

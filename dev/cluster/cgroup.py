@@ -18,20 +18,20 @@ KILL_TIMEOUT = 10.0
 """Seconds after SIGKILL until a process counts as stuck in the kernel."""
 
 
-def hierarchies(root: Path = ROOT) -> list[Path]:
+def list_hierarchies(root: Path = ROOT) -> list[Path]:
     """Return the cgroup mount points: one on v2, one for each controller on v1 without its symbolic links."""
     if (root / "cgroup.controllers").exists():
         return [root]
     return sorted({folder.resolve() for folder in root.glob("*") if (folder / "cgroup.procs").exists()})
 
 
-def tracking_folder(group: PurePosixPath, root: Path = ROOT) -> Path:
+def find_tracking_folder(group: PurePosixPath, root: Path = ROOT) -> Path:
     """Return the folder of `group` that processes join. On v1 it is that of pids: a new cpuset accepts no process."""
-    mounts = hierarchies(root)
+    mounts = list_hierarchies(root)
     return next((mount for mount in mounts if mount.name == "pids"), mounts[0]) / group.relative_to("/")
 
 
-def controllers(root: Path = ROOT) -> set[str]:
+def read_controllers(root: Path = ROOT) -> set[str]:
     """Return the controllers that cgroup v2 enables for all groups. The kubelet enables more."""
     subtree_control = root / "cgroup.subtree_control"
     return set(subtree_control.read_text().split()) if subtree_control.exists() else set()
@@ -39,7 +39,7 @@ def controllers(root: Path = ROOT) -> set[str]:
 
 def restore_controllers(before: set[str], root: Path = ROOT) -> None:
     """Disable the controllers that were enabled since `before`."""
-    for controller in controllers(root) - before:
+    for controller in read_controllers(root) - before:
         with suppress(OSError):  # another group uses it
             (root / "cgroup.subtree_control").write_text(f"-{controller}")
 
@@ -48,10 +48,10 @@ def create(group: PurePosixPath, root: Path = ROOT) -> None:
     """Create `group` in every hierarchy. The kubelet rejects a group that one of them lacks."""
     for folder in _folders(group, root):
         folder.mkdir(exist_ok=True)
-    (tracking_folder(group, root) / "daemons").mkdir(exist_ok=True)
+    (find_tracking_folder(group, root) / "daemons").mkdir(exist_ok=True)
 
 
-def members(group: PurePosixPath, root: Path = ROOT) -> set[int]:
+def read_members(group: PurePosixPath, root: Path = ROOT) -> set[int]:
     """Return the processes of `group` and of all groups below it."""
     processes: set[int] = set()
     for folder in _folders(group, root):
@@ -65,13 +65,13 @@ def members(group: PurePosixPath, root: Path = ROOT) -> set[int]:
 def terminate(group: PurePosixPath, grace: float, root: Path = ROOT) -> None:
     """Send SIGTERM to the processes of `group`, and SIGKILL after `grace` seconds. Without grace, kill at once."""
     if grace:
-        _signal(members(group, root), signal.SIGTERM)
+        _signal(read_members(group, root), signal.SIGTERM)
         _is_empty_within(group, grace, root)
-    while alive := members(group, root):  # again, for processes that were forked meanwhile
+    while alive := read_members(group, root):  # again, for processes that were forked meanwhile
         _signal(alive, signal.SIGKILL)
         if not _is_empty_within(group, KILL_TIMEOUT, root):
             raise ClusterError(
-                f"Processes of the control group {group} do not end after SIGKILL: {sorted(members(group, root))}.",
+                f"Processes of the control group {group} do not end after SIGKILL: {sorted(alive)}.",
                 "Reboot this machine.",
             )
 
@@ -86,7 +86,7 @@ def remove(group: PurePosixPath, root: Path = ROOT) -> None:
 
 def _is_empty_within(group: PurePosixPath, seconds: float, root: Path) -> bool:
     deadline = time.monotonic() + seconds
-    while members(group, root):
+    while read_members(group, root):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)
@@ -94,7 +94,7 @@ def _is_empty_within(group: PurePosixPath, seconds: float, root: Path) -> bool:
 
 
 def _folders(group: PurePosixPath, root: Path) -> Iterator[Path]:
-    for hierarchy in hierarchies(root):
+    for hierarchy in list_hierarchies(root):
         yield hierarchy / group.relative_to("/")
 
 

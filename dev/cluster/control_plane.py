@@ -10,7 +10,7 @@ QUICK_PERIODS = {"node_monitor_period": "2s", "node_monitor_grace_period": "20s"
 """Flags that mark a silent node as lost after 20 s, when five reports are missing. The default is 50 s."""
 
 
-def etcd(plan: Plan) -> Daemon:
+def define_etcd(plan: Plan) -> Daemon:
     """Return the daemon of etcd. Its data survives `down`."""
     return _daemon(
         "etcd",
@@ -28,7 +28,7 @@ def etcd(plan: Plan) -> Daemon:
     )
 
 
-def api_server(plan: Plan) -> Daemon:
+def define_api_server(plan: Plan) -> Daemon:
     """Return the daemon of the API server. Pod Security admission is on by default."""
     return _daemon(
         "kube-apiserver",
@@ -50,7 +50,7 @@ def api_server(plan: Plan) -> Daemon:
     )
 
 
-def controller_manager(plan: Plan) -> Daemon:
+def define_controller_manager(plan: Plan) -> Daemon:
     return _daemon(
         "kube-controller-manager",
         **_kubeconfig(plan, "controller-manager"),
@@ -70,7 +70,7 @@ def controller_manager(plan: Plan) -> Daemon:
     )
 
 
-def scheduler(plan: Plan) -> Daemon:
+def define_scheduler(plan: Plan) -> Daemon:
     return _daemon("kube-scheduler", **_kubeconfig(plan, "scheduler"))
 
 

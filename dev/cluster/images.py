@@ -56,18 +56,18 @@ health:
 """
 
 
-def pause(busybox: Path) -> Image:
+def create_pause_image(busybox: Path) -> Image:
     """Return the image of the container that holds a Pod's namespaces."""
     script = "trap exit TERM INT; while :; do sleep 86400 & wait; done"
     return Image(PAUSE_IMAGE, busybox, config={"Entrypoint": ["/bin/sh", "-c", script]})
 
 
-def test_image(busybox: Path) -> Image:
+def create_test_image(busybox: Path) -> Image:
     """Return a small image to run, push and pull."""
     return Image(BUSYBOX, busybox, config={"Cmd": ["sh"]})
 
 
-def registry(busybox: Path, program: Path, version: str = PROGRAMS["registry"].version) -> Image:
+def create_registry_image(busybox: Path, program: Path, version: str = PROGRAMS["registry"].version) -> Image:
     """Return an image of CNCF Distribution with the layout of the official one."""
     config_path = "/etc/distribution/config.yml" if not version.startswith("2.") else "/etc/docker/registry/config.yml"
     return Image(
@@ -85,14 +85,15 @@ def registry(busybox: Path, program: Path, version: str = PROGRAMS["registry"].v
     )
 
 
-def node_images(programs: Programs) -> tuple[Image, ...]:
+def list_node_images(programs: Programs) -> tuple[Image, ...]:
     """Return the images that nodes need. They cannot pull a missing one, as they have no internet access."""
     busybox = Path(programs.busybox)
-    return pause(busybox), test_image(busybox), registry(busybox, Path(programs.registry))
+    registry_image = create_registry_image(busybox, Path(programs.registry))
+    return create_pause_image(busybox), create_test_image(busybox), registry_image
 
 
-def docker_images(programs: Programs) -> tuple[Image, ...]:
-    return (test_image(Path(programs.busybox)),)
+def list_docker_images(programs: Programs) -> tuple[Image, ...]:
+    return (create_test_image(Path(programs.busybox)),)
 
 
 def is_containerd_ready(plan: Plan, programs: Programs, node: Host) -> bool:

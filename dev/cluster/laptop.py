@@ -16,12 +16,12 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 """
 
 
-def containerd() -> Daemon:
+def define_containerd() -> Daemon:
     """Return the daemon of containerd. One that dockerd starts itself would block the next dockerd after a kill."""
     return Daemon(LAPTOP, "containerd", ("containerd",), {"/etc/containerd/config.toml": CONTAINERD_CONFIG})
 
 
-def dockerd(plan: Plan) -> Daemon:
+def define_dockerd(plan: Plan) -> Daemon:
     argv = (
         "dockerd",
         "--containerd=/run/containerd/containerd.sock",

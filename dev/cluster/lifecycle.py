@@ -63,36 +63,36 @@ class Startup:
     api: Api
 
     def start_control_plane(self) -> None:
-        api_server = control_plane.api_server(self.plan)
-        self._ensure_running(control_plane.etcd(self.plan))
+        api_server = control_plane.define_api_server(self.plan)
+        self._ensure_running(control_plane.define_etcd(self.plan))
         self._ensure_running(api_server)
         process.wait_until_ready(self.plan, api_server, self.api.is_ready)
         # If the API server did not answer, these daemons would end at once or retry for long.
-        self._ensure_running(control_plane.controller_manager(self.plan))
-        self._ensure_running(control_plane.scheduler(self.plan))
+        self._ensure_running(control_plane.define_controller_manager(self.plan))
+        self._ensure_running(control_plane.define_scheduler(self.plan))
         for node in NODES:
-            self._ensure_running(nodes.kube_proxy(self.plan, node))
+            self._ensure_running(nodes.define_kube_proxy(self.plan, node))
 
     def start_node(self, node: Host) -> None:
-        containerd = nodes.containerd(node, Path(self.programs.network_plugins))
+        containerd = nodes.define_containerd(node, Path(self.programs.network_plugins))
         self._ensure_running(containerd)
         is_ready = partial(images.is_containerd_ready, self.plan, self.programs, node)
         process.wait_until_ready(self.plan, containerd, is_ready)
-        images.load_into_node(self.plan, self.programs, node, images.node_images(self.programs))
-        self._ensure_running(nodes.kubelet(self.plan, node))
+        images.load_into_node(self.plan, self.programs, node, images.list_node_images(self.programs))
+        self._ensure_running(nodes.define_kubelet(self.plan, node))
 
     def start_docker(self) -> None:
-        dockerd = laptop.dockerd(self.plan)
-        self._ensure_running(laptop.containerd())
+        dockerd = laptop.define_dockerd(self.plan)
+        self._ensure_running(laptop.define_containerd())
         self._ensure_running(dockerd)
         process.wait_until_ready(self.plan, dockerd, lambda: laptop.is_dockerd_ready(self.plan))
-        images.load_into_docker(self.plan, self.programs, images.docker_images(self.programs))
+        images.load_into_docker(self.plan, self.programs, images.list_docker_images(self.programs))
 
     def wait_for_nodes(self) -> None:
         for node in NODES:
-            process.wait_until_ready(self.plan, nodes.kubelet(self.plan, node), partial(self._is_ready, node))
+            process.wait_until_ready(self.plan, nodes.define_kubelet(self.plan, node), partial(self._is_ready, node))
         process.wait_until_ready(
-            self.plan, control_plane.controller_manager(self.plan), self.api.has_default_service_account
+            self.plan, control_plane.define_controller_manager(self.plan), self.api.has_default_service_account
         )
         self.api.label_master()
 
@@ -112,7 +112,7 @@ def _build(plan: Plan) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=700", plan.link, plan.run], check=True)
     # A mount namespace must not contain a mount of itself.
     subprocess.run(["mount", "--make-private", plan.run], check=True)
-    (plan.run / CONTROLLERS_FILE).write_text(" ".join(cgroup.controllers()))
+    (plan.run / CONTROLLERS_FILE).write_text(" ".join(cgroup.read_controllers()))
     network.create(plan)
     for host in HOSTS:
         cgroup.create(plan.cgroup(host))

@@ -58,7 +58,7 @@ disabled_plugins = [
 """)
 
 
-def containerd(host: Host, plugins: Path) -> Daemon:
+def define_containerd(host: Host, plugins: Path) -> Daemon:
     """Return the daemon of the container runtime. `plugins` is the folder of its network plugins."""
     files = {
         "/etc/containerd/config.toml": CONTAINERD_CONFIG.substitute(
@@ -69,7 +69,7 @@ def containerd(host: Host, plugins: Path) -> Daemon:
     return Daemon(host, "containerd", ("containerd",), files)
 
 
-def kubelet(plan: Plan, host: Host) -> Daemon:
+def define_kubelet(plan: Plan, host: Host) -> Daemon:
     config = "/var/lib/kubelet/config.yaml"
     argv = (
         "kubelet",
@@ -81,7 +81,7 @@ def kubelet(plan: Plan, host: Host) -> Daemon:
     return Daemon(host, "kubelet", argv, {config: yaml.safe_dump(_kubelet_configuration(plan, host))})
 
 
-def kube_proxy(plan: Plan, host: Host) -> Daemon:
+def define_kube_proxy(plan: Plan, host: Host) -> Daemon:
     config = "/var/lib/kube-proxy/config.yaml"
     argv = ("kube-proxy", f"--config={config}")
     return Daemon(host, "kube-proxy", argv, {config: yaml.safe_dump(_proxy_configuration(plan, host))})

@@ -61,7 +61,7 @@ def start(plan: Plan, daemon: Daemon, environment: Mapping[str, str]) -> bool:
         target.write_text(text)
     log = plan.log(daemon.host, daemon.name)
     log.parent.mkdir(parents=True, exist_ok=True)
-    procs = cgroup.tracking_folder(plan.cgroup(daemon.host)) / "daemons/cgroup.procs"
+    procs = cgroup.find_tracking_folder(plan.cgroup(daemon.host)) / "daemons/cgroup.procs"
     record = plan.record(daemon.host, daemon.name)
     argv = command(plan, daemon.host, daemon.argv, environment, folder="/")
     with log.open("ab") as output:

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from dev.cluster import process
-from dev.cluster.node import kubelet
 from dev.cluster.plan import NODES
 from tests.e2e.lab import Lab, Registry, eventually, is_ready
 from tests.e2e.load import all_failures, under_load
@@ -101,7 +100,6 @@ def without_kubelet(lab: Lab, name: str) -> Iterator[None]:
     finally:
         lab.cluster.up()
         eventually(60, "the node is ready", lambda: is_ready(lab.get("node", name)))
-    assert kubelet(lab.cluster.plan, host).name == "kubelet"
 
 
 def pods(lab: Lab, namespace: str) -> list[dict[str, Any]]:

@@ -32,7 +32,7 @@ def ensure_folder(path: Path, fill: Callable[[Path], None], on_wait: Callable[[]
     """
     if path.is_dir():
         return path
-    with _locked(path, on_wait):
+    with lock(path, on_wait):
         if not path.is_dir():
             for leftover in path.parent.glob(f".{path.name}.*.partial"):  # left by a killed process
                 shutil.rmtree(leftover)
@@ -47,13 +47,16 @@ def ensure_folder(path: Path, fill: Callable[[Path], None], on_wait: Callable[[]
 
 
 @contextmanager
-def _locked(path: Path, on_wait: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of `path`. The kernel releases it however this process ends."""
+def lock(path: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock of `path`. Call `on_wait` if another process holds it.
+
+    The kernel releases it however this process ends.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_name(f".{path.name}.lock").open("w") as lock:
+    with path.with_name(f".{path.name}.lock").open("w") as file:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             on_wait()
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield

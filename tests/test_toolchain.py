@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -11,19 +11,21 @@ import pytest
 
 from dev import cache
 from dev.errors import BuildError, RequirementError
-from dev.toolchain import build, engine, golang, prepare, programs
+from dev.toolchain import build, engine, golang, partial, programs
+from dev.toolchain.partial import PartialModule
 from dev.toolchain.programs import MODULES, PROGRAMS, Program
 
 GO = """#!/bin/sh
 echo "$@" >>"$HOME/go.log"
 case "$1 $2" in
 "env GOVERSION") echo go{version} ;;
-"list -e") printf 'fmt\\nmain\\n' ;;
+"list -e") printf 'fmt\\nexample.com/shared\\n' ;;
+"mod download") echo "{\\"Dir\\": \\"$HOME/published\\"}" ;;
 build*)
     echo fmt; echo main
     if [ -e "$HOME/broken" ]; then echo './main.go:7:2: undefined: dns.ErrTruncated'; exit 1; fi
-    while [ "$1" != -o ]; do shift; done
-    echo program >"$2" ;;
+    while [ $# -gt 0 ] && [ "$1" != -o ]; do shift; done
+    [ $# = 0 ] || echo program >"$2" ;;
 esac
 """
 PULUMI = """#!/bin/sh
@@ -70,9 +72,11 @@ class TestPins:
     @pytest.mark.parametrize("program", PROGRAMS.values(), ids=lambda program: program.name)
     def test_a_program_has_the_version_of_the_table(self, program: Program) -> None:
         assert any(re.search(rf"=v?{program.version}$", stamp) for stamp in program.stamps)
-        # The go.mod of Kubernetes and of bridged providers has other versions.
-        if program.prepare != prepare.kubernetes and not program.generator:
-            assert re.search(rf" v{program.version}(\+incompatible)?\n", (program.sources / "go.mod").read_text())
+        # Providers and the language host are published as Go modules with other versions.
+        if not program.prepare and program.name != engine.LANGUAGE:
+            assert re.search(
+                rf" v{program.version}(\+incompatible)?( // indirect)?\n", (program.sources / "go.mod").read_text()
+            )
 
     @pytest.mark.parametrize("module", sorted(MODULES.iterdir()), ids=lambda module: module.name)
     def test_every_required_module_has_a_checksum(self, module: Path) -> None:
@@ -93,7 +97,7 @@ class TestGo:
     def test_go_on_path_is_used_if_it_is_new_enough(self, install: Install, version: str, is_used: bool) -> None:
         on_path = install("go", GO.replace("{version}", version))
 
-        command = golang.choose_go(MODULES / "kube").command
+        command = golang.choose_go(MODULES / "current").command
 
         assert (command == on_path) is is_used
         assert command.is_relative_to(cache.root()) is not is_used
@@ -146,11 +150,53 @@ class TestBuild:
 
         digests = {digest, build.compute_digest(kube, "1.27")}
         digests |= {build.compute_digest(replace(kube, stamps=("main.version=2",)), "1.26")}
-        digests |= {build.compute_digest(replace(kube, tags="slim"), "1.26")}
-        (tmp_path / "clone/kube/main.go").write_text("package main\n")
+        digests |= {build.compute_digest(replace(kube, replacements=("a=b@v1.0.0",)), "1.26")}
+        (tmp_path / "clone/current/cmd/kube/main.go").write_text("package main\n")
         digests |= {build.compute_digest(kube, "1.26")}
 
         assert len(digests) == 5
+
+    def test_packages_that_programs_share_are_compiled_once_and_first(self, install: Install, tmp_path: Path) -> None:
+        install("go", GO.replace("{version}", "1.99.1"))
+
+        folders = build.build_programs(["kube", "registry"])
+
+        assert (folders["registry"] / "registry").read_text() == "program\n"
+        shared, *programs = [
+            line for line in (tmp_path / "go.log").read_text().splitlines() if line.startswith("build")
+        ]
+        assert shared.endswith(" example.com/shared")
+        assert " -o " not in shared
+        assert len(programs) == 2
+        install("go", GO.replace("{version}", "1.99.1").replace("build*)", "build*) exit 1 ;; other)"))
+        assert build.build_programs(["kube", "registry"]) == folders, "Nothing is built twice."
+
+    def test_a_module_is_replaced_in_the_copy_for_its_program_alone(self, install: Install, tmp_path: Path) -> None:
+        install("go", GO.replace("{version}", "1.99.1"))
+
+        build.build_programs(["traefik", "registry"])
+
+        edits = [line for line in (tmp_path / "go.log").read_text().splitlines() if line.startswith("mod edit")]
+        assert edits == [f"mod edit -replace={replacement}" for replacement in PROGRAMS["traefik"].replacements]
+
+    @pytest.mark.parametrize("part", partial.PARTIAL_MODULES, ids=lambda part: part.folder)
+    def test_of_a_partial_module_only_the_needed_files_are_copied(
+        self, part: PartialModule, install: Install, tmp_path: Path
+    ) -> None:
+        install("go", GO.replace("{version}", "1.99.1"))
+        needed = [pattern.replace("**", "acme").replace("*", "a") for pattern in part.kept]
+        for file in [*needed, "README.md", *(f"{folder}/a.go" for folder in part.left_out)]:
+            (tmp_path / "published" / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / "published" / file).write_text("package a\n")
+        module = Path(shutil.copytree(MODULES / "current", tmp_path / "module"))
+        stand_in = module / "stand_ins" / part.folder
+        own_files = {path for path in stand_in.rglob("*") if path.is_file()}
+
+        partial.copy_parts(golang.choose_go(module), module)
+
+        assert {path for path in stand_in.rglob("*") if path.is_file()} - own_files == {
+            stand_in / file for file in needed
+        }
 
 
 class TestEngine:
@@ -159,14 +205,15 @@ class TestEngine:
         """Return the names of the programs that are built, each as an empty file."""
         names: list[str] = []
 
-        def build_program(name: str) -> Path:
-            names.append(name)
-            folder = cache.root() / "programs" / f"{name}-{PROGRAMS[name].version}-0123"
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / name).touch(0o755)
-            return folder
+        def build_programs(requested: Sequence[str]) -> dict[str, Path]:
+            names.extend(requested)
+            folders = {name: cache.root() / "programs" / f"{name}-{PROGRAMS[name].version}-0123" for name in requested}
+            for name, folder in folders.items():
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / name).touch(0o755)
+            return folders
 
-        monkeypatch.setattr(engine, "build_program", build_program)
+        monkeypatch.setattr(engine, "build_programs", build_programs)
         return names
 
     def test_missing_plugins_are_downloaded(self, install: Install, built_programs: list[str], tmp_path: Path) -> None:

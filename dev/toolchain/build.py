@@ -1,4 +1,4 @@
-"""Build a program of the table into the user's cache, once for all clones with the same sources.
+"""Build programs of the table into the user's cache, once for all clones with the same sources.
 
 A build works on a copy of the module, so the sources contain no generated files. The build uses Go's own caches
 of modules and compiled packages.
@@ -10,122 +10,134 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from dev import cache
 from dev.console import Step, step
 from dev.errors import BuildError
-from dev.toolchain import golang, prepare
+from dev.toolchain import golang, partial, prepare
 from dev.toolchain.golang import Go
 from dev.toolchain.programs import PROGRAMS, Program
 
+ARGUMENTS = ("-trimpath", "-tags", "grpcnotrace", "-gcflags=all=-dwarf=false")
+"""Arguments that `go list` and `go build` share. They are the same for all programs, so that these share packages.
+
+The tag leaves out gRPC's request traces, which make the linker keep functions that nothing calls. Debug information
+is not linked (`-s -w`), so the compiler need not write it: that saves an eighth of its time.
+"""
+
+PARALLEL_LINKS = 2
+"""Number of programs that are linked at the same time. The linker uses one core and up to 2 GiB of memory."""
+
 STALE_PACKAGES = "{{if .Stale}}{{.ImportPath}}{{end}}"
 """Template of `go list` that prints the packages that Go's cache lacks."""
+
+IMPORTED_PACKAGES = '{{join .Imports "\\n"}}'
 
 TAIL = 15
 """Lines of the log that an error shows."""
 
 
+def build_programs(names: Sequence[str]) -> dict[str, Path]:
+    """Return the folder of each program by its name. Build those that the cache lacks.
+
+    First the packages of all of them are compiled by one Go command, because two at the same time would compile the
+    packages twice that they share.
+    """
+    missing = [PROGRAMS[name] for name in names if not _find_target(PROGRAMS[name])[1].is_dir()]
+    sharing = [program for program in missing if program.shares_packages]
+    if len(sharing) > 1:
+        _compile_shared_packages(sharing)
+    with ThreadPoolExecutor(PARALLEL_LINKS) as pool:
+        # A program that still has to be compiled goes first, and others are linked beside it.
+        ordered = sorted(names, key=lambda name: PROGRAMS[name].shares_packages)
+        builds = {name: pool.submit(build_program, name) for name in ordered}
+        try:
+            return {name: build.result() for name, build in builds.items()}
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
 def build_program(name: str) -> Path:
     """Return the folder with the program `name` under all of its names. Build it if the cache lacks it."""
     program = PROGRAMS[name]
-    go = golang.choose_go(program.sources)
-    target = cache.root() / "programs" / f"{name}-{program.version}-{compute_digest(program, go.release)}"
+    go, target = _find_target(program)
     if target.is_dir():
         return target
     go.ensure_installed()
     with step(f"{name} {program.version} built") as current_step:
-        log = cache.root() / "logs" / f"{target.name}.log"
+
+        def fill(folder: Path) -> None:
+            with _copy_module(
+                program, go, target.name, current_step, f"The program {name} {program.version}"
+            ) as module:
+                _build(program, module, folder)
+
         return cache.ensure_folder(
-            target,
-            _Build(program, go, log, current_step).fill,
-            lambda: current_step.note(f"waiting for another process that is building {name}"),
+            target, fill, lambda: current_step.note(f"waiting for another process that is building {name}")
         )
 
 
 def compute_digest(program: Program, release: str) -> str:
     """Return a digest of the program's sources: its module, its build command and the Go release.
 
-    It includes the whole text of the Python module with the `prepare` function.
+    It includes the whole text of the Python modules that change the copy of the module.
     """
     files = sorted(path for path in program.sources.rglob("*") if path.is_file())
     recipe = [
         release,
         [[str(file.relative_to(program.sources)), hashlib.sha256(file.read_bytes()).hexdigest()] for file in files],
-        [program.name, program.packages, program.arguments, program.ldflags, program.aliases, program.scripts],
+        [program.name, program.packages, ARGUMENTS, program.ldflags, program.aliases, program.scripts],
+        [program.replacements, inspect.getsource(partial)],
         inspect.getsource(sys.modules[program.prepare.__module__]) if program.prepare else "",
     ]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
 
 
-@dataclass(frozen=True)
-class _Build:
-    """A running build. The output of its commands goes to the log and moves the bar of the step."""
+def _find_target(program: Program) -> tuple[Go, Path]:
+    """Return the Go that builds the program, and the folder of the finished program."""
+    go = golang.choose_go(program.sources)
+    return go, cache.root() / "programs" / f"{program.name}-{program.version}-{compute_digest(program, go.release)}"
 
-    program: Program
+
+@dataclass(frozen=True)
+class _Module:
+    """A copy of a module in which Go runs. The output of its commands goes to the log and moves the bar of the step."""
+
+    folder: Path
     go: Go
     log: Path
     step: Step
 
-    def fill(self, folder: Path) -> None:
-        """Build the program into `folder`, from a temporary copy of its module."""
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        self.log.unlink(missing_ok=True)
-        module = Path(shutil.copytree(self.program.sources, folder / "module"))
-        try:
-            self._build(module, folder)
-        except subprocess.CalledProcessError as error:
-            with self.log.open("a") as log:
-                log.write(f"{error}\n{error.stderr or ''}")
-            raise BuildError(
-                f"The program {self.program.name} {self.program.version} could not be built.",
-                f"Read the log {self.log}. If the network is the cause, set GOPROXY to a proxy that you can reach. "
-                "If the disk is full, run `go clean -cache`. Then run the same command again.",
-                details=self._log_tail(),
-            ) from error
-        shutil.rmtree(module)
-
-    def _build(self, module: Path, folder: Path) -> None:
-        program = self.program
-        self._count_stale(module)
-        if program.generator:
-            self._compile(module, program.generator, module / prepare.GENERATOR)
-        if program.prepare:
-            self.step.show_detail("generating embedded files")
-            program.prepare(self.go, module, program.version)
-        self._compile(module, program.package, folder / program.name)
-        for name in program.aliases:
-            (folder / name).symlink_to(program.name)
-        if program.scripts:
-            sdk = self.go.output("list", "-m", "-f", "{{.Dir}}", "github.com/pulumi/pulumi/sdk/v3", cwd=module)
-            for script in program.scripts:
-                target = folder / Path(script).name
-                shutil.copyfile(Path(sdk, script), target)
-                target.chmod(0o755)
-
-    def _count_stale(self, module: Path) -> None:
+    def count_stale_packages(self, packages: Sequence[str]) -> None:
         """Set the step's total to the number of packages that Go's cache lacks. This downloads the modules."""
-        program = self.program
-        stale_packages = self._packages(
-            module, "list", "-e", "-deps", *program.arguments, "-f", STALE_PACKAGES, *program.packages
-        )
+        stale_packages = self._run("list", "-e", "-deps", *ARGUMENTS, "-f", STALE_PACKAGES, *packages)
         self.step.total = sum(1 for _ in stale_packages)
 
-    def _compile(self, module: Path, package: str, output: Path) -> None:
-        flags = ("-v", *self.program.arguments, "-ldflags", self.program.ldflags, "-o", str(output))
-        for compiled in self._packages(module, "build", *flags, package):
-            self.step.show_detail(compiled)
+    def list_imports(self, packages: Sequence[str]) -> list[str]:
+        """Return the packages outside the standard library that `packages` import. They may lack embedded files."""
+        imports = self._run("list", "-e", *ARGUMENTS, "-f", IMPORTED_PACKAGES, *packages)
+        return sorted({package for package in imports if "." in package.partition("/")[0]})
+
+    def compile(self, *arguments: str) -> None:
+        """Run `go build`."""
+        for package in self._run("build", "-v", *ARGUMENTS, *arguments):
+            self.step.show_detail(package)
             self.step.advance()
 
-    def _packages(self, module: Path, *arguments: str) -> Iterator[str]:
-        """Run `go ARGUMENTS` in the module and yield the packages that it prints, one a line."""
+    def _run(self, *arguments: str) -> Iterator[str]:
+        """Run `go ARGUMENTS` and yield the packages that it prints, one a line."""
         command = [str(self.go.command), *arguments]
         with (
             self.log.open("a") as log,
             subprocess.Popen(
-                command, cwd=module, env=golang.build_environment(), text=True,
+                command, cwd=self.folder, env=golang.build_environment(), text=True,
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             ) as process,
         ):  # fmt: skip
@@ -139,7 +151,65 @@ class _Build:
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, command)
 
-    def _log_tail(self) -> str:
-        """Return the last messages of the log, without the names of packages and downloads."""
-        lines = self.log.read_text().splitlines()
-        return "\n".join([line for line in lines if " " in line and "go: downloading " not in line][-TAIL:])
+
+def _compile_shared_packages(programs: Sequence[Program]) -> None:
+    """Compile the packages of the programs into Go's cache. They have the same module."""
+    go = golang.choose_go(programs[0].sources)
+    go.ensure_installed()
+    with (
+        step(f"packages of {len(programs)} programs compiled") as current_step,
+        cache.lock(cache.root() / "packages", lambda: current_step.note("waiting for another process that builds")),
+        _copy_module(programs[0], go, "packages", current_step, "The packages of the programs") as module,
+    ):
+        # Not the main packages: Go would link them, and some embed files that are generated later.
+        packages = module.list_imports([package for program in programs for package in program.packages])
+        module.count_stale_packages(packages)
+        module.compile(*packages)
+
+
+def _build(program: Program, module: _Module, folder: Path) -> None:
+    module.count_stale_packages(program.packages)
+    if program.generator:
+        module.compile("-ldflags", program.ldflags, "-o", prepare.GENERATOR, program.generator)
+    if program.prepare:
+        module.step.show_detail("generating embedded files")
+        program.prepare(module.go, module.folder, program.version)
+    module.compile("-ldflags", program.ldflags, "-o", str(folder / program.name), program.package)
+    for name in program.aliases:
+        (folder / name).symlink_to(program.name)
+    if program.scripts:
+        sdk = module.go.output("list", "-m", "-f", "{{.Dir}}", "github.com/pulumi/pulumi/sdk/v3", cwd=module.folder)
+        for script in program.scripts:
+            target = folder / Path(script).name
+            shutil.copyfile(Path(sdk, script), target)
+            target.chmod(0o755)
+
+
+@contextmanager
+def _copy_module(program: Program, go: Go, name: str, current_step: Step, subject: str) -> Iterator[_Module]:
+    """Yield a temporary copy of the program's module. Raise BuildError if a command in it fails."""
+    log = cache.root() / "logs" / f"{name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(prefix="private-registry-") as temporary:
+        folder = Path(shutil.copytree(program.sources, Path(temporary, "module")))
+        try:
+            for replacement in program.replacements:
+                go.output("mod", "edit", f"-replace={replacement}", cwd=folder)
+            partial.copy_parts(go, folder)
+            yield _Module(folder, go, log, current_step)
+        except subprocess.CalledProcessError as error:
+            with log.open("a") as file:
+                file.write(f"{error}\n{error.stderr or ''}")
+            raise BuildError(
+                f"{subject} could not be built.",
+                f"Read the log {log}. If the network is the cause, set GOPROXY to a proxy that you can reach. "
+                "If the disk is full, run `go clean -cache`. Then run the same command again.",
+                details=_read_tail(log),
+            ) from error
+
+
+def _read_tail(log: Path) -> str:
+    """Return the last messages of the log, without the names of packages and downloads."""
+    lines = log.read_text().splitlines()
+    return "\n".join([line for line in lines if " " in line and "go: downloading " not in line][-TAIL:])

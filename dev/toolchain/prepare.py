@@ -20,12 +20,12 @@ def tls(_: Go, module: Path, version: str) -> None:
 
 def kubernetes(go: Go, module: Path, version: str) -> None:
     """Take the schema and the mapping from the provider's own module, where they lie beside its main package."""
-    package = "github.com/pulumi/pulumi-kubernetes/provider/v4/cmd/pulumi-resource-kubernetes"
+    main = "github.com/pulumi/pulumi-kubernetes/provider/v4/cmd/pulumi-resource-kubernetes"
     # -e: it embeds files that only its release writes, and does not compile without them.
-    published = Path(go.output("list", "-e", "-f", "{{.Dir}}", package, cwd=module))
-    _stamp(published / "schema.json", module / "schema-embed.json", version)
-    mapping = published / "terraform-mapping.json"
-    (module / "terraform-mapping-embed.json").write_bytes(mapping.read_bytes())
+    published = Path(go.output("list", "-e", "-f", "{{.Dir}}", main, cwd=module))
+    package = module / "cmd/pulumi-resource-kubernetes"
+    _stamp(published / "schema.json", package / "schema-embed.json", version)
+    (package / "terraform-mapping-embed.json").write_bytes((published / "terraform-mapping.json").read_bytes())
 
 
 def _bridged_schema(module: Path, target: Path, version: str) -> None:

@@ -1,4 +1,4 @@
-"""The table of the programs that can be built, with their versions and the arguments of `go build`.
+"""The table of the programs that can be built, with their versions and their packages.
 
 The Pulumi programs have the versions of the installed wheels (`engine.py` checks it), because the engine asks for
 exactly the plugin that a wheel names. So change the pins of requirements.txt, go.mod and this table together.
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.toolchain import complete, prepare
+from dev.toolchain import prepare
 from dev.toolchain.golang import Go
 
 MODULES = Path(__file__).with_name("modules")
@@ -23,21 +23,25 @@ LANGUAGE_YAML = "1.38.0"
 
 @dataclass(frozen=True)
 class Program:
-    """A program: `go build PACKAGE` in `modules/MODULE`, with its version set by the linker."""
+    """A program: `go build PACKAGE` in `modules/MODULE`, with its version set by the linker.
+
+    Most programs share one module, so that a package that several need is compiled once. Two old ones do not.
+    """
 
     name: str
     version: str
-    module: str
     package: str
     stamps: tuple[str, ...]
     """Go string variables and their values, for the linker's `-X`."""
-    tags: str = ""
+    module: str = "current"
     aliases: tuple[str, ...] = ()
     """Other names of the program, created as symbolic links."""
     generator: str = ""
     """Package that is built first, into the copy of the module, for `prepare` to run."""
     prepare: Callable[[Go, Path, str], None] | None = None
     """Function that writes the files that PACKAGE embeds, called with that copy and the version."""
+    replacements: tuple[str, ...] = ()
+    """Modules that replace others for this program alone, as arguments of `go mod edit -replace`."""
     scripts: tuple[str, ...] = ()
     """Files of the Pulumi SDK's module that the program looks for in its own folder."""
 
@@ -50,13 +54,18 @@ class Program:
         return (*filter(None, [self.generator]), self.package)
 
     @property
-    def arguments(self) -> tuple[str, ...]:
-        """Arguments that `go list` and `go build` share."""
-        return ("-trimpath", *(("-tags", self.tags) if self.tags else ()))
+    def shares_packages(self) -> bool:
+        """Whether its packages are compiled as those of the other programs."""
+        return self.module == "current" and not self.replacements
 
     @property
     def ldflags(self) -> str:
         return " ".join(["-s -w", *(f"-X {stamp}" for stamp in self.stamps)])
+
+
+def _pin(version: str, *modules: str) -> tuple[str, ...]:
+    """Return the replacements that pin modules to an older version for one program."""
+    return tuple(f"{module}={module}@{version}" for module in modules)
 
 
 PROGRAMS = {
@@ -65,8 +74,7 @@ PROGRAMS = {
         Program(
             name="kube",
             version=KUBERNETES,
-            module="kube",
-            package=".",
+            package="./cmd/kube",
             stamps=(
                 f"k8s.io/component-base/version.gitVersion=v{KUBERNETES}",
                 "k8s.io/component-base/version.gitMajor=1",
@@ -86,7 +94,6 @@ PROGRAMS = {
         Program(
             name="registry",
             version="3.1.2",
-            module="registry",
             package="github.com/distribution/distribution/v3/cmd/registry",
             stamps=("github.com/distribution/distribution/v3/version.version=v3.1.2",),
         ),
@@ -100,67 +107,72 @@ PROGRAMS = {
         Program(
             name="versitygw",
             version="1.8.0",
-            module="s3",
             package="github.com/versity/versitygw/cmd/versitygw",
             stamps=("main.Version=v1.8.0",),
         ),
         Program(
             name="traefik",
             version="3.7.13",
-            module="traefik",
             package="github.com/traefik/traefik/v3/cmd/traefik",
             stamps=("github.com/traefik/traefik/v3/pkg/version.Version=v3.7.13",),
-            prepare=complete.traefik,
+            # It needs its own fork of the router, which the registry needs in the original, and older log packages.
+            replacements=(
+                "github.com/gorilla/mux=github.com/containous/mux@v0.0.0-20250523120546-41b6ec3aed59",
+                *_pin(
+                    "v0.20.0",
+                    "go.opentelemetry.io/otel/log",
+                    "go.opentelemetry.io/otel/sdk/log",
+                    "go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploghttp",
+                    "go.opentelemetry.io/otel/exporters/otlp/otlplog/otlploggrpc",
+                ),
+            ),
         ),
         Program(
             name="pulumi",
             version=PULUMI,
-            module="pulumi",
             package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
             stamps=(f"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{PULUMI}",),
-            tags="osusergo,grpcnotrace",
+            # Its Markdown renderer needs an older one than the bridge of the providers.
+            replacements=_pin("v0.0.5", "github.com/olekukonko/tablewriter"),
         ),
         Program(
             name="pulumi-language-python",
             version=LANGUAGE_PYTHON,
-            module="language-python",
             package="github.com/pulumi/pulumi/sdk/python/cmd/pulumi-language-python/v3",
+            module="language-python",
             stamps=(f"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{LANGUAGE_PYTHON}",),
-            tags="osusergo,grpcnotrace",
             scripts=("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python"),
         ),
         Program(
             name="pulumi-language-yaml",
             version=LANGUAGE_YAML,
-            module="language-yaml",
             package="github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml",
             stamps=(f"github.com/pulumi/pulumi-yaml/pkg/version.Version=v{LANGUAGE_YAML}",),
         ),
         Program(
             name="pulumi-resource-random",
             version="4.21.4",
-            module="providers",
             package="./cmd/pulumi-resource-random",
-            stamps=("private-registry/toolchain/providers/random.Version=4.21.4",),
+            stamps=("private-registry/toolchain/random.Version=4.21.4",),
             generator="./cmd/pulumi-tfgen-random",
             prepare=prepare.random,
         ),
         Program(
             name="pulumi-resource-tls",
             version="5.6.2",
-            module="providers",
             package="./cmd/pulumi-resource-tls",
-            stamps=("private-registry/toolchain/providers/tls.Version=5.6.2",),
+            stamps=("private-registry/toolchain/tls.Version=5.6.2",),
             generator="./cmd/pulumi-tfgen-tls",
             prepare=prepare.tls,
         ),
         Program(
             name="pulumi-resource-kubernetes",
             version="4.29.0",
-            module="provider-kubernetes",
-            package=".",
+            package="./cmd/pulumi-resource-kubernetes",
             stamps=("github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version.Version=4.29.0",),
             prepare=prepare.kubernetes,
+            # It does not compile with the packages of the engine's version.
+            replacements=_pin("v3.228.0", "github.com/pulumi/pulumi/pkg/v3", "github.com/pulumi/pulumi/sdk/v3"),
         ),
     )
 }

@@ -3,7 +3,7 @@ package main
 
 import (
 	"github.com/pulumi/pulumi-terraform-bridge/v3/pkg/pf/tfgen"
-	"private-registry/toolchain/providers/tls"
+	"private-registry/toolchain/tls"
 )
 
 func main() { tfgen.Main("tls", tls.Provider()) }

@@ -6,7 +6,7 @@ import (
 	_ "embed"
 
 	"github.com/pulumi/pulumi-terraform-bridge/v3/pkg/pf/tfbridge"
-	"private-registry/toolchain/providers/tls"
+	"private-registry/toolchain/tls"
 )
 
 //go:embed schema.json

@@ -3,7 +3,7 @@ package main
 
 import (
 	"github.com/pulumi/pulumi-terraform-bridge/v3/pkg/pf/tfgen"
-	"private-registry/toolchain/providers/random"
+	"private-registry/toolchain/random"
 )
 
 func main() { tfgen.Main("random", random.Provider()) }

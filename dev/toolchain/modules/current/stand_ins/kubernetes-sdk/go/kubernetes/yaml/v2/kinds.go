@@ -1,0 +1,16 @@
+// Package v2 replaces the package of the Pulumi SDK for Kubernetes that knows every kind. With it the compiler would
+// spend minutes on types that only components need which render charts and YAML files inside the provider.
+package v2
+
+import (
+	"fmt"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// RegisterResource refuses: this build of the provider has no components.
+func RegisterResource(
+	_ *pulumi.Context, apiVersion, kind, name string, _ pulumi.Input, _ ...pulumi.ResourceOption,
+) (pulumi.CustomResource, error) {
+	return nil, fmt.Errorf("this build of the provider cannot register %s/%s %s from a component", apiVersion, kind, name)
+}

@@ -1,0 +1,64 @@
+"""Modules of which the programs need only a part. The rest is left out before the build.
+
+The rest is either published nowhere, or takes minutes to compile for features that no test uses. Small packages in
+modules/current/stand_ins replace what is left out, and refuse to work.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev.toolchain.golang import Go
+
+
+@dataclass(frozen=True)
+class PartialModule:
+    """A published module, and what is copied of it into its folder in stand_ins."""
+
+    path: str
+    folder: str
+    kept: tuple[str, ...] = ("**/*.go",)
+    """Glob patterns of the files that are copied."""
+    left_out: tuple[str, ...] = ()
+    """Top-level folders that are not copied."""
+
+
+PARTIAL_MODULES = (
+    # Traefik's ACME client. Its DNS providers need SDKs that no module proxy has.
+    PartialModule("github.com/go-acme/lego/v5", "lego", left_out=("providers",)),
+    # Charts and YAML files that the provider renders itself need a type for each kind of Kubernetes: 28 MB of Go.
+    PartialModule(
+        "github.com/pulumi/pulumi-kubernetes/sdk/v4",
+        "kubernetes-sdk",
+        kept=("go/kubernetes/*.go", "go/kubernetes/utilities/*.go", "go/kubernetes/helm/v4/*.go"),
+    ),
+    # The provider calls two functions of this module. The others need another version of the Kubernetes API.
+    PartialModule("github.com/fluxcd/pkg/ssa", "ssa", kept=("patch.go",)),
+)
+
+
+def copy_parts(go: Go, module: Path) -> None:
+    """Copy the needed parts into stand_ins of the module, if its go.mod replaces their modules."""
+    requirements = (module / "go.mod").read_text()
+    for part in PARTIAL_MODULES:
+        if f"{part.path} => ./stand_ins/{part.folder}" not in requirements:
+            continue
+        version = re.search(rf"{part.path} (v\S+)", requirements)
+        assert version, f"go.mod replaces {part.path} without requiring it"
+        published = Path(
+            json.loads(go.output("mod", "download", "-json", f"{part.path}@{version[1]}", cwd=module))["Dir"]
+        )
+        for file in _kept_files(part, published):
+            target = module / "stand_ins" / part.folder / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes((published / file).read_bytes())
+
+
+def _kept_files(part: PartialModule, published: Path) -> Iterator[Path]:
+    for pattern in part.kept:
+        for file in published.glob(pattern):
+            relative = file.relative_to(published)
+            if relative.parts[0] not in part.left_out:
+                yield relative

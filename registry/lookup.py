@@ -1,10 +1,113 @@
-"""Resource names of lookups: objects that exist and that the component does not own.
+"""Lookups: objects that exist and that the component does not own.
 
-If such an object is missing, the engine says "Node (NAME): resource 'x' does not exist" and ends the program. Only the
-resource NAME of that message can be chosen, so it holds the remedy. (Error hooks cover creations, not reads.)
+A resource that is read (`Node.get`) fails inside the engine if the object is missing. The engine then ends the program,
+after seconds and without a remedy. So one request looks up all objects before any is read: a chart that renders what
+Helm's function `lookup` finds, and deploys nothing. The provider answers it, with its own access to the cluster
+(docs/adr/0021-lookups.md).
 """
+
+import json
+import sys
+from asyncio import ensure_future
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import pulumi
+from pulumi_kubernetes.helm.v4 import Chart
+
+from .context import Context
+
+CHART = Path(__file__).with_name("lookup_chart")
+"""The chart. It renders one document with all objects."""
+
+COPY = """\
+import os, sys
+with os.fdopen(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    file.write(sys.stdin.buffer.read())
+print("# nothing to deploy")
+"""
+"""Python program that moves its input to a file. As the post-renderer of the chart, it leaves nothing to deploy."""
+
+Object = Mapping[str, Any]
+
+
+class Reference(NamedTuple):
+    """A reference to an object. Without a name, it is a reference to the list of all objects of its kind."""
+
+    api_version: str
+    kind: str
+    name: pulumi.Input[str] = ""
+    namespace: str = ""
+
+
+@dataclass(frozen=True)  # not a dictionary, of which the SDK would make an Output for each leaf
+class Objects:
+    """The objects that were looked up."""
+
+    by_position: Mapping[int, Object]
+
+    def get(self, position: int) -> Object | None:
+        """Return the object of the reference at this position, {} if it does not exist, or None if it is not known.
+
+        Names that are unknown until deployment are not looked up. Neither is anything under Pulumi mocks.
+        """
+        return self.by_position.get(position)
+
+
+@dataclass(frozen=True)
+class ExistingClaims:
+    """The claims in the registry's namespace.
+
+    Attributes:
+        all: All of them, or None if they are not known.
+        named: The claim that `storage_claim` names, with its StorageClass while it is pending.
+    """
+
+    all: Sequence[Object] | None
+    named: Object
 
 
 def lookup_name(prefix: str, kubectl_resource: str) -> str:
     """Return the resource name of a lookup, such as `registry-node-from-kubectl-get-nodes`."""
     return f"{prefix}-from-kubectl-get-{kubectl_resource}"
+
+
+def look_up_objects(ctx: Context, references: Sequence[Reference]) -> tuple[pulumi.Resource, pulumi.Output[Objects]]:
+    """Look up the objects at preview and at deployment. Return the resource that asks for them, and the objects."""
+    rendered = Path(gettempdir(), f"registry-lookups-{uuid4()}.yaml")
+    known: pulumi.Output[list[dict[str, Any]]] = pulumi.Output.from_input(ensure_future(_known(references)))
+    chart = Chart(
+        f"{ctx.name}-lookups",
+        chart=str(CHART),
+        name="lookups",
+        namespace="default",  # of a release that is not deployed
+        values={"references": known},
+        post_renderer={"command": sys.executable, "args": ["-I", "-S", "-c", COPY, str(rendered)]},
+        opts=ctx.options(),
+    )
+    return chart, chart.urn.apply(lambda _: _read(rendered))
+
+
+async def _known(references: Sequence[Reference]) -> list[dict[str, Any]]:
+    """Return the references whose names are known, as values of the chart."""
+    known: list[dict[str, Any]] = []
+    for position, reference in enumerate(references):
+        name = await pulumi.Output.from_input(reference.name).future()
+        if name is not None:
+            values = {"apiVersion": reference.api_version, "kind": reference.kind, "namespace": reference.namespace}
+            known.append({"position": position, "name": name, **values})
+    return known
+
+
+def _read(rendered: Path) -> Objects:
+    """Return the objects of the rendered chart. Under Pulumi mocks of a user's own tests there is none."""
+    if not rendered.exists():
+        return Objects({})
+    text = rendered.read_text()
+    rendered.unlink()
+    items = json.loads(text[text.index("{") :])["objects"]
+    return Objects({int(item["position"]): item["object"] for item in items})

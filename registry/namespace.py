@@ -1,7 +1,7 @@
 """The namespace: the registry's own, under the strictest Pod Security level that its Pod meets, or an existing one."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -9,9 +9,7 @@ import pulumi_kubernetes as kubernetes
 from .context import Context
 from .lookup import lookup_name
 from .validation import InvalidInput
-
-ENFORCE = "pod-security.kubernetes.io/enforce"
-"""Label that sets the Pod Security level."""
+from .validation.existing_objects import ENFORCE, refuse_unusable_namespace
 
 
 class NamespaceRef(NamedTuple):
@@ -21,11 +19,21 @@ class NamespaceRef(NamedTuple):
     own: kubernetes.core.v1.Namespace | None
 
 
-def look_up_namespace(ctx: Context, name: str, *, after: Sequence[pulumi.Input[pulumi.Resource]]) -> NamespaceRef:
-    """Look up a namespace that exists."""
+def look_up_namespace(
+    ctx: Context, name: str, *, run_as_user: int, after: Sequence[pulumi.Input[pulumi.Resource]]
+) -> NamespaceRef:
+    """Look up a namespace that exists. Refuse one that would reject Pods of the user `run_as_user`."""
     resource = lookup_name(f"{ctx.name}-namespace", "namespaces")
     existing = kubernetes.core.v1.Namespace.get(resource, name, opts=ctx.options(depends_on=after))
-    return NamespaceRef(existing.metadata.name.apply(str), None)
+
+    def check(resolved: Sequence[Any]) -> str:
+        found, labels, phase = resolved
+        refuse_unusable_namespace(name, labels or {}, phase, run_as_user)
+        return str(found)
+
+    labels = existing.metadata.apply(lambda metadata: metadata.labels)
+    phase = existing.status.apply(lambda status: status.phase if status else None)
+    return NamespaceRef(pulumi.Output.all(existing.metadata.name, labels, phase).apply(check), None)
 
 
 def create_namespace(

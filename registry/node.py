@@ -6,8 +6,8 @@ import pulumi_kubernetes as kubernetes
 from .context import PATCH_FORCE, Context
 
 
-def label_node(ctx: Context, label: pulumi.Input[str], node: kubernetes.core.v1.Node) -> pulumi.Output[dict[str, str]]:
-    """Label the node, and return the selector for it once the label is set.
+def label_node(ctx: Context, label: pulumi.Input[str], node: pulumi.Input[str]) -> pulumi.Output[dict[str, str]]:
+    """Label the node of this name, and return the selector for it once the label is set.
 
     The label is a patch that belongs to this stack. `pulumi destroy` removes the label and leaves the node.
     """
@@ -15,7 +15,7 @@ def label_node(ctx: Context, label: pulumi.Input[str], node: kubernetes.core.v1.
     patch = kubernetes.core.v1.NodePatch(
         f"{ctx.name}-label",
         metadata={
-            "name": node.metadata.name,
+            "name": node,
             "labels": labels,
             "annotations": PATCH_FORCE,
         },

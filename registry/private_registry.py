@@ -16,13 +16,13 @@ from .namespace import create_namespace, look_up_namespace
 from .network_policy import Ports, create_network_policy
 from .node import label_node
 from .node_trust.for_registry import NO_TRUST, NodeAddress, trust_on_nodes
-from .preflight import acquire_leases, look_up_node, look_up_operator
+from .preflight import check_preconditions
 from .pull_secrets import Login, create_pull_secrets
 from .storage import MOUNT_PATH, Storage
 from .tls import CertificateAuthority, ExistingCertificate
 from .users import Users
 from .validation.names import component_name
-from .workload import METRICS_PORT, PORT, Workload, WorkloadInputs
+from .workload import METRICS_PORT, PORT, Workload, WorkloadInputs, own_tolerations
 
 APP = "docker-registry"
 """Name of the workload, the Service and the policy. It is fixed, so a namespace has place for one registry."""
@@ -63,14 +63,15 @@ class PrivateRegistry(pulumi.ComponentResource):
             annotations=settings.annotations,
         )
 
-        node = look_up_node(ctx, storage.node) if storage.kind.is_on_node or kind.needs_node else None
-        operator = look_up_operator(ctx) if settings.service_monitor else None
-        preconditions = [*acquire_leases(ctx, settings), *(lookup for lookup in (node, operator) if lookup is not None)]
+        tolerations = own_tolerations(workload, is_pinned=storage.kind.is_on_node)
+        preconditions = check_preconditions(ctx, settings, tolerations, needs_node=kind.needs_node)
+        after = preconditions.after
         if settings.create_namespace:
             is_root, is_kept = workload.run_as_user == 0, storage.kind.keeps_namespace
-            namespace = create_namespace(ctx, settings.namespace, is_root=is_root, is_kept=is_kept, after=preconditions)
+            namespace = create_namespace(ctx, settings.namespace, is_root=is_root, is_kept=is_kept, after=after)
         else:
-            namespace = look_up_namespace(ctx, settings.namespace, after=preconditions)
+            user = workload.run_as_user
+            namespace = look_up_namespace(ctx, settings.namespace, run_as_user=user, after=after)
         ctx = ctx.in_namespace(namespace.name)
 
         authority: CertificateAuthority | ExistingCertificate
@@ -78,7 +79,7 @@ class PrivateRegistry(pulumi.ComponentResource):
             authority = CertificateAuthority(ctx, tls, endpoint.hosts)
         else:
             authority = ExistingCertificate(ctx, tls.tls_secret, endpoint.host)
-        service = create_service(ctx, exposure, PORT, node)
+        service = create_service(ctx, exposure, PORT, preconditions.node)
         trust = NO_TRUST
         if settings.node_trust is not None:
             # An existing certificate is not for the Service's address, so the nodes use the name then.
@@ -87,8 +88,8 @@ class PrivateRegistry(pulumi.ComponentResource):
         certificate = authority.issue(trust.with_addresses(endpoint.hosts), after=trust.after)
 
         users = Users(ctx, settings.users)
-        images = Storage(ctx, storage, namespace.own)
-        pinned_to = node if storage.kind.is_on_node else None
+        images = Storage(ctx, storage, namespace.own, preconditions.claims, preconditions.node_hostname)
+        node = preconditions.node_name
         inputs = WorkloadInputs(
             certificate=certificate.secret_name,
             certificate_pem=certificate.pem,
@@ -96,7 +97,7 @@ class PrivateRegistry(pulumi.ComponentResource):
             claim=images.claim_name,
             claim_path=MOUNT_PATH,
             driver=images.driver,
-            node_selector=label_node(ctx, storage.node_label, pinned_to) if pinned_to is not None else None,
+            node_selector=label_node(ctx, storage.node_label, node) if node is not None else None,
             external_url=pulumi.Output.concat("https://", endpoint.host_port) if kind.behind_proxy else None,
             rolls=storage.rolls,
             after=[certificate, users],

@@ -63,7 +63,9 @@ def _create_secret(
 ) -> kubernetes.core.v1.Secret:
     """Create the Secret, and the patch that keeps it current. `pulumi preview` fails without the namespace."""
     looked_up = lookup_name(name, "namespaces")
-    existing = kubernetes.core.v1.Namespace.get(looked_up, namespace, opts=ctx.options(depends_on=[after]))
+    # The registry's namespace is known once every existing object was found.
+    after_lookups = pulumi.Output.from_input(ctx.namespace).apply(lambda _: namespace)
+    existing = kubernetes.core.v1.Namespace.get(looked_up, after_lookups, opts=ctx.options(depends_on=[after]))
     data = {DATA_KEY: content.apply(lambda text: b64encode(text.encode()).decode())}
     secret = kubernetes.core.v1.Secret(
         name,
@@ -101,7 +103,9 @@ def _add_to_default_account(
     """
     looked_up = lookup_name(name, "serviceaccounts")
     account = kubernetes.core.v1.ServiceAccount.get(
-        looked_up, f"{namespace}/default", opts=ctx.options(depends_on=[after])
+        looked_up,
+        pulumi.Output.from_input(ctx.namespace).apply(lambda _: f"{namespace}/default"),
+        opts=ctx.options(depends_on=[after]),
     )
     allowed = pulumi.Output.all(secret_name, account.image_pull_secrets).apply(
         lambda resolved: refuse_other_pull_secrets(namespace, resolved[0], [item["name"] for item in resolved[1] or []])

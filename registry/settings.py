@@ -66,6 +66,7 @@ class StorageSettings:
     storage_claim: Text | None
     storage_class: Text | None
     storage_access: str
+    mode: str
     node: Text
     node_label: Text
     replicas: int
@@ -115,6 +116,7 @@ class WorkloadSettings:
     requests: pulumi.Input[dict[str, str]]
     limits: pulumi.Input[dict[str, str]]
     priority_class: Text | None
+    tolerations: pulumi.Input[list[Mapping[str, str]]]
     image: Text
     image_pull_policy: str
     image_pull_secret: Text | None

@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import bcrypt
@@ -74,6 +75,10 @@ def existing_object(object_id: str) -> dict[str, Any]:
     return {"metadata": metadata, "status": {"nodeInfo": {"kubeletVersion": "v1.36.3"}}}
 
 
+PULL_SECRET = "kubernetes.io/dockerconfigjson"
+"""Type of an existing Secret, unless a test says otherwise."""
+
+
 def with_default(key: str, value: str, properties: dict[str, Any]) -> dict[str, Any]:
     """Return the properties with a default for `key`. Secret properties stay secret."""
     if is_secret(properties):
@@ -127,19 +132,31 @@ class StateEntry:
         return [MessageToDict(message) for message in messages if message is not None]
 
 
+Reference = tuple[str, str, str]
+"""Kind, namespace and name of an object. A list of all objects of a kind has the name ""."""
+
+
 @dataclass
 class Engine(mocks.Mocks):
-    """An engine that records requests. `live` has properties that replace its answers, by name of the resource."""
+    """An engine that records requests.
+
+    `live` has properties that replace its answers, by name of the resource. `found` has the objects that the chart of
+    lookup.py finds. It finds other objects too, but they are empty: no lists, no workload, and everything that has to
+    exist.
+    """
 
     resources: list[RegisteredResource] = field(default_factory=list)
     state: list[StateEntry] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     live: dict[str, dict[str, Any]] = field(default_factory=dict)
+    found: dict[Reference, dict[str, Any]] = field(default_factory=dict)
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         answer = {**args.inputs, **PROVIDER_OUTPUTS.get(args.typ, no_outputs)(args.name)}
         if args.resource_id:
             return args.resource_id, {**existing_object(args.resource_id), **self.live.get(args.name, {})}
+        if args.typ == "kubernetes:helm.sh/v4:Chart":
+            self._render(args.inputs)
         if args.typ == "pulumi:index:Stash":
             answer["output"] = answer["input"]
         if args.typ == "kubernetes:core/v1:Service":
@@ -147,6 +164,18 @@ class Engine(mocks.Mocks):
         if isinstance(answer.get("metadata"), dict):
             answer["metadata"] = with_default("uid", f"uid of {args.name}", answer["metadata"])
         return f"{args.name}-id", {**answer, **self.live.get(args.name, {})}
+
+    def _render(self, inputs: dict[str, Any]) -> None:
+        """Write the objects that the chart looks up to the file of its post-renderer, as the provider does."""
+        references = inputs["values"]["references"]
+        objects = [{"position": each["position"], "object": self._find(each)} for each in references]
+        Path(inputs["postRenderer"]["args"][-1]).write_text(f"# Source\n{json.dumps({'objects': objects})}\n")
+
+    def _find(self, reference: dict[str, str]) -> dict[str, Any]:
+        kind, name = reference["kind"], reference["name"]
+        is_ours = not name or (name == "docker-registry" and kind in ("Pod", "Deployment", "Service"))
+        default: dict[str, Any] = {} if is_ours else {"metadata": {"name": name}, "type": PULL_SECRET}
+        return self.found.get((kind, reference["namespace"], name), default)
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
         raise AssertionError(f"The component called the function {args.token}.")

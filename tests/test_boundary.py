@@ -207,7 +207,11 @@ def graph(program: Callable[[], Inputs]) -> Graph:
         return pulumi.Output.all(**program()).apply(outputs.update)
 
     main()
-    resources = [(each.type, each.name, unwrap_all(each.inputs)) for each in engine.resources]
+    # The post-renderer of the lookups names a temporary file.
+    inputs = [{key: value for key, value in each.inputs.items() if key != "postRenderer"} for each in engine.resources]
+    resources = [
+        (each.type, each.name, unwrap_all(values)) for each, values in zip(engine.resources, inputs, strict=True)
+    ]
     return Graph(sorted(resources, key=lambda each: each[:2]), outputs)
 
 

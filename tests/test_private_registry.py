@@ -45,7 +45,7 @@ class TestTheGuide:
     def test_every_step_of_the_guide_is_a_resource(self, engine: Engine) -> None:
         kinds = [each.type.rpartition(":")[2] for each in engine.resources if not each.type.startswith("private")]
         assert sorted(kinds) == [
-            *["CertRequest", "Lease", "Lease", "LocallySignedCert", "Namespace", "NetworkPolicy", "NodePatch"],
+            *["CertRequest", "Chart", "Lease", "Lease", "LocallySignedCert", "Namespace", "NetworkPolicy", "NodePatch"],
             *["PersistentVolume", "PersistentVolumeClaim", "Pod", "PrivateKey", "PrivateKey"],
             *["RandomPassword", "RandomPassword", "RandomString"],
             *["Secret", "Secret", "Secret", "SelfSignedCert", "Service", "Stash", "Stash", "Stash"],

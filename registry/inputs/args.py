@@ -137,6 +137,8 @@ class PrivateRegistryArgs(TypedDict):
     """Limits of cpu and memory of each replica, Kubernetes quantities. Default memory 512Mi."""
     priority_class: NotRequired[pulumi.Input[str]]
     """PriorityClass of the Pods. Default the cluster's."""
+    tolerations: NotRequired[pulumi.Input[list[Mapping[str, str]]]]
+    """Tolerations of the Pods: key, operator, value and effect. The control plane is tolerated anyway. Default none."""
     image: NotRequired[pulumi.Input[str]]
     """Image of the registry, with a version or a digest. Default registry:3.1.2."""
     image_pull_policy: NotRequired[str]

@@ -9,7 +9,19 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ..exposure import EXPOSURES
-from ..validation import certificates, images, names, network, nodes, pull_secrets, quantities, storage, users, workload
+from ..validation import (
+    certificates,
+    images,
+    names,
+    network,
+    nodes,
+    pull_secrets,
+    quantities,
+    storage,
+    tolerations,
+    users,
+    workload,
+)
 from ..validation.basics import flag, one_of
 from ..validation.rotation import generations
 from ..validation.secrets import external_credential
@@ -170,6 +182,7 @@ INPUTS: dict[str, Row] = {
     "requests": Row(partial(quantities.resources, "requests"), default={"cpu": "100m", "memory": "64Mi"}),
     "limits": Row(partial(quantities.resources, "limits"), default={"memory": "512Mi"}),
     "priority_class": _name("priority_class"),
+    "tolerations": Row(tolerations.tolerations, default=[]),
     "image": Row(images.image, default=images.NEWEST),
     "image_pull_policy": Row(images.image_pull_policy, default="IfNotPresent"),
     "image_pull_secret": _name("image_pull_secret", existing=True),

@@ -32,8 +32,13 @@ LONGEST_READABLE = 48
 """Characters of the subject in the name of the Lease, which has at most 63 with its digest."""
 
 
-def acquire_leases(ctx: Context, settings: Settings) -> list[pulumi.Input[pulumi.Resource]]:
-    """Reserve everything that this registry must have alone. Return the Leases."""
+def acquire_leases(
+    ctx: Context, settings: Settings, node: pulumi.Output[str] | None, *, after: pulumi.Output[pulumi.Resource]
+) -> list[pulumi.Input[pulumi.Resource]]:
+    """Reserve everything that this registry must have alone, after the lookups. Return the Leases.
+
+    `node` is the name of the node that holds the images, if one does.
+    """
     reserve("namespace", f"namespace {settings.namespace}", ctx.name)
     if settings.exposure.node_port is not None:
         reserve("node_port", f"node port {settings.exposure.node_port}", ctx.name)
@@ -43,34 +48,39 @@ def acquire_leases(ctx: Context, settings: Settings) -> list[pulumi.Input[pulumi
         for namespace in settings.pull_secrets.pull_secrets:
             reserve("default_pull_secret", f"the default ServiceAccount of {namespace}", ctx.name)
     leases: list[pulumi.Input[pulumi.Resource]] = []
-    if settings.storage.kind.is_on_node:
-        leases.append(_lease_of_folder(ctx, settings.storage))
-    return leases + [_lease_of_address(ctx, settings.exposure, address) for address in settings.exposure.external_ips]
+    if node is not None:
+        leases.append(_lease_of_folder(ctx, settings.storage, node))
+    addresses = settings.exposure.external_ips
+    return leases + [_lease_of_address(ctx, settings.exposure, address, after) for address in addresses]
 
 
-def _lease_of_folder(ctx: Context, settings: StorageSettings) -> pulumi.Output[pulumi.Resource]:
+def _lease_of_folder(
+    ctx: Context, settings: StorageSettings, node: pulumi.Input[str]
+) -> pulumi.Output[pulumi.Resource]:
     """Acquire the Lease of the folder.
 
     It keeps naming the first folder, like the volume. Another folder is refused here too, in case the first
     `pulumi up` ended before there was a volume.
     """
-    folder = pulumi.Output.all(settings.storage_path, settings.node).apply(ON.join)
+    folder = pulumi.Output.all(settings.storage_path, node).apply(ON.join)
     reserved = folder.apply(lambda subject: reserve("storage_path", subject, ctx.name))
     name = f"{ctx.name}-folder-lease"
     hooks = explain_conflict(f"{name}-conflict", _folder_is_taken)
     lease = _lease(ctx, name, reserved, ctx.options(ignore_changes=["metadata"], hooks=hooks))
-    requested = {"storage_path": settings.storage_path, "node": settings.node}
+    requested = {"storage_path": settings.storage_path, "node": node}
     checked = pulumi.Output.all(lease.metadata.annotations, requested).apply(
         lambda resolved: refuse_relocation(_subject_of(resolved[0]), resolved[1])
     )
     return checked.apply(lambda _: lease)
 
 
-def _lease_of_address(ctx: Context, settings: ExposureSettings, address: str) -> Lease:
+def _lease_of_address(
+    ctx: Context, settings: ExposureSettings, address: str, after: pulumi.Output[pulumi.Resource]
+) -> Lease:
     subject = reserve("external_ips", f"port {settings.port} of {address}", ctx.name)
     name = f"{ctx.name}-lease-of-{address}-{settings.port}".replace(":", "-")
     hooks = explain_conflict(f"{name}-conflict", _address_is_taken)
-    return _lease(ctx, name, pulumi.Output.from_input(subject), ctx.options(hooks=hooks))
+    return _lease(ctx, name, after.apply(lambda _: subject), ctx.options(hooks=hooks))
 
 
 def _folder_is_taken(lease: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import pulumi
 from pulumi_kubernetes.core.v1 import Namespace
 
 from ..context import Context
+from ..lookup import ExistingClaims
 from ..settings import StorageSettings
 from .claims import create_claim_of_class, look_up_claim
 from .location_lock import pin_storage_location
@@ -33,20 +34,29 @@ class Storage(pulumi.ComponentResource):
     driver: pulumi.Output[Mapping[str, Any]]
     """The storage section of the registry's configuration."""
 
-    def __init__(self, ctx: Context, settings: StorageSettings, own_namespace: Namespace | None) -> None:
+    def __init__(
+        self,
+        ctx: Context,
+        settings: StorageSettings,
+        own_namespace: Namespace | None,
+        claims: pulumi.Output[ExistingClaims],
+        hostname: pulumi.Output[str] | None,
+    ) -> None:
+        """Create the storage. `hostname` is the label kubernetes.io/hostname of the node that holds the images."""
         super().__init__("private-registry:index:Storage", f"{ctx.name}-data", {}, ctx.options())
         ctx = ctx.below(self, "data")
-        checked = pin_storage_location(ctx, settings)
+        checked = pin_storage_location(ctx, settings, claims)
         self.claim_name, self.driver = None, pulumi.Output.from_input(FILESYSTEM_DRIVER)
         if settings.storage == "s3":
             self.driver = _after(checked, s3_driver(ctx, settings))
         elif settings.storage_claim is not None:
-            self.claim_name = _after(checked, look_up_claim(ctx, settings, settings.storage_claim))
+            self.claim_name = _after(checked, look_up_claim(ctx, settings, settings.storage_claim, claims))
         elif settings.storage_class is not None:
-            claim = create_claim_of_class(ctx, settings, settings.storage_class)
-            self.claim_name = _after(checked, claim)
+            storage_class = _after(checked, pulumi.Output.from_input(settings.storage_class))
+            self.claim_name = create_claim_of_class(ctx, settings, storage_class, claims)
         else:
-            self.claim_name = _after(checked, create_folder_claim(ctx, settings, own_namespace))
+            assert hostname is not None, "a folder needs a node"
+            self.claim_name = _after(checked, create_folder_claim(ctx, settings, own_namespace, hostname))
         self.register_outputs({"claim_name": self.claim_name})
 
 

@@ -1,16 +1,24 @@
 """The storage location of the first deployment, saved in the state, so that a changed config cannot leave it."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pulumi
 
 from ..context import Context
+from ..lookup import ExistingClaims, Object
 from ..settings import StorageSettings
 from ..validation.storage import refuse_relocation
+from .claims import bound_claim, location_of, own_claims
 
 
-def pin_storage_location(ctx: Context, settings: StorageSettings) -> pulumi.Output[bool]:
+def pin_storage_location(
+    ctx: Context, settings: StorageSettings, claims: pulumi.Output[ExistingClaims]
+) -> pulumi.Output[bool]:
     """Fail if the storage location differs from that of the first deployment, which is saved in the state.
 
-    The Stash depends on the namespace, because there are no images before it exists.
+    A class is compared with that of the bound claim instead: a claim that never bound has never held an image. The
+    Stash depends on the namespace, because there are no images before it exists.
     """
     requested = {key: getattr(settings, key) for key in ("storage", *settings.kind.fixed)}
     stash = pulumi.Stash(
@@ -19,4 +27,15 @@ def pin_storage_location(ctx: Context, settings: StorageSettings) -> pulumi.Outp
         opts=ctx.options(),
     )
     # Under Pulumi mocks of a user's own tests, a Stash has no output.
-    return pulumi.Output.all(stash.output, requested).apply(lambda both: refuse_relocation(both[0] or {}, both[1]))
+    return pulumi.Output.all(stash.output, requested, claims).apply(
+        lambda resolved: refuse_relocation(current_location(resolved[0] or {}, resolved[2].all), resolved[1])
+    )
+
+
+def current_location(saved: Mapping[str, Any], claims: Sequence[Object] | None) -> Mapping[str, Any]:
+    """Return the location of the images: the saved one, with class and access mode of the bound claim."""
+    if saved.get("storage") != "class" or claims is None:
+        return saved
+    rest = {key: value for key, value in saved.items() if key not in ("storage_class", "storage_access")}
+    bound = bound_claim(own_claims(claims))
+    return {**rest, **location_of(bound)} if bound is not None else rest

@@ -23,6 +23,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgsDict, OwnerReferenceArgsDict
 
 from ..context import SKIP_AWAIT, Context
 from ..settings import StorageSettings
+from ..validation.existing_objects import HOSTNAME_LABEL
 from .claims import CLAIM_NAME
 
 ACCESS_MODES = ["ReadWriteOnce"]
@@ -42,16 +43,23 @@ IMMUTABLE_FIELDS = ["spec.capacity", "spec.hostPath", "spec.local", "spec.nodeAf
 Pair = tuple[PersistentVolumeClaim, PersistentVolume]
 
 
-def create_folder_claim(ctx: Context, settings: StorageSettings, own_namespace: Namespace | None) -> pulumi.Output[str]:
-    """Create volume and claim. Return the claim's name once both are bound, so that the Pod starts at once."""
+def create_folder_claim(
+    ctx: Context, settings: StorageSettings, own_namespace: Namespace | None, hostname: pulumi.Input[str]
+) -> pulumi.Output[str]:
+    """Create volume and claim. Return the claim's name once both are bound, so that the Pod starts at once.
+
+    `hostname` is the label kubernetes.io/hostname of the node.
+    """
     if own_namespace is not None:
-        claim, volume = _claim_then_volume(ctx, settings, own_namespace)
+        claim, volume = _claim_then_volume(ctx, settings, own_namespace, hostname)
     else:
-        claim, volume = _volume_then_claim(ctx, settings)
+        claim, volume = _volume_then_claim(ctx, settings, hostname)
     return pulumi.Output.all(claim.metadata.name, claim.id, volume.id).apply(lambda resolved: str(resolved[0]))
 
 
-def _claim_then_volume(ctx: Context, settings: StorageSettings, namespace: Namespace) -> Pair:
+def _claim_then_volume(
+    ctx: Context, settings: StorageSettings, namespace: Namespace, hostname: pulumi.Input[str]
+) -> Pair:
     """Create the claim, then a volume with its UID, so both bind again after the claim or the namespace was deleted.
 
     The volume is deleted with the namespace: alone, its deletion would wait for a claim that is still bound.
@@ -67,14 +75,14 @@ def _claim_then_volume(ctx: Context, settings: StorageSettings, namespace: Names
     metadata["owner_references"] = [owner]
     reference = _claim_reference(claim.metadata.namespace) | {"uid": claim.metadata.uid}
     opts = ctx.options(deleted_with=namespace, ignore_changes=IMMUTABLE_FIELDS)
-    return claim, _create_volume(ctx, settings, metadata, reference, opts)
+    return claim, _create_volume(ctx, settings, hostname, metadata, reference, opts)
 
 
-def _volume_then_claim(ctx: Context, settings: StorageSettings) -> Pair:
+def _volume_then_claim(ctx: Context, settings: StorageSettings, hostname: pulumi.Input[str]) -> Pair:
     """Create the volume first in a namespace that stays, so that `pulumi destroy` deletes the claim before it."""
     metadata = ctx.metadata(labels=_volume_selector(ctx), cluster_scoped=True)
     opts = ctx.options(ignore_changes=IMMUTABLE_FIELDS)
-    volume = _create_volume(ctx, settings, metadata, _claim_reference(ctx.namespace), opts)
+    volume = _create_volume(ctx, settings, hostname, metadata, _claim_reference(ctx.namespace), opts)
     return _create_claim(ctx, settings, WAIT_UNTIL_BOUND, after=[volume]), volume
 
 
@@ -101,15 +109,16 @@ def _create_claim(
 def _create_volume(
     ctx: Context,
     settings: StorageSettings,
+    hostname: pulumi.Input[str],
     metadata: ObjectMetaArgsDict,
     claim: ObjectReferenceArgsDict,
     opts: pulumi.ResourceOptions,
 ) -> PersistentVolume:
     """Create the volume with an affinity to the node: on another node the Pod would start on an empty folder."""
     on_node: NodeSelectorRequirementArgsDict = {
-        "key": "kubernetes.io/hostname",
+        "key": HOSTNAME_LABEL,
         "operator": "In",
-        "values": [settings.node],
+        "values": [hostname],
     }
     return PersistentVolume(
         f"{ctx.name}-volume",

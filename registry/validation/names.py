@@ -98,7 +98,7 @@ def object_name(key: str, value: str) -> str:
 def load_balancer_class(value: str) -> str:
     """Require the name of a load balancer implementation, which has the form of a label key."""
     name = text("load_balancer_class", value, "example.com/internal")
-    if not _is_qualified(name):
+    if not is_qualified(name):
         problem = f"must be a name with an optional DNS prefix, not {quoted(name)}"
         remedy = "For example 'example.com/internal', from the manual of your load balancer"
         raise InvalidInput("load_balancer_class", "not-a-qualified-name", problem, remedy)
@@ -169,7 +169,7 @@ def _metadata(name: str, value: Mapping[str, str]) -> Mapping[str, str]:
         raise InvalidInput(name, "not-a-map", problem, "For example {example.com/team: red}")
     for key, item in value.items():
         # The API server accepts capitals in the prefix of an annotation key.
-        if not isinstance(key, str) or not _is_qualified(key.lower() if name == "annotations" else key):
+        if not isinstance(key, str) or not is_qualified(key.lower() if name == "annotations" else key):
             problem = f"must have keys that are a name with an optional DNS prefix, not {quoted(key)}"
             raise InvalidInput(name, "not-a-qualified-name", problem, "For example example.com/team")
         if key.lower().startswith(RESERVED_PREFIXES) or key in RESERVED_KEYS:
@@ -187,7 +187,7 @@ def node_label(value: str) -> str:
     key, equals, label = text("node_label", value, "run-docker-registry=true").partition("=")
     if not equals:
         raise InvalidInput("node_label", "not-key=value", f"must be key=value, not {quoted(value)}", remedy)
-    if not _is_qualified(key):
+    if not is_qualified(key):
         problem = f"must have a key that is a name with an optional DNS prefix, not {quoted(value)}"
         raise InvalidInput("node_label", "not-a-qualified-name", problem, remedy)
     if label and not QUALIFIED.fullmatch(label):
@@ -199,7 +199,7 @@ def node_label(value: str) -> str:
     return value
 
 
-def _is_qualified(key: str) -> bool:
+def is_qualified(key: str) -> bool:
     """Return whether `key` can be the key of a label or an annotation: an optional DNS prefix and a name."""
     prefix, slash, name = key.rpartition("/")
     return bool(QUALIFIED.fullmatch(name)) and (not slash or _is_subdomain(prefix))

@@ -1,7 +1,7 @@
 """Rules for the storage location and its size."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -180,7 +180,7 @@ def _is_same_size(current: str, requested: str) -> bool:
     return amount("storage_size", current, "2Gi") == amount("storage_size", requested, "2Gi")
 
 
-def refuse_unshared_claim(replicas: int, access_modes: list[str]) -> None:
+def refuse_unshared_claim(replicas: int, access_modes: Sequence[str]) -> None:
     """Refuse several replicas on an existing claim that only one node can mount."""
     if replicas > 1 and "ReadWriteMany" not in access_modes:
         problem = f"must be 1, not {replicas}, because the claim is {', '.join(access_modes)}"

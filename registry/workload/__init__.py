@@ -19,9 +19,9 @@ from ..context import Context
 from ..pods import checksum
 from ..settings import ServingSettings, WorkloadSettings
 from .configuration import FILE_NAME, METRICS_PORT, PORT, UPSTREAM_CA_FILE, configuration
-from .pod import Mounts, pod_spec
+from .pod import Mounts, own_tolerations, pod_spec
 
-__all__ = ["METRICS_PORT", "PORT", "Workload", "WorkloadInputs"]
+__all__ = ["METRICS_PORT", "PORT", "Workload", "WorkloadInputs", "own_tolerations"]
 
 SECRET_NAME = "configuration-secret"
 

@@ -1,7 +1,7 @@
 """The Pod, alone or as the template of a Deployment: one container with the rights that serving needs."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import pulumi
 from pulumi_kubernetes.core.v1 import (
@@ -69,12 +69,15 @@ def pod_spec(
     settings: WorkloadSettings, mounts: Mounts, node_selector: pulumi.Input[dict[str, str]] | None
 ) -> PodSpecArgsDict:
     """Return the spec of the Pod. `node_selector` pins it to a node."""
+    own = own_tolerations(settings, is_pinned=node_selector is not None)
     spec: PodSpecArgsDict = {
         "automount_service_account_token": False,
         "containers": [_container(settings, mounts)],
         "enable_service_links": False,  # the registry would read the variables of a Service called REGISTRY
         "security_context": _security_context(settings.run_as_user),
-        "tolerations": [CONTROL_PLANE, *_unreachable_tolerations(settings, is_pinned=node_selector is not None)],
+        "tolerations": pulumi.Output.from_input(settings.tolerations).apply(
+            lambda added: [*own, *(cast(TolerationArgsDict, toleration) for toleration in added)]
+        ),
         "volumes": _volumes(mounts),
     }
     if node_selector is not None:
@@ -140,10 +143,10 @@ def _lifecycle(settings: WorkloadSettings) -> LifecycleArgsDict:
     return lifecycle
 
 
-def _unreachable_tolerations(settings: WorkloadSettings, *, is_pinned: bool) -> list[TolerationArgsDict]:
-    """Return the tolerations for an unreachable node.
+def own_tolerations(settings: WorkloadSettings, *, is_pinned: bool) -> list[TolerationArgsDict]:
+    """Return the tolerations that the component sets: for a control plane, and for an unreachable node.
 
-    A bare Pod would be deleted for good, and a pinned one cannot run elsewhere. Both stay.
+    Without the latter a bare Pod would be deleted for good, and a pinned one cannot run elsewhere. Both stay.
     """
     tolerations: list[TolerationArgsDict] = [
         {"key": taint, "operator": "Exists", "effect": "NoExecute"} for taint in UNREACHABLE_TAINTS
@@ -151,7 +154,7 @@ def _unreachable_tolerations(settings: WorkloadSettings, *, is_pinned: bool) -> 
     if settings.workload == "deployment" and not is_pinned:
         for toleration in tolerations:
             toleration["toleration_seconds"] = UNREACHABLE_TOLERATION_SECONDS
-    return tolerations
+    return [CONTROL_PLANE, *tolerations]
 
 
 def _security_context(user: int) -> PodSecurityContextArgsDict:

@@ -1,0 +1,166 @@
+"""The objects that the settings name, and that must exist before anything is created."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import pulumi
+
+from ..context import INSTANCE, Context
+from ..lookup import ExistingClaims, Object, Objects, Reference, look_up_objects
+from ..settings import Settings
+from ..validation.existing_objects import refuse_missing_object, refuse_wrong_secret_type
+from ..validation.quotas import Demand, refuse_exceeded_quotas
+from .prometheus import MONITORING_API
+
+PULL_TYPES = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg")
+"""Types of Secrets that the kubelet reads to pull images."""
+
+CLAIM_KIND, WORKLOADS = "PersistentVolumeClaim", (("v1", "Pod"), ("apps/v1", "Deployment"), ("v1", "Service"))
+
+
+class NamedObject(NamedTuple):
+    """An object that an input names: `key` is the input, `what` the kind in words, and `remedy` says what to do."""
+
+    key: str
+    what: str
+    reference: Reference
+    remedy: str
+
+
+class ExistingObjects(NamedTuple):
+    """The objects of the cluster, once everything that the settings name exists.
+
+    Attributes:
+        checked: Resource to wait for. It fails if an object is missing.
+        claims: The claims in the registry's namespace.
+    """
+
+    checked: pulumi.Output[pulumi.Resource]
+    claims: pulumi.Output[ExistingClaims]
+
+
+def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bool) -> ExistingObjects:
+    """Look up the objects. Fail at preview if one is missing, or if a quota of the namespace is too small."""
+    named = [*_named_objects(settings, needs_node=needs_node)]
+    lists = _lists(ctx, settings)
+    chart, objects = look_up_objects(ctx, [*(item.reference for item in named), *lists])
+    names = [item.reference.name for item in named]
+
+    def check(resolved: Sequence[Any]) -> ExistingClaims:
+        found, names, requests, limits, storage_size = resolved
+        _refuse_missing(named, names, found)
+        lists_by_kind = {reference.kind: found.get(len(named) + position) for position, reference in enumerate(lists)}
+        claims = lists_by_kind[CLAIM_KIND]
+        if not settings.create_namespace:
+            own_claims = [claim for claim in _items(claims) if _label(claim, INSTANCE) == ctx.selector[INSTANCE]]
+            is_deployed = bool(own_claims) or any(lists_by_kind[kind] for _, kind in WORKLOADS)
+            refuse_exceeded_quotas(
+                settings.namespace,
+                _items(lists_by_kind["ResourceQuota"]),
+                _items(lists_by_kind["LimitRange"]),
+                _demand(settings, requests, limits, storage_size),
+                is_deployed=is_deployed,
+            )
+        claim = next((found.get(at) for at, item in enumerate(named) if item.key == "storage_claim"), None)
+        return ExistingClaims(None if claims is None else tuple(_items(claims)), claim or {})
+
+    workload = settings.workload
+    results = pulumi.Output.all(
+        objects, names, workload.requests, workload.limits, settings.storage.storage_size
+    ).apply(check)
+    # The results are public. A name may be secret by mistake, and would make everything secret that waits for it.
+    results = pulumi.Output.unsecret(results)
+    return ExistingObjects(results.apply(lambda _: chart), results)
+
+
+def _named_objects(settings: Settings, *, needs_node: bool) -> Iterator[NamedObject]:
+    """Yield the objects that inputs name, a namespace before its content."""
+    storage, namespace = settings.storage, settings.namespace
+    if needs_node:
+        yield _object("node", "node", Reference("v1", "Node", storage.node), "nodes")
+    if not settings.create_namespace:
+        remedy = f"Run `kubectl create namespace {namespace}`, or `pulumi config set create_namespace true`"
+        yield NamedObject("namespace", "namespace", Reference("v1", "Namespace", namespace), remedy)
+    secrets = {
+        "tls_secret": settings.tls.tls_secret,
+        "users_secret": settings.users.users_secret,
+        "s3_secret": storage.s3_secret,
+        "image_pull_secret": settings.workload.image_pull_secret,
+    }
+    for key, name in secrets.items():
+        if name is not None:
+            yield _object(key, "Secret", Reference("v1", "Secret", name, namespace), "secrets")
+    if storage.storage_claim is not None:
+        yield _object("storage_claim", "claim", Reference("v1", CLAIM_KIND, storage.storage_claim, namespace), "pvc")
+    classes = {
+        "storage_class": ("storage.k8s.io/v1", "StorageClass", storage.storage_class),
+        "priority_class": ("scheduling.k8s.io/v1", "PriorityClass", settings.workload.priority_class),
+        "ingress_class": ("networking.k8s.io/v1", "IngressClass", settings.exposure.ingress_class),
+    }
+    for key, (version, kind, class_name) in classes.items():
+        if class_name is not None:
+            yield _object(key, kind, Reference(version, kind, class_name), kind.lower())
+    if settings.pull_secrets is not None:
+        for other in settings.pull_secrets.pull_secrets:
+            remedy = f"Run `kubectl create namespace {other}`, or remove it from `pull_secrets`"
+            yield NamedObject("pull_secrets", "namespace", Reference("v1", "Namespace", other), remedy)
+        if settings.pull_secrets.default_pull_secret:
+            for other in settings.pull_secrets.pull_secrets:
+                remedy = f"Run `kubectl create serviceaccount default --namespace {other}`"
+                reference = Reference("v1", "ServiceAccount", "default", other)
+                yield NamedObject("default_pull_secret", "ServiceAccount", reference, remedy)
+    if settings.service_monitor:
+        remedy = "Install the Prometheus operator, or run `pulumi config set service_monitor false`"
+        reference = Reference("apiregistration.k8s.io/v1", "APIService", MONITORING_API)
+        yield NamedObject("service_monitor", "API", reference, remedy)
+
+
+def _object(key: str, what: str, reference: Reference, resource: str) -> NamedObject:
+    namespace = f" --namespace {reference.namespace}" if reference.namespace else ""
+    remedy = f"Take a name from `kubectl get {resource}{namespace}`, and run `pulumi config set {key} NAME`"
+    return NamedObject(key, what, reference, remedy)
+
+
+def _lists(ctx: Context, settings: Settings) -> list[Reference]:
+    """Return what else is looked up in the namespace: claims, quotas, and whether the registry is deployed."""
+    namespace = settings.namespace
+    lists = [Reference("v1", CLAIM_KIND, "", namespace)]
+    if not settings.create_namespace:
+        lists += [Reference("v1", kind, "", namespace) for kind in ("ResourceQuota", "LimitRange")]
+        lists += [Reference(version, kind, ctx.app, namespace) for version, kind in WORKLOADS]
+    return lists
+
+
+def _refuse_missing(named: Sequence[NamedObject], names: Sequence[str], found: Objects) -> None:
+    """Refuse the first missing object. Objects with unknown names were not looked up."""
+    for position, (item, name) in enumerate(zip(named, names, strict=True)):
+        found_object = found.get(position)
+        if found_object is None:
+            continue
+        if not found_object:
+            refuse_missing_object(item.key, item.what, name, item.remedy)
+        if item.key == "image_pull_secret":
+            remedy = "Make it with `kubectl create secret docker-registry`"
+            refuse_wrong_secret_type(item.key, name, found_object.get("type", ""), PULL_TYPES, remedy)
+
+
+def _label(item: Object, key: str) -> str | None:
+    return cast(str | None, (item["metadata"].get("labels") or {}).get(key))
+
+
+def _items(objects: Object | None) -> list[Object]:
+    return list((objects or {}).get("items") or [])
+
+
+def _demand(settings: Settings, requests: Mapping[str, str], limits: Mapping[str, str], storage_size: str) -> Demand:
+    """Return what the registry needs of the quotas in an existing namespace."""
+    counts = {"services": str(1 + settings.metrics)}
+    if settings.exposure.exposure in ("node-port", "load-balancer"):
+        counts["services.nodeports"] = "1"
+    if settings.exposure.exposure == "load-balancer":
+        counts["services.loadbalancers"] = "1"
+    if settings.storage.kind.is_mounted and settings.storage.storage_claim is None:
+        counts |= {"persistentvolumeclaims": "1", "requests.storage": storage_size}
+    existing = (settings.tls.tls_secret, settings.users.users_secret)
+    counts["secrets"] = str(1 + sum(name is None for name in existing))
+    return Demand(settings.storage.replicas, requests, limits, counts)

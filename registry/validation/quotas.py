@@ -1,0 +1,138 @@
+"""Rules for the quotas and limit ranges of an existing namespace, which would reject the Pod or the claim.
+
+The names of the resources are those of Kubernetes (core/v1, ResourceName): `limits.cpu`, `pods`, `requests.storage`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from .errors import InvalidInput
+from .quantities import RESOURCES, amount
+
+OTHER_PODS = {"BestEffort", "Terminating", "PriorityClass", "CrossNamespacePodAffinity"}
+"""Scopes of quotas that do not count the registry's Pods. They have requests, and no deadline."""
+
+EXAMPLES = {"cpu": "500m", "memory": "512Mi"}
+
+Object = Mapping[str, Any]
+
+
+class Demand(NamedTuple):
+    """The resources that the registry needs in its namespace.
+
+    Attributes:
+        replicas: Number of Pods.
+        requests: Requested cpu and memory of each Pod.
+        limits: Limits of each Pod.
+        counts: Other resources by name: the number of objects, and the storage.
+    """
+
+    replicas: int
+    requests: Mapping[str, str]
+    limits: Mapping[str, str]
+    counts: Mapping[str, str]
+
+
+class Excess(NamedTuple):
+    """A quota that is exceeded."""
+
+    resource: str
+    needed: str
+    left: str
+
+
+def refuse_exceeded_quotas(
+    namespace: str, quotas: Sequence[Object], limit_ranges: Sequence[Object], demand: Demand, *, is_deployed: bool
+) -> None:
+    """Refuse what the quotas and limit ranges of the namespace would reject.
+
+    If the registry `is_deployed`, the used amounts contain its own, so only the whole quotas are compared.
+    """
+    demand = _with_defaults(demand, limit_ranges)
+    _refuse_outside_of_ranges(namespace, limit_ranges, demand)
+    for quota in quotas:
+        name = quota["metadata"]["name"]
+        for resource, left in _counted(quota, is_deployed=is_deployed):
+            kind, _, unit = resource.rpartition(".")
+            if unit in RESOURCES and unit not in getattr(demand, kind):
+                problem = f"is missing, but the quota {name!r} of the namespace {namespace!r} counts it"
+                remedy = f"Run `pulumi config set --path {resource} {EXAMPLES[unit]}`"
+                raise InvalidInput(resource, "quota-needs-it", problem, remedy)
+            needed = _needed(demand, resource)
+            if needed is not None and needed > left:
+                problem = f"needs {_shown(needed)} of {resource}, but the quota {name!r} of {namespace!r}"
+                problem += f" leaves {_shown(left)}"
+                raise InvalidInput(_key(resource), "quota-exceeded", problem, "Raise the quota, or need less")
+
+
+def _with_defaults(demand: Demand, limit_ranges: Sequence[Object]) -> Demand:
+    """Add the defaults of the limit ranges, and those of Kubernetes: a missing request is the limit."""
+    limits, requests = dict(demand.limits), dict(demand.requests)
+    for item in _containers(limit_ranges):
+        limits = {**(item.get("default") or {}), **limits}
+        requests = {**(item.get("defaultRequest") or {}), **demand.limits, **requests}
+    return demand._replace(limits=limits, requests={**limits, **requests})
+
+
+def _refuse_outside_of_ranges(namespace: str, limit_ranges: Sequence[Object], demand: Demand) -> None:
+    """Refuse amounts below the minimum of a limit range, or above its maximum."""
+    for item in _containers(limit_ranges):
+        for unit in RESOURCES:
+            for kind, bound in (("requests", "min"), ("limits", "max")):
+                value, limit = getattr(demand, kind).get(unit), (item.get(bound) or {}).get(unit)
+                if value is None or limit is None:
+                    continue
+                is_outside = _amount(value) < _amount(limit) if bound == "min" else _amount(value) > _amount(limit)
+                if is_outside:
+                    side = "least" if bound == "min" else "most"
+                    problem = f"is {value}, but a limit range of the namespace {namespace!r} requires"
+                    problem += f" at {side} {limit}"
+                    remedy = f"Run `pulumi config set --path {kind}.{unit} {limit}`"
+                    raise InvalidInput(f"{kind}.{unit}", "outside-of-limit-range", problem, remedy)
+
+
+def _containers(limit_ranges: Sequence[Object]) -> Iterator[Object]:
+    for limit_range in limit_ranges:
+        yield from (item for item in limit_range["spec"].get("limits") or [] if item["type"] == "Container")
+
+
+def _counted(quota: Object, *, is_deployed: bool) -> Iterator[tuple[str, Decimal]]:
+    """Yield each resource that the quota counts for the registry, and the amount that is left."""
+    scopes = {*(quota["spec"].get("scopes") or [])}
+    scopes |= {item["scopeName"] for item in (quota["spec"].get("scopeSelector") or {}).get("matchExpressions") or []}
+    if scopes & OTHER_PODS:
+        return
+    used = {} if is_deployed else (quota.get("status") or {}).get("used") or {}
+    for resource, hard in (quota["spec"].get("hard") or {}).items():
+        full = f"requests.{resource}" if resource in RESOURCES else resource.removeprefix("count/")
+        try:
+            left = _amount(hard) - _amount(used.get(resource, "0"))
+        except InvalidInput:
+            continue  # a quantity with an exponent, which `amount` does not read
+        yield full, left
+
+
+def _needed(demand: Demand, resource: str) -> Decimal | None:
+    """Return the needed amount of the resource, or None if the registry needs none of it."""
+    kind, _, unit = resource.rpartition(".")
+    if unit in RESOURCES:
+        return _amount(getattr(demand, kind)[unit]) * demand.replicas
+    if resource == "pods":
+        return Decimal(demand.replicas)
+    return _amount(demand.counts[resource]) if resource in demand.counts else None
+
+
+def _key(resource: str) -> str:
+    """Return the input that decides how much of the resource is needed."""
+    if resource.rpartition(".")[2] in RESOURCES:
+        return resource
+    return {"pods": "replicas", "requests.storage": "storage_size"}.get(resource, "namespace")
+
+
+def _amount(quantity: str) -> Decimal:
+    return amount("quota", quantity, "1", milli=True)
+
+
+def _shown(value: Decimal) -> str:
+    return f"{value.normalize():f}"

@@ -1,0 +1,119 @@
+"""Rules for tolerations, and for the taints of the node that holds the images."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .basics import MOST_ENTRIES, did_you_mean
+from .errors import InvalidInput, quoted
+from .names import QUALIFIED, is_qualified
+
+FIELDS = ("key", "operator", "value", "effect")
+
+OPERATORS = ("Exists", "Equal")
+
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
+
+EXAMPLE = "For example [{key: dedicated, operator: Exists, effect: NoSchedule}]"
+
+UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
+"""Taint of a node after `kubectl cordon`."""
+
+CONDITION_PREFIXES = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
+"""Prefixes of the taints that Kubernetes sets and removes by itself, such as not-ready and disk-pressure."""
+
+Toleration = Mapping[str, str]
+
+
+def tolerations(value: list[Toleration]) -> list[Toleration]:
+    """Require tolerations that the API server accepts (validation.go, ValidateTolerations). An effect is optional."""
+    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+        raise InvalidInput("tolerations", "not-a-list", f"must be a list of maps, not {quoted(value)}", EXAMPLE)
+    if len(value) > MOST_ENTRIES:
+        problem = f"must have at most {MOST_ENTRIES} entries, not {len(value)}"
+        raise InvalidInput("tolerations", "too-many", problem, "Leave out the `value` to tolerate every one")
+    for toleration in value:
+        _check_fields(toleration)
+        _check_values(toleration)
+    return value
+
+
+def _check_fields(toleration: Toleration) -> None:
+    for field, item in toleration.items():
+        if field not in FIELDS:
+            remedy = did_you_mean(field, FIELDS) if isinstance(field, str) else ""
+            raise InvalidInput("tolerations", "unknown-key", f"has an entry with {quoted(field)}", remedy or EXAMPLE)
+        if not isinstance(item, str):
+            problem = f"has an entry whose {field} must be text, not {quoted(item)}"
+            remedy = "Put it in quotes, or leave out the value and set the operator to Exists"
+            raise InvalidInput("tolerations", "not-text", problem, remedy)
+    for field, choices in (("operator", OPERATORS), ("effect", EFFECTS)):
+        if field in toleration and toleration[field] not in choices:
+            problem = f"has an entry whose {field} must be one of {', '.join(choices)}, not {quoted(toleration[field])}"
+            raise InvalidInput("tolerations", "not-a-choice", problem, EXAMPLE)
+
+
+def _check_values(toleration: Toleration) -> None:
+    key, value = toleration.get("key", ""), toleration.get("value", "")
+    is_equal = toleration.get("operator", "Equal") == "Equal"
+    find_it = "Take it from `kubectl describe node`"
+    if key and not is_qualified(key):
+        problem = f"has an entry whose key must be a name with an optional DNS prefix, not {quoted(key)}"
+        raise InvalidInput("tolerations", "not-a-qualified-name", problem, find_it)
+    if not key and is_equal:
+        problem = "has an entry without key, which needs the operator Exists"
+        raise InvalidInput("tolerations", "key-missing", problem, EXAMPLE)
+    if value and not is_equal:
+        problem = f"has an entry with the operator Exists and the value {quoted(value)}"
+        raise InvalidInput("tolerations", "no-effect", problem, "Remove the value, or use the operator Equal")
+    if value and not QUALIFIED.fullmatch(value):
+        problem = f"has an entry whose value must be at most 63 letters, digits and -_., not {quoted(value)}"
+        raise InvalidInput("tolerations", "not-a-label-value", problem, find_it)
+
+
+def refuse_taints(node: str, spec: Mapping[str, Any], tolerated: Sequence[Toleration], own: int) -> str:
+    """Refuse a node on which the Pod could not run. Return a warning if the node is not ready, else "".
+
+    Args:
+        node: Name of the node.
+        spec: Its spec.
+        tolerated: All tolerations of the Pod.
+        own: Number of entries of the input `tolerations`, after which the remedy adds one.
+    """
+    conditions = []
+    taints = [taint for taint in spec.get("taints") or [] if taint["effect"] != "PreferNoSchedule"]
+    for taint in taints:
+        if any(_tolerates(toleration, taint) for toleration in tolerated):
+            continue
+        if taint["key"].startswith(CONDITION_PREFIXES):
+            conditions.append(taint["key"])
+            continue
+        path = f"tolerations[{own}]"
+        problem = f"is {node!r}, which has the taint {_text(taint)}, and the Pod does not tolerate it"
+        remedy = (
+            f"Run `pulumi config set --path '{path}.key' {taint['key']} && "
+            f"pulumi config set --path '{path}.operator' Exists`"
+        )
+        raise InvalidInput("node", "taint-not-tolerated", problem, remedy)
+    if spec.get("unschedulable") or UNSCHEDULABLE in conditions:
+        tolerates_it = {"key": UNSCHEDULABLE, "effect": "NoSchedule"}
+        if not any(_tolerates(toleration, tolerates_it) for toleration in tolerated):
+            problem = f"is {node!r}, which is unschedulable, so no Pod can start on it"
+            raise InvalidInput("node", "unschedulable", problem, f"Run `kubectl uncordon {node}`")
+    if not conditions:
+        return ""
+    return f"`node` {node} has the taint {' and '.join(conditions)}. The Pod starts after Kubernetes has removed it."
+
+
+def _tolerates(toleration: Toleration, taint: Mapping[str, str]) -> bool:
+    """Return whether the toleration matches the taint (core/v1, Toleration.ToleratesTaint)."""
+    if toleration.get("effect") not in (None, "", taint["effect"]):
+        return False
+    if toleration.get("key") not in (None, "", taint["key"]):
+        return False
+    return toleration.get("operator") == "Exists" or (toleration.get("value") or "") == (taint.get("value") or "")
+
+
+def _text(taint: Mapping[str, str]) -> str:
+    """Return the taint as `kubectl taint` takes it."""
+    value = f"={taint['value']}" if taint.get("value") else ""
+    return f"{taint['key']}{value}:{taint['effect']}"

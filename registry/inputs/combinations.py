@@ -1,6 +1,7 @@
 """Rules for inputs that are valid alone and wrong together."""
 
 from ..validation.errors import InvalidInput
+from ..validation.network import refuse_port_of_nodes
 from ..validation.storage import STORAGE_KINDS
 from .table import INPUTS, Row, Values
 
@@ -19,6 +20,8 @@ def check_combinations(values: Values) -> None:
     for key, row in INPUTS.items():
         _require(key, row, values)
     _refuse_unshared_replicas(values)
+    if values["exposure"] == "external-ips":
+        refuse_port_of_nodes(values["port"])
     _refuse_own_namespace(values)
 
 

@@ -1,0 +1,478 @@
+"""Objects of the cluster are looked up before anything is created: node, claim, namespace, classes and Secrets."""
+
+import shlex
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any, ClassVar, cast
+
+import pulumi
+import pytest
+
+from registry import PrivateRegistry
+from registry.validation import InvalidInput
+from registry.validation.network import PORTS_OF_NODES
+from tests.conftest import Deploy, Engine, unwrap
+
+Inputs = dict[str, Any]
+Found = dict[tuple[str, str, str], dict[str, Any]]
+
+NODE = "registry-node-from-kubectl-get-nodes"
+CLAIM = "registry-data-from-kubectl-get-pvc"
+NAMESPACE = "registry-namespace-from-kubectl-get-namespaces"
+TEAM: Inputs = {"namespace": "team", "create_namespace": False, "storage": "s3", "s3_bucket": "images"}
+CLAIMED: Inputs = {**TEAM, "storage": "claim", "storage_claim": "mine"}
+del CLAIMED["s3_bucket"]
+CLASS: Inputs = {"storage": "class", "storage_class": "fast", "namespace": "team"}
+
+
+def node(name: str = "k8s-master", *, hostname: str | None = None, **spec: Any) -> Inputs:
+    """Return the answer to the read of a node."""
+    labels = {"kubernetes.io/os": "linux"} | ({"kubernetes.io/hostname": hostname} if hostname else {})
+    status = {"nodeInfo": {"kubeletVersion": "v1.34.1"}}
+    return {NODE: {"metadata": {"name": name, "labels": labels}, "spec": spec, "status": status}}
+
+
+def tainted(*taints: str, **spec: Any) -> Inputs:
+    """Return the answer to the read of a node with these taints, as `kubectl taint` takes them."""
+    fields = []
+    for taint in taints:
+        key, _, effect = taint.rpartition(":")
+        key, _, value = key.partition("=")
+        fields.append({"key": key, "effect": effect} | ({"value": value} if value else {}))
+    return node(hostname="k8s-master", taints=fields, **spec)
+
+
+def refuse(deploy: Deploy, args: Inputs) -> InvalidInput:
+    with pytest.raises(InvalidInput) as refusal:
+        deploy(lambda: PrivateRegistry("registry", cast(Any, args)))
+    return refusal.value
+
+
+def of_kind(engine: Engine, kind: str) -> list[Inputs]:
+    return [each.inputs for each in engine.resources if each.type.rpartition(":")[2] == kind]
+
+
+MISSING: list[tuple[Inputs, tuple[str, str, str], str, str]] = [
+    # inputs, the object that does not exist, the refused key, and a part of the remedy
+    ({"node": "worker-9"}, ("Node", "", "worker-9"), "node", "`kubectl get nodes`"),
+    (TEAM, ("Namespace", "", "team"), "namespace", "`kubectl create namespace team`"),
+    (CLAIMED, ("PersistentVolumeClaim", "team", "mine"), "storage_claim", "`kubectl get pvc --namespace team`"),
+    (CLASS, ("StorageClass", "", "fast"), "storage_class", "`kubectl get storageclass`"),
+    ({"priority_class": "high"}, ("PriorityClass", "", "high"), "priority_class", "`kubectl get priorityclass`"),
+    (
+        {"exposure": "ingress", "ingress_class": "nginx"},
+        *(("IngressClass", "", "nginx"), "ingress_class", "`kubectl get ingressclass`"),
+    ),
+    *(
+        ({**TEAM, key: "mine"}, ("Secret", "team", "mine"), key, f"`pulumi config set {key} NAME`")
+        for key in ("tls_secret", "users_secret", "s3_secret", "image_pull_secret")
+    ),
+    ({"pull_secrets": ["builds"]}, ("Namespace", "", "builds"), "pull_secrets", "`kubectl create namespace builds`"),
+    (
+        {"pull_secrets": ["builds"], "default_pull_secret": True},
+        ("ServiceAccount", "builds", "default"),
+        *("default_pull_secret", "`kubectl create serviceaccount default --namespace builds`"),
+    ),
+    (
+        {"metrics": True, "service_monitor": True},
+        ("APIService", "", "v1.monitoring.coreos.com"),
+        *("service_monitor", "`pulumi config set service_monitor false`"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("args", "missing", "key", "remedy"), MISSING, ids=[key for *_, key, _ in MISSING])
+@pytest.mark.parametrize("wrap", [lambda value: value, pulumi.Output.from_input, pulumi.Output.secret])
+def test_a_missing_object_is_refused_before_anything_is_created(
+    deploy: Deploy, engine: Engine, args: Inputs, missing: tuple[str, str, str], key: str, remedy: str, wrap: Any
+) -> None:
+    engine.found[missing] = {}
+    may_be_output = key in ("node", "storage_claim", "storage_class", "priority_class", "ingress_class", "tls_secret")
+    with pytest.raises(InvalidInput) as refusal:
+        deploy(lambda: PrivateRegistry("registry", cast(Any, args | ({key: wrap(args[key])} if may_be_output else {}))))
+    assert (refusal.value.key, refusal.value.code) == (key, "does-not-exist")
+    assert remedy in refusal.value.remedy
+    created = [each.type for each in engine.resources if each.type.startswith("kubernetes:")]
+    assert created == ["kubernetes:helm.sh/v4:Chart"], "No Lease, namespace or label exists yet."
+    read = [entry.name for entry in engine.state if "-from-kubectl-get-" in entry.name]
+    assert read == [], "The engine would end the program with the provider's words."
+
+
+def test_a_name_that_is_not_known_yet_is_not_looked_up(deploy: Deploy, engine: Engine) -> None:
+    engine.found[("PriorityClass", "", "later")] = {}
+    unknown: pulumi.Output[str] = pulumi.Output(
+        resources=_resolved(set()), future=_resolved("later"), is_known=_resolved(False), is_secret=_resolved(False)
+    )
+    deploy(lambda: PrivateRegistry("registry", {"priority_class": unknown}))
+    (chart,) = of_kind(engine, "Chart")
+    assert "PriorityClass" not in [each["kind"] for each in chart["values"]["references"]]
+
+
+async def _resolve(value: Any) -> Any:
+    return value
+
+
+def _resolved(value: Any) -> Any:
+    import asyncio
+
+    return asyncio.get_event_loop().create_task(_resolve(value))
+
+
+def test_the_lookups_leave_no_file(deploy: Deploy, engine: Engine) -> None:
+    before = {*Path(gettempdir()).glob("registry-lookups-*")}
+    deploy(lambda: PrivateRegistry("registry", {}))
+    assert {*Path(gettempdir()).glob("registry-lookups-*")} <= before
+
+
+def test_the_lookups_ask_for_no_secret_data() -> None:
+    template = (Path(__file__).parent.parent / "registry/lookup_chart/templates/objects.yaml").read_text()
+    assert 'dict "type" $object.type' in template
+    assert ".data" not in template
+
+
+def test_without_an_answer_a_program_under_mocks_is_deployed(deploy: Deploy, engine: Engine) -> None:
+    """Mocks of a user's own tests render no chart."""
+    engine._render = lambda inputs: None  # type: ignore[method-assign]
+    assert deploy(lambda: PrivateRegistry("registry", {}))["namespace"] == "docker-registry"
+
+
+class TestNode:
+    def test_the_volume_selects_the_hostname_label_of_the_node(self, deploy: Deploy, engine: Engine) -> None:
+        engine.live.update(node("worker-1.example.com", hostname="worker-1"))
+        deploy(lambda: PrivateRegistry("registry", {"node": "worker-1.example.com"}))
+        affinity = engine.one("PersistentVolume").inputs["spec"]["nodeAffinity"]
+        (term,) = affinity["required"]["nodeSelectorTerms"]
+        expected = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["worker-1"]}
+        assert term["matchExpressions"] == [expected]
+        assert engine.one("NodePatch").inputs["metadata"]["name"] == "worker-1.example.com"
+
+    REFUSED: ClassVar[list[tuple[Inputs, Inputs, str, str]]] = [
+        # answer of the cluster, inputs, code, part of the problem
+        (node(), {}, "no-hostname-label", "kubernetes.io/hostname"),
+        (tainted("dedicated=ops:NoSchedule"), {}, "taint-not-tolerated", "dedicated=ops:NoSchedule"),
+        (tainted("gpu:NoExecute"), {}, "taint-not-tolerated", "gpu:NoExecute"),
+        (
+            tainted("node-role.kubernetes.io/control-plane:NoSchedule", "dedicated:NoSchedule"),
+            *({}, "taint-not-tolerated", "dedicated:NoSchedule"),
+        ),
+        (
+            tainted("dedicated=ops:NoSchedule"),
+            {"tolerations": [{"key": "dedicated", "value": "dev", "effect": "NoSchedule"}]},
+            *("taint-not-tolerated", "dedicated=ops:NoSchedule"),
+        ),
+        (
+            tainted("dedicated=ops:NoExecute"),
+            {"tolerations": [{"key": "dedicated", "operator": "Exists", "effect": "NoSchedule"}]},
+            *("taint-not-tolerated", "dedicated=ops:NoExecute"),
+        ),
+        (tainted("node.kubernetes.io/unschedulable:NoSchedule", unschedulable=True), {}, "unschedulable", "k8s-master"),
+        (tainted(unschedulable=True), {}, "unschedulable", "k8s-master"),
+    ]
+
+    @pytest.mark.parametrize(("live", "args", "code", "problem"), REFUSED)
+    def test_a_node_on_which_the_pod_cannot_run_is_refused(
+        self, deploy: Deploy, engine: Engine, live: Inputs, args: Inputs, code: str, problem: str
+    ) -> None:
+        engine.live.update(live)
+        refusal = refuse(deploy, args)
+        assert (refusal.key, refusal.code) == ("node", code)
+        assert problem in refusal.problem
+        assert of_kind(engine, "NodePatch") == of_kind(engine, "Namespace") == of_kind(engine, "Lease") == []
+
+    ALLOWED: ClassVar[list[tuple[Inputs, Inputs]]] = [
+        (tainted("node-role.kubernetes.io/control-plane:NoSchedule"), {}),
+        (tainted("dedicated=ops:PreferNoSchedule"), {}),
+        (tainted("dedicated=ops:NoSchedule"), {"tolerations": [{"operator": "Exists"}]}),
+        (
+            tainted("dedicated=ops:NoSchedule"),
+            {"tolerations": [{"key": "dedicated", "value": "ops", "effect": "NoSchedule"}]},
+        ),
+        (tainted("dedicated=ops:NoSchedule", unschedulable=True), {**TEAM, "create_namespace": True}),
+    ]
+
+    @pytest.mark.parametrize(("live", "args"), ALLOWED)
+    def test_a_node_on_which_the_pod_can_run_is_accepted(
+        self, deploy: Deploy, engine: Engine, live: Inputs, args: Inputs
+    ) -> None:
+        engine.live.update(live)
+        deploy(lambda: PrivateRegistry("registry", cast(Any, args)))
+        tolerations = unwrap(engine.one("Pod").inputs["spec"])["tolerations"]
+        assert tolerations[len(tolerations) - len(args.get("tolerations", [])) :] == args.get("tolerations", [])
+
+    @pytest.mark.parametrize("before", [0, 1])
+    def test_the_remedy_for_a_taint_leads_to_acceptance_as_typed(
+        self, deploy: Deploy, engine: Engine, before: int
+    ) -> None:
+        engine.live.update(tainted("example.com/dedicated=true:NoSchedule"))
+        tolerations: list[dict[str, str]] = [{"key": "other"}] * before
+        remedy = refuse(deploy, {"tolerations": tolerations}).remedy
+        commands = remedy.split("`")[1].split(" && ")
+        for command in commands:
+            *start, path, value = shlex.split(command)
+            assert start == ["pulumi", "config", "set", "--path"]
+            assert path.startswith(f"tolerations[{before}].")
+            if path.endswith(".key"):
+                tolerations.append({})
+            tolerations[before][path.rpartition(".")[2]] = value
+        deploy(lambda: PrivateRegistry("registry", cast(Any, {"tolerations": tolerations})))
+
+    def test_a_node_that_is_not_ready_is_accepted_with_a_warning(
+        self, deploy: Deploy, engine: Engine, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Kubernetes removes such a taint by itself. A toleration would not start the Pod."""
+        engine.live.update(tainted("node.kubernetes.io/not-ready:NoSchedule"))
+        deploy(lambda: PrivateRegistry("registry", {}))
+        assert "node.kubernetes.io/not-ready" in caplog.text
+
+
+def pending(binding_mode: str | None) -> Found:
+    """Return the claim `mine` as the chart finds it, with its StorageClass."""
+    storage_class = {"volumeBindingMode": binding_mode} if binding_mode else {}
+    claim = {"metadata": {"name": "mine"}, "status": {"phase": "Pending"}, "storageClass": storage_class}
+    return {("PersistentVolumeClaim", "team", "mine"): claim}
+
+
+def claim(phase: str = "Bound", access: str = "ReadWriteOnce", **spec: Any) -> Inputs:
+    return {CLAIM: {"spec": {"accessModes": [access], **spec}, "status": {"phase": phase}}}
+
+
+class TestClaim:
+    REFUSED: ClassVar[list[tuple[Inputs, Found, Inputs, str]]] = [
+        (claim(volumeMode="Block"), {}, {}, "claim-is-block"),
+        (claim(access="ReadOnlyMany"), {}, {}, "claim-is-read-only"),
+        (claim("Lost"), {}, {}, "claim-is-lost"),
+        (claim("Pending"), pending(None), {}, "claim-not-bound"),
+        (claim("Pending"), pending("Immediate"), {}, "claim-not-bound"),
+        (
+            {CLAIM: {**claim()[CLAIM], "metadata": {"name": "mine", "deletionTimestamp": "2026-01-01T00:00:00Z"}}},
+            *({}, {}, "claim-is-deleted"),
+        ),
+    ]
+
+    @pytest.mark.parametrize(("live", "found", "args", "code"), REFUSED, ids=[code for *_, code in REFUSED])
+    def test_a_claim_that_the_pod_cannot_use_is_refused(
+        self, deploy: Deploy, engine: Engine, live: Inputs, found: Found, args: Inputs, code: str
+    ) -> None:
+        engine.live.update(live)
+        engine.found.update(found)
+        refusal = refuse(deploy, {**CLAIMED, **args})
+        assert (refusal.key, refusal.code) == ("storage_claim", code)
+        assert of_kind(engine, "Pod") == []
+
+    ALLOWED: ClassVar[list[tuple[Inputs, Found, Inputs]]] = [
+        (claim(volumeMode="Filesystem"), {}, {}),
+        (claim("Pending"), pending("WaitForFirstConsumer"), {}),
+        (claim(access="ReadOnlyMany"), {}, {"mode": "read-only"}),
+    ]
+
+    @pytest.mark.parametrize(("live", "found", "args"), ALLOWED)
+    def test_a_claim_that_the_pod_can_use_is_accepted(
+        self, deploy: Deploy, engine: Engine, live: Inputs, found: Found, args: Inputs
+    ) -> None:
+        engine.live.update(live)
+        engine.found.update(found)
+        deploy(lambda: PrivateRegistry("registry", cast(Any, {**CLAIMED, **args})))
+        assert of_kind(engine, "Pod")
+
+
+def own_claim(name: str, storage_class: str, phase: str, access: str = "ReadWriteOnce") -> Inputs:
+    spec = {"storageClassName": storage_class, "accessModes": [access]}
+    return {"metadata": {"name": name}, "spec": spec, "status": {"phase": phase}}
+
+
+class TestStorageLocation:
+    """The state has the class of the first `up`. The cluster knows whether its claim ever bound."""
+
+    SAVED: ClassVar[Inputs] = {"registry-data-location": {"output": {"storage": "class", "storage_class": "slow"}}}
+
+    def deploy_with(self, deploy: Deploy, engine: Engine, *claims: Inputs, **args: Any) -> Inputs:
+        """Deploy to a namespace with these claims. Return the claim of the registry."""
+        engine.live.update(self.SAVED)
+        engine.found[("PersistentVolumeClaim", "team", "")] = {"items": list(claims)}
+        deploy(lambda: PrivateRegistry("registry", cast(Any, CLASS | args)))
+        return engine.one("PersistentVolumeClaim").inputs
+
+    def test_another_class_is_taken_if_the_claim_never_bound(self, deploy: Deploy, engine: Engine) -> None:
+        created = self.deploy_with(deploy, engine, own_claim("repository", "slow", "Pending"))
+        assert created["spec"]["storageClassName"] == "fast"
+        assert created["metadata"]["name"] == "repository-fast", "Neither class nor access mode of a claim can change."
+        (volume,) = [
+            each["persistentVolumeClaim"]
+            for each in unwrap(engine.one("Pod").inputs["spec"])["volumes"]
+            if "persistentVolumeClaim" in each
+        ]
+        assert volume == {"claimName": "repository-fast"}
+
+    def test_the_claim_that_took_its_place_stays(self, deploy: Deploy, engine: Engine) -> None:
+        claims = own_claim("repository", "slow", "Pending"), own_claim("repository-fast", "fast", "Bound")
+        assert self.deploy_with(deploy, engine, *claims)["metadata"]["name"] == "repository-fast"
+
+    def test_it_stays_after_the_first_claim_was_deleted(self, deploy: Deploy, engine: Engine) -> None:
+        created = self.deploy_with(deploy, engine, own_claim("repository-fast", "fast", "Bound"))
+        assert created["metadata"]["name"] == "repository-fast"
+
+    def test_it_stays_while_it_waits_for_a_pod(self, deploy: Deploy, engine: Engine) -> None:
+        claims = own_claim("repository", "slow", "Pending"), own_claim("repository-fast", "fast", "Pending")
+        assert self.deploy_with(deploy, engine, *claims)["metadata"]["name"] == "repository-fast"
+
+    def test_a_first_claim_has_the_usual_name(self, deploy: Deploy, engine: Engine) -> None:
+        assert self.deploy_with(deploy, engine, own_claim("other", "slow", "Bound"))["metadata"]["name"] == "repository"
+
+    @pytest.mark.parametrize(
+        ("bound", "args", "key"),
+        [
+            (own_claim("repository", "slow", "Bound"), {}, "storage_class"),
+            (own_claim("repository", "slow", "Lost"), {}, "storage_class"),
+            (own_claim("repository-slow", "slow", "Bound"), {}, "storage_class"),
+            (own_claim("repository", "fast", "Bound"), {"storage_access": "ReadWriteMany"}, "storage_access"),
+        ],
+    )
+    def test_a_bound_claim_is_never_left(
+        self, deploy: Deploy, engine: Engine, bound: Inputs, args: Inputs, key: str
+    ) -> None:
+        with pytest.raises(InvalidInput) as refusal:
+            self.deploy_with(deploy, engine, bound, **args)
+        assert (refusal.value.key, refusal.value.code) == (key, "relocation")
+        assert of_kind(engine, "PersistentVolumeClaim") == []
+
+    def test_without_an_answer_of_the_cluster_the_saved_class_counts(self, deploy: Deploy, engine: Engine) -> None:
+        engine._render = lambda inputs: None  # type: ignore[method-assign]
+        with pytest.raises(InvalidInput) as refusal:
+            self.deploy_with(deploy, engine)
+        assert (refusal.value.key, refusal.value.code) == ("storage_class", "relocation")
+
+
+class TestNamespace:
+    @pytest.mark.parametrize(
+        ("live", "args", "key", "code"),
+        [
+            (
+                {"metadata": {"name": "team", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}},
+                *({"run_as_user": 0}, "run_as_user", "pod-security"),
+            ),
+            (
+                {"metadata": {"name": "team"}, "status": {"phase": "Terminating"}},
+                *({}, "namespace", "namespace-is-deleted"),
+            ),
+        ],
+    )
+    def test_a_namespace_that_rejects_the_pod_is_refused(
+        self, deploy: Deploy, engine: Engine, live: Inputs, args: Inputs, key: str, code: str
+    ) -> None:
+        engine.live[NAMESPACE] = live
+        refusal = refuse(deploy, {**TEAM, **args})
+        assert (refusal.key, refusal.code) == (key, code)
+        assert of_kind(engine, "Secret") == of_kind(engine, "Pod") == []
+
+    @pytest.mark.parametrize(("level", "user"), [("baseline", 0), ("privileged", 0), ("restricted", 65532)])
+    def test_a_namespace_that_accepts_the_pod_is_used(
+        self, deploy: Deploy, engine: Engine, level: str, user: int
+    ) -> None:
+        labels = {"pod-security.kubernetes.io/enforce": level}
+        engine.live[NAMESPACE] = {"metadata": {"name": "team", "labels": labels}}
+        deploy(lambda: PrivateRegistry("registry", cast(Any, {**TEAM, "run_as_user": user})))
+
+    def test_an_image_pull_secret_of_another_type_is_refused(self, deploy: Deploy, engine: Engine) -> None:
+        engine.found[("Secret", "team", "login")] = {"type": "Opaque"}
+        refusal = refuse(deploy, {**TEAM, "image_pull_secret": "login"})
+        assert (refusal.key, refusal.code) == ("image_pull_secret", "secret-of-wrong-type")
+
+
+def quota(hard: dict[str, str], used: dict[str, str] | None = None, **spec: Any) -> Found:
+    item = {"metadata": {"name": "compute"}, "spec": {"hard": hard, **spec}, "status": {"used": used or {}}}
+    return {("ResourceQuota", "team", ""): {"items": [item]}}
+
+
+def limit_range(**limits: Any) -> Found:
+    item = {"metadata": {"name": "sizes"}, "spec": {"limits": [{"type": "Container", **limits}]}}
+    return {("LimitRange", "team", ""): {"items": [item]}}
+
+
+DEPLOYED: Found = {("Pod", "team", "docker-registry"): {"metadata": {"name": "docker-registry"}}}
+
+
+class TestQuotas:
+    REFUSED: ClassVar[list[tuple[Found, Inputs, str, str]]] = [
+        (quota({"limits.cpu": "4"}), {}, "limits.cpu", "quota-needs-it"),
+        (quota({"requests.memory": "32Mi"}), {}, "requests.memory", "quota-exceeded"),
+        (quota({"memory": "32Mi"}), {}, "requests.memory", "quota-exceeded"),
+        (quota({"limits.memory": "1Gi"}, {"limits.memory": "600Mi"}), {}, "limits.memory", "quota-exceeded"),
+        (
+            quota({"limits.memory": "1Gi"}),
+            {"workload": "deployment", "replicas": 3},
+            *("limits.memory", "quota-exceeded"),
+        ),
+        (quota({"pods": "10"}, {"pods": "10"}), {}, "replicas", "quota-exceeded"),
+        (quota({"count/services": "0"}), {}, "namespace", "quota-exceeded"),
+        (quota({"services": "1"}), {"metrics": True}, "namespace", "quota-exceeded"),
+        (
+            quota({"services.loadbalancers": "0"}),
+            *({"exposure": "load-balancer"}, "namespace", "quota-exceeded"),
+        ),
+        (
+            quota({"requests.storage": "1Gi"}),
+            {"storage": "class", "storage_class": "fast", "s3_bucket": None},
+            *("storage_size", "quota-exceeded"),
+        ),
+        (limit_range(max={"memory": "256Mi"}), {}, "limits.memory", "outside-of-limit-range"),
+        (limit_range(min={"cpu": "200m"}), {}, "requests.cpu", "outside-of-limit-range"),
+        (
+            quota({"limits.cpu": "1"}) | limit_range(default={"cpu": "2"}),
+            *({}, "limits.cpu", "quota-exceeded"),
+        ),
+    ]
+
+    @pytest.mark.parametrize(("found", "args", "key", "code"), REFUSED)
+    def test_a_quota_that_would_reject_the_pod_is_refused(
+        self, deploy: Deploy, engine: Engine, found: Found, args: Inputs, key: str, code: str
+    ) -> None:
+        engine.found.update(found)
+        refusal = refuse(deploy, {**TEAM, **args})
+        assert (refusal.key, refusal.code) == (key, code)
+        assert of_kind(engine, "Secret") == of_kind(engine, "Pod") == []
+
+    ALLOWED: ClassVar[list[Found]] = [
+        quota({"limits.memory": "1Gi", "requests.cpu": "1", "pods": "2", "secrets": "9", "configmaps": "0"}),
+        quota({"limits.cpu": "4"}) | limit_range(default={"cpu": "500m"}),
+        quota({"limits.cpu": "4"}, scopes=["BestEffort"]),
+        quota({"pods": "0"}, scopeSelector={"matchExpressions": [{"scopeName": "PriorityClass"}]}),
+        quota({"pods": "1"}, {"pods": "1"}) | DEPLOYED,
+        quota({"pods": "1e1"}),
+        limit_range(max={"memory": "2Gi"}, min={"cpu": "10m"}),
+    ]
+
+    @pytest.mark.parametrize("found", ALLOWED)
+    def test_a_quota_with_enough_left_is_accepted(self, deploy: Deploy, engine: Engine, found: Found) -> None:
+        engine.found.update(found)
+        deploy(lambda: PrivateRegistry("registry", cast(Any, TEAM)))
+
+    def test_the_quotas_of_other_namespaces_do_not_matter(self, deploy: Deploy, engine: Engine) -> None:
+        engine.found.update(quota({"pods": "0"}))
+        deploy(lambda: PrivateRegistry("registry", {"namespace": "team"}))
+
+    def test_the_remedy_for_a_missing_limit_leads_to_acceptance_as_typed(self, deploy: Deploy, engine: Engine) -> None:
+        engine.found.update(quota({"limits.cpu": "4"}))
+        *start, path, value = shlex.split(refuse(deploy, TEAM).remedy.split("`")[1])
+        assert start == ["pulumi", "config", "set", "--path"]
+        key, _, unit = path.partition(".")
+        deploy(lambda: PrivateRegistry("registry", cast(Any, {**TEAM, key: {unit: value}})))
+
+
+@pytest.mark.parametrize("port", [22, 2379, 2380, 10250, 10255, 10259, 30000, 32767])
+def test_a_port_of_the_nodes_is_refused_with_external_ips(deploy: Deploy, engine: Engine, port: int) -> None:
+    external: Inputs = {"exposure": "external-ips", "external_ips": ["192.168.56.10"], "port": port}
+    refusal = refuse(deploy, external)
+    assert (refusal.key, refusal.code) == ("port", "port-of-node")
+    assert [each.name for each in engine.resources if each.name != "registry"] == []
+
+
+@pytest.mark.parametrize("port", [21, 23, 443, 2378, 2381, 5000, 10249, 10260, 29999, 32768])
+def test_another_port_is_accepted_with_external_ips(deploy: Deploy, port: int) -> None:
+    external: Inputs = {"exposure": "external-ips", "external_ips": ["192.168.56.10"], "port": port}
+    deploy(lambda: PrivateRegistry("registry", cast(Any, external)))
+
+
+def test_a_port_of_the_nodes_is_accepted_inside_the_cluster(deploy: Deploy) -> None:
+    for low, high, _ in PORTS_OF_NODES:
+        for port in {low, high}:
+            deploy(lambda port=port: PrivateRegistry("registry", {"port": port, "namespace": f"n{port}"}))  # type: ignore[misc]

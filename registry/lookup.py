@@ -79,28 +79,44 @@ def lookup_name(prefix: str, kubectl_resource: str) -> str:
 def look_up_objects(ctx: Context, references: Sequence[Reference]) -> tuple[pulumi.Resource, pulumi.Output[Objects]]:
     """Look up the objects at preview and at deployment. Return the resource that asks for them, and the objects."""
     rendered = Path(gettempdir(), f"registry-lookups-{uuid4()}.yaml")
-    known: pulumi.Output[list[dict[str, Any]]] = pulumi.Output.from_input(ensure_future(_known(references)))
+    names = known_values([reference.name for reference in references])
     chart = Chart(
         f"{ctx.name}-lookups",
         chart=str(CHART),
         name="lookups",
         namespace="default",  # of a release that is not deployed
-        values={"references": known},
+        values={"references": names.apply(lambda known: _chart_values(references, known))},
         post_renderer={"command": sys.executable, "args": ["-I", "-S", "-c", COPY, str(rendered)]},
         opts=ctx.options(),
     )
     return chart, chart.urn.apply(lambda _: _read(rendered))
 
 
-async def _known(references: Sequence[Reference]) -> list[dict[str, Any]]:
-    """Return the references whose names are known, as values of the chart."""
-    known: list[dict[str, Any]] = []
-    for position, reference in enumerate(references):
-        name = await pulumi.Output.from_input(reference.name).future()
-        if name is not None:
-            values = {"apiVersion": reference.api_version, "kind": reference.kind, "namespace": reference.namespace}
-            known.append({"position": position, "name": name, **values})
-    return known
+def known_values(values: Sequence[pulumi.Input[Any]]) -> pulumi.Output[list[Any]]:
+    """Return the values that are known, and None for those that are unknown until deployment.
+
+    At preview, an unknown value would make everything unknown that waits for the lookups.
+    """
+
+    async def wait() -> list[Any]:
+        return [await pulumi.Output.from_input(value).future() for value in values]
+
+    return pulumi.Output.from_input(ensure_future(wait()))
+
+
+def _chart_values(references: Sequence[Reference], names: Sequence[str | None]) -> list[dict[str, Any]]:
+    """Return the references with a known name, as values of the chart."""
+    return [
+        {
+            "position": position,
+            "apiVersion": reference.api_version,
+            "kind": reference.kind,
+            "namespace": reference.namespace,
+            "name": name,
+        }
+        for position, (reference, name) in enumerate(zip(references, names, strict=True))
+        if name is not None
+    ]
 
 
 def _read(rendered: Path) -> Objects:

@@ -10,7 +10,7 @@ import pytest
 
 from registry import PrivateRegistry
 from registry.validation import InvalidInput
-from registry.validation.network import PORTS_OF_NODES
+from registry.validation.external_ips import PORTS_OF_NODES
 from tests.conftest import Deploy, Engine, unwrap
 
 Inputs = dict[str, Any]
@@ -106,6 +106,7 @@ def test_a_name_that_is_not_known_yet_is_not_looked_up(deploy: Deploy, engine: E
     deploy(lambda: PrivateRegistry("registry", {"priority_class": unknown}))
     (chart,) = of_kind(engine, "Chart")
     assert "PriorityClass" not in [each["kind"] for each in chart["values"]["references"]]
+    assert engine.one("Namespace").inputs["metadata"]["name"] == "docker-registry", "Nothing else is unknown."
 
 
 async def _resolve(value: Any) -> Any:
@@ -209,7 +210,7 @@ class TestNode:
         commands = remedy.split("`")[1].split(" && ")
         for command in commands:
             *start, path, value = shlex.split(command)
-            assert start == ["pulumi", "config", "set", "--path"]
+            assert start[:4] == ["pulumi", "config", "set", "--path"]
             assert path.startswith(f"tolerations[{before}].")
             if path.endswith(".key"):
                 tolerations.append({})
@@ -375,7 +376,7 @@ class TestNamespace:
     def test_an_image_pull_secret_of_another_type_is_refused(self, deploy: Deploy, engine: Engine) -> None:
         engine.found[("Secret", "team", "login")] = {"type": "Opaque"}
         refusal = refuse(deploy, {**TEAM, "image_pull_secret": "login"})
-        assert (refusal.key, refusal.code) == ("image_pull_secret", "secret-of-wrong-type")
+        assert (refusal.key, refusal.code) == ("image_pull_secret", "secret-type")
 
 
 def quota(hard: dict[str, str], used: dict[str, str] | None = None, **spec: Any) -> Found:
@@ -453,9 +454,53 @@ class TestQuotas:
     def test_the_remedy_for_a_missing_limit_leads_to_acceptance_as_typed(self, deploy: Deploy, engine: Engine) -> None:
         engine.found.update(quota({"limits.cpu": "4"}))
         *start, path, value = shlex.split(refuse(deploy, TEAM).remedy.split("`")[1])
-        assert start == ["pulumi", "config", "set", "--path"]
+        assert start == ["pulumi", "config", "set", "--path", "--type", "string"]
         key, _, unit = path.partition(".")
         deploy(lambda: PrivateRegistry("registry", cast(Any, {**TEAM, key: {unit: value}})))
+
+
+def service(name: str, **fields: Any) -> Found:
+    """Return the list of all Services, with one of the namespace `team` that has the port 5000."""
+    spec = {"ports": [{"port": 5000}], "clusterIP": "10.96.0.9", **fields.pop("spec", {})}
+    item = {"metadata": {"namespace": "team", "name": name}, "spec": spec, **fields}
+    return {("Service", "", ""): {"items": [item]}}
+
+
+BALANCED = {"status": {"loadBalancer": {"ingress": [{"ip": "192.168.56.10"}]}}}
+
+
+@pytest.mark.parametrize(
+    ("found", "args", "key", "code"),
+    [
+        (service("shop"), {"external_ips": ["10.96.0.9"]}, "external_ips", "address-of-service"),
+        (service("shop", spec={"externalIPs": ["192.168.56.10"]}), {}, "port", "port-of-service"),
+        (service("shop", **BALANCED), {}, "port", "port-of-service"),
+    ],
+)
+def test_an_address_of_another_service_is_refused(
+    deploy: Deploy, engine: Engine, found: Found, args: Inputs, key: str, code: str
+) -> None:
+    engine.found.update(found)
+    refusal = refuse(deploy, {"exposure": "external-ips", "external_ips": ["192.168.56.10"], **args})
+    assert (refusal.key, refusal.code) == (key, code)
+    assert of_kind(engine, "Lease") == []
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        service("docker-registry", spec={"externalIPs": ["192.168.56.10"]}),
+        service("shop", spec={"externalIPs": ["192.168.56.11"]}),
+        service("shop", spec={"externalIPs": ["192.168.56.10"], "ports": [{"port": 443}]}),
+    ],
+    ids=["own", "another address", "another port"],
+)
+def test_an_address_without_another_service_at_the_port_is_accepted(
+    deploy: Deploy, engine: Engine, found: Found
+) -> None:
+    engine.found.update(found)
+    args: Inputs = {"exposure": "external-ips", "external_ips": ["192.168.56.10"], "namespace": "team"}
+    deploy(lambda: PrivateRegistry("registry", cast(Any, args)))
 
 
 @pytest.mark.parametrize("port", [22, 2379, 2380, 10250, 10255, 10259, 30000, 32767])

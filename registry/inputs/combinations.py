@@ -1,7 +1,7 @@
 """Rules for inputs that are valid alone and wrong together."""
 
 from ..validation.errors import InvalidInput
-from ..validation.network import refuse_port_of_nodes
+from ..validation.external_ips import refuse_port_of_nodes
 from ..validation.storage import STORAGE_KINDS
 from .table import INPUTS, Row, Values
 

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple, cast
 import pulumi
 
 from ..context import INSTANCE, Context
-from ..lookup import ExistingClaims, Object, Objects, Reference, look_up_objects
+from ..lookup import ExistingClaims, Object, Objects, Reference, known_values, look_up_objects
 from ..settings import Settings
 from ..validation.existing_objects import refuse_missing_object, refuse_wrong_secret_type
+from ..validation.external_ips import refuse_address_of_services
 from ..validation.quotas import Demand, refuse_exceeded_quotas
 from .prometheus import MONITORING_API
 
@@ -16,6 +17,10 @@ PULL_TYPES = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg")
 """Types of Secrets that the kubelet reads to pull images."""
 
 CLAIM_KIND, WORKLOADS = "PersistentVolumeClaim", (("v1", "Pod"), ("apps/v1", "Deployment"), ("v1", "Service"))
+
+
+Others = Mapping[tuple[str, str], Object | None]
+"""Objects that no input names, by kind and namespace."""
 
 
 class NamedObject(NamedTuple):
@@ -40,37 +45,28 @@ class ExistingObjects(NamedTuple):
 
 
 def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bool) -> ExistingObjects:
-    """Look up the objects. Fail at preview if one is missing, or if a quota of the namespace is too small."""
+    """Look up the objects. Fail at preview if one is missing, or if the namespace or an address has no room."""
     named = [*_named_objects(settings, needs_node=needs_node)]
-    lists = _lists(ctx, settings)
-    chart, objects = look_up_objects(ctx, [*(item.reference for item in named), *lists])
-    names = [item.reference.name for item in named]
+    more = _more_objects(ctx, settings)
+    chart, objects = look_up_objects(ctx, [*(item.reference for item in named), *more])
+    names = known_values([item.reference.name for item in named])
+    workload = settings.workload
+    amounts = known_values([workload.requests, workload.limits, settings.storage.storage_size])
 
     def check(resolved: Sequence[Any]) -> ExistingClaims:
-        found, names, requests, limits, storage_size = resolved
+        found, names, amounts = resolved
         _refuse_missing(named, names, found)
-        lists_by_kind = {reference.kind: found.get(len(named) + position) for position, reference in enumerate(lists)}
-        claims = lists_by_kind[CLAIM_KIND]
-        if not settings.create_namespace:
-            own_claims = [claim for claim in _items(claims) if _label(claim, INSTANCE) == ctx.selector[INSTANCE]]
-            is_deployed = bool(own_claims) or any(lists_by_kind[kind] for _, kind in WORKLOADS)
-            refuse_exceeded_quotas(
-                settings.namespace,
-                _items(lists_by_kind["ResourceQuota"]),
-                _items(lists_by_kind["LimitRange"]),
-                _demand(settings, requests, limits, storage_size),
-                is_deployed=is_deployed,
-            )
+        others: Others = {
+            (reference.kind, reference.namespace): found.get(len(named) + position)
+            for position, reference in enumerate(more)
+        }
+        _refuse_conflicts(ctx, settings, others, amounts)
+        claims = others[CLAIM_KIND, settings.namespace]
         claim = next((found.get(at) for at, item in enumerate(named) if item.key == "storage_claim"), None)
         return ExistingClaims(None if claims is None else tuple(_items(claims)), claim or {})
 
-    workload = settings.workload
-    results = pulumi.Output.all(
-        objects, names, workload.requests, workload.limits, settings.storage.storage_size
-    ).apply(check)
-    # The results are public. A name may be secret by mistake, and would make everything secret that waits for it.
-    results = pulumi.Output.unsecret(results)
-    return ExistingObjects(results.apply(lambda _: chart), results)
+    claims = pulumi.Output.all(objects, names, amounts).apply(check)
+    return ExistingObjects(claims.apply(lambda _: chart), claims)
 
 
 def _named_objects(settings: Settings, *, needs_node: bool) -> Iterator[NamedObject]:
@@ -121,14 +117,16 @@ def _object(key: str, what: str, reference: Reference, resource: str) -> NamedOb
     return NamedObject(key, what, reference, remedy)
 
 
-def _lists(ctx: Context, settings: Settings) -> list[Reference]:
-    """Return what else is looked up in the namespace: claims, quotas, and whether the registry is deployed."""
+def _more_objects(ctx: Context, settings: Settings) -> list[Reference]:
+    """Return what else is looked up: claims and quotas, whether the registry is deployed, and other Services."""
     namespace = settings.namespace
-    lists = [Reference("v1", CLAIM_KIND, "", namespace)]
+    more = [Reference("v1", CLAIM_KIND, "", namespace)]
     if not settings.create_namespace:
-        lists += [Reference("v1", kind, "", namespace) for kind in ("ResourceQuota", "LimitRange")]
-        lists += [Reference(version, kind, ctx.app, namespace) for version, kind in WORKLOADS]
-    return lists
+        more += [Reference("v1", kind, "", namespace) for kind in ("ResourceQuota", "LimitRange")]
+        more += [Reference(version, kind, ctx.app, namespace) for version, kind in WORKLOADS]
+    if settings.exposure.external_ips:
+        more.append(Reference("v1", "Service"))
+    return more
 
 
 def _refuse_missing(named: Sequence[NamedObject], names: Sequence[str], found: Objects) -> None:
@@ -142,6 +140,25 @@ def _refuse_missing(named: Sequence[NamedObject], names: Sequence[str], found: O
         if item.key == "image_pull_secret":
             remedy = "Make it with `kubectl create secret docker-registry`"
             refuse_wrong_secret_type(item.key, name, found_object.get("type", ""), PULL_TYPES, remedy)
+
+
+def _refuse_conflicts(ctx: Context, settings: Settings, others: Others, amounts: Sequence[Any]) -> None:
+    """Refuse addresses of other Services, and quotas of an existing namespace that are too small."""
+    namespace, exposure = settings.namespace, settings.exposure
+    if exposure.external_ips:
+        services, own = _items(others["Service", ""]), (namespace, ctx.app)
+        refuse_address_of_services(exposure.external_ips, exposure.port, services, own)
+    if settings.create_namespace or None in amounts:
+        return
+    claims = _items(others[CLAIM_KIND, namespace])
+    has_claim = any(_label(claim, INSTANCE) == ctx.selector[INSTANCE] for claim in claims)
+    refuse_exceeded_quotas(
+        namespace,
+        _items(others["ResourceQuota", namespace]),
+        _items(others["LimitRange", namespace]),
+        _demand(settings, *amounts),
+        is_deployed=has_claim or any(others[kind, namespace] for _, kind in WORKLOADS),
+    )
 
 
 def _label(item: Object, key: str) -> str | None:

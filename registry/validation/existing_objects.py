@@ -82,4 +82,4 @@ def refuse_wrong_secret_type(key: str, name: str, actual: str, allowed: tuple[st
     """Refuse an existing Secret of a type that its reader ignores."""
     if actual not in allowed:
         problem = f"names the Secret {quoted(name)} of type {actual}, but needs {allowed[0]}"
-        raise InvalidInput(key, "secret-of-wrong-type", problem, remedy)
+        raise InvalidInput(key, "secret-type", problem, remedy)

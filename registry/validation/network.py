@@ -16,14 +16,6 @@ SERVER_URL = re.compile(r"https?://(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(:(?P<po
 
 MOST_EXTERNAL_IPS = 32
 
-PORTS_OF_NODES = (
-    (22, 22, "SSH"),
-    (2379, 2380, "etcd"),
-    (10250, 10259, "the kubelet, kube-proxy and the control plane"),
-    (30000, 32767, "the node ports of Services"),
-)
-"""First and last port, and who answers there (kubernetes.io, Ports and Protocols). The API server's is looked up."""
-
 EXTERNAL_IPS_DEPRECATED, EXTERNAL_IPS_REMOVED = (1, 36), (1, 40)
 """Kubernetes versions: the first that warns of Service.spec.externalIPs, and the first that may ignore it."""
 
@@ -162,14 +154,6 @@ def external_ips_warning(kubelet_version: str) -> str:
         "`exposure: external-ips` is deprecated since Kubernetes 1.36, and Kubernetes 1.40 may ignore it. "
         "Before you upgrade the cluster, set `exposure` to load-balancer, node-port or ingress."
     )
-
-
-def refuse_port_of_nodes(port: int) -> None:
-    """Refuse a port that nodes answer on themselves, because the Service would capture it at an external IP."""
-    for low, high, user in PORTS_OF_NODES:
-        if low <= port <= high:
-            problem = f"must not be {port} with external IPs: on a node it belongs to {user}"
-            raise InvalidInput("port", "port-of-node", problem, "Use another port, for example 5000")
 
 
 def require_cluster_family(key: str, addresses: Sequence[str], cluster_ip: str) -> list[str]:

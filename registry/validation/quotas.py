@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from .errors import InvalidInput
-from .quantities import RESOURCES, amount
+from .quantities import BINARY_SUFFIXES, RESOURCES, amount
 
 OTHER_PODS = {"BestEffort", "Terminating", "PriorityClass", "CrossNamespacePodAffinity"}
 """Scopes of quotas that do not count the registry's Pods. They have requests, and no deadline."""
@@ -34,14 +34,6 @@ class Demand(NamedTuple):
     counts: Mapping[str, str]
 
 
-class Excess(NamedTuple):
-    """A quota that is exceeded."""
-
-    resource: str
-    needed: str
-    left: str
-
-
 def refuse_exceeded_quotas(
     namespace: str, quotas: Sequence[Object], limit_ranges: Sequence[Object], demand: Demand, *, is_deployed: bool
 ) -> None:
@@ -57,13 +49,13 @@ def refuse_exceeded_quotas(
             kind, _, unit = resource.rpartition(".")
             if unit in RESOURCES and unit not in getattr(demand, kind):
                 problem = f"is missing, but the quota {name!r} of the namespace {namespace!r} counts it"
-                remedy = f"Run `pulumi config set --path {resource} {EXAMPLES[unit]}`"
+                remedy = f"Run `pulumi config set --path --type string {resource} {EXAMPLES[unit]}`"
                 raise InvalidInput(resource, "quota-needs-it", problem, remedy)
             needed = _needed(demand, resource)
             if needed is not None and needed > left:
-                problem = f"needs {_shown(needed)} of {resource}, but the quota {name!r} of {namespace!r}"
-                problem += f" leaves {_shown(left)}"
-                raise InvalidInput(_key(resource), "quota-exceeded", problem, "Raise the quota, or need less")
+                problem = f"does not fit the quota {name!r} of the namespace {namespace!r}: the registry needs"
+                problem += f" {_shown(needed)} of {resource}, and {_shown(left)} is left"
+                raise InvalidInput(_key(resource), "quota-exceeded", problem, "Raise the quota, or use less")
 
 
 def _with_defaults(demand: Demand, limit_ranges: Sequence[Object]) -> Demand:
@@ -88,7 +80,7 @@ def _refuse_outside_of_ranges(namespace: str, limit_ranges: Sequence[Object], de
                     side = "least" if bound == "min" else "most"
                     problem = f"is {value}, but a limit range of the namespace {namespace!r} requires"
                     problem += f" at {side} {limit}"
-                    remedy = f"Run `pulumi config set --path {kind}.{unit} {limit}`"
+                    remedy = f"Run `pulumi config set --path --type string {kind}.{unit} {limit}`"
                     raise InvalidInput(f"{kind}.{unit}", "outside-of-limit-range", problem, remedy)
 
 
@@ -135,4 +127,8 @@ def _amount(quantity: str) -> Decimal:
 
 
 def _shown(value: Decimal) -> str:
+    """Return the amount with the largest suffix that keeps it whole, if it has many bytes."""
+    for suffix, power in reversed(BINARY_SUFFIXES.items()):
+        if value and value % 2**power == 0:
+            return f"{value / 2**power:f}{suffix}"
     return f"{value.normalize():f}"

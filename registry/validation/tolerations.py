@@ -90,7 +90,7 @@ def refuse_taints(node: str, spec: Mapping[str, Any], tolerated: Sequence[Tolera
         path = f"tolerations[{own}]"
         problem = f"is {node!r}, which has the taint {_text(taint)}, and the Pod does not tolerate it"
         remedy = (
-            f"Run `pulumi config set --path '{path}.key' {taint['key']} && "
+            f"Run `pulumi config set --path --type string '{path}.key' {taint['key']} && "
             f"pulumi config set --path '{path}.operator' Exists`"
         )
         raise InvalidInput("node", "taint-not-tolerated", problem, remedy)

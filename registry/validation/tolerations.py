@@ -47,14 +47,14 @@ def _check_fields(toleration: Toleration) -> None:
             remedy = "Put it in quotes, or leave out the value and set the operator to Exists"
             raise InvalidInput("tolerations", "not-text", problem, remedy)
     for field, choices in (("operator", OPERATORS), ("effect", EFFECTS)):
-        if field in toleration and toleration[field] not in choices:
+        if toleration.get(field) and toleration[field] not in choices:
             problem = f"has an entry whose {field} must be one of {', '.join(choices)}, not {quoted(toleration[field])}"
             raise InvalidInput("tolerations", "not-a-choice", problem, EXAMPLE)
 
 
 def _check_values(toleration: Toleration) -> None:
     key, value = toleration.get("key", ""), toleration.get("value", "")
-    is_equal = toleration.get("operator", "Equal") == "Equal"
+    is_equal = toleration.get("operator") != "Exists"
     find_it = "Take it from `kubectl describe node`"
     if key and not is_qualified(key):
         problem = f"has an entry whose key must be a name with an optional DNS prefix, not {quoted(key)}"

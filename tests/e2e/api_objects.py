@@ -100,7 +100,8 @@ def _pod(settings: Inputs) -> Object:
         "imagePullPolicy": settings["image_pull_policy"],
         "resources": {"requests": settings["requests"], "limits": settings["limits"]},
     }
-    spec = {"containers": [container], "securityContext": {"runAsUser": user, "runAsGroup": user, "fsGroup": user}}
+    spec: Object = {"tolerations": settings["tolerations"]}
+    spec |= {"containers": [container], "securityContext": {"runAsUser": user, "runAsGroup": user, "fsGroup": user}}
     return resource("v1", "Pod", "p", spec)
 
 
@@ -187,7 +188,10 @@ def registered_objects(args: Inputs) -> list[Object]:
         return PrivateRegistry("registry", cast(Any, args)).passwords
 
     main()
-    registrations = [each for each in engine.resources if each.type.startswith("kubernetes:")]
+    # The chart of the lookups is no object.
+    registrations = [
+        each for each in engine.resources if each.type.startswith("kubernetes:") and not each.type.endswith(":Chart")
+    ]
     return [
         _strip_references(_plain_value(each.inputs), each.name)
         for each in registrations

@@ -79,7 +79,8 @@ JUDGED_INPUTS = (
     *("ingress_class", "client_cidrs", "namespace", "labels", "annotations", "certificate_names"),
     *("certificate_subject", "certificate_key", "certificate_days", "ca_days", "tls_secret", "users_secret"),
     *("storage_path", "storage_size", "storage_claim", "storage_class", "s3_secret", "node", "node_label"),
-    *("run_as_user", "requests", "limits", "priority_class", "image", "image_pull_policy", "image_pull_secret"),
+    *("run_as_user", "requests", "limits", "priority_class", "tolerations"),
+    *("image", "image_pull_policy", "image_pull_secret"),
 )
 """Inputs that the API server, Go or OpenSSL check. The registry, bcrypt or S3 check all other inputs."""
 

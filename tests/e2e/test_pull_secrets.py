@@ -245,8 +245,7 @@ def test_a_missing_namespace_is_refused_at_preview(
     registry = deploy_registry("pulled", **SETTINGS)
     registry.project.configure(pull_secrets=["nowhere"], **SETTINGS)
     output = registry.project.expect_refusal()
-    assert "registry-pull-secrets-nowhere-from-kubectl-get-namespaces" in output
-    assert "'nowhere' does not exist" in output
+    assert "`pull_secrets` names the namespace 'nowhere', which does not exist." in output
 
 
 def test_a_cluster_announces_one_registry_and_a_second_one_is_refused(

@@ -89,7 +89,7 @@ def test_an_existing_claim_is_mounted_and_kept(lab: Lab, deploy_registry: Callab
         registry.project.configure(**settings, replicas=2)
         assert message(refuse_unshared_claim, 2, ["ReadWriteOnce"]) in registry.project.expect_refusal()
         registry.project.configure(**settings | {"storage_claim": "other"})
-        assert "registry-data-from-kubectl-get-pvc" in registry.project.expect_refusal(), "the name contains the remedy"
+        assert "`storage_claim` names the claim 'other', which does not exist." in registry.project.expect_refusal()
         registry.project.pulumi("destroy", "--yes", "--skip-preview")
         assert lab.get("pvc", "mine", "claimed")["status"]["phase"] == "Bound"
     finally:
@@ -106,7 +106,9 @@ def test_a_storage_class_provisions_a_claim_that_outlives_the_stack(
         **{"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "disks"}},
         **{"provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"},
     }
-    apply(lab, json.dumps(storage_class), volume_manifest("disk", "/var/lib/provisioned", "disks"))
+    another_class = storage_class | {"metadata": {"name": "fast"}}
+    classes = json.dumps(storage_class), json.dumps(another_class)
+    apply(lab, *classes, volume_manifest("disk", "/var/lib/provisioned", "disks"))
     try:
         settings = {**EXPOSURE, "namespace": "provisioned", "storage_size": "1Gi"}
         registry = deploy_registry("provisioned", storage="class", storage_class="disks", **settings)
@@ -133,7 +135,7 @@ def test_a_storage_class_provisions_a_claim_that_outlives_the_stack(
     finally:
         lab.kubectl("delete", "namespace", "provisioned")
         lab.kubectl("delete", "pv", "disk")
-        lab.kubectl("delete", "storageclass", "disks")
+        lab.kubectl("delete", "storageclass", "disks", "fast")
 
 
 def test_images_are_stored_in_s3_with_keys_from_an_existing_secret(

@@ -1,0 +1,118 @@
+"""Look up existing objects at preview, and take another StorageClass after a claim that never bound.
+
+Only the real engine and provider show that a missing object ends a preview in one sentence, and only a real cluster
+knows whether a claim bound.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from registry.validation.existing_objects import refuse_missing_object
+from tests.e2e.lab import ENGINE, PROJECT, Lab, Project
+from tests.e2e.messages import message
+from tests.e2e.test_storage import apply, create_empty_folder, volume_manifest
+
+pytestmark = pytest.mark.e2e
+
+IN_NAMESPACE: dict[str, Any] = {"namespace": "looked-up", "create_namespace": False}
+FIND = "Take a name from `kubectl get {}`, and run `pulumi config set {} NAME`"
+
+MISSING: list[tuple[dict[str, Any], tuple[str, str, str, str]]] = [
+    # config, and key, kind, name and remedy of the refusal
+    ({"node": "no-such-node"}, ("node", "node", "no-such-node", FIND.format("nodes", "node"))),
+    (
+        {**IN_NAMESPACE, "namespace": "nowhere"},
+        (
+            *("namespace", "namespace", "nowhere"),
+            "Run `kubectl create namespace nowhere`, or `pulumi config set create_namespace true`",
+        ),
+    ),
+    (
+        {**IN_NAMESPACE, "storage": "claim", "storage_claim": "nothing"},
+        ("storage_claim", "claim", "nothing", FIND.format("pvc --namespace looked-up", "storage_claim")),
+    ),
+    (
+        {**IN_NAMESPACE, "tls_secret": "nothing"},
+        ("tls_secret", "Secret", "nothing", FIND.format("secrets --namespace looked-up", "tls_secret")),
+    ),
+]
+
+
+@pytest.fixture
+def project(lab: Lab, create_project: Callable[[str, str], Project]) -> Project:
+    """Create a project with the repository's own program, which is not deployed yet."""
+    created = create_project("looked-up", (PROJECT / "__main__.py").read_text())
+    declared_config = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
+    file = created.folder / "Pulumi.yaml"
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"config": declared_config}))
+    return created
+
+
+def test_a_missing_object_ends_the_preview_in_one_sentence(
+    lab: Lab, project: Project, figures: Callable[[str], None]
+) -> None:
+    lab.kubectl("create", "namespace", "looked-up")
+    try:
+        for config, refusal in MISSING:
+            project.configure(**config)
+            start = time.monotonic()
+            output = project.expect_refusal()
+            figures(f"{refusal[0]}: preview refused after {time.monotonic() - start:.1f} s")
+            errors = {line.partition("error: ")[2] for line in output.splitlines() if "error: " in line}
+            exit_error = "an unhandled error occurred: program exited with non-zero exit code: 1"
+            assert errors == {message(refuse_missing_object, *refusal), exit_error}
+    finally:
+        lab.kubectl("delete", "namespace", "looked-up")
+
+
+def test_another_class_is_taken_after_a_claim_that_never_bound(lab: Lab, project: Project) -> None:
+    create_empty_folder(lab, "/var/lib/looked-up")
+    classes = [
+        json.dumps(
+            {
+                **{"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": name}},
+                **{"provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"},
+            }
+        )
+        for name in ("empty", "full")
+    ]
+    apply(lab, *classes, volume_manifest("looked-up", "/var/lib/looked-up", "full"))
+    settings = {"namespace": "looked-up", "storage": "class", "storage_size": "1Gi"}
+    try:
+        project.configure(storage_class="empty", **settings)
+        up = (*ENGINE, "--cwd", str(project.folder), "up", "--yes", "--skip-preview", "--stack", project.folder.name)
+        # The Pod would wait for ten minutes. An interruption lets the engine save its state.
+        lab.environment.run("timeout", "--signal=INT", "20", *up, check=False)
+        assert lab.get("pvc", "repository", "looked-up")["status"]["phase"] == "Pending"
+        project.configure(storage_class="full", **settings)
+        project.up()
+        assert lab.get("pvc", "repository-full", "looked-up")["status"]["phase"] == "Bound"
+        project.configure(storage_class="empty", **settings)
+        assert "`storage_class` was 'full' and cannot become 'empty'" in project.expect_refusal()
+        project.configure(storage_class="full", **settings)
+        assert "to create" not in project.pulumi("preview"), "Nothing changes."
+    finally:
+        project.pulumi("destroy", "--yes", "--skip-preview")
+        lab.kubectl("delete", "namespace", "looked-up", "--ignore-not-found")
+        lab.kubectl("delete", "pv", "looked-up")
+        lab.kubectl("delete", "storageclass", "empty", "full")
+
+
+def test_a_tainted_node_is_refused_until_the_commands_of_the_remedy_were_run(lab: Lab, project: Project) -> None:
+    lab.kubectl("taint", "node", "k8s-worker", "dedicated=true:NoSchedule")
+    try:
+        project.configure(node="k8s-worker", namespace="looked-up", storage_path="/var/lib/looked-up")
+        output = project.expect_refusal()
+        assert "`node` is 'k8s-worker', which has the taint dedicated=true:NoSchedule" in output
+        first, second = output.partition("Run `")[2].partition("`")[0].split(" && ")
+        for command in (first, second):
+            arguments = command.removeprefix("pulumi ").replace("'", "").split()
+            project.pulumi(*arguments)
+        project.pulumi("preview")
+    finally:
+        lab.kubectl("taint", "node", "k8s-worker", "dedicated-")

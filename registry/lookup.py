@@ -84,7 +84,7 @@ def look_up_objects(ctx: Context, references: Sequence[Reference]) -> tuple[pulu
         f"{ctx.name}-lookups",
         chart=str(CHART),
         name="lookups",
-        namespace="default",  # of a release that is not deployed
+        namespace="default",
         values={"references": names.apply(lambda known: _chart_values(references, known))},
         post_renderer={"command": sys.executable, "args": ["-I", "-S", "-c", COPY, str(rendered)]},
         opts=ctx.options(),

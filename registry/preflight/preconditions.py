@@ -16,7 +16,7 @@ from .prometheus import look_up_operator
 
 
 class Preconditions(NamedTuple):
-    """What is known before anything is created.
+    """The results of the lookups and reservations, before anything is created.
 
     Attributes:
         after: Resources that must exist first.

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from dev.environment import PROJECT
 from registry.validation.existing_objects import refuse_missing_object
-from tests.e2e.lab import ENGINE, PROJECT, Lab, Project
+from tests.e2e.lab import ENGINE, Lab, Project
 from tests.e2e.messages import message
 from tests.e2e.test_storage import apply, create_empty_folder, volume_manifest
 
@@ -82,7 +83,7 @@ def test_another_class_is_taken_after_a_claim_that_never_bound(lab: Lab, project
         for name in ("empty", "full")
     ]
     apply(lab, *classes, volume_manifest("looked-up", "/var/lib/looked-up", "full"))
-    settings = {"namespace": "looked-up", "storage": "class", "storage_size": "1Gi"}
+    settings: dict[str, Any] = {"namespace": "looked-up", "storage": "class", "storage_size": "1Gi"}
     try:
         project.configure(storage_class="empty", **settings)
         up = (*ENGINE, "--cwd", str(project.folder), "up", "--yes", "--skip-preview", "--stack", project.folder.name)

@@ -17,7 +17,9 @@ def children(engine: Engine) -> Iterator[RegisteredResource]:
 
 
 def objects(engine: Engine) -> Iterator[RegisteredResource]:
-    return (each for each in children(engine) if each.type.startswith("kubernetes:"))
+    """Yield the Kubernetes objects. The chart of the lookups is none."""
+    kubernetes = (each for each in children(engine) if each.type.startswith("kubernetes:"))
+    return (each for each in kubernetes if not each.type.endswith(":Chart"))
 
 
 def test_every_resource_is_a_descendant_of_the_component() -> None:

@@ -20,7 +20,7 @@ import pulumi_random as random
 from .context import Context
 from .lookup import lookup_name
 from .settings import UserSettings
-from .validation.secrets import decode_secret_data
+from .validation.secrets import ExistingSecret, decode_secret_data
 from .validation.users import current_login, logins
 from .validation.users import htpasswd as validate_htpasswd
 
@@ -113,11 +113,13 @@ def _salt(ctx: Context, login: str) -> pulumi.Output[str]:
 def _existing_secret(ctx: Context, name: pulumi.Input[str]) -> pulumi.Output[str]:
     """Return the name of an existing Secret once its htpasswd lines are checked."""
     secret = kubernetes.core.v1.Secret.get(lookup_name(ctx.name, "secrets"), ctx.lookup_id(name), opts=ctx.options())
-    checked = pulumi.Output.unsecret(secret.data.apply(_check_htpasswd))
+    checked = pulumi.Output.unsecret(
+        pulumi.Output.all(secret.data, ctx.namespace, name).apply(lambda values: _check_htpasswd(*values))
+    )
     return pulumi.Output.all(name, checked).apply(lambda resolved: str(resolved[0]))
 
 
-def _check_htpasswd(data: Mapping[str, str] | None) -> bool:
-    remedy = f"Make it with `kubectl create secret generic NAME --from-file={HTPASSWD_KEY}=FILE`"
-    validate_htpasswd(decode_secret_data("users_secret", data, [HTPASSWD_KEY], remedy)[HTPASSWD_KEY])
+def _check_htpasswd(data: Mapping[str, str] | None, namespace: str, name: str) -> bool:
+    secret = ExistingSecret("users_secret", namespace, name, (HTPASSWD_KEY,))
+    validate_htpasswd(decode_secret_data(secret, data)[HTPASSWD_KEY], secret.command())
     return True

@@ -23,8 +23,8 @@ from registry.inputs.resolve import is_structural, resolve
 from registry.inputs.table import INPUTS
 from registry.users import SALT_LENGTH
 from registry.validation import InvalidInput
-from registry.validation.pem import validate_server_chain
-from registry.validation.secrets import decode_secret_data
+from registry.validation.chains import validate_server_chain
+from registry.validation.secrets import ExistingSecret, decode_secret_data, s3_credentials
 from registry.validation.users import htpasswd
 from tests import canary
 from tests.conftest import SECRET_MARK, Deploy, Engine, StateEntry, attach, capture_log, is_secret, run, to_base64
@@ -239,7 +239,7 @@ def test_the_debug_log_of_the_sdk_keeps_its_subject_and_no_secret() -> None:
 
 def test_salt_and_hash_have_the_lengths_that_the_search_expects() -> None:
     line = f"jean:$2b$05${'s' * SALT_LENGTH}.{'h' * canary.HASH}"
-    assert htpasswd(line) == line
+    assert htpasswd(line, "kubectl") == line
 
 
 PLANTED_SECRET = "planted-9Wq3Zr7Tb1Kx5Gn"
@@ -291,12 +291,32 @@ def test_no_rule_shows_a_secret(key: str) -> None:
     assert canary.find({"planted": PLANTED_SECRET}, "\n".join(dict.fromkeys(texts))) == []
 
 
-HOSTS = ["docker-registry"]
-SERVER_CERTIFICATE = issue(server_spec(*HOSTS), CA)
+SERVER_CERTIFICATE = issue(server_spec("docker-registry"), CA)
+
+
+SECRET = ExistingSecret("s3_secret", "docker-registry", "keys", ("expected",))
 
 
 def decode(data: dict[str, str]) -> dict[str, str]:
-    return decode_secret_data("s3_secret", data, ["expected"], "Create it.")
+    return decode_secret_data(SECRET, data)
+
+
+PLANTED_HASH = f"$2b$05${'a' * 22}{PLANTED_SECRET.replace('-', '.'):a<31}"
+
+
+@cache
+def pss_server() -> tuple[str, str]:
+    """Return a certificate, and its key in a form that Go does not read."""
+    key = rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    command = ["openssl", "pkcs8", "-topk8", "-nocrypt", "-outform", "DER"]
+    plain = subprocess.run(command, input=pem, capture_output=True, check=True).stdout
+    content = plain.replace(bytes.fromhex("06092a864886f70d010101"), bytes.fromhex("06092a864886f70d01010a"))
+    return issue(server_spec("docker-registry"), CA, key).pem, canary_pem(content)
+
+
+def validate_tls(chain: str, key: str) -> Any:
+    return validate_server_chain(SECRET, {"tls.crt": chain, "tls.key": key}, "docker-registry", lambda: [])
 
 
 MISPLACED_SECRETS: dict[str, Callable[[], Any]] = {
@@ -309,18 +329,25 @@ MISPLACED_SECRETS: dict[str, Callable[[], Any]] = {
     "truncated key": lambda: INPUTS["ca_key"].rule(CA.key_pem[:-60]),
     "encrypted key": lambda: INPUTS["ca_key"].rule(CA.encrypted_key_pem),
     "private key among upstream CAs": lambda: INPUTS["upstream_ca"].rule(CA.pem + CA.key_pem),
-    "password as TLS key": lambda: validate_server_chain(SERVER_CERTIFICATE.pem, PLANTED_SECRET, HOSTS),
-    "TLS key of another certificate": lambda: validate_server_chain(SERVER_CERTIFICATE.pem, CA.key_pem, HOSTS),
-    "private key as TLS certificate": lambda: validate_server_chain(
-        SERVER_CERTIFICATE.key_pem, SERVER_CERTIFICATE.key_pem, HOSTS
-    ),
+    "password as TLS key": lambda: validate_tls(SERVER_CERTIFICATE.pem, PLANTED_SECRET),
+    "TLS key of another certificate": lambda: validate_tls(SERVER_CERTIFICATE.pem, CA.key_pem),
+    "private key as TLS certificate": lambda: validate_tls(SERVER_CERTIFICATE.key_pem, SERVER_CERTIFICATE.key_pem),
     "Secret with another key": lambda: decode({"password": to_base64(PLANTED_SECRET)}),
     "Secret without base64": lambda: decode({"expected": f"!{PLANTED_SECRET}"}),
     "Secret with binary data": lambda: decode({"expected": b64encode(PLANTED_SECRET.encode() + b"\xff").decode()}),
-    "password as hash": lambda: htpasswd(f"jean:{PLANTED_SECRET}"),
-    "SHA hash": lambda: htpasswd(f"jean:{{SHA}}{PLANTED_SECRET}"),
-    "password in a comment": lambda: htpasswd(f"# jean:{PLANTED_SECRET}"),
-    "hash with a high cost": lambda: htpasswd(f"jean:$2b$14${'a' * 22}{PLANTED_SECRET.replace('-', '.'):a<31}"),
+    "S3 key of two lines": lambda: s3_credentials(SECRET, {"expected": to_base64(f"{PLANTED_SECRET}\n{PLANTED_SECRET}")}),
+    "several TLS keys": lambda: validate_tls(SERVER_CERTIFICATE.pem, SERVER_CERTIFICATE.key_pem * 2),
+    "TLS key with a byte order mark": lambda: validate_tls(
+        SERVER_CERTIFICATE.pem, f"\ufeff{SERVER_CERTIFICATE.key_pem}"
+    ),
+    "TLS key on an indented line": lambda: validate_tls(SERVER_CERTIFICATE.pem, f" {SERVER_CERTIFICATE.key_pem}"),
+    "password as hash": lambda: htpasswd(f"jean:{PLANTED_SECRET}", "kubectl"),
+    "SHA hash": lambda: htpasswd(f"jean:{{SHA}}{PLANTED_SECRET}", "kubectl"),
+    "hash after a byte order mark": lambda: htpasswd(f"\ufeffjean:{PLANTED_HASH}", "kubectl"),
+    "hash of a user who is there twice": lambda: htpasswd(f"jean:{PLANTED_HASH}\n" * 2, "kubectl"),
+    "hash before a long line": lambda: htpasswd(f"jean:{PLANTED_HASH}\n#{'x' * 65536}", "kubectl"),
+    "password in a comment": lambda: htpasswd(f"# jean:{PLANTED_SECRET}", "kubectl"),
+    "hash with a high cost": lambda: htpasswd(f"jean:$2b$14${'a' * 22}{PLANTED_SECRET.replace('-', '.'):a<31}", "kubectl"),
     "credentials in the S3 URL": lambda: INPUTS["s3_endpoint"].rule(f"https://key:{PLANTED_SECRET}@s3.example.com"),
     "credentials in an S3 URL without a scheme": lambda: INPUTS["s3_endpoint"].rule(
         f"key:{PLANTED_SECRET}@s3.example.com"

@@ -1,16 +1,19 @@
 """Existing certificates, keys and htpasswd files: only those that every client accepts are accepted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
+from cryptography.x509 import Certificate
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from registry.inputs.table import INPUTS
-from registry.validation import InvalidInput, pem
+from registry.validation import InvalidInput, chains
+from registry.validation.chains import ServedChain
+from registry.validation.secrets import ExistingSecret
 from registry.validation.users import htpasswd
 from tests.issuing import ANY, CLIENT, SERVER, CertificateSpec, IssuedCertificate, Key, issue, server_spec
 
@@ -18,6 +21,15 @@ HOST = "docker-registry"
 CA = issue(CertificateSpec())
 OTHER_CA = issue(CertificateSpec("Another CA"))
 ISSUING_CA = issue(CertificateSpec("Issuing CA", pathlen=0), CA)
+
+
+SECRET = ExistingSecret("tls_secret", "docker-registry", "tls", ("tls.crt", "tls.key"), "kubernetes.io/tls")
+
+
+def validate(chain: str, key: str, host: str = HOST, ca: str = "", roots: Sequence[Certificate] = ()) -> ServedChain:
+    """Apply the rules to a TLS Secret. The machine trusts `roots`."""
+    texts = {"tls.crt": chain, "tls.key": key} | ({"ca.crt": ca} if ca else {})
+    return chains.validate_server_chain(SECRET, texts, host, lambda: roots)
 
 
 @cache
@@ -107,18 +119,18 @@ def test_an_unsupported_ca_key_is_refused_and_not_shown(create: Callable[[], str
 
 
 def test_the_ca_key_must_match_the_ca_certificate() -> None:
-    pem.require_key_of_authority(CA.pem, CA.key_pem)
+    chains.require_key_of_authority(CA.pem, CA.key_pem)
     with pytest.raises(InvalidInput) as refusal:
-        pem.require_key_of_authority(CA.pem, OTHER_CA.key_pem)
+        chains.require_key_of_authority(CA.pem, OTHER_CA.key_pem)
     assert (refusal.value.key, refusal.value.code) == ("ca_key", "key-of-another-certificate")
 
 
 def test_a_ca_that_ends_before_its_server_certificate_causes_a_warning() -> None:
     short = issue(CertificateSpec("Root", days=100))
-    assert not pem.short_authority_warning(short.pem, 98)
-    assert pem.short_authority_warning(short.pem, 356)
+    assert not chains.short_authority_warning(short.pem, 98)
+    assert chains.short_authority_warning(short.pem, 356)
     issuing_ca = issue(CertificateSpec(), short)
-    assert pem.short_authority_warning(issuing_ca.pem + short.pem, 356)
+    assert chains.short_authority_warning(issuing_ca.pem + short.pem, 356)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +167,7 @@ SERVER_CERTIFICATES: list[tuple[str, CertificateSpec, str]] = [
 def test_an_existing_certificate_that_some_client_refuses_is_refused(spec: CertificateSpec, code: str) -> None:
     certificate = issue(spec, CA)
     with pytest.raises(InvalidInput) as refusal:
-        pem.validate_server_chain(certificate.pem + CA.pem, certificate.key_pem, [HOST])
+        validate(certificate.pem + CA.pem, certificate.key_pem)
     assert (refusal.value.key, refusal.value.code) == ("tls_secret", code)
 
 
@@ -166,7 +178,7 @@ def test_an_existing_certificate_is_refused_without_its_own_key_or_chain() -> No
         (certificate.pem + OTHER_CA.pem, certificate.key_pem, "not-a-chain"),
     ):
         with pytest.raises(InvalidInput) as refusal:
-            pem.validate_server_chain(chain, key, [HOST])
+            validate(chain, key)
         assert (refusal.value.key, refusal.value.code) == ("tls_secret", code)
 
 
@@ -184,8 +196,8 @@ def test_an_existing_certificate_is_refused_without_its_own_key_or_chain() -> No
 )
 def test_an_existing_certificate_that_covers_the_host_is_accepted(spec: CertificateSpec, host: str) -> None:
     certificate = issue(spec, ISSUING_CA)
-    chain = pem.validate_server_chain(certificate.pem + ISSUING_CA.pem + CA.pem, certificate.key_pem, [host])
-    assert [each.subject for each in chain][1:] == [ISSUING_CA.certificate.subject, CA.certificate.subject]
+    chain = validate(certificate.pem + ISSUING_CA.pem + CA.pem, certificate.key_pem, host)
+    assert [each.subject for each in chain.trusted] == [ISSUING_CA.certificate.subject, CA.certificate.subject]
 
 
 @pytest.mark.parametrize(
@@ -195,17 +207,17 @@ def test_an_existing_certificate_that_covers_the_host_is_accepted(spec: Certific
 def test_a_wildcard_stands_for_one_label_below_a_domain(name: str, host: str) -> None:
     certificate = issue(server_spec(name), CA)
     with pytest.raises(InvalidInput) as refusal:
-        pem.validate_server_chain(certificate.pem, certificate.key_pem, [host])
+        validate(certificate.pem, certificate.key_pem, host)
     assert (refusal.value.key, refusal.value.code) == ("tls_secret", "name-missing")
 
 
 def test_a_certificate_may_last_397_days_and_a_day_of_grace() -> None:
     """Apple accepts 398 days. A CA that issues for 397 days may start a day earlier."""
     certificate = issue(server_spec(HOST, days=398), CA)
-    pem.validate_server_chain(certificate.pem, certificate.key_pem, [HOST])
+    validate(certificate.pem + CA.pem, certificate.key_pem)
     longer = issue(server_spec(HOST, days=398 + 1 / 24), CA)
     with pytest.raises(InvalidInput) as refusal:
-        pem.validate_server_chain(longer.pem, longer.key_pem, [HOST])
+        validate(longer.pem, longer.key_pem)
     assert refusal.value.code == "lasts-too-long"
 
 
@@ -229,11 +241,11 @@ HTPASSWD: list[tuple[str, str, str]] = [
 @pytest.mark.parametrize(("lines", "code"), [row[1:] for row in HTPASSWD], ids=[row[0] for row in HTPASSWD])
 def test_users_that_cannot_log_in_are_refused(lines: str, code: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        htpasswd(lines)
+        htpasswd(lines, "kubectl")
     assert (refusal.value.key, refusal.value.code) == ("users_secret", code)
     assert not any(word in str(refusal.value) for word in ("hunter2", "rzSSNXuz", "aaaa"))
 
 
 def test_users_with_bcrypt_hashes_are_accepted() -> None:
     lines = f"# team\n\ncentos:{HASH}\njean:{HASH.replace('2y', '2b')}\n"
-    assert htpasswd(lines) == lines
+    assert htpasswd(lines, "kubectl") == lines

@@ -9,7 +9,7 @@ import pulumi_kubernetes as kubernetes
 from ..context import Context
 from ..lookup import lookup_name
 from ..settings import StorageSettings
-from ..validation.secrets import decode_secret_data
+from ..validation.secrets import ExistingSecret, s3_credentials
 
 DRIVER_KEYS = {"access-key": "accesskey", "secret-key": "secretkey"}
 """Keys of an existing Secret, and their names in the registry's S3 driver."""
@@ -49,10 +49,10 @@ def _keys(ctx: Context, settings: StorageSettings) -> pulumi.Input[Mapping[str, 
     secret = kubernetes.core.v1.Secret.get(
         lookup_name(ctx.name, "secrets"), ctx.lookup_id(settings.s3_secret), opts=ctx.options()
     )
-    return secret.data.apply(_read_keys)  # as secret as the data of every Secret
+    # As secret as the data of every Secret.
+    return pulumi.Output.all(secret.data, ctx.namespace, settings.s3_secret).apply(lambda values: _read_keys(*values))
 
 
-def _read_keys(data: Mapping[str, str] | None) -> Mapping[str, str]:
-    command = "kubectl create secret generic NAME --from-literal=access-key=... --from-literal=secret-key=..."
-    texts = decode_secret_data("s3_secret", data, DRIVER_KEYS, f"Make it with `{command}`")
-    return {driver_key: texts[key] for key, driver_key in DRIVER_KEYS.items()}
+def _read_keys(data: Mapping[str, str] | None, namespace: str, name: str) -> Mapping[str, str]:
+    keys = s3_credentials(ExistingSecret("s3_secret", namespace, name, tuple(DRIVER_KEYS)), data)
+    return {driver_key: keys[key] for key, driver_key in DRIVER_KEYS.items()}

@@ -8,7 +8,7 @@ import pulumi_kubernetes as kubernetes
 
 from ..context import Context
 from ..lookup import lookup_name
-from ..validation.secrets import decode_secret_data
+from ..validation.secrets import ExistingSecret, decode_secret_data
 from .issuer import Hosts
 
 
@@ -32,7 +32,9 @@ class ExistingCertificate(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         # Certificates are public, though the data of a Secret is secret.
-        chain = pulumi.Output.unsecret(pulumi.Output.all(secret.data, host).apply(lambda both: _read_chain(*both)))
+        chain = pulumi.Output.unsecret(
+            pulumi.Output.all(secret.data, host, ctx.namespace, tls_secret).apply(lambda values: _read_chain(*values))
+        )
         self.ca_pem, self.pem = chain.apply(lambda pair: pair[0]), chain.apply(lambda pair: pair[1])
         self.secret_name = pulumi.Output.all(chain, tls_secret).apply(lambda both: str(both[1]))
         self.register_outputs({"ca_pem": self.ca_pem, "pem": self.pem, "secret_name": self.secret_name})
@@ -45,13 +47,14 @@ class ExistingCertificate(pulumi.ComponentResource):
         """Do nothing: the user rotates the CA."""
 
 
-def _read_chain(data: Mapping[str, str], host: str) -> tuple[str, str]:
-    """Return the CAs that clients trust, and the server certificate. The CAs are `ca.crt`, or the end of the chain."""
+def _read_chain(data: Mapping[str, str], host: str, namespace: str, name: str) -> tuple[str, str]:
+    """Return the CAs that clients trust, and the server certificate."""
     # Imported here, because `cryptography` takes longer to import than everything else.
-    from ..validation.pem import read_certificates, to_pem, validate_server_chain
+    from ..validation.chains import validate_server_chain
+    from ..validation.pem import to_pem
+    from ..validation.system_roots import system_roots
 
-    remedy = "Make it with `kubectl create secret tls`"
-    texts = decode_secret_data("tls_secret", data, ("tls.crt", "tls.key"), remedy)
-    leaf, *above = validate_server_chain(texts["tls.crt"], texts["tls.key"], [host])
-    ca = read_certificates("tls_secret", texts["ca.crt"]) if "ca.crt" in texts else above or [leaf]
-    return to_pem(ca), to_pem([leaf])
+    secret = ExistingSecret("tls_secret", namespace, name, ("tls.crt", "tls.key"), "kubernetes.io/tls")
+    texts = decode_secret_data(secret, data, optional=("ca.crt",))
+    chain = validate_server_chain(secret, texts, host, system_roots)
+    return to_pem(chain.trusted), to_pem(chain.certificates[:1])

@@ -97,37 +97,36 @@ def refuse_endless_renewal(renew_before_days: int, certificate_days: int) -> Non
 
 
 def ca_certificate(value: str) -> str:
-    """Require the PEM of a CA that can sign, followed by the CAs above it."""
-    from .pem import validate_authority
+    """Return the PEM of a CA that can sign, followed by the CAs above it up to the root."""
+    from .chains import validate_authority
 
     return validate_authority(value)
 
 
 def ca_key(value: str) -> str:
-    """Require the PEM of an unencrypted private key."""
-    from .pem import private_key
+    """Return an unencrypted private key as PKCS#8 in PEM."""
+    from .pem import key_to_pem, origin_of, private_key
 
-    private_key("ca_key", value)
-    return value
+    return key_to_pem(private_key(origin_of("ca_key"), value))
 
 
 def upstream_ca(value: str) -> str:
-    """Require the PEM of the CAs of the S3 server or of the mirrored registry."""
-    from .pem import validate_trusted
+    """Return the PEM of the CAs of the S3 server or of the mirrored registry."""
+    from .chains import validate_trusted
 
     return validate_trusted(value)
 
 
 def ca_and_key_match(ca_certificate: str, ca_key: str) -> None:
     """Refuse a CA and a key that do not belong together."""
-    from .pem import require_key_of_authority
+    from .chains import require_key_of_authority
 
     require_key_of_authority(ca_certificate, ca_key)
 
 
 def ca_advice(ca_certificate: str, certificate_days: int) -> str:
     """Return a warning if the CA ends before a new server certificate would, else ""."""
-    from .pem import short_authority_warning
+    from .chains import short_authority_warning
 
     return short_authority_warning(ca_certificate, certificate_days)
 

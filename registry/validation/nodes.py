@@ -50,9 +50,9 @@ def endpoint(value: str) -> str:
 
 def ca_pem(value: str) -> str:
     """Return the certificates in PEM, as `pulumi stack output ca_pem` of a registry prints them."""
-    from .pem import read_certificates, to_pem
+    from .pem import origin_of, read_certificates, to_pem
 
-    return to_pem(read_certificates("ca_pem", value))
+    return to_pem(read_certificates(origin_of("ca_pem"), value))
 
 
 def address(value: str) -> str:

@@ -1,23 +1,77 @@
 """Rules for existing Secrets and for credentials of other servers. No message of this module holds their content."""
 
 from base64 import b64decode
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from typing import NamedTuple
 
 from .errors import InvalidInput
 
+BYTE_ORDER_MARK = "\ufeff"
+"""Character that editors on Windows put before a text. Go's and OpenSSL's readers take it for a part of the text."""
+
+
+class ExistingSecret(NamedTuple):
+    """A Secret that the user created.
+
+    Attributes:
+        key: Input that names it.
+        namespace: Its namespace.
+        name: Its name.
+        files: Keys of its data that are required.
+        type: Its type, or "" for any.
+    """
+
+    key: str
+    namespace: str
+    name: str
+    files: tuple[str, ...]
+    type: str = ""
+
+    def command(self, *more: str) -> str:
+        """Return the command that replaces it by one with the files of the current folder, and `more` files."""
+        type_option = f"--type={self.type} " if self.type else ""
+        files = " ".join(f"--from-file={file}" for file in (*self.files, *more))
+        return (
+            f"kubectl create secret generic {self.name} --namespace={self.namespace} {type_option}{files} "
+            "--dry-run=client -o yaml | kubectl replace --force -f -"
+        )
+
 
 def decode_secret_data(
-    key: str, data: Mapping[str, str] | None, required: Collection[str], remedy: str
+    secret: ExistingSecret, data: Mapping[str, str] | None, optional: tuple[str, ...] = ()
 ) -> dict[str, str]:
-    """Return the texts of the Secret that the input `key` names. Refuse a Secret without the required ones."""
+    """Return the required texts of the Secret, and the optional ones that are not empty. Other data may be binary."""
     encoded = data or {}
-    if missing := [name for name in required if name not in encoded]:
+    missing = [name for name in secret.files if not encoded.get(name)]
+    if missing:
         problem = f"names a Secret without {' and '.join(missing)}"
-        raise InvalidInput(key, "secret-incomplete", problem, remedy)
-    try:
-        return {name: b64decode(content).decode() for name, content in encoded.items()}
-    except ValueError:
-        raise InvalidInput(key, "secret-not-text", "names a Secret that is not text", remedy) from None
+        remedy = f"Write the files {' and '.join(secret.files)}, and run `{secret.command()}`"
+        raise InvalidInput(secret.key, "secret-incomplete", problem, remedy)
+    texts = {}
+    for name in (*secret.files, *optional):
+        try:
+            if content := b64decode(encoded.get(name, "")).decode():
+                texts[name] = content
+        except ValueError:
+            problem = f"names a Secret whose {name} is not text in UTF-8"
+            remedy = f"Write the file {name} as UTF-8, and run `{secret.command()}`"
+            raise InvalidInput(secret.key, "secret-not-text", problem, remedy) from None
+    return texts
+
+
+def s3_credentials(secret: ExistingSecret, data: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the S3 keys of the Secret without the line end and the byte order mark of their files.
+
+    The registry sends them in HTTP headers and signatures, where Go refuses control characters.
+    """
+    texts = decode_secret_data(secret, data)
+    keys = {name: text.removeprefix(BYTE_ORDER_MARK).strip() for name, text in texts.items()}
+    for name, value in keys.items():
+        if not _is_credential(value):
+            problem = f"names a Secret whose {name} is not 1 to 4096 printable characters on one line"
+            remedy = f"Write the key alone into the file {name}, and run `{secret.command()}`"
+            raise InvalidInput(secret.key, "not-a-credential", problem, remedy)
+    return keys
 
 
 def external_credential(key: str, value: str) -> str:
@@ -25,8 +79,12 @@ def external_credential(key: str, value: str) -> str:
     if not isinstance(value, str):
         problem = f"must be text, not a value of type {type(value).__name__}"
         raise InvalidInput(key, "not-text", problem, "Put it in quotes")
-    if not 0 < len(value) <= 4096 or not value.isprintable() or value != value.strip():
+    if not _is_credential(value):
         problem = "must be 1 to 4096 printable characters without outer spaces"
         remedy = f"Run `pulumi config set --secret {key}` again"
         raise InvalidInput(key, "not-a-credential", problem, remedy)
     return value
+
+
+def _is_credential(value: str) -> bool:
+    return 0 < len(value) <= 4096 and value.isprintable() and value == value.strip()

@@ -20,6 +20,14 @@ SET_PASSWORD = "pulumi config set --secret --path 'passwords[\"{user}\"]'"
 BCRYPT = re.compile(r"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}", re.ASCII)
 """A bcrypt hash. `$2x$` marks hashes of a broken implementation."""
 
+GO_SPACES = "\t\n\v\f\r \x85\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a" + (
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""Characters that Go's `strings.TrimSpace` removes from a line of htpasswd. Python's `strip` removes others too."""
+
+LONGEST_LINE = 65_535
+"""Bytes of a line that Go's `bufio.Scanner` reads. After a longer one the registry refuses every user."""
+
 MOST_USERS = 100
 """Users of a registry. Each is two resources of the stack."""
 
@@ -154,18 +162,34 @@ def _login(user: str, generation: int) -> str:
     return user if generation == 1 else f"{user}-{generation}"
 
 
-def htpasswd(content: str) -> str:
-    """Require htpasswd lines that the registry accepts: bcrypt hashes only, because it refuses other kinds."""
-    lines = [line.strip() for line in content.splitlines()]
-    entries = [line for line in lines if line and not line.startswith("#")]
-    remedy = "Make each line with `htpasswd -nbBC 10 USER PASSWORD`"
+def htpasswd(content: str, command: str) -> str:
+    """Require htpasswd lines that the registry accepts: bcrypt hashes only, because it refuses other kinds.
+
+    The registry reads the file as it is. `command` passes it again.
+    """
+    remedy = f"Write each line with `htpasswd -nbBC 10 USER PASSWORD` to registry.password, and run `{command}`"
+    lines = [(number, line.strip(GO_SPACES)) for number, line in enumerate(content.split("\n"), 1)]
+    entries = [(number, line) for number, line in lines if line and not line.startswith("#")]
     if not entries:
         raise InvalidInput("users_secret", "no-users", "names a Secret without users", remedy)
-    for number, line in enumerate(entries, 1):
+    if any(len(line.encode()) > LONGEST_LINE for line in content.split("\n")):
+        problem = f"names a Secret with a line of more than {LONGEST_LINE} bytes, where the registry stops reading"
+        raise InvalidInput("users_secret", "line-too-long", problem, remedy)
+    known: dict[str, int] = {}
+    for number, line in entries:
         name, _, hashed = line.partition(":")
         if not name or not BCRYPT.fullmatch(hashed):
             problem = f"names a Secret whose line {number} is not `user:bcrypt` ($2a$, $2b$ or $2y$)"
             raise InvalidInput("users_secret", "not-bcrypt", problem, remedy)
+        if name != name.strip() or not name.isprintable():
+            problem = f"names a Secret whose user in line {number} has an outer space or a character that clients do "
+            problem += "not send, such as a byte order mark"
+            raise InvalidInput("users_secret", "name-characters", problem, remedy)
+        if name in known:
+            problem = f"names a Secret with the same user in lines {known[name]} and {number}, and the registry knows "
+            problem += "the last one only"
+            raise InvalidInput("users_secret", "repeated", problem, remedy)
+        known[name] = number
         _bcrypt_cost(number, hashed, remedy)
     return content
 

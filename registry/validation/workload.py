@@ -42,8 +42,9 @@ def log_format(value: str) -> str:
 def mirror_username(value: str) -> str:
     """Require a user name for the registry that is mirrored."""
     name = text("mirror_username", value, "ci-reader")
-    if not 0 < len(name) <= 255 or ":" in name or not name.isprintable():
-        problem = f"must be 1 to 255 printable characters without ':', not {quoted(without_password(name))}"
+    if not 0 < len(name) <= 255 or ":" in name or not name.isprintable() or name != name.strip():
+        problem = "must be 1 to 255 printable characters without ':' and outer spaces, not "
+        problem += quoted(without_password(name))
         raise InvalidInput("mirror_username", "name-characters", problem, "For example 'ci-reader'")
     return name
 

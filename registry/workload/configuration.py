@@ -32,6 +32,8 @@ def configuration(
 ) -> pulumi.Output[str]:
     """Return the file as JSON, which is YAML too and needs no quoting of secrets. It is as secret as its parts.
 
+    Go's YAML reader refuses the two escapes that JSON has for an emoji, so no character above ASCII is escaped.
+
     `external_url` is the URL for the next requests of an upload. Without it the registry answers with the name that
     the client typed, which is right for all its names. Behind a proxy it does not know that name.
     """
@@ -40,7 +42,7 @@ def configuration(
         http_secret=http_secret,
         external_url=external_url,
         proxy=_proxy(settings.mirror),
-    ).apply(lambda resolved: json.dumps(_file(settings, **resolved), indent=1))
+    ).apply(lambda resolved: json.dumps(_file(settings, **resolved), indent=1, ensure_ascii=False))
 
 
 def _file(

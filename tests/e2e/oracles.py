@@ -1,22 +1,20 @@
-"""Judges of the rules: the API server with a dry run, and Go, OpenSSL and Python as TLS clients.
+"""Judges of the rules: the API server with a dry run, and Go as a TLS client. tls_clients.py has the others.
 
 A judge returns its objection as text, or "". A warning of the API server counts as an objection, because it announces a
 later refusal.
 """
 
 import json
-import ssl
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPSConnection
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from cryptography import x509
+from typing import Any
 
 from dev.toolchain import golang
 from tests.e2e.kube_api import KubeApi
+from tests.tls_clients import ServedChain
 
 CONNECTIONS = 2
 DRY_RUN = "?dryRun=All&fieldValidation=Strict"
@@ -67,15 +65,6 @@ class ApiServer:
         return str(json.loads(content)["message"])
 
 
-class ServedChain(NamedTuple):
-    """A server's chain with its key, and clients that trust `roots` and connect to all `hosts`."""
-
-    chain: str
-    key: str
-    roots: str
-    hosts: tuple[str, ...]
-
-
 def build_go_verifier(folder: Path) -> Path:
     """Build the Go program in `x509`, and return its path. It only needs Go's standard library."""
     module = Path(__file__).with_name("x509")
@@ -93,72 +82,6 @@ def go_objections(program: Path, cases: Sequence[ServedChain]) -> list[str]:
     )
     done = subprocess.run([program], input=lines, capture_output=True, text=True, check=True)
     return [str(json.loads(line)) for line in done.stdout.splitlines()]
-
-
-def python_objection(case: ServedChain, folder: Path) -> str:
-    """Return OpenSSL's objection in a handshake with the default flags of Python 3.13.
-
-    If the chain ends in a root, a second handshake runs without the flag for partial chains, as by OpenSSL's default.
-    """
-    partial_chain = ssl.VERIFY_X509_PARTIAL_CHAIN
-    flags = [ssl.VERIFY_X509_STRICT | partial_chain] + ([ssl.VERIFY_X509_STRICT] if _ends_in_a_root(case.roots) else [])
-    return next(filter(None, (_handshake_error(case, folder, each) for each in flags)), "")
-
-
-def _ends_in_a_root(pem: str) -> bool:
-    last = x509.load_pem_x509_certificates(pem.encode())[-1]
-    return last.issuer == last.subject
-
-
-def _handshake_error(case: ServedChain, folder: Path, flags: int) -> str:
-    file = folder / "server.pem"
-    file.write_text(case.key + case.chain)
-    try:
-        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        server.load_cert_chain(file)
-        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        client.verify_flags |= flags
-        client.load_verify_locations(cadata=case.roots)
-        for host in case.hosts:
-            _handshake(client, server, host)
-    except (ssl.SSLError, TypeError, ValueError) as error:  # for example because of a NUL or an empty label in a host
-        return str(error)
-    return ""
-
-
-def _handshake(client: ssl.SSLContext, server: ssl.SSLContext, host: str) -> None:
-    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
-    peers = [
-        client.wrap_bio(to_client, to_server, server_hostname=host),
-        server.wrap_bio(to_server, to_client, server_side=True),
-    ]
-    finished = [False, False]
-    while not all(finished):
-        for number, peer in enumerate(peers):
-            try:
-                peer.do_handshake()
-                finished[number] = True
-            except ssl.SSLWantReadError:
-                pass
-
-
-def openssl_objection(case: ServedChain, folder: Path) -> str:
-    """Return the objection of `openssl verify`: the same library, but it reads the chain from a file."""
-    leaf, end_marker, intermediates = case.chain.partition("-----END CERTIFICATE-----\n")
-    files = {"leaf": leaf + end_marker, "intermediates": intermediates, "roots": case.roots}
-    for name, text in files.items():
-        (folder / name).write_text(text)
-    untrusted = ["-untrusted", str(folder / "intermediates")] if intermediates else []
-    common = ["openssl", "verify", "-x509_strict", "-partial_chain", "-purpose", "sslserver", *untrusted]
-    for host in case.hosts:
-        if "\0" in host:
-            return "NUL in an argument"
-        flag = "-verify_ip" if ":" in host or host.replace(".", "").isdigit() else "-verify_hostname"
-        command = [*common, "-CAfile", str(folder / "roots"), flag, host, str(folder / "leaf")]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            return done.stderr
-    return ""
 
 
 def resource(api_version: str, kind: str, name: str, spec: Mapping[str, Any] | None = None, **more: Any) -> Object:

@@ -11,10 +11,13 @@ from cryptography.x509.oid import NameOID
 from hypothesis import strategies as st
 
 from registry.inputs.table import DEFAULTS
-from registry.validation import certificates, pem
+from registry.validation import certificates
+from registry.validation.chains import validate_server_chain
+from registry.validation.pem import to_pem
+from registry.validation.secrets import ExistingSecret
 from tests.e2e.configs import AUTHORITY, Inputs
-from tests.e2e.oracles import ServedChain
 from tests.issuing import ANY, CLIENT, SERVER, CertificateSpec, IssuedCertificate, Key, issue, server_spec
+from tests.tls_clients import ServedChain
 
 SUBJECT = {
     "country": NameOID.COUNTRY_NAME,
@@ -92,11 +95,20 @@ def _issue_chain(
 
 
 class ExternalChain(NamedTuple):
-    """A chain that a user supplies: its description, the rule for it, and the chain that clients would receive."""
+    """A chain that a user supplies.
+
+    Attributes:
+        description: How it was issued.
+        rule: Returns the CAs that clients get, or refuses the chain.
+        served: What clients receive, and the CAs that the user supplies.
+    """
 
     description: str
-    rule: Callable[[], Any]
+    rule: Callable[[], str]
     served: ServedChain
+
+
+SECRET = ExistingSecret("tls_secret", "docker-registry", "tls", ("tls.crt", "tls.key"), "kubernetes.io/tls")
 
 
 HOST = "registry.example.com"
@@ -161,9 +173,18 @@ def _server_chain(rng: Random) -> ExternalChain:
     cas, served_cas = _issue_cas(rng, rng.choice([0, 1, 1, 2, 3]), notes)
     spec = _apply_changes(rng, server_spec(HOST, days=356), "leaf", notes)
     issued = _issue(rng, spec, cas[0] if cas else None, notes)
-    chain = issued.pem + _bundle(served_cas)
-    served = ServedChain(chain, issued.key_pem, _bundle(cas) or issued.pem, (HOST,))
-    return ExternalChain("; ".join(notes), lambda: pem.validate_server_chain(chain, issued.key_pem, [HOST]), served)
+    ca_files = {"": 3, _bundle(cas): 2, _bundle(cas[-1:]): 2, _bundle(cas[:1]): 1, AUTHORITY.pem: 1}
+    ca_file = rng.choices([*ca_files], [*ca_files.values()])[0]
+    texts = {"tls.crt": issued.pem + _bundle(served_cas), "tls.key": issued.key_pem}
+    if ca_file:
+        notes.append(f"ca.crt of {ca_file.count('BEGIN')} certificates")
+        texts["ca.crt"] = ca_file
+    served = ServedChain(texts["tls.crt"], issued.key_pem, ca_file or _bundle(served_cas) or issued.pem, (HOST,))
+
+    def rule() -> str:
+        return to_pem(validate_server_chain(SECRET, texts, HOST, lambda: []).trusted)
+
+    return ExternalChain("; ".join(notes), rule, served)
 
 
 def _ca_chain(rng: Random) -> ExternalChain:
@@ -175,12 +196,13 @@ def _ca_chain(rng: Random) -> ExternalChain:
     issued = issue(
         server_spec(HOST, "registry.svc.cluster.local", days=days, starts=-0.01, hash_algorithm=hash_algorithm), cas[0]
     )
-    served = ServedChain(issued.pem + bundle, issued.key_pem, _bundle(cas), (HOST, "registry.svc.cluster.local"))
+    served = ServedChain(issued.pem + bundle, issued.key_pem, bundle, (HOST, "registry.svc.cluster.local"))
     notes.append(f"{days} days")
 
-    def rule() -> None:
-        certificates.ca_key(cas[0].key_pem)
-        certificates.ca_and_key_match(certificates.ca_certificate(bundle), cas[0].key_pem)
+    def rule() -> str:
+        trusted = certificates.ca_certificate(bundle)
+        certificates.ca_and_key_match(trusted, certificates.ca_key(cas[0].key_pem))
+        return trusted
 
     return ExternalChain("; ".join(notes), rule, served)
 
@@ -188,8 +210,7 @@ def _ca_chain(rng: Random) -> ExternalChain:
 def _issue_cas(rng: Random, length: int, notes: list[str]) -> tuple[list[IssuedCertificate], list[IssuedCertificate]]:
     """Return all CAs with the root last, and the CAs that the user supplies.
 
-    The user sometimes supplies them in another order, or without the root. Clients then have that root. It is valid,
-    because no rule sees it.
+    The user sometimes supplies them in another order, or without the root, which is valid then.
     """
     order = rng.choice(["whole"] * 8 + ["without the root", "in another order"])
     notes.append(order)

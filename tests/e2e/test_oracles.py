@@ -31,14 +31,12 @@ from tests.e2e.lab import SOAK, Lab, Project
 from tests.e2e.oracles import (
     ApiServer,
     Object,
-    ServedChain,
     build_go_verifier,
     go_objections,
-    openssl_objection,
-    python_objection,
 )
 from tests.e2e.served_chains import ExternalChain, component_chain, external_authorities, external_certificates
 from tests.examples import accepts
+from tests.tls_clients import ServedChain, openssl_objection, python_objection
 
 pytestmark = [pytest.mark.e2e, pytest.mark.together]
 
@@ -371,9 +369,9 @@ def test_the_rules_accept_a_supplied_ca_if_clients_accept_its_certificates(
 def _apply_rule_of(key: str) -> Callable[[ExternalChain], Case]:
     def apply_rules(external: ExternalChain) -> Case:
         try:
-            external.rule()
+            trusted = external.rule()
         except InvalidInput as refusal:
             return Case(Verdict(external.description, *_key_and_code(refusal)), (), external.served)
-        return Case(Verdict(external.description), (), external.served)
+        return Case(Verdict(external.description), (), external.served._replace(roots=trusted))
 
     return apply_rules

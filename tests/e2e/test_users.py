@@ -9,6 +9,7 @@ from typing import Any
 import bcrypt
 import pytest
 
+from registry.validation.secrets import ExistingSecret
 from registry.validation.users import htpasswd
 from tests.e2e.lab import Lab, Registry, eventually, read_secret
 from tests.e2e.messages import message
@@ -70,7 +71,8 @@ def test_an_existing_htpasswd_secret_is_used_and_other_formats_are_refused(
         assert registry.status("/v2/", user="jean:guessed") == 401
         assert (registry.outputs["username"], registry.outputs["passwords"]) == ("", {})
         registry.project.configure(users_secret="sha", **settings)
-        assert message(htpasswd, "jean:{SHA}") in registry.project.expect_refusal()
+        command = ExistingSecret("users_secret", "existing", "sha", ("registry.password",)).command()
+        assert message(htpasswd, "jean:{SHA}", command) in registry.project.expect_refusal()
         registry.project.configure(users_secret="other", **settings)
         assert "`users_secret` names a Secret without registry.password." in registry.project.expect_refusal()
         registry.project.pulumi("destroy", "--yes", "--skip-preview")

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, cast
 
 import pulumi
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from pulumi.runtime.config import set_all_config
 
 from registry import PrivateRegistry, redaction
@@ -30,6 +31,7 @@ from tests import canary
 from tests.conftest import SECRET_MARK, Deploy, Engine, StateEntry, attach, capture_log, is_secret, run, to_base64
 from tests.examples import REFUSED
 from tests.issuing import CertificateSpec, issue, server_spec
+from tests.spellings import rare_key
 
 redaction.redact_debug_log()  # program and plugin call it when they start
 
@@ -292,6 +294,7 @@ def test_no_rule_shows_a_secret(key: str) -> None:
 
 
 SERVER_CERTIFICATE = issue(server_spec("docker-registry"), CA)
+RSA_CERTIFICATE = issue(server_spec("docker-registry"), CA, rsa.generate_private_key(65537, 2048))
 
 
 SECRET = ExistingSecret("s3_secret", "docker-registry", "keys", ("expected",))
@@ -302,17 +305,6 @@ def decode(data: dict[str, str]) -> dict[str, str]:
 
 
 PLANTED_HASH = f"$2b$05${'a' * 22}{PLANTED_SECRET.replace('-', '.'):a<31}"
-
-
-@cache
-def pss_server() -> tuple[str, str]:
-    """Return a certificate, and its key in a form that Go does not read."""
-    key = rsa.generate_private_key(65537, 2048)
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    command = ["openssl", "pkcs8", "-topk8", "-nocrypt", "-outform", "DER"]
-    plain = subprocess.run(command, input=pem, capture_output=True, check=True).stdout
-    content = plain.replace(bytes.fromhex("06092a864886f70d010101"), bytes.fromhex("06092a864886f70d01010a"))
-    return issue(server_spec("docker-registry"), CA, key).pem, canary_pem(content)
 
 
 def validate_tls(chain: str, key: str) -> Any:
@@ -335,7 +327,15 @@ MISPLACED_SECRETS: dict[str, Callable[[], Any]] = {
     "Secret with another key": lambda: decode({"password": to_base64(PLANTED_SECRET)}),
     "Secret without base64": lambda: decode({"expected": f"!{PLANTED_SECRET}"}),
     "Secret with binary data": lambda: decode({"expected": b64encode(PLANTED_SECRET.encode() + b"\xff").decode()}),
-    "S3 key of two lines": lambda: s3_credentials(SECRET, {"expected": to_base64(f"{PLANTED_SECRET}\n{PLANTED_SECRET}")}),
+    "S3 key of two lines": lambda: s3_credentials(
+        SECRET, {"expected": to_base64(f"{PLANTED_SECRET}\n{PLANTED_SECRET}")}
+    ),
+    "TLS key in forms that Go does not read": lambda: validate_tls(
+        SERVER_CERTIFICATE.pem, f"{PLANTED_SECRET}\n{rare_key(SERVER_CERTIFICATE.key)}"
+    ),
+    "TLS key for PSS only": lambda: validate_tls(
+        RSA_CERTIFICATE.pem, f"{PLANTED_SECRET}\n{rare_key(RSA_CERTIFICATE.key)}"
+    ),
     "several TLS keys": lambda: validate_tls(SERVER_CERTIFICATE.pem, SERVER_CERTIFICATE.key_pem * 2),
     "TLS key with a byte order mark": lambda: validate_tls(
         SERVER_CERTIFICATE.pem, f"\ufeff{SERVER_CERTIFICATE.key_pem}"
@@ -347,7 +347,9 @@ MISPLACED_SECRETS: dict[str, Callable[[], Any]] = {
     "hash of a user who is there twice": lambda: htpasswd(f"jean:{PLANTED_HASH}\n" * 2, "kubectl"),
     "hash before a long line": lambda: htpasswd(f"jean:{PLANTED_HASH}\n#{'x' * 65536}", "kubectl"),
     "password in a comment": lambda: htpasswd(f"# jean:{PLANTED_SECRET}", "kubectl"),
-    "hash with a high cost": lambda: htpasswd(f"jean:$2b$14${'a' * 22}{PLANTED_SECRET.replace('-', '.'):a<31}", "kubectl"),
+    "hash with a high cost": lambda: htpasswd(
+        f"jean:$2b$14${'a' * 22}{PLANTED_SECRET.replace('-', '.'):a<31}", "kubectl"
+    ),
     "credentials in the S3 URL": lambda: INPUTS["s3_endpoint"].rule(f"https://key:{PLANTED_SECRET}@s3.example.com"),
     "credentials in an S3 URL without a scheme": lambda: INPUTS["s3_endpoint"].rule(
         f"key:{PLANTED_SECRET}@s3.example.com"

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.x509 import Certificate
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509 import Certificate
 
 from registry.inputs.table import INPUTS
 from registry.validation import InvalidInput, chains

@@ -16,8 +16,16 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from .errors import InvalidInput, quoted
 from .limits import LONGEST_CERTIFICATE_DAYS
-from .pem import Origin, origin_of, private_key, read_certificates, require_plain_key, require_plain_lines
-from .pem import require_supported_key, to_pem
+from .pem import (
+    Origin,
+    origin_of,
+    private_key,
+    read_certificates,
+    require_plain_key,
+    require_plain_lines,
+    require_supported_key,
+    to_pem,
+)
 from .secrets import ExistingSecret
 
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
@@ -27,8 +35,8 @@ HASHES = ("sha256", "sha384", "sha512")
 """Hashes of a signature that every client accepts."""
 
 MAKE_CA = (
-    "Make one with `openssl req -x509 -newkey rsa:4096 -nodes -days 3650 -subj '/CN=Registry CA' "
-    "-addext keyUsage=critical,keyCertSign,cRLSign -keyout ca.key -out ca.pem`, then run "
+    "Make one with `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 "
+    "-subj '/CN=Registry CA' -addext keyUsage=critical,keyCertSign,cRLSign -keyout ca.key -out ca.pem`, then run "
     "`pulumi config set ca_certificate < ca.pem` and `pulumi config set --secret ca_key < ca.key`"
 )
 
@@ -134,9 +142,9 @@ def validate_server_chain(
 
 def _secret_source(secret: ExistingSecret, with_ca: tuple[str, ...], host: str) -> _Source:
     make_again = (
-        f"Make one with `openssl req -x509 -newkey rsa:4096 -nodes -days 365 -subj /CN=docker-registry "
-        f"-addext subjectAltName=DNS:{host} -addext keyUsage=critical,digitalSignature,keyCertSign "
-        f"-keyout tls.key -out tls.crt`, and run `{secret.command()}`"
+        f"Make one with `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 "
+        f"-subj /CN=docker-registry -addext subjectAltName=DNS:{host} "
+        f"-addext keyUsage=critical,digitalSignature,keyCertSign -keyout tls.key -out tls.crt`, and run `{secret.command()}`"
     )
     return _Source(
         secret.key,

@@ -40,8 +40,8 @@ MARKER = re.compile(r"-----(?:BEGIN|END)")
 FULL_MARKER = re.compile(r"-----(?:BEGIN|END) (?!X509 CERTIFICATE)[A-Z0-9 ]+-----[ \t\r]*")
 """First or last line of a block, as Go reads it: nothing before it, only spaces after it, and the usual name."""
 
-UNREADABLE_IN_GO = (bytes.fromhex("06072a8648ce3d0101"), bytes.fromhex("06092a864886f70d01010a"))
-"""Object identifiers in keys that Go does not read: a curve's explicit parameters, and RSA for PSS only."""
+EXPLICIT_CURVE, PSS_ONLY = bytes.fromhex("06072a8648ce3d0101"), bytes.fromhex("06092a864886f70d01010a")
+"""Object identifiers in keys that Go does not read: a curve without its name, and RSA for PSS only."""
 
 
 class Origin(NamedTuple):
@@ -73,20 +73,21 @@ def read_certificates(origin: Origin, value: str) -> list[x509.Certificate]:
     remedy = f"Write whole certificates with their BEGIN and END lines to {origin.file}, and run `{origin.command}`"
     if not isinstance(value, str) or "PRIVATE KEY" in value or len(value) > LONGEST_PEM:
         raise InvalidInput(key, "not-certificates", f"has no certificates in PEM{where}", remedy)
-    try:
-        certificates = _parse_certificates(value)
-    except Exception:  # each part of a certificate has its own kinds of errors
-        problem = f"has certificates{where} that cannot be read"
-        raise InvalidInput(key, "unreadable-certificates", problem, remedy) from None
-    for certificate in certificates:
-        _require_readable_in_go(origin, certificate)
+    # A serial number of 0 or below causes a warning. Public roots have one, so it is no reason to refuse 0.
+    with warnings.catch_warnings(action="ignore", category=CryptographyDeprecationWarning):
+        try:
+            certificates = _parse_certificates(value)
+        except Exception:  # each part of a certificate has its own kinds of errors
+            problem = f"has certificates{where} that cannot be read"
+            raise InvalidInput(key, "unreadable-certificates", problem, remedy) from None
+        for certificate in certificates:
+            _require_readable_in_go(origin, certificate)
     return certificates
 
 
 def _parse_certificates(value: str) -> list[x509.Certificate]:
     """Return the certificates. Raise an error if a block is left out, or if a part is malformed."""
-    with warnings.catch_warnings(action="ignore", category=CryptographyDeprecationWarning):
-        certificates = x509.load_pem_x509_certificates(value.encode())
+    certificates = x509.load_pem_x509_certificates(value.encode())
     if len(certificates) != len(CERTIFICATE_BEGIN.findall(value)):
         raise ValueError("a block was left out")
     for certificate in certificates:  # these are parsed at their first use only
@@ -171,9 +172,12 @@ def require_plain_key(origin: Origin, text: str) -> None:
     """Refuse a key of an existing Secret that Go does not read. The key was read before."""
     require_plain_lines(origin, text)
     content = b64decode("".join(KEY_BLOCK.findall(text)))
-    if any(identifier in content for identifier in UNREADABLE_IN_GO):
-        problem = f"has a key{origin.where} in a form that Go does not read: explicit parameters of a curve, or RSA for"
-        problem += " PSS only"
-        remedy = "Have a certificate issued for a key that "
-        remedy += "`openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256` writes"
+    if EXPLICIT_CURVE in content:
+        problem = f"has a key{origin.where} with explicit parameters of its curve, which Go does not read"
+        remedy = f"Run `openssl pkey -in {origin.file} -ec_param_enc named_curve -out named.key`, "
+        remedy += f"`mv named.key {origin.file}`, then `{origin.command}`"
+        raise InvalidInput(origin.key, "key-encoding", problem, remedy)
+    if PSS_ONLY in content:
+        problem = f"has a key{origin.where} for RSA with PSS only, which Go does not read"
+        remedy = "Have a certificate issued for a key that `openssl genpkey -algorithm RSA` writes"
         raise InvalidInput(origin.key, "key-encoding", problem, remedy)

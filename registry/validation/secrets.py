@@ -42,10 +42,11 @@ def decode_secret_data(
 ) -> dict[str, str]:
     """Return the required texts of the Secret, and the optional ones that are not empty. Other data may be binary."""
     encoded = data or {}
+    command = secret.command(*(name for name in optional if encoded.get(name)))
     missing = [name for name in secret.files if not encoded.get(name)]
     if missing:
         problem = f"names a Secret without {' and '.join(missing)}"
-        remedy = f"Write the files {' and '.join(secret.files)}, and run `{secret.command()}`"
+        remedy = f"Write the files {' and '.join(secret.files)}, and run `{command}`"
         raise InvalidInput(secret.key, "secret-incomplete", problem, remedy)
     texts = {}
     for name in (*secret.files, *optional):
@@ -54,7 +55,7 @@ def decode_secret_data(
                 texts[name] = content
         except ValueError:
             problem = f"names a Secret whose {name} is not text in UTF-8"
-            remedy = f"Write the file {name} as UTF-8, and run `{secret.command()}`"
+            remedy = f"Write the file {name} as UTF-8, and run `{command}`"
             raise InvalidInput(secret.key, "secret-not-text", problem, remedy) from None
     return texts
 

@@ -1,10 +1,12 @@
 """The roots that this machine trusts. Servers with a certificate of a public CA do not send its root."""
 
 import ssl
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.utils import CryptographyDeprecationWarning
 
 
 def system_roots() -> list[x509.Certificate]:
@@ -12,7 +14,9 @@ def system_roots() -> list[x509.Certificate]:
     roots: dict[bytes, x509.Certificate] = {}
     for file in _files():
         try:
-            certificates = x509.load_pem_x509_certificates(file.read_bytes())
+            # Old public roots have the serial number 0, which causes a warning.
+            with warnings.catch_warnings(action="ignore", category=CryptographyDeprecationWarning):
+                certificates = x509.load_pem_x509_certificates(file.read_bytes())
         except (OSError, ValueError):
             continue
         roots.update({item.signature: item for item in certificates})

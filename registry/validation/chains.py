@@ -142,9 +142,10 @@ def validate_server_chain(
 
 def _secret_source(secret: ExistingSecret, with_ca: tuple[str, ...], host: str) -> _Source:
     make_again = (
-        f"Make one with `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 "
+        "Make one with `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 "
         f"-subj /CN=docker-registry -addext subjectAltName=DNS:{host} "
-        f"-addext keyUsage=critical,digitalSignature,keyCertSign -keyout tls.key -out tls.crt`, and run `{secret.command()}`"
+        "-addext keyUsage=critical,digitalSignature,keyCertSign -keyout tls.key -out tls.crt`, "
+        f"and run `{secret.command()}`"
     )
     return _Source(
         secret.key,

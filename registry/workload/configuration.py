@@ -30,9 +30,7 @@ def configuration(
     http_secret: pulumi.Input[str],
     external_url: pulumi.Input[str] | None,
 ) -> pulumi.Output[str]:
-    """Return the file as JSON, which is YAML too and needs no quoting of secrets. It is as secret as its parts.
-
-    Go's YAML reader refuses the two escapes that JSON has for an emoji, so no character above ASCII is escaped.
+    """Return the file. It is as secret as its parts.
 
     `external_url` is the URL for the next requests of an upload. Without it the registry answers with the name that
     the client typed, which is right for all its names. Behind a proxy it does not know that name.
@@ -42,7 +40,15 @@ def configuration(
         http_secret=http_secret,
         external_url=external_url,
         proxy=_proxy(settings.mirror),
-    ).apply(lambda resolved: json.dumps(_file(settings, **resolved), indent=1, ensure_ascii=False))
+    ).apply(lambda resolved: render(_file(settings, **resolved)))
+
+
+def render(file: Mapping[str, Any]) -> str:
+    """Return the file as JSON, which is YAML too and needs no quoting of secrets.
+
+    Go's YAML reader refuses the two escapes that JSON has for an emoji, so no character above ASCII is escaped.
+    """
+    return json.dumps(file, indent=1, ensure_ascii=False)
 
 
 def _file(

@@ -78,7 +78,7 @@ class PrivateRegistry(pulumi.ComponentResource):
         if tls.tls_secret is None:
             authority = CertificateAuthority(ctx, tls, endpoint.hosts)
         else:
-            authority = ExistingCertificate(ctx, tls.tls_secret, endpoint.host)
+            authority = ExistingCertificate(ctx, tls.tls_secret, endpoint.host, is_hostname=kind.is_external)
         service = create_service(ctx, exposure, PORT, preconditions.node)
         trust = NO_TRUST
         if settings.node_trust is not None:

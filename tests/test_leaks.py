@@ -24,7 +24,7 @@ from registry.inputs.resolve import is_structural, resolve
 from registry.inputs.table import INPUTS
 from registry.users import SALT_LENGTH
 from registry.validation import InvalidInput
-from registry.validation.chains import validate_server_chain
+from registry.validation.chains import TypedHost, validate_server_chain
 from registry.validation.secrets import ExistingSecret, decode_secret_data, s3_credentials
 from registry.validation.users import htpasswd
 from tests import canary
@@ -308,7 +308,7 @@ PLANTED_HASH = f"$2b$05${'a' * 22}{PLANTED_SECRET.replace('-', '.'):a<31}"
 
 
 def validate_tls(chain: str, key: str) -> Any:
-    return validate_server_chain(SECRET, {"tls.crt": chain, "tls.key": key}, "docker-registry", lambda: [])
+    return validate_server_chain(SECRET, {"tls.crt": chain, "tls.key": key}, TypedHost("docker-registry"), lambda: [])
 
 
 MISPLACED_SECRETS: dict[str, Callable[[], Any]] = {

@@ -12,7 +12,7 @@ from cryptography.x509 import Certificate
 
 from registry.inputs.table import INPUTS
 from registry.validation import InvalidInput, chains
-from registry.validation.chains import ServedChain
+from registry.validation.chains import ServedChain, TypedHost
 from registry.validation.secrets import ExistingSecret
 from registry.validation.users import htpasswd
 from tests.issuing import ANY, CLIENT, SERVER, CertificateSpec, IssuedCertificate, Key, issue, server_spec
@@ -29,7 +29,7 @@ SECRET = ExistingSecret("tls_secret", "docker-registry", "tls", ("tls.crt", "tls
 def validate(chain: str, key: str, host: str = HOST, ca: str = "", roots: Sequence[Certificate] = ()) -> ServedChain:
     """Apply the rules to a TLS Secret. The machine trusts `roots`."""
     texts = {"tls.crt": chain, "tls.key": key} | ({"ca.crt": ca} if ca else {})
-    return chains.validate_server_chain(SECRET, texts, host, lambda: roots)
+    return chains.validate_server_chain(SECRET, texts, TypedHost(host), lambda: roots)
 
 
 @cache

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from registry.inputs.table import INPUTS
 from registry.validation import InvalidInput, chains
+from registry.validation.chains import TypedHost
 from registry.validation.secrets import ExistingSecret, decode_secret_data, s3_credentials
 from registry.validation.users import htpasswd
 from tests.conftest import to_base64
@@ -186,7 +187,7 @@ CASES: dict[str, Case] = {
 
 RULES: dict[str, Callable[[dict[str, str]], Any]] = {
     "tls_secret": lambda data: chains.validate_server_chain(
-        TLS, decode_secret_data(TLS, data, ("ca.crt",)), HOST, list
+        TLS, decode_secret_data(TLS, data, ("ca.crt",)), TypedHost(HOST), list
     ),
     "s3_secret": lambda data: s3_credentials(S3, data),
     "users_secret": lambda data: htpasswd(decode_secret_data(USERS, data)["registry.password"], USERS.command()),
@@ -261,3 +262,19 @@ def apply_rule(key: str, data: dict[str, str]) -> Any:
 
 def accept(key: str, data: dict[str, str]) -> None:
     assert apply_rule(key, data)
+
+
+def test_the_command_for_a_hostname_sets_a_name_of_the_certificate() -> None:
+    texts = {"tls.crt": LEAF.pem + ISSUING_CA.pem, "tls.key": LEAF.key_pem, "ca.crt": ROOT.pem}
+    with pytest.raises(InvalidInput) as refusal:
+        chains.validate_server_chain(TLS, texts, TypedHost("other.example.com"), list)
+    assert refusal.value.code == "name-missing"
+    assert refusal.value.remedy.endswith(f", or run `pulumi config set hostname {HOST}`")
+    assert chains.validate_server_chain(TLS, texts, TypedHost(HOST), list)
+
+
+def test_a_hostname_is_no_remedy_if_clients_type_the_name_of_the_service() -> None:
+    texts = {"tls.crt": LEAF.pem + ISSUING_CA.pem, "tls.key": LEAF.key_pem, "ca.crt": ROOT.pem}
+    with pytest.raises(InvalidInput) as refusal:
+        chains.validate_server_chain(TLS, texts, TypedHost("docker-registry.team.svc", is_hostname=False), list)
+    assert "hostname" not in refusal.value.remedy

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from registry.inputs.table import INPUTS
 from registry.validation import InvalidInput
-from registry.validation.chains import validate_server_chain
+from registry.validation.chains import TypedHost, validate_server_chain
 from registry.validation.nodes import ca_pem
 from registry.validation.secrets import ExistingSecret, s3_credentials
 from registry.validation.users import htpasswd
@@ -83,7 +83,7 @@ def test_a_tidy_tls_secret_is_accepted(data: st.DataObject) -> None:
     key = data.draw(keys.flatmap(lambda file: spelled(file, TIDY)))
     chain = data.draw(spelled(issued.pem + ISSUING_CA.pem, TIDY))
     texts = {"tls.crt": chain, "tls.key": key, "ca.crt": data.draw(certificate_files(ROOT.pem))}
-    assert validate_server_chain(TLS, texts, HOST, list).trusted == [ROOT.certificate]
+    assert validate_server_chain(TLS, texts, TypedHost(HOST), list).trusted == [ROOT.certificate]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -93,7 +93,7 @@ def test_an_accepted_tls_secret_is_read_by_openssl(tmp_path: Path, data: st.Data
     chain, key = data.draw(certificate_files(pair(kind).pem + ISSUING_CA.pem)), data.draw(key_files(kind))
     code = ""
     try:
-        validate_server_chain(TLS, {"tls.crt": chain, "tls.key": key, "ca.crt": ROOT.pem}, HOST, list)
+        validate_server_chain(TLS, {"tls.crt": chain, "tls.key": key, "ca.crt": ROOT.pem}, TypedHost(HOST), list)
     except InvalidInput as refusal:
         code = refusal.code
     objection = python_objection(ServedChain(chain, key, ROOT.pem, (HOST,)), tmp_path)

@@ -22,8 +22,13 @@ class ExistingCertificate(pulumi.ComponentResource):
     secret_name: pulumi.Output[str]
     """The name of the Secret, known once the certificate is checked."""
 
-    def __init__(self, ctx: Context, tls_secret: pulumi.Input[str], host: pulumi.Output[str]) -> None:
-        """Look up the Secret. Clients that type `host` must accept its certificate."""
+    def __init__(
+        self, ctx: Context, tls_secret: pulumi.Input[str], host: pulumi.Output[str], *, is_hostname: bool
+    ) -> None:
+        """Look up the Secret. Clients that type `host` must accept its certificate.
+
+        `is_hostname` tells whether that is the input `hostname`.
+        """
         name = f"{ctx.name}-tls"
         super().__init__("private-registry:index:ExistingCertificate", name, {}, ctx.options())
         secret = kubernetes.core.v1.Secret.get(
@@ -33,7 +38,9 @@ class ExistingCertificate(pulumi.ComponentResource):
         )
         # Certificates are public, though the data of a Secret is secret.
         chain = pulumi.Output.unsecret(
-            pulumi.Output.all(secret.data, host, ctx.namespace, tls_secret).apply(lambda values: _read_chain(*values))
+            pulumi.Output.all(secret.data, host, ctx.namespace, tls_secret).apply(
+                lambda values: _read_chain(*values, is_hostname=is_hostname)
+            )
         )
         self.ca_pem, self.pem = chain.apply(lambda pair: pair[0]), chain.apply(lambda pair: pair[1])
         self.secret_name = pulumi.Output.all(chain, tls_secret).apply(lambda both: str(both[1]))
@@ -47,14 +54,14 @@ class ExistingCertificate(pulumi.ComponentResource):
         """Do nothing: the user rotates the CA."""
 
 
-def _read_chain(data: Mapping[str, str], host: str, namespace: str, name: str) -> tuple[str, str]:
+def _read_chain(data: Mapping[str, str], host: str, namespace: str, name: str, *, is_hostname: bool) -> tuple[str, str]:
     """Return the CAs that clients trust, and the server certificate."""
     # Imported here, because `cryptography` takes longer to import than everything else.
-    from ..validation.chains import validate_server_chain
+    from ..validation.chains import TypedHost, validate_server_chain
     from ..validation.pem import to_pem
     from ..validation.system_roots import system_roots
 
     secret = ExistingSecret("tls_secret", namespace, name, ("tls.crt", "tls.key"), "kubernetes.io/tls")
     texts = decode_secret_data(secret, data, optional=("ca.crt",))
-    chain = validate_server_chain(secret, texts, host, system_roots)
+    chain = validate_server_chain(secret, texts, TypedHost(host, is_hostname), system_roots)
     return to_pem(chain.trusted), to_pem(chain.certificates[:1])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from registry.inputs.table import DEFAULTS
 from registry.validation import certificates
-from registry.validation.chains import validate_server_chain
+from registry.validation.chains import TypedHost, validate_server_chain
 from registry.validation.pem import to_pem
 from registry.validation.secrets import ExistingSecret
 from tests.e2e.configs import AUTHORITY, Inputs
@@ -182,7 +182,7 @@ def _server_chain(rng: Random) -> ExternalChain:
     served = ServedChain(texts["tls.crt"], issued.key_pem, ca_file or _bundle(served_cas) or issued.pem, (HOST,))
 
     def rule() -> str:
-        return to_pem(validate_server_chain(SECRET, texts, HOST, lambda: []).trusted)
+        return to_pem(validate_server_chain(SECRET, texts, TypedHost(HOST), lambda: []).trusted)
 
     return ExternalChain("; ".join(notes), rule, served)
 

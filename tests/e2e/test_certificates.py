@@ -4,6 +4,7 @@ Only real TLS clients and the real provider show that the served certificates ar
 """
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from cryptography import x509
 
 from tests.e2e.lab import ADDRESS, Lab, Project, Registry, read_secret, unpack_package
-from tests.issuing import CertificateSpec, issue, server_spec
+from tests.issuing import CertificateSpec, IssuedCertificate, issue, server_spec
 
 pytestmark = pytest.mark.e2e
 
@@ -89,22 +90,44 @@ def test_an_existing_tls_secret_is_served_and_a_wrong_one_is_refused(
         assert registry.status("/v2/") == 200
         registry.project.configure(tls_secret="other", create_namespace=False, **SETTINGS)
         assert "without the subject alternative name registry.example.com," in registry.project.expect_refusal()
+        type_the_remedy_for_a_missing_root(lab, registry, ca, issue(CertificateSpec("Issuing CA"), ca))
         assert registry.status("/v2/") == 200, "the running registry is unchanged"
         registry.project.pulumi("destroy", "--yes", "--skip-preview")
     finally:
         lab.kubectl("delete", "namespace", "certified")
 
 
+def type_the_remedy_for_a_missing_root(
+    lab: Lab, registry: Registry, root: IssuedCertificate, issuing_ca: IssuedCertificate
+) -> None:
+    """Type the commands of the refusal with the real kubectl. The Secret is accepted then."""
+    server = issue(server_spec("registry.example.com"), issuing_ca)
+    folder = lab.cluster.path("laptop", "/var/no-root")
+    folder.mkdir()
+    files = {"tls.crt": server.pem + issuing_ca.pem, "tls.key": server.key_pem, "ca.crt": "", "root.pem": root.pem}
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    data = [f"--from-file=/var/no-root/{name}" for name in ("tls.crt", "tls.key", "ca.crt")]
+    lab.kubectl("create", "secret", "generic", "no-root", "--namespace", "certified", *data)
+    registry.project.configure(tls_secret="no-root", create_namespace=False, **SETTINGS)
+    refusal = " ".join(registry.project.expect_refusal().split())
+    assert "lacks the certificate of 'CN=Another CA', which issued 'CN=Issuing CA'" in refusal
+    for command in re.findall(r"`((?:cat|kubectl) [^`]*)`", refusal):
+        lab.environment.run("sh", "-c", f"cd /var/no-root && {command}")
+    registry.project.pulumi("preview")
+
+
 STRICT_CLIENT = """
 import socket, ssl, sys
 host, port, ca = sys.argv[1:]
 context = ssl.create_default_context(cafile=ca)
-context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
-raw = socket.create_connection(("192.168.56.10", int(port)))
-with context.wrap_socket(raw, server_hostname=host) as tls:
-    print(tls.version())
+for flags in (0, ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN):
+    context.verify_flags |= flags
+    raw = socket.create_connection(("192.168.56.10", int(port)))
+    with context.wrap_socket(raw, server_hostname=host) as tls:
+        print(tls.version())
 """
-"""Client with the default flags of Python 3.13."""
+"""Client with the default flags of Python 3.11, then with those of Python 3.13."""
 
 
 def verify_with_strict_clients(registry: Registry, ca_pem: str, host: str) -> None:

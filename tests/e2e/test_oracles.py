@@ -36,6 +36,7 @@ from tests.e2e.oracles import (
 )
 from tests.e2e.served_chains import ExternalChain, component_chain, external_authorities, external_certificates
 from tests.examples import accepts
+from tests.spellings import key_forms
 from tests.tls_clients import ServedChain, openssl_objection, python_objection
 
 pytestmark = [pytest.mark.e2e, pytest.mark.together]
@@ -234,7 +235,12 @@ REAL_CONFIGS: dict[str, Inputs] = {
     "odd": {"certificate_subject": {"organization": "Société Générale, S.A. + *", "province": "\u65e5\u672c" * 64}},
     "rotated": {"ca_generations": [2, 1], "hostname": "b" * 60 + ".com"},
     "supplied": {"ca_certificate": AUTHORITY.pem, "ca_key": AUTHORITY.key_pem},
+    **{
+        f"spelled-{number}": {"ca_certificate": AUTHORITY.pem, "ca_key": f"\ufeff{file}".replace("\n", "\r\n")}
+        for number, file in enumerate(key_forms(AUTHORITY.key, AUTHORITY.pem).values())
+    },
 }
+"""Configurations for the real provider, which reads the key of a given CA."""
 
 PROGRAM = """
 import json, os, pathlib

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from dev.toolchain.build import build_program
 from registry.validation import InvalidInput
-from registry.validation.chains import validate_server_chain
+from registry.validation.chains import TypedHost, validate_server_chain
 from registry.validation.pem import to_pem
 from registry.validation.secrets import external_credential
 from registry.validation.users import htpasswd
@@ -100,7 +100,7 @@ def test_go_reads_every_accepted_tls_secret_as_the_rules_do(tmp_path: Path, figu
 
 def validate(secret: ServedChain) -> str:
     texts = {"tls.crt": secret.chain, "tls.key": secret.key, "ca.crt": secret.roots}
-    return to_pem(validate_server_chain(TLS, texts, HOST, list).trusted)
+    return to_pem(validate_server_chain(TLS, texts, TypedHost(HOST), list).trusted)
 
 
 class Htpasswd(NamedTuple):
@@ -125,13 +125,12 @@ def htpasswd_files() -> st.SearchStrategy[Htpasswd]:
     parts = (often(SPACES[:3], SPACES[3:]), often([":"], [" :", ": "]), often(SPACES[:3], SPACES[3:]))
     ends = often(LINE_ENDS[:4], LINE_ENDS[4:])
 
-    def lines(names: list[str]) -> st.SearchStrategy[Htpasswd]:
-        written = (
-            st.tuples(*parts, ends).map(lambda p, name=name: f"{p[0]}{name}{p[1]}{HASH}{p[2]}{p[3]}") for name in names
-        )
-        return st.tuples(*written).map(lambda texts: Htpasswd("".join(texts), tuple(names)))
+    def line(name: str) -> st.SearchStrategy[str]:
+        return st.tuples(*parts, ends).map(lambda part: f"{part[0]}{name}{part[1]}{HASH}{part[2]}{part[3]}")
 
-    return users.flatmap(lines)
+    return users.flatmap(
+        lambda names: st.tuples(*map(line, names)).map(lambda lines: Htpasswd("".join(lines), tuple(names)))
+    )
 
 
 @contextmanager

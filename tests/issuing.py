@@ -34,6 +34,7 @@ class CertificateSpec:
         starts: Days from now until the certificate is valid. It is negative for a past day.
         days: Lifetime in days.
         authority_key: Identifier of the issuer's key: "right", "wrong", or "" for none.
+        authority_serial: Serial number of the issuer, in addition to its key. None for the key alone.
         permitted_names: Domains of the name constraints.
         unknown_critical: Whether it has a critical extension that no client knows.
     """
@@ -52,6 +53,7 @@ class CertificateSpec:
     hash_algorithm: Any = field(default_factory=hashes.SHA256)
     subject_key: bool = True
     authority_key: str = "right"
+    authority_serial: int | None = None
     permitted_names: tuple[str, ...] = ()
     unknown_critical: bool = False
 
@@ -136,7 +138,11 @@ def _identifiers(
         extensions.append((x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False))
     if issuer and spec.authority_key:
         issuer_key = issuer.key if spec.authority_key == "right" else p256()
-        extensions.append((x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), False))
+        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
+        if spec.authority_serial is not None:
+            names = [x509.DirectoryName(issuer.certificate.subject)]
+            identifier = x509.AuthorityKeyIdentifier(identifier.key_identifier, names, spec.authority_serial)
+        extensions.append((identifier, False))
     return extensions
 
 

@@ -1,6 +1,7 @@
 """Existing certificates, keys and htpasswd files: only those that every client accepts are accepted."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -154,6 +155,7 @@ SERVER_CERTIFICATES: list[tuple[str, CertificateSpec, str]] = [
     ("for clients only", server_spec(HOST, extended_usage=(CLIENT,)), "not-for-servers"),
     ("for any usage", server_spec(HOST, extended_usage=(ANY,)), "not-for-servers"),
     ("usage without signatures", server_spec(HOST, usage=("key_agreement",)), "not-for-servers"),
+    ("right to sign without CA", server_spec(HOST, usage=("digital_signature", "key_cert_sign")), "signs-without-ca"),
     ("no subject", server_spec(HOST, name=""), "subject-missing"),
     ("CA without the right to sign", server_spec(HOST, ca=True), "not-a-ca"),
     ("unknown critical extension", server_spec(HOST, unknown_critical=True), "unknown-critical-extension"),
@@ -169,6 +171,14 @@ def test_an_existing_certificate_that_some_client_refuses_is_refused(spec: Certi
     with pytest.raises(InvalidInput) as refusal:
         validate(certificate.pem + CA.pem, certificate.key_pem)
     assert (refusal.value.key, refusal.value.code) == ("tls_secret", code)
+
+
+def test_a_key_identifier_with_the_serial_number_of_another_issuer_is_refused() -> None:
+    """OpenSSL refuses it, because the number is not that of the CA. RFC 5280, 4.2.1.1 allows both parts."""
+    for serial, is_accepted in ((CA.certificate.serial_number, True), (7, False)):
+        certificate = issue(server_spec(HOST, authority_serial=serial), CA)
+        with nullcontext() if is_accepted else pytest.raises(InvalidInput, match="does not name the key of its issuer"):
+            validate(certificate.pem + CA.pem, certificate.key_pem)
 
 
 def test_an_existing_certificate_is_refused_without_its_own_key_or_chain() -> None:

@@ -299,10 +299,13 @@ def test_a_certificate_of_another_ca_is_not_trusted_and_its_issuer_is_named(regi
     assert (certificate.signer, certificate.trusted) == ("another CA", False)
 
 
-def status_of_endpoint(registry: Registry, folder: Path, days: float, *options: str) -> Any:
-    """Run `ops status --endpoint` for a registry whose certificate has `days` left."""
+def status_of_endpoint(registry: Registry, folder: Path, days: float, *options: str, ca_text: str = "{pem}") -> Any:
+    """Run `ops status --endpoint` for a registry whose certificate has `days` left.
+
+    `ca_text` is the text of the CA file, with the certificate as `{pem}`.
+    """
     ca = issue(CertificateSpec(name="docker-registry CA", starts=-100))
-    (folder / "ca.pem").write_text(ca.pem)
+    (folder / "ca.pem").write_text(ca_text.format(pem=ca.pem), encoding="utf-8")
     host, port = serve(registry, folder, ca, days)
     call = ["--endpoint", "docker-registry:5000", "--ca", str(folder / "ca.pem"), "--address", f"{host}:{port}"]
     return CliRunner().invoke(command_line.app, ["status", *call, *options])
@@ -317,6 +320,13 @@ def test_an_endpoint_without_its_stack_has_the_tls_rows(registry: Registry, tmp_
     assert report["leaf"]["facts"].keys() == {"days", "signer", "trusted"}
     assert report["leaf"]["facts"]["signer"] == "docker-registry CA"
     assert report["rotation"]["facts"] == [1]
+
+
+@pytest.mark.parametrize("ca_text", ["\ufeff{pem}", "# Société Générale\n{pem}"])
+def test_the_file_of_a_ca_may_have_text_that_is_not_ascii(registry: Registry, tmp_path: Path, ca_text: str) -> None:
+    result = status_of_endpoint(registry, tmp_path, 356, "--json", ca_text=ca_text)
+    assert result.exit_code == 0, result.exception
+    assert json.loads(result.stdout)["leaf"]["facts"]["trusted"]
 
 
 def test_a_row_with_a_remedy_is_marked_and_the_exit_code_is_1(registry: Registry, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
 from ..errors import CommandError
@@ -37,6 +38,12 @@ def read_authorities(ca_pem: str) -> list[CertificateAuthority]:
         generation = int(match["generation"] or 1) if match and is_generated else None
         authorities.append(CertificateAuthority(name, generation, _days_left(certificate)))
     return authorities
+
+
+def clean_pem(pem: str) -> str:
+    """Return the certificates alone. `ssl` refuses text that is not ASCII, such as a byte order mark or a comment."""
+    certificates = _load_certificates(pem)
+    return "".join(item.public_bytes(serialization.Encoding.PEM).decode() for item in certificates)
 
 
 def _is_trusted(outputs: Outputs, address: tuple[str, int] | None) -> bool:

@@ -67,7 +67,7 @@ def from_endpoint(endpoint: str, ca: Path) -> Target:
         raise CommandError(f"The file {ca} cannot be read: {error.strerror}.", "Pass another file as --ca.") from None
     except UnicodeDecodeError:
         raise CommandError(f"The file {ca} is not text.", "Pass a file in PEM format as --ca.") from None
-    return Target(Outputs(endpoint, ca_pem, "", "", "NAMESPACE"))
+    return Target(Outputs(endpoint, certificates.clean_pem(ca_pem), "", "", "NAMESPACE"))
 
 
 def _read_settings(stack: str) -> StackSettings:

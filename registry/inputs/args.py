@@ -58,11 +58,11 @@ class PrivateRegistryArgs(TypedDict):
     ca_generations: NotRequired[list[int]]
     """Generated CAs that clients trust, the issuer first. Rotate by [1], [1, 2], [2, 1], [2]. Default 1."""
     ca_certificate: NotRequired[pulumi.Input[str]]
-    """A CA of your own that issues instead, PEM, followed by the CAs above it. Default: one is generated."""
+    """A CA of your own that issues instead, PEM, then the CAs above it up to the root. Default: one is generated."""
     ca_key: NotRequired[pulumi.Input[str]]
-    """Private key of that CA, unencrypted PEM, a secret. No default."""
+    """Private key of that CA, unencrypted PEM in any form of OpenSSL, a secret. No default."""
     tls_secret: NotRequired[pulumi.Input[str]]
-    """Name of an existing kubernetes.io/tls Secret to serve instead of an issued certificate. Default none."""
+    """Name of an existing TLS Secret to serve instead. Its root is in ca.crt, in tls.crt or public. Default none."""
 
     # Users
     users: NotRequired[list[str]]

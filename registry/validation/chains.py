@@ -45,7 +45,7 @@ MAKE_CA = (
 
 
 class ServedChain(NamedTuple):
-    """What the registry serves, and the CAs that clients trust."""
+    """The certificates that the registry serves, and the CAs that clients trust."""
 
     certificates: list[x509.Certificate]
     trusted: list[x509.Certificate]

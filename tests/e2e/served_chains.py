@@ -128,6 +128,8 @@ CHANGES: dict[str, list[Inputs]] = {
         {"unknown_critical": True},
         {"authority_key": ""},
         {"authority_key": "wrong"},
+        {"authority_serial": 7},
+        {"usage": ("digital_signature", "key_cert_sign")},
         {"subject_key": False},
         {"ca": True, "usage": ("digital_signature", "key_cert_sign")},
     ],

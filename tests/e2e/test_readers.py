@@ -1,4 +1,4 @@
-"""What the rules accept, Go and the registry read alike. No cluster is needed.
+"""Go and the registry read each accepted file as the rules do. No cluster is needed.
 
 Only the programs themselves show how they read a file: Go's TLS server, the registry's htpasswd and its YAML.
 """

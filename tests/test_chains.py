@@ -4,6 +4,7 @@ A way that some client refuses is refused. e2e/test_oracles.py draws more chains
 """
 
 import subprocess
+from itertools import permutations
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,13 @@ def test_a_given_ca_needs_its_root_and_then_clients_accept_what_it_issues(tmp_pa
     with pytest.raises(InvalidInput) as refusal:
         INPUTS["ca_certificate"].rule(ISSUING_CA.pem)
     assert (refusal.value.key, refusal.value.code) == ("ca_certificate", "root-missing")
+
+
+def test_the_cas_of_a_file_may_be_in_any_order_and_twice() -> None:
+    middle = issue(CertificateSpec("Middle CA"), ROOT)
+    lowest = issue(CertificateSpec("Lowest CA"), middle)
+    for order in permutations([lowest, middle, ROOT]):
+        assert INPUTS["ca_certificate"].rule(bundle(*order, order[0])) == bundle(lowest, middle, ROOT)
 
 
 UNREADABLE: list[tuple[str, str, str]] = [

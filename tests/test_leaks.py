@@ -317,6 +317,7 @@ MISPLACED_SECRETS: dict[str, Callable[[], Any]] = {
     "EC key as CA certificate": lambda: INPUTS["ca_certificate"].rule(
         f"-----BEGIN EC PRIVATE KEY-----\n{PLANTED_SECRET}"
     ),
+    "password in PKCS#7": lambda: INPUTS["ca_certificate"].rule(f"-----BEGIN PKCS7-----\n{PLANTED_SECRET}"),
     "password as CA certificate": lambda: INPUTS["ca_certificate"].rule(PLANTED_SECRET),
     "truncated key": lambda: INPUTS["ca_key"].rule(CA.key_pem[:-60]),
     "encrypted key": lambda: INPUTS["ca_key"].rule(CA.encrypted_key_pem),

@@ -18,7 +18,7 @@ PROTECTIONS = {
     "pem.private_key: from None": 1,
     "pem.private_key: problem": 4,
     "pem.read_certificates: from None": 1,
-    "pem.read_certificates: problem": 2,
+    "pem.read_certificates: problem": 3,
     "pem.require_plain_key: problem": 2,
     "pem.require_plain_lines: problem": 2,
     "pull_secrets._create_secret: kubernetes.core.v1.Secret": 1,

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization.pkcs7 import serialize_certificates
 
 from registry.inputs.table import INPUTS
 from registry.validation import InvalidInput, chains
@@ -88,7 +89,7 @@ def tls(crt: str = LEAF.pem + ISSUING_CA.pem, key: str = LEAF.key_pem, ca: str =
     return {"tls.crt": crt, "tls.key": key, "ca.crt": ca}
 
 
-TRADITIONAL = LEAF.key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
+PKCS7 = serialize_certificates([ISSUING_CA.certificate, ROOT.certificate], Encoding.PEM).decode()
 
 CASES: dict[str, Case] = {
     "CA without a key usage": Case("ca_certificate", "not-a-ca", {"ca_certificate": changed_ca(usage=None)}),
@@ -104,6 +105,7 @@ CASES: dict[str, Case] = {
     "CA that is cut off": Case(
         "ca_certificate", "unreadable-certificates", {"ca_certificate": ROOT.pem[:-30]}, {"ca.pem": ROOT.pem}
     ),
+    "PKCS#7": Case("ca_certificate", "pkcs7", {"ca_certificate": PKCS7}, {"ca.p7b": PKCS7}),
     "key as a CA": Case("ca_certificate", "not-certificates", {"ca_certificate": ROOT.key_pem}, {"ca.pem": ROOT.pem}),
     "upstream CA that is cut off": Case(
         "upstream_ca", "unreadable-certificates", {"upstream_ca": ROOT.pem[:-30]}, {"ca.pem": ROOT.pem}
@@ -200,9 +202,7 @@ def test_the_commands_of_a_remedy_lead_to_acceptance(tmp_path: Path, name: str) 
     case = CASES[name]
     refusal = refuse(case.key, {file: b64encode(to_bytes(text)).decode() for file, text in case.files.items()})
     assert (refusal.key, refusal.code) == (case.key, case.code)
-    for program, source in (("kubectl", KUBECTL), ("pulumi", PULUMI), ("htpasswd", HTPASSWD)):
-        (tmp_path / program).write_text(f"#!{sys.executable}\n{source}")
-        (tmp_path / program).chmod(0o755)
+    create_programs(tmp_path)
     write(tmp_path, case.files)
     write(tmp_path, case.edited)
     type_commands(tmp_path, refusal.remedy)
@@ -212,6 +212,12 @@ def test_the_commands_of_a_remedy_lead_to_acceptance(tmp_path: Path, name: str) 
         write(tmp_path, edited)
         type_commands(tmp_path, refusal.remedy)
     accept(case.key, stored(tmp_path, case.key))
+
+
+def create_programs(folder: Path) -> None:
+    for program, source in (("kubectl", KUBECTL), ("pulumi", PULUMI), ("htpasswd", HTPASSWD)):
+        (folder / program).write_text(f"#!{sys.executable}\n{source}")
+        (folder / program).chmod(0o755)
 
 
 def write(folder: Path, files: Mapping[str, str]) -> None:
@@ -262,6 +268,32 @@ def apply_rule(key: str, data: dict[str, str]) -> Any:
 
 def accept(key: str, data: dict[str, str]) -> None:
     assert apply_rule(key, data)
+
+
+def test_the_command_for_the_key_of_another_ca_sets_the_right_one(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        chains.require_key_of_authority(ROOT.pem, ISSUING_CA.key_pem)
+    assert (refusal.value.key, refusal.value.code) == ("ca_key", "key-of-another-certificate")
+    create_programs(tmp_path)
+    write(tmp_path, {"ca.key": ROOT.key_pem})
+    type_commands(tmp_path, refusal.value.remedy)
+    chains.require_key_of_authority(ROOT.pem, b64decode(stored(tmp_path, "ca_key")["ca_key"]).decode())
+
+
+def test_the_commands_for_a_new_ca_make_a_key_that_belongs_to_it(tmp_path: Path) -> None:
+    create_programs(tmp_path)
+    type_commands(tmp_path, chains.MAKE_CA)
+    ca, key = ((tmp_path / f"config-{name}").read_text() for name in ("ca_certificate", "ca_key"))
+    chains.require_key_of_authority(INPUTS["ca_certificate"].rule(ca), INPUTS["ca_key"].rule(key))
+
+
+def test_a_certificate_of_a_key_that_go_reads_is_accepted(tmp_path: Path) -> None:
+    """The refusal of another encoding names the command for such a key, and that of an RSA key another command."""
+    usage = "-subj /CN=x -addext keyUsage=critical,keyCertSign"
+    for options in ("EC -pkeyopt ec_paramgen_curve:P-256", "RSA"):
+        command = f"openssl genpkey -algorithm {options} > key && openssl req -x509 -key key {usage} -out ca.pem"
+        subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, check=True)
+        assert INPUTS["ca_certificate"].rule((tmp_path / "ca.pem").read_text())
 
 
 def test_the_command_for_a_hostname_sets_a_name_of_the_certificate() -> None:

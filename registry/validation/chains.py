@@ -66,7 +66,7 @@ class TypedHost(NamedTuple):
 def validate_authority(value: str) -> str:
     """Return the PEM of a CA that can sign server certificates, and of the CAs above it up to the root."""
     key = "ca_certificate"
-    signer, *above = read_certificates(origin_of(key), value)
+    signer, *above = _in_order(read_certificates(origin_of(key), value))
     append = f"Write its certificate to root.pem, and run `cat ca.pem root.pem | pulumi config set {key}`"
     source = ChainSource(key, append, append, MAKE_CA)
     require_authority(source, signer)
@@ -214,6 +214,22 @@ def _issuers(certificate: x509.Certificate, candidates: Certificates) -> list[x5
     """Return the candidates that signed the certificate, the one that ends last first."""
     issuers = [item for item in candidates if _signed(item, certificate)]
     return sorted(issuers, key=lambda item: item.not_valid_after_utc, reverse=True)
+
+
+def _in_order(certificates: Certificates) -> Certificates:
+    """Return each CA once, the one that issued no other first, then its issuers. PKCS#7 files have another order.
+
+    Certificates that form no chain stay as they are.
+    """
+    rest = list(dict.fromkeys(certificates))
+    lowest = [item for item in rest if not any(_signed(item, other) for other in rest if other != item)]
+    chain: list[x509.Certificate] = []
+    following = lowest[:1]
+    while following:
+        chain.append(following[0])
+        rest.remove(following[0])
+        following = [item for item in rest if _signed(item, chain[-1])]
+    return certificates if rest else chain
 
 
 def _signed(upper: x509.Certificate, lower: x509.Certificate) -> bool:

@@ -73,6 +73,9 @@ def read_certificates(origin: Origin, value: str) -> list[x509.Certificate]:
     remedy = f"Write whole certificates with their BEGIN and END lines to {origin.file}, and run `{origin.command}`"
     if not isinstance(value, str) or "PRIVATE KEY" in value or len(value) > LONGEST_PEM:
         raise InvalidInput(key, "not-certificates", f"has no certificates in PEM{where}", remedy)
+    if "BEGIN PKCS7" in value:
+        convert = f"Run `openssl pkcs7 -print_certs -in ca.p7b -out {origin.file}`, then `{origin.command}`"
+        raise InvalidInput(key, "pkcs7", f"has certificates{where} in PKCS#7, and not in PEM alone", convert)
     # A serial number of 0 or below causes a warning. Public roots have one, so it is no reason to refuse 0.
     with warnings.catch_warnings(action="ignore", category=CryptographyDeprecationWarning):
         try:

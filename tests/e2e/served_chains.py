@@ -99,12 +99,12 @@ class ExternalChain(NamedTuple):
 
     Attributes:
         description: How it was issued.
-        rule: Returns the CAs that clients get, or refuses the chain.
-        served: What clients receive, and the CAs that the user supplies.
+        rule: Returns what clients receive and trust, or refuses the chain.
+        served: What clients would receive, and the CAs that the user supplies.
     """
 
     description: str
-    rule: Callable[[], str]
+    rule: Callable[[], ServedChain]
     served: ServedChain
 
 
@@ -183,8 +183,9 @@ def _server_chain(rng: Random) -> ExternalChain:
         texts["ca.crt"] = ca_file
     served = ServedChain(texts["tls.crt"], issued.key_pem, ca_file or _bundle(served_cas) or issued.pem, (HOST,))
 
-    def rule() -> str:
-        return to_pem(validate_server_chain(SECRET, texts, TypedHost(HOST), lambda: []).trusted)
+    def rule() -> ServedChain:
+        trusted = validate_server_chain(SECRET, texts, TypedHost(HOST), lambda: []).trusted
+        return served._replace(roots=to_pem(trusted))
 
     return ExternalChain("; ".join(notes), rule, served)
 
@@ -201,10 +202,10 @@ def _ca_chain(rng: Random) -> ExternalChain:
     served = ServedChain(issued.pem + bundle, issued.key_pem, bundle, (HOST, "registry.svc.cluster.local"))
     notes.append(f"{days} days")
 
-    def rule() -> str:
+    def rule() -> ServedChain:
         trusted = certificates.ca_certificate(bundle)
         certificates.ca_and_key_match(trusted, certificates.ca_key(cas[0].key_pem))
-        return trusted
+        return served._replace(chain=issued.pem + trusted, roots=trusted)
 
     return ExternalChain("; ".join(notes), rule, served)
 

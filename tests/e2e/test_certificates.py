@@ -5,6 +5,7 @@ Only real TLS clients and the real provider show that the served certificates ar
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -115,6 +116,7 @@ def type_the_remedy_for_a_missing_root(
     for command in re.findall(r"`((?:cat|kubectl) [^`]*)`", refusal):
         lab.environment.run("sh", "-c", f"cd /var/no-root && {command}")
     registry.project.pulumi("preview")
+    shutil.rmtree(folder)
 
 
 STRICT_CLIENT = """

@@ -320,7 +320,7 @@ MISPLACED_SECRETS: dict[str, Callable[[], Any]] = {
     "password in PKCS#7": lambda: INPUTS["ca_certificate"].rule(f"-----BEGIN PKCS7-----\n{PLANTED_SECRET}"),
     "password as CA certificate": lambda: INPUTS["ca_certificate"].rule(PLANTED_SECRET),
     "truncated key": lambda: INPUTS["ca_key"].rule(CA.key_pem[:-60]),
-    "encrypted key": lambda: INPUTS["ca_key"].rule(CA.encrypted_key_pem),
+    "encrypted key": lambda: INPUTS["ca_key"].rule(f"{PLANTED_SECRET}\n{CA.encrypted_key_pem}"),
     "private key among upstream CAs": lambda: INPUTS["upstream_ca"].rule(CA.pem + CA.key_pem),
     "password as TLS key": lambda: validate_tls(SERVER_CERTIFICATE.pem, PLANTED_SECRET),
     "TLS key of another certificate": lambda: validate_tls(SERVER_CERTIFICATE.pem, CA.key_pem),
@@ -337,11 +337,15 @@ MISPLACED_SECRETS: dict[str, Callable[[], Any]] = {
     "TLS key for PSS only": lambda: validate_tls(
         RSA_CERTIFICATE.pem, f"{PLANTED_SECRET}\n{rare_key(RSA_CERTIFICATE.key)}"
     ),
-    "several TLS keys": lambda: validate_tls(SERVER_CERTIFICATE.pem, SERVER_CERTIFICATE.key_pem * 2),
-    "TLS key with a byte order mark": lambda: validate_tls(
-        SERVER_CERTIFICATE.pem, f"\ufeff{SERVER_CERTIFICATE.key_pem}"
+    "several TLS keys": lambda: validate_tls(
+        SERVER_CERTIFICATE.pem, f"{PLANTED_SECRET}\n{SERVER_CERTIFICATE.key_pem * 2}"
     ),
-    "TLS key on an indented line": lambda: validate_tls(SERVER_CERTIFICATE.pem, f" {SERVER_CERTIFICATE.key_pem}"),
+    "TLS key with a byte order mark": lambda: validate_tls(
+        SERVER_CERTIFICATE.pem, f"\ufeff{PLANTED_SECRET}\n{SERVER_CERTIFICATE.key_pem}"
+    ),
+    "TLS key on an indented line": lambda: validate_tls(
+        SERVER_CERTIFICATE.pem, f"{PLANTED_SECRET}\n {SERVER_CERTIFICATE.key_pem}"
+    ),
     "password as hash": lambda: htpasswd(f"jean:{PLANTED_SECRET}", "kubectl"),
     "SHA hash": lambda: htpasswd(f"jean:{{SHA}}{PLANTED_SECRET}", "kubectl"),
     "hash after a byte order mark": lambda: htpasswd(f"\ufeffjean:{PLANTED_HASH}", "kubectl"),

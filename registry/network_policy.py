@@ -3,7 +3,6 @@
 The cluster's network plug-in enforces it. A plug-in without support ignores it.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +15,8 @@ from pulumi_kubernetes.networking.v1 import (
 )
 
 from .context import Context
-from .settings import MirrorSettings, StorageSettings
+from .settings import StorageSettings
+from .upstreams import server_port, service_namespace
 
 DNS: NetworkPolicyEgressRuleArgsDict = {"ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]}
 
@@ -26,13 +26,7 @@ NODE_METADATA: NetworkPolicyEgressRuleArgsDict = {
 }
 """Address of AWS for the keys of a node's role."""
 
-TOKEN_SERVER = "https://auth.docker.io"
-"""URL of the token server of Docker Hub."""
-
 ANY_POD: NetworkPolicyPeerArgsDict = {"namespace_selector": {}}
-
-SERVICE_URL = re.compile(r"://[^.:/]+\.(?P<namespace>[^.:/]+)\.svc(\.cluster\.local)?(:[0-9]+)?$")
-"""The URL of a server inside the cluster."""
 
 
 class Ports(NamedTuple):
@@ -47,7 +41,7 @@ def create_network_policy(
     ports: Ports,
     client_cidrs: pulumi.Input[list[str]],
     storage: StorageSettings,
-    mirror: MirrorSettings | None,
+    upstreams: pulumi.Output[list[str]],
     *,
     behind_proxy: bool,
 ) -> None:
@@ -59,7 +53,9 @@ def create_network_policy(
     if ports.metrics is not None:
         prometheus = [{"from_": [ANY_POD], "ports": [{"protocol": "TCP", "port": ports.metrics}]}]
     node_role = [NODE_METADATA] if storage.uses_node_role else []
-    egress = pulumi.Output.all(*_upstreams(storage, mirror)).apply(lambda urls: [*_egress_rules(urls), *node_role])
+    egress = pulumi.Output.all(ctx.namespace, upstreams).apply(
+        lambda known: [*_egress_rules(known[1], own_namespace=known[0]), *node_role]
+    )
     kubernetes.networking.v1.NetworkPolicy(
         f"{ctx.name}-policy",
         metadata=ctx.metadata(ctx.app),
@@ -67,7 +63,7 @@ def create_network_policy(
             "pod_selector": {"match_labels": ctx.selector},
             "policy_types": ["Ingress", "Egress"],
             "ingress": clients.apply(lambda rule: [rule, *prometheus]),
-            "egress": egress,
+            "egress": pulumi.Output.unsecret(egress),  # the URLs of proxies are secret, their ports are not
         },
         opts=ctx.options(),
     )
@@ -83,35 +79,19 @@ def _client_rule(cidrs: Sequence[str], port: int, *, behind_proxy: bool) -> Any:
     return rule
 
 
-def _upstreams(storage: StorageSettings, mirror: MirrorSettings | None) -> list[pulumi.Input[str]]:
-    """Return the URLs of the servers that the registry connects to."""
-    urls: list[pulumi.Input[str]] = []
-    if storage.storage == "s3":
-        urls.append(storage.s3_endpoint or "https://s3.amazonaws.com")
-    if mirror is not None:
-        urls += [mirror.mirror_of, TOKEN_SERVER]
-    return urls
-
-
-def _egress_rules(urls: Sequence[str]) -> list[Any]:
+def _egress_rules(urls: Sequence[str], *, own_namespace: str) -> list[Any]:
     """Allow DNS and the ports of the servers. The addresses are open, because a server's address may change."""
     if not urls:
         return []
-    ports = sorted({_port(url) for url in urls})
-    return [DNS, {"ports": [{"protocol": "TCP", "port": port} for port in ports]}, *_service_namespaces(urls)]
+    ports = sorted({server_port(url) for url in urls})
+    servers = {"ports": [{"protocol": "TCP", "port": number} for number in ports]}
+    return [DNS, servers, *_service_namespaces(urls, own_namespace)]
 
 
-def _service_namespaces(urls: Sequence[str]) -> list[NetworkPolicyEgressRuleArgsDict]:
+def _service_namespaces(urls: Sequence[str], own_namespace: str) -> list[NetworkPolicyEgressRuleArgsDict]:
     """Allow every port in the namespace of a Service. Plug-ins see the Pod's port, which may differ from the URL's."""
-    namespaces = [match["namespace"] for url in urls if (match := SERVICE_URL.search(url))]
+    namespaces = filter(None, [service_namespace(url, own_namespace) for url in urls])
     return [
         {"to": [{"namespace_selector": {"match_labels": {"kubernetes.io/metadata.name": namespace}}}]}
         for namespace in dict.fromkeys(namespaces)
     ]
-
-
-def _port(url: str) -> int:
-    explicit = re.search(r":([0-9]+)$", url)
-    if explicit:
-        return int(explicit[1])
-    return 443 if url.startswith("https") else 80

@@ -20,6 +20,7 @@ from .preflight import check_preconditions
 from .pull_secrets import Login, create_pull_secrets
 from .storage import MOUNT_PATH, Storage
 from .tls import CertificateAuthority, ExistingCertificate
+from .upstreams import upstream_urls, with_proxies
 from .users import Users
 from .validation.names import component_name
 from .workload import METRICS_PORT, PORT, Workload, WorkloadInputs, own_tolerations
@@ -90,6 +91,7 @@ class PrivateRegistry(pulumi.ComponentResource):
         users = Users(ctx, settings.users)
         images = Storage(ctx, storage, namespace.own, preconditions.claims, preconditions.node_hostname)
         node = preconditions.node_name
+        upstreams = upstream_urls(storage, settings.serving.mirror)
         inputs = WorkloadInputs(
             certificate=certificate.secret_name,
             certificate_pem=certificate.pem,
@@ -100,14 +102,15 @@ class PrivateRegistry(pulumi.ComponentResource):
             node_selector=label_node(ctx, storage.node_label, node) if node is not None else None,
             external_url=pulumi.Output.concat("https://", endpoint.host_port) if kind.behind_proxy else None,
             rolls=storage.rolls,
+            upstreams=upstreams,
             after=[certificate, users],
         )
         pods = Workload(ctx, workload, settings.serving, inputs)
         authority.complete_rotation_step(after=[pods])
 
         ports = Ports(PORT, METRICS_PORT if settings.metrics else None)
-        mirror = settings.serving.mirror
-        create_network_policy(ctx, ports, exposure.client_cidrs, storage, mirror, behind_proxy=kind.behind_proxy)
+        servers = with_proxies(upstreams, workload.outbound_proxy)
+        create_network_policy(ctx, ports, exposure.client_cidrs, storage, servers, behind_proxy=kind.behind_proxy)
         if kind.create_route is not None:
             kind.create_route(ctx, exposure, service, certificate.secret_name)
         if settings.metrics:

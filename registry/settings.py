@@ -122,6 +122,7 @@ class WorkloadSettings:
     image_pull_secret: Text | None
     metrics: bool
     upstream_ca: Text | None
+    outbound_proxy: pulumi.Input[Mapping[str, str]] | None
 
 
 @dataclass(frozen=True)

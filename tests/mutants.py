@@ -16,7 +16,10 @@ from typing import Any, NamedTuple
 SECRET_VALUES = {
     "config.args_from": "str(config.get(key))",
     "config._read": "str(config.get(key))",
-    "network._server_url": "str(value)",
+    "servers._server_url": "str(value)",
+    "proxy._proxy_url": "str(value)",
+    "proxy._excluded": "str(value)",
+    "proxy.outbound_proxy": "str(value)",
     "pem.read_certificates": "str(value)",
     "pem.private_key": "str(value)",
     "pem.require_plain_lines": "str(text)",
@@ -31,7 +34,7 @@ SECRET_VALUES = {
 }
 """Expression that contains a secret, by the function that refuses the secret without showing it."""
 
-SHOWN = ("not-a-server-url",)
+SHOWN = ("not-a-server-url", "loopback")
 """Codes whose message shows the value, because the function has checked that it contains no secret."""
 
 FILTERS = {"without_password": 0, "URL_CREDENTIALS.sub": 1, "without_secrets": 0}

@@ -44,6 +44,7 @@ GENERATED_PASSWORDS = {"jean": "generated-4Zt8Qm2Wx6Lc1Vb9Ns", "marie": "generat
 HTTP_SECRET = "of-http-6Bn1Xc4Mz7Lp9Ok2Ji5Uh8Yg3Tf0Rd4Es1Wa"
 S3_SECRET = "of-s3-Gq8Wn3+Zr/5Tb=7Kx1"
 MIRROR_PASSWORD = "of-the-mirror-Hj4?Vm&9Cs#2"
+PROXY_PASSWORD = "of-the-proxy-Wq8%40Ty3~Lk6!"
 GENERATED_KEYS = {name: issue(CertificateSpec()) for name in ("registry-tls-key", "registry-tls-ca-key")}
 
 GENERATED_OUTPUTS: Inputs = {
@@ -73,7 +74,7 @@ EXISTING_SECRETS: Inputs = {
 
 USERS: Inputs = {"users": ["jean", "marie"]}
 IN_S3: Inputs = {"storage": "s3", "s3_bucket": "images", "workload": "deployment", "replicas": 2, "metrics": True}
-SECRETS = ("ca_key", "mirror_password", "passwords", "s3_secret_key")
+SECRETS = ("ca_key", "mirror_password", "outbound_proxy", "passwords", "s3_secret_key")
 """Inputs that are secrets. The list repeats the table of inputs, so that a forgotten mark in the table is noticed."""
 
 NOT_SECRET = {
@@ -99,7 +100,8 @@ CONFIGURATIONS: dict[str, Inputs] = {
     "S3 with keys": USERS | IN_S3 | {"s3_access_key": "AKIA1", "s3_secret_key": S3_SECRET},
     "mirror": USERS
     | {"mode": "mirror", "mirror_of": "https://registry.example.com", "upstream_ca": CA.pem}
-    | {"mirror_username": "ci", "mirror_password": MIRROR_PASSWORD},
+    | {"mirror_username": "ci", "mirror_password": MIRROR_PASSWORD}
+    | {"outbound_proxy": {"https": f"http://ci:{PROXY_PASSWORD}@proxy.example.com:3128", "no_proxy": ".example.net"}},
     "existing Secrets": IN_S3
     | {"create_namespace": False, "tls_secret": "existing", "users_secret": "existing", "s3_secret": "existing"},
 }
@@ -116,6 +118,7 @@ KNOWN_SECRETS: dict[str, str] = {
     **{f"{user}'s chosen password": password for user, password in CHOSEN_PASSWORDS.items()},
     **{f"{user}'s generated password": password for user, password in GENERATED_PASSWORDS.items()},
     **{"http.secret": HTTP_SECRET, "the S3 key": S3_SECRET, "the mirror's password": MIRROR_PASSWORD},
+    "the proxy's password": PROXY_PASSWORD,
     **{
         "the existing S3 key": EXISTING_S3_KEY,
         "the existing hash": EXISTING_HASH,
@@ -225,7 +228,8 @@ def test_a_secret_input_is_marked_before_any_part_gets_it(engine: Engine, key: s
 
 
 def test_an_input_with_the_name_of_a_secret_is_a_secret_or_an_exception() -> None:
-    secret_names = {key for key in INPUTS if any(word in key for word in ("password", "secret", "token", "_key"))}
+    words = ("password", "secret", "token", "_key", "proxy")
+    secret_names = {key for key in INPUTS if any(word in key for word in words)}
     assert secret_names - NOT_SECRET.keys() == set(SECRETS) == set(table.SECRETS)
 
 
@@ -362,6 +366,27 @@ MISPLACED_SECRETS: dict[str, Callable[[], Any]] = {
     "credentials in an invalid S3 URL": lambda: INPUTS["s3_endpoint"].rule(f"s3://{PLANTED_SECRET}@s3..example.com/a"),
     "credentials in the mirror URL": lambda: INPUTS["mirror_of"].rule(
         f"https://ci:{PLANTED_SECRET}@registry.example.com/v2"
+    ),
+    "a character of the proxy's password that is not encoded": lambda: INPUTS["outbound_proxy"].rule(
+        {"https": f"http://ci:{PLANTED_SECRET}@x@proxy.example.com:3128"}
+    ),
+    "control character after the proxy's password": lambda: INPUTS["outbound_proxy"].rule(
+        {"https": f"http://ci:{PLANTED_SECRET}%0a@proxy.example.com:3128"}
+    ),
+    "credentials in a proxy on the Pod itself": lambda: INPUTS["outbound_proxy"].rule(
+        {"https": f"http://ci:{PLANTED_SECRET}@localhost:3128"}
+    ),
+    "password instead of a proxy": lambda: INPUTS["outbound_proxy"].rule({"no_proxy": PLANTED_SECRET}),
+    "password in a list of hosts without a proxy": lambda: INPUTS["outbound_proxy"].rule(
+        {"https": "http://proxy", "no_proxy": [PLANTED_SECRET]}
+    ),
+    "password among many hosts without a proxy": lambda: INPUTS["outbound_proxy"].rule(
+        {"https": "http://proxy", "no_proxy": ",".join([PLANTED_SECRET] * 201)}
+    ),
+    "proxy as text": lambda: INPUTS["outbound_proxy"].rule(f"http://ci:{PLANTED_SECRET}@proxy.example.com:3128"),
+    "proxy as a key": lambda: INPUTS["outbound_proxy"].rule({f"http://ci:{PLANTED_SECRET}@proxy.example.com": ""}),
+    "proxy among the hosts without one": lambda: INPUTS["outbound_proxy"].rule(
+        {"https": "http://proxy", "no_proxy": f"http://ci:{PLANTED_SECRET}@proxy.example.com:3128"}
     ),
     "credentials in the image": lambda: INPUTS["image"].rule(
         f"https://ci:{PLANTED_SECRET}@registry.example.com/registry:3.1.2"

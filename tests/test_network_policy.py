@@ -44,7 +44,7 @@ def allows_egress(spec: dict[str, Any], port: int, protocol: str = "TCP") -> boo
 
 
 def _has_port(rule: dict[str, Any], port: int, protocol: str = "TCP") -> bool:
-    return any((item["port"], item["protocol"]) == (port, protocol) for item in rule["ports"])
+    return "ports" not in rule or any((item["port"], item["protocol"]) == (port, protocol) for item in rule["ports"])
 
 
 def _is_peer(peer: dict[str, Any], address: str, is_pod: bool) -> bool:
@@ -121,6 +121,44 @@ def test_the_registry_may_connect_to_its_upstream_and_to_dns(args: PrivateRegist
     assert allows_egress(spec, 53, "TCP")
     token_ports = {443} if args is not S3 and "mirror_of" in args else set()
     assert not any(allows_egress(spec, other) for other in {22, 80, 443, 5000, 6443, 9000} - {port} - token_ports)
+
+
+def namespaces(spec: dict[str, Any]) -> list[str]:
+    """Return the namespaces to which every port is allowed."""
+    rules = [rule for rule in spec["egress"] if "ports" not in rule]
+    return [rule["to"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for rule in rules]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("http://minio", ["docker-registry"]),
+        ("http://minio.storage", ["storage"]),
+        ("http://minio.storage:9000", ["storage"]),
+        ("https://minio.storage.svc:9000", ["storage"]),
+        ("https://minio.storage.svc.cluster.local", ["storage"]),
+        ("https://minio.storage.svc.k8s.example.com", ["storage"]),
+        ("http://minio-0.minio.storage.svc:9000", ["storage"]),
+        ("https://s3.example.com", []),
+        ("https://registry.svc.example.com", []),
+        ("http://10.1.2.3:9000", []),
+        ("http://[2001:db8::7]:9000", []),
+    ],
+)
+def test_every_port_of_the_namespace_of_a_service_is_allowed(url: str, expected: list[str]) -> None:
+    """Plug-ins see the port of the Pod, not that of the Service."""
+    assert namespaces(policy(S3 | {"s3_endpoint": url})) == expected
+    assert namespaces(policy(MIRROR | {"mirror_of": url})) == expected
+
+
+def test_the_registry_may_connect_to_its_proxies() -> None:
+    proxies = {"http": "http://ci:hunter22@proxy.example.com:3128", "https": "http://squid.egress:3129"}
+    spec = policy(MIRROR | {"outbound_proxy": proxies})
+    assert allows_egress(spec, 3128)
+    assert allows_egress(spec, 3129)
+    assert allows_egress(spec, 443)
+    assert namespaces(spec) == ["egress"]
+    assert not any(allows_egress(policy(MIRROR), port) for port in (3128, 3129))
 
 
 def test_a_mirror_on_s3_may_connect_to_both_servers() -> None:

@@ -226,24 +226,6 @@ def test_two_registries_in_one_program_share_no_name(deploy: Deploy, engine: Eng
     assert len(objects) == len(set(objects))
 
 
-@pytest.mark.parametrize(
-    ("upstream", "port", "namespace"),
-    [
-        ("https://docker-registry.upstream.svc:5010", 5010, "upstream"),
-        ("http://minio.store.svc.cluster.local", 80, "store"),
-        ("https://registry.svc.example.com", 443, None),
-    ],
-)
-def test_a_server_in_the_cluster_is_allowed_on_any_port_of_its_pods(
-    deploy: Deploy, engine: Engine, upstream: str, port: int, namespace: str | None
-) -> None:
-    deploy(lambda: PrivateRegistry("registry", {"mode": "mirror", "mirror_of": upstream}))
-    _dns, by_port, *by_namespace = engine.one("NetworkPolicy").inputs["spec"]["egress"]
-    assert {"protocol": "TCP", "port": port} in by_port["ports"]
-    peers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}]
-    assert by_namespace == ([{"to": peers}] if namespace else [])
-
-
 def test_replicas_run_on_different_nodes_after_every_change(deploy: Deploy, engine: Engine) -> None:
     args: Any = {"workload": "deployment", "replicas": 2, "storage": "s3", "s3_bucket": "images"}
     deploy(lambda: PrivateRegistry("registry", args))

@@ -74,6 +74,7 @@ def test_an_unknown_key_is_refused(run_program: Any, engine: Engine) -> None:
         ("ca_key", PASSWORD),
         ("s3_secret_key", PASSWORD),
         ("mirror_password", PASSWORD),
+        ("outbound_proxy", {"https": f"http://ci:{PASSWORD}@proxy.example.com:3128"}),
     ],
 )
 def test_a_secret_in_plain_text_is_refused_and_not_shown(run_program: Any, key: str, value: Any) -> None:
@@ -81,6 +82,11 @@ def test_a_secret_in_plain_text_is_refused_and_not_shown(run_program: Any, key: 
         run_program(**{key: value})
     assert (refusal.value.key, refusal.value.code) == (key, "plain-text-secret")
     assert PASSWORD not in str(refusal.value)
+
+
+def test_a_proxy_without_a_login_may_be_in_plain_text(run_program: Any) -> None:
+    mirror = {"mode": "mirror", "mirror_of": "https://registry-1.docker.io"}
+    run_program(**mirror, outbound_proxy={"https": "http://proxy.example.com:3128"})
 
 
 def test_a_secret_of_a_wrong_type_is_refused_and_not_shown(run_program: Any) -> None:

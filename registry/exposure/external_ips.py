@@ -26,7 +26,9 @@ def _supported_addresses(settings: ExposureSettings, kubelet_version: str, clust
     network.refuse_api_server_port(settings.port, api_port)
     if warning := network.external_ips_warning(kubelet_version):
         pulumi.log.warn(warning)
-    return network.require_cluster_family("external_ips", settings.external_ips, cluster_ip)
+    addresses = network.require_cluster_family("external_ips", settings.external_ips, cluster_ip)
+    network.refuse_service_addresses(addresses, cluster_ip)
+    return addresses
 
 
 def _addresses(settings: ExposureSettings, service: Service) -> pulumi.Input[list[str]]:

@@ -119,6 +119,8 @@ class PrivateRegistryArgs(TypedDict):
     """With s3: name of an existing Secret with access-key and secret-key, instead of the two. Default none."""
     upstream_ca: NotRequired[pulumi.Input[str]]
     """With s3 or a mirror: CA of that server's certificate, PEM. Default the public ones."""
+    outbound_proxy: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
+    """With s3 or a mirror: URLs of the proxies http and https, a secret, and no_proxy with more hosts. Default none."""
 
     # Workload
     workload: NotRequired[str]

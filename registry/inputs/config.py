@@ -9,7 +9,7 @@ from pulumi.runtime.config import get_config_env, is_config_secret
 from ..validation import InvalidInput
 from ..validation.basics import refuse_unknown_keys
 from .args import PrivateRegistryArgs
-from .table import SECRETS
+from .table import INPUTS, SECRETS
 
 OBJECT_TYPES = (list, dict, Mapping)
 """Types that the config holds as JSON."""
@@ -21,7 +21,7 @@ def args_from(config: pulumi.Config) -> PrivateRegistryArgs:
     keys = {key.removeprefix(prefix) for key in get_config_env() if key.startswith(prefix)}
     refuse_unknown_keys(keys, PrivateRegistryArgs.__annotations__)
     for key in sorted(keys.intersection(SECRETS)):
-        if not is_config_secret(prefix + key):
+        if not is_config_secret(prefix + key) and not INPUTS[key].is_public(get_config_env()[prefix + key]):
             problem = "is in plain text in the file of the stack"
             remedy = f"Choose a new one and run {_set_command(key)}"
             raise InvalidInput(key, "plain-text-secret", problem, remedy)
@@ -29,7 +29,8 @@ def args_from(config: pulumi.Config) -> PrivateRegistryArgs:
 
 
 def _set_command(key: str) -> str:
-    return f"`pulumi config set --secret {'--path passwords.USER' if key == 'passwords' else key}`"
+    paths = {"passwords": "--path passwords.USER", "outbound_proxy": "--path outbound_proxy.https"}
+    return f"`pulumi config set --secret {paths.get(key, key)}`"
 
 
 def _read(config: pulumi.Config, key: str) -> Any:

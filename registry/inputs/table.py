@@ -15,8 +15,10 @@ from ..validation import (
     names,
     network,
     nodes,
+    proxy,
     pull_secrets,
     quantities,
+    servers,
     storage,
     tolerations,
     users,
@@ -53,6 +55,7 @@ class Row(NamedTuple):
         rule: Takes the value and returns it, or raises `InvalidInput`.
         default: The value if the input is not set, or None.
         secret: Whether the state and every output keep it encrypted.
+        is_public: Takes the text of a secret input in the file of the stack. Returns whether it may be plain.
         only_with: Conditions. One must hold, or the input would have no effect and is refused.
         required: Whether it must be set if `only_with` holds.
         both_or_neither: An input that must be set together with it.
@@ -63,6 +66,7 @@ class Row(NamedTuple):
     rule: Callable[[Any], Any]
     default: Any = None
     secret: bool = False
+    is_public: Callable[[str], bool] = lambda _: False
     only_with: tuple[Condition, ...] = ()
     required: bool = False
     both_or_neither: str = ""
@@ -163,7 +167,7 @@ INPUTS: dict[str, Row] = {
     "storage_access": Row(storage.storage_access, default="ReadWriteOnce", only_with=(CLASS,)),
     "s3_bucket": Row(storage.s3_bucket, only_with=(S3,), required=True),
     "s3_region": Row(storage.s3_region, default="us-east-1", only_with=(S3,)),
-    "s3_endpoint": Row(network.s3_endpoint, only_with=(S3,)),
+    "s3_endpoint": Row(servers.s3_endpoint, only_with=(S3,)),
     "s3_prefix": Row(storage.s3_prefix, only_with=(S3,)),
     "s3_access_key": Row(
         partial(external_credential, "s3_access_key"), only_with=(S3,), both_or_neither="s3_secret_key"
@@ -173,6 +177,7 @@ INPUTS: dict[str, Row] = {
     ),
     "s3_secret": _name("s3_secret", only_with=(S3,), existing=True, replaces=("s3_access_key", "s3_secret_key")),
     "upstream_ca": Row(certificates.upstream_ca, only_with=(S3, MIRROR)),
+    "outbound_proxy": Row(proxy.outbound_proxy, secret=True, is_public=proxy.has_no_login, only_with=(S3, MIRROR)),
     # Workload
     "workload": Row(workload.workload, default="pod"),
     "replicas": Row(workload.replicas, default=1, only_with=(Condition("workload", ("deployment",)),)),
@@ -188,7 +193,7 @@ INPUTS: dict[str, Row] = {
     "image_pull_secret": _name("image_pull_secret", existing=True),
     # Operation
     "mode": Row(workload.mode, default="read-write"),
-    "mirror_of": Row(network.mirror_of, only_with=(MIRROR,), required=True),
+    "mirror_of": Row(servers.mirror_of, only_with=(MIRROR,), required=True),
     "mirror_username": Row(workload.mirror_username, only_with=(MIRROR,), both_or_neither="mirror_password"),
     "mirror_password": Row(
         partial(external_credential, "mirror_password"),
@@ -219,6 +224,8 @@ CROSS_FIELD_RULES: dict[Callable[..., None], tuple[str, ...]] = {
     users.generations_are_generated: ("passwords", "password_generations"),
     quantities.within_limits: ("requests", "limits"),
     network.load_balancer_reaches_clients: ("load_balancer_address", "client_cidrs"),
+    servers.bucket_not_in_endpoint: ("s3_endpoint", "s3_bucket"),
+    servers.region_of_endpoint: ("s3_endpoint", "s3_region"),
 }
 """Rules for the values of several inputs. The first input's value is held back until its rule accepts them."""
 

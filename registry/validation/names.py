@@ -56,7 +56,16 @@ def hostname(value: str) -> str:
     if name.rsplit(".", 1)[-1].isdigit():
         problem = f"must be a name, not the address {quoted(name)}"
         raise InvalidInput("hostname", "is-an-address", problem, f"{remedy}. Addresses go into `external_ips`")
+    if is_localhost(name):
+        problem = f"must not be {quoted(name)}, which is each client itself"
+        remedy = f"{remedy}. For `kubectl port-forward` add localhost to `certificate_names`"
+        raise InvalidInput("hostname", "loopback", problem, remedy)
     return name
+
+
+def is_localhost(name: str) -> bool:
+    """Return whether the name means the host that resolves it: localhost, or a name below it (RFC 6761, 6.3)."""
+    return name.rpartition(".")[2] == "localhost" or name == "localhost.localdomain"
 
 
 def component_name(value: str) -> str:

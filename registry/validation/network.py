@@ -4,17 +4,16 @@ import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from .basics import text, texts, whole_number
+from .basics import texts, whole_number
 from .errors import InvalidInput, quoted
-from .names import is_dns_name
 
 RESERVED_NETWORK = ip_network("240.0.0.0/4")
 """Class E and the broadcast address, RFC 1112. No host has such an address."""
 
-SERVER_URL = re.compile(r"https?://(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?/?", re.ASCII)
-"""The URL of a server. The host is checked apart."""
-
 MOST_EXTERNAL_IPS = 32
+
+SERVICE_PREFIX = {4: 24, 6: 120}
+"""Prefix length by family of the part of the Service network that is known: it begins with the API server's address."""
 
 EXTERNAL_IPS_DEPRECATED, EXTERNAL_IPS_REMOVED = (1, 36), (1, 40)
 """Kubernetes versions: the first that warns of Service.spec.externalIPs, and the first that may ignore it."""
@@ -93,37 +92,6 @@ def load_balancer_reaches_clients(load_balancer_address: str, client_cidrs: list
         raise InvalidInput("load_balancer_address", "family-of-clients", problem, remedy)
 
 
-def s3_endpoint(value: str) -> str:
-    """Require the URL of an S3 server."""
-    return _server_url("s3_endpoint", value, "https://s3.example.com:9000")
-
-
-def mirror_of(value: str) -> str:
-    """Require the URL of a registry."""
-    return _server_url("mirror_of", value, "https://registry-1.docker.io")
-
-
-def _server_url(key: str, value: str, example: str) -> str:
-    """Return the URL without its final slash. Refuse credentials, a path, a query or a fragment."""
-    url = text(key, value, example)
-    match = SERVER_URL.fullmatch(url)
-    if "@" in url:
-        problem = "must be a URL without credentials"
-        remedy = "Set the credentials by their own keys, so that they stay secret"
-        raise InvalidInput(key, "url-credentials", problem, remedy)
-    if not match or not _is_url_host(match["host"]) or not 0 < int(match["port"] or 443) <= 65535:
-        problem = f"must be the http or https URL of a server, without a path, not {quoted(url)}"
-        raise InvalidInput(key, "not-a-server-url", problem, f"For example {example!r}")
-    return url.rstrip("/")
-
-
-def _is_url_host(host: str) -> bool:
-    """Return whether it is a name, an IPv4 address, or an IPv6 address in brackets."""
-    if version := ip_version(host.strip("[]")):
-        return version == (6 if host.startswith("[") else 4)
-    return is_dns_name(host) and not host.rsplit(".", 1)[-1].isdigit()
-
-
 def ip_version(host: str) -> int:
     """Return 4 or 6 for an IP address, else 0."""
     try:
@@ -164,6 +132,20 @@ def require_cluster_family(key: str, addresses: Sequence[str], cluster_ip: str) 
             problem = f"has {quoted(address)}, but the Services of this cluster have IPv{family} addresses"
             raise InvalidInput(key, "family-of-cluster", problem, f"Use an IPv{family} address")
     return list(addresses)
+
+
+def refuse_service_addresses(addresses: Sequence[str], cluster_ip: str) -> None:
+    """Refuse addresses of Services, which no node has. `cluster_ip` is that of the API server's Service.
+
+    The cluster does not tell its Service network, but the API server has the first address of it
+    (kube-apiserver, --service-cluster-ip-range).
+    """
+    services = ip_network((cluster_ip, SERVICE_PREFIX[ip_address(cluster_ip).version]), strict=False)
+    for address in addresses:
+        if ip_address(address) in services:
+            problem = f"has {quoted(address)}, a cluster address of Services, which no other host can reach"
+            remedy = "Use the address of a node, which `kubectl get nodes -o wide` shows"
+            raise InvalidInput("external_ips", "address-of-services", problem, remedy)
 
 
 def refuse_api_server_port(port: int, api_port: float | str) -> None:

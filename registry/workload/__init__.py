@@ -18,8 +18,17 @@ from pulumi_kubernetes.meta.v1 import LabelSelectorArgsDict
 from ..context import Context
 from ..pods import checksum
 from ..settings import ServingSettings, WorkloadSettings
-from .configuration import FILE_NAME, METRICS_PORT, PORT, UPSTREAM_CA_FILE, configuration
-from .pod import Mounts, own_tolerations, pod_spec
+from ..upstreams import never_proxied
+from .configuration import (
+    FILE_NAME,
+    METRICS_PORT,
+    PORT,
+    UPSTREAM_CA_FILE,
+    UPSTREAM_LOGIN_FILE,
+    configuration,
+    login_script,
+)
+from .pod import PROXY_FILES, Mounts, own_tolerations, pod_spec
 
 __all__ = ["METRICS_PORT", "PORT", "Workload", "WorkloadInputs", "own_tolerations"]
 
@@ -53,6 +62,7 @@ class WorkloadInputs(NamedTuple):
         node_selector: Labels of the node that has the images, or None if the Pods may run anywhere.
         external_url: URL of the registry behind a proxy, else None.
         rolls: Whether a new Pod reaches the images while the old one runs.
+        upstreams: URLs of the servers that the registry connects to.
         after: Resources to create first. Their changes do not restart the Pods.
     """
 
@@ -65,6 +75,7 @@ class WorkloadInputs(NamedTuple):
     node_selector: pulumi.Input[dict[str, str]] | None
     external_url: pulumi.Input[str] | None
     rolls: bool
+    upstreams: pulumi.Output[list[str]]
     after: Sequence[pulumi.Resource]
 
 
@@ -87,17 +98,32 @@ class Workload(pulumi.ComponentResource):
         http_secret = random.RandomPassword(
             f"{ctx.name}-http-secret", length=43, special=False, opts=ctx.options()
         ).result
-        files = {FILE_NAME: configuration(serving, inputs.driver, http_secret, inputs.external_url)}
+        is_direct = settings.outbound_proxy is None
+        files: dict[str, pulumi.Input[str]] = {
+            FILE_NAME: configuration(serving, inputs.driver, http_secret, inputs.external_url, is_direct=is_direct)
+        }
         if settings.upstream_ca is not None:
-            files[UPSTREAM_CA_FILE] = pulumi.Output.from_input(settings.upstream_ca)
-        secret = kubernetes.core.v1.Secret(
-            f"{ctx.name}-configuration", metadata=ctx.metadata(SECRET_NAME), string_data=files, opts=ctx.options()
+            files[UPSTREAM_CA_FILE] = settings.upstream_ca
+        if serving.mirror is not None:
+            files[UPSTREAM_LOGIN_FILE] = login_script(serving.mirror)
+        content = pulumi.Output.all(files, settings.outbound_proxy or {}).apply(
+            lambda both: both[0] | _proxies(both[1])
         )
-        mounts = Mounts(inputs.certificate, inputs.users, SECRET_NAME, inputs.claim, inputs.claim_path)
+        secret = kubernetes.core.v1.Secret(
+            f"{ctx.name}-configuration", metadata=ctx.metadata(SECRET_NAME), string_data=content, opts=ctx.options()
+        )
+        mounts = Mounts(
+            inputs.certificate,
+            inputs.users,
+            SECRET_NAME,
+            inputs.claim,
+            inputs.claim_path,
+            has_program=serving.mirror is not None,
+        )
         template = PodTemplate(
-            pod_spec(settings, mounts, inputs.node_selector),
+            pod_spec(settings, mounts, inputs.node_selector, _no_proxy(settings, inputs.upstreams)),
             # An annotation is public, and so is a checksum of secrets.
-            pulumi.Output.unsecret(pulumi.Output.all(inputs.certificate_pem, files).apply(checksum)),
+            pulumi.Output.unsecret(pulumi.Output.all(inputs.certificate_pem, content).apply(checksum)),
             ctx.options(depends_on=[*inputs.after, secret]),
         )
         if settings.workload == "pod":
@@ -105,6 +131,19 @@ class Workload(pulumi.ComponentResource):
         else:
             _create_deployment(ctx, settings, template, ROLLING_UPDATE if inputs.rolls else RECREATE)
         self.register_outputs({})
+
+
+def _proxies(proxies: Mapping[str, str]) -> dict[str, str]:
+    """Return the files of the Secret that variables of the Pod are taken from."""
+    return {name: proxies[scheme] for scheme, name in PROXY_FILES.items() if scheme in proxies}
+
+
+def _no_proxy(settings: WorkloadSettings, upstreams: pulumi.Output[list[str]]) -> pulumi.Output[str] | None:
+    """Return the value of NO_PROXY, or None without a proxy. It is public, unlike the URL of a proxy."""
+    if settings.outbound_proxy is None:
+        return None
+    values = pulumi.Output.all(settings.outbound_proxy, upstreams)
+    return pulumi.Output.unsecret(values.apply(lambda known: never_proxied(*known)))
 
 
 def _create_pod(ctx: Context, template: PodTemplate) -> None:

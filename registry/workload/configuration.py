@@ -3,10 +3,12 @@
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 import pulumi
 
 from ..settings import MirrorSettings, ServingSettings
+from ..upstreams import server_port
 
 PORT = 5000
 """Port of the registry in its Pod. The Service may have another one."""
@@ -16,6 +18,26 @@ METRICS_PORT = 5001
 
 FILE_NAME = "config.yml"
 UPSTREAM_CA_FILE = "upstream-ca.pem"
+
+CONFIGURATION_FOLDER = "/etc/distribution"
+"""Mount path of the configuration's Secret."""
+
+UPSTREAM_LOGIN_FILE = "upstream-login"
+"""Program that prints the login of the upstream, as Docker's credential helpers do.
+
+With it, the mirror asks its upstream how to log in when it pulls. Without it, it asks at the start, and ends if there
+is no answer (CNCF Distribution 3, registry/proxy/proxyauth.go)."""
+
+CHECK_INTERVAL_SECONDS = 5
+"""Seconds between two checks of the object store, and from the start to the first one. AWS bills each one."""
+
+CONNECT_INTERVAL_SECONDS, CONNECT_TIMEOUT_SECONDS = 3, 2
+"""Seconds between two connections to the store, and for one. The S3 client itself waits for two minutes."""
+
+FIRST_CHECK_SECONDS = 2 + max(CHECK_INTERVAL_SECONDS, CONNECT_INTERVAL_SECONDS + CONNECT_TIMEOUT_SECONDS)
+"""Seconds from the start until the registry has checked its object store, with repeated requests.
+
+Until then it calls itself healthy."""
 
 UPLOAD_PURGE_INTERVAL = "6h"
 """Interval of the upload purge. With the default a full disk would take eight days to recover."""
@@ -29,9 +51,12 @@ def configuration(
     driver: pulumi.Input[Mapping[str, Any]],
     http_secret: pulumi.Input[str],
     external_url: pulumi.Input[str] | None,
+    *,
+    is_direct: bool,
 ) -> pulumi.Output[str]:
     """Return the file. It is as secret as its parts.
 
+    `is_direct` means that the registry connects to its object store without a proxy.
     `external_url` is the URL for the next requests of an upload. Without it the registry answers with the name that
     the client typed, which is right for all its names. Behind a proxy it does not know that name.
     """
@@ -40,7 +65,7 @@ def configuration(
         http_secret=http_secret,
         external_url=external_url,
         proxy=_proxy(settings.mirror),
-    ).apply(lambda resolved: render(_file(settings, **resolved)))
+    ).apply(lambda resolved: render(_file(settings, is_direct=is_direct, **resolved)))
 
 
 def render(file: Mapping[str, Any]) -> str:
@@ -51,8 +76,15 @@ def render(file: Mapping[str, Any]) -> str:
     return json.dumps(file, indent=1, ensure_ascii=False)
 
 
+def login_script(mirror: MirrorSettings) -> pulumi.Output[str]:
+    """Return a shell script that prints the login of the upstream as JSON. Without a login both values are empty."""
+    login = pulumi.Output.all(Username=mirror.mirror_username or "", Secret=mirror.mirror_password or "")
+    return login.apply(lambda resolved: f"#!/bin/sh\ncat <<'END'\n{json.dumps(resolved)}\nEND\n")
+
+
 def _file(
     settings: ServingSettings,
+    is_direct: bool,
     driver: Mapping[str, Any],
     http_secret: str,
     external_url: str | None,
@@ -65,7 +97,9 @@ def _file(
         "http": _http(settings, http_secret, external_url),
     }
     if proxy:
-        file["proxy"] = proxy
+        file["proxy"] = {**proxy, "exec": {"command": f"{CONFIGURATION_FOLDER}/{UPSTREAM_LOGIN_FILE}"}}
+    if "s3" in driver:
+        file["health"] = _health(driver["s3"].get("regionendpoint") if is_direct else None)
     return file
 
 
@@ -102,7 +136,22 @@ def _http(settings: ServingSettings, http_secret: str, external_url: str | None)
     return http
 
 
+def _health(endpoint: str | None) -> dict[str, Any]:
+    """Return the checks of the object store. If one fails, the registry answers 503 to every request."""
+    health: dict[str, Any] = {"storagedriver": {"enabled": True, "interval": f"{CHECK_INTERVAL_SECONDS}s"}}
+    if endpoint:
+        host = urlsplit(endpoint).hostname or ""
+        connection = {
+            "addr": f"[{host}]:{server_port(endpoint)}" if ":" in host else f"{host}:{server_port(endpoint)}",
+            "interval": f"{CONNECT_INTERVAL_SECONDS}s",
+            "timeout": f"{CONNECT_TIMEOUT_SECONDS}s",
+        }
+        health["tcp"] = [connection]
+    return health
+
+
 def _proxy(mirror: MirrorSettings | None) -> Mapping[str, pulumi.Input[str]]:
+    """Return the upstream. Distribution 2 ignores the program for the login, and takes user and password."""
     if mirror is None:
         return {}
     proxy = {"remoteurl": mirror.mirror_of}

@@ -7,19 +7,24 @@ import pulumi
 from pulumi_kubernetes.core.v1 import (
     ContainerArgsDict,
     EnvVarArgsDict,
-    HTTPGetActionArgsDict,
     LifecycleArgsDict,
     PodSecurityContextArgsDict,
     PodSpecArgsDict,
+    SecretVolumeSourceArgsDict,
     TolerationArgsDict,
     VolumeArgsDict,
 )
 
 from ..pods import NO_PRIVILEGES
 from ..settings import WorkloadSettings
-from .configuration import FILE_NAME, METRICS_PORT, PORT, UPSTREAM_CA_FILE
-
-CONFIGURATION_FOLDER = "/etc/distribution"
+from .configuration import (
+    CONFIGURATION_FOLDER,
+    FILE_NAME,
+    METRICS_PORT,
+    PORT,
+    UPSTREAM_CA_FILE,
+)
+from .probes import probes
 
 SECRET_FOLDERS = {"certificate": "/certs", "users": "/auth", "configuration": CONFIGURATION_FOLDER}
 """Mount path of each Secret. With subPath the registry would not see changed users."""
@@ -33,6 +38,9 @@ VARIABLES = {
     "OTEL_TRACES_EXPORTER": "none",
 }
 """The guide's variables, which name the mounted files. The last one disables the traces of 3.x, which need a server."""
+
+PROXY_FILES = {"http": "http-proxy", "https": "https-proxy"}
+"""Key of each proxy's URL in the configuration's Secret. The Pod only refers to it, as it may contain a password."""
 
 POST_START_COMMAND = ["registry", "--version"]
 """Command that delays the first probe until the registry listens, some hundredths of a second.
@@ -56,23 +64,30 @@ UNREACHABLE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreac
 
 
 class Mounts(NamedTuple):
-    """Names of the Secrets, and of the claim. An object store has no claim."""
+    """Names of the Secrets, and of the claim. An object store has no claim.
+
+    `has_program` means that the configuration's Secret contains a program that the registry runs.
+    """
 
     certificate: pulumi.Input[str]
     users: pulumi.Input[str]
     configuration: pulumi.Input[str]
     claim: pulumi.Input[str] | None
     claim_path: str
+    has_program: bool
 
 
 def pod_spec(
-    settings: WorkloadSettings, mounts: Mounts, node_selector: pulumi.Input[dict[str, str]] | None
+    settings: WorkloadSettings,
+    mounts: Mounts,
+    node_selector: pulumi.Input[dict[str, str]] | None,
+    no_proxy: pulumi.Input[str] | None,
 ) -> PodSpecArgsDict:
-    """Return the spec of the Pod. `node_selector` pins it to a node."""
+    """Return the spec of the Pod. `node_selector` pins it to a node. `no_proxy` is the hosts without outbound proxy."""
     own = own_tolerations(settings, is_pinned=node_selector is not None)
     spec: PodSpecArgsDict = {
         "automount_service_account_token": False,
-        "containers": [_container(settings, mounts)],
+        "containers": [_container(settings, mounts, no_proxy)],
         "enable_service_links": False,  # the registry would read the variables of a Service called REGISTRY
         "security_context": _security_context(settings.run_as_user),
         "tolerations": pulumi.Output.from_input(settings.tolerations).apply(
@@ -90,30 +105,35 @@ def pod_spec(
 
 
 def _volumes(mounts: Mounts) -> list[VolumeArgsDict]:
-    secrets: list[VolumeArgsDict] = [
-        {"name": name, "secret": {"secret_name": getattr(mounts, name)}} for name in SECRET_FOLDERS
-    ]
+    secrets: list[VolumeArgsDict] = [{"name": name, "secret": _secret_volume(mounts, name)} for name in SECRET_FOLDERS]
     if mounts.claim is None:
         return secrets
     return [{"name": "repository", "persistent_volume_claim": {"claim_name": mounts.claim}}, *secrets]
 
 
-def _container(settings: WorkloadSettings, mounts: Mounts) -> ContainerArgsDict:
-    probe: HTTPGetActionArgsDict = {"path": "/", "port": PORT, "scheme": "HTTPS"}  # 200 without credentials
+def _secret_volume(mounts: Mounts, name: str) -> SecretVolumeSourceArgsDict:
+    volume: SecretVolumeSourceArgsDict = {"secret_name": getattr(mounts, name)}
+    if name == "configuration" and mounts.has_program:
+        volume["default_mode"] = 0o555
+    return volume
+
+
+def _container(settings: WorkloadSettings, mounts: Mounts, no_proxy: pulumi.Input[str] | None) -> ContainerArgsDict:
+    readiness, liveness = probes(is_remote=mounts.claim is None)
     return {
         "name": "registry",
         "image": settings.image,
         "image_pull_policy": settings.image_pull_policy,
         "args": ["serve", f"{CONFIGURATION_FOLDER}/{FILE_NAME}"],
-        "env": _variables(settings),
+        "env": [*_variables(settings), *_proxy_variables(mounts, no_proxy)],
         "ports": [{"name": name, "container_port": port} for name, port in _ports(settings).items()],
         "volume_mounts": [
             {"name": name, "mount_path": path, "read_only": name in SECRET_FOLDERS}
             for name, path in _folders(mounts).items()
         ],
         "lifecycle": _lifecycle(settings),
-        "readiness_probe": {"http_get": probe, "period_seconds": 1},
-        "liveness_probe": {"http_get": probe, "period_seconds": 10},
+        "readiness_probe": readiness,
+        "liveness_probe": liveness,
         "resources": {"requests": settings.requests, "limits": settings.limits},
         "security_context": NO_PRIVILEGES,
     }
@@ -134,6 +154,20 @@ def _variables(settings: WorkloadSettings) -> list[EnvVarArgsDict]:
     if settings.upstream_ca is not None:
         variables["SSL_CERT_FILE"] = f"{CONFIGURATION_FOLDER}/{UPSTREAM_CA_FILE}"
     return [{"name": name, "value": value} for name, value in variables.items()]
+
+
+def _proxy_variables(mounts: Mounts, no_proxy: pulumi.Input[str] | None) -> list[EnvVarArgsDict]:
+    """Return the variables that Go's HTTP client takes a proxy from. A missing URL sets no variable."""
+    if no_proxy is None:
+        return []
+    proxies: list[EnvVarArgsDict] = [
+        {
+            "name": f"{scheme.upper()}_PROXY",
+            "value_from": {"secret_key_ref": {"name": mounts.configuration, "key": key, "optional": True}},
+        }
+        for scheme, key in PROXY_FILES.items()
+    ]
+    return [*proxies, {"name": "NO_PROXY", "value": no_proxy}]
 
 
 def _lifecycle(settings: WorkloadSettings) -> LifecycleArgsDict:

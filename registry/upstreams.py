@@ -1,0 +1,89 @@
+"""The servers behind the registry: their ports, their place in the cluster, and the way to them.
+
+A server is known by its URL, which its rule has checked (validation/servers.py). A server may be a Service of the same
+cluster, which Pods reach by short names.
+"""
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+import pulumi
+
+from .settings import MirrorSettings, StorageSettings
+
+AWS = "https://s3.amazonaws.com"
+"""URL that stands for the S3 servers of AWS, all of which have this port."""
+
+TOKEN_SERVER = "https://auth.docker.io"
+"""URL of the token server of Docker Hub."""
+
+CLUSTER_DOMAINS = (".svc", ".cluster.local")
+"""Domains of the cluster's own names. Another domain of the cluster still has the label svc in it."""
+
+NEVER_PROXIED = (
+    "localhost",
+    "127.0.0.0/8",
+    "::1",
+    "169.254.0.0/16",  # the node's metadata, which give out the keys of its role
+    "$(KUBERNETES_SERVICE_HOST)",  # the kubelet inserts the address
+    "kubernetes",
+    "kubernetes.default",
+    *CLUSTER_DOMAINS,
+)
+"""Entries of NO_PROXY for every cluster. They are hosts, domains with a leading dot, and networks."""
+
+
+def upstream_urls(storage: StorageSettings, mirror: MirrorSettings | None) -> pulumi.Output[list[str]]:
+    """Return the URLs of the servers that the registry connects to. It is empty if the images are on a volume."""
+    urls: list[pulumi.Input[str]] = []
+    if storage.storage == "s3":
+        urls.append(storage.s3_endpoint or AWS)
+    if mirror is not None:
+        urls += [mirror.mirror_of, TOKEN_SERVER]
+    return pulumi.Output.all(*urls)
+
+
+def with_proxies(
+    urls: pulumi.Output[list[str]], proxies: pulumi.Input[Mapping[str, str]] | None
+) -> pulumi.Output[list[str]]:
+    """Return the URLs and those of the proxies. Servers that are excluded from the proxies are still connected to."""
+    return pulumi.Output.all(urls, proxies or {}).apply(
+        lambda known: [*known[0], *(known[1][scheme] for scheme in ("http", "https") if scheme in known[1])]
+    )
+
+
+def server_port(url: str) -> int:
+    """Return the TCP port of the server."""
+    parts = urlsplit(url)
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def service_namespace(url: str, own_namespace: str) -> str | None:
+    """Return the namespace of the server if its name may be that of a Service, else None.
+
+    A Pod resolves SERVICE, SERVICE.NAMESPACE and SERVICE.NAMESPACE.svc, with or without the domain of the cluster. The
+    second form may be a name of the Internet as well, such as ghcr.io. A rule for its namespace has no effect then.
+    """
+    labels = (urlsplit(url).hostname or "").split(".")
+    if ":" in labels[0] or labels[-1].isdigit():
+        return None  # an address
+    if "svc" in labels[2:]:
+        return labels[labels.index("svc", 2) - 1]
+    return {1: own_namespace, 2: labels[-1]}.get(len(labels))
+
+
+def never_proxied(proxies: Mapping[str, str], urls: Sequence[str]) -> str:
+    """Return the value of NO_PROXY: the cluster's own servers, and those of `outbound_proxy.no_proxy`.
+
+    `urls` are those of the servers that the registry connects to.
+    """
+    own = [urlsplit(url).hostname or "" for url in urls if _is_surely_in_cluster(url)]
+    return ",".join(dict.fromkeys([*NEVER_PROXIED, *own, *filter(None, [proxies.get("no_proxy")])]))
+
+
+def _is_surely_in_cluster(url: str) -> bool:
+    """Return whether the server is a Service. SERVICE.NAMESPACE counts without TLS, which no public server lacks."""
+    labels = (urlsplit(url).hostname or "").split(".")
+    if ":" in labels[0] or labels[-1].isdigit():
+        return False
+    return "svc" in labels[2:] or len(labels) == 1 or (len(labels) == 2 and url.startswith("http://"))

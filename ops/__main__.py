@@ -6,6 +6,8 @@ Each command imports its modules when it is called, because the registry and Kub
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
@@ -14,8 +16,8 @@ from typing import Annotated
 
 import typer
 
-from .errors import CommandError
-from .stack import PublicOutputs, parse_address, read_outputs, read_public_outputs
+from .errors import CheckError, CommandError, NotDeployedError
+from .stack import PublicOutputs, parse_address, read_mode, read_namespace, read_outputs, read_public_outputs
 
 Stack = Annotated[str, typer.Option(metavar="NAME", help="Stack of the registry.")]
 Address = Annotated[
@@ -48,7 +50,10 @@ def verify(
     """Check a registry from end to end as a client uses it.
 
     The checks cover the name, TLS, the password, push, pull and the catalog.
+    A read-only registry and a mirror must refuse the push, and serve what they
+    hold. The upstream of a mirror must answer.
     The first one that fails ends the run, and its cause and remedy are printed.
+    If a server behind the registry is the cause, the cluster is asked for it.
     The exit code is 0 if all checks pass, otherwise 1.
 
     \b
@@ -59,7 +64,8 @@ def verify(
     """
     from . import verify as verification
 
-    outputs = read_outputs(stack)
+    with _explain_missing_outputs(stack):
+        outputs = read_outputs(stack)
     pull_on_nodes: verification.PullOnNodes | None = None
     if from_nodes:
         from .kubernetes import connect
@@ -68,7 +74,7 @@ def verify(
         pull_on_nodes = partial(pull_on_every_node, connect())
     target = _parse_address(address, outputs.port)
     verification.wait_for_port(outputs, target, wait)
-    results = verification.run_checks(outputs, target, pull_on_nodes)
+    results = verification.run_checks(outputs, target, pull_on_nodes, mode=read_mode(stack), find_problem=_ask_cluster)
     if json:
         passed = verification.print_results_json(results, outputs.endpoint)
     else:
@@ -106,7 +112,8 @@ def status(
 
     if bool(endpoint) != bool(ca):
         raise typer.BadParameter("--endpoint and --ca must be used together.", param_hint="--endpoint")
-    target = from_endpoint(endpoint, ca) if ca else from_stack(stack, check_drift=drift)
+    with _explain_missing_outputs(stack):
+        target = from_endpoint(endpoint, ca) if ca else from_stack(stack, check_drift=drift)
     target = replace(target, address=_parse_address(address, target.outputs.port))
     rows = report.run_checks(target)
     healthy = report.print_status_json(rows, target) if json else report.print_status(rows, target)
@@ -214,6 +221,23 @@ def recover(
         recovery.print_recovery_json(result)
     else:
         recovery.print_recovery(result)
+
+
+@contextmanager
+def _explain_missing_outputs(stack: str) -> Iterator[None]:
+    """Add the cause if a stack is not deployed yet because a server behind the registry fails."""
+    try:
+        yield
+    except NotDeployedError as error:
+        if problem := _ask_cluster(read_namespace(stack)):
+            raise NotDeployedError(f"{error.cause} {problem.cause}", problem.remedy) from None
+        raise
+
+
+def _ask_cluster(namespace: str) -> CheckError | None:
+    from .servers import ask_cluster  # slow, and not needed if all checks pass
+
+    return ask_cluster(namespace)
 
 
 def _parse_clients(names: list[str], supported: list[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Errors of `ops`. Each has a cause and a remedy, both plain sentences without secrets.
 
 CommandError         a command cannot do its work
+├── NotDeployedError a stack has no outputs
 ├── CheckError       a check of `ops verify` or `ops status` failed
 ├── PulumiError      a Pulumi command failed
 └── ClusterError     the Kubernetes API did not answer, or refused a request
@@ -16,6 +17,10 @@ class CommandError(Exception):
 
     def __str__(self) -> str:
         return f"{self.cause} {self.remedy}"
+
+
+class NotDeployedError(CommandError):
+    """A stack has no outputs: `pulumi up` has not ended yet, or has failed."""
 
 
 class CheckError(CommandError):

@@ -28,6 +28,12 @@ from .stack import REGISTRY_SELECTOR
 TIMEOUT = 10
 """Seconds to wait for one request."""
 
+LOG_LINES = 1000
+"""Lines of a log to read. A registry that is not ready logs about 80 in a minute, most of them for its probes."""
+
+BAD_REQUEST = 400
+"""Status of the API server for the log of a container that has not started yet."""
+
 API_VERSIONS = {"DaemonSet": "apps/v1"}
 """API version by kind, for the kinds that are not in v1."""
 
@@ -93,6 +99,20 @@ def registry_pods(client: DynamicClient, namespace: str) -> list[Object]:
             f"See `kubectl -n {namespace} get pods`. `pulumi up --refresh` creates a missing Pod again.",
         )
     return running
+
+
+def read_log(pod: Object) -> str:
+    """Return the last lines of the log of the registry's container, or "" before its first start."""
+    read = CoreV1Api(connect_api_client()).read_namespaced_pod_log
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    try:
+        # The stubs lack the timeout.
+        text = read(name, namespace, container=CONTAINER, tail_lines=LOG_LINES, _request_timeout=TIMEOUT)  # type: ignore[call-arg]
+        return str(text)
+    except ApiException as error:
+        if error.status == BAD_REQUEST:
+            return ""
+        raise
 
 
 def exec_in_pod(pod: Object, command: Sequence[str]) -> str:

@@ -11,7 +11,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from .errors import CommandError, PulumiError
+import yaml
+
+from .errors import CommandError, NotDeployedError, PulumiError
 
 PROJECT = Path(__file__).parents[1]
 """Directory of Pulumi.yaml. Commands use it whatever the current directory is."""
@@ -27,6 +29,10 @@ PASSWORD_DELAY_MINUTES = 2
 
 REGISTRY_SELECTOR = "app.kubernetes.io/name=docker-registry"
 """Label selector of the registry's Pods. A literal, because the import of `registry` takes a second."""
+
+
+DEFAULT_NAMESPACE = "docker-registry"
+"""Default of the input `namespace`. A literal for the same reason."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,28 @@ def read_all_outputs(stack: str) -> dict[str, Any]:
     return _read_outputs(stack, [output.name for output in fields(Outputs)], "--show-secrets")
 
 
+def read_config(stack: str) -> dict[str, dict[str, Any]]:
+    """Return the config of `stack` by key, with the defaults of Pulumi.yaml. No secret is decrypted."""
+    project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["name"]
+    config: Mapping[str, Any] = json.loads(pulumi("config", "--json", "--stack", stack))
+    prefix = f"{project}:"
+    return {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
+
+
+def read_mode(stack: str) -> str | None:
+    """Return the `mode` of the config, or None if it does not set any."""
+    try:
+        mode = read_config(stack).get("mode", {}).get("value")
+    except PulumiError:
+        return None
+    return str(mode) if mode else None
+
+
+def read_namespace(stack: str) -> str:
+    """Return the `namespace` of the config, or its default. A stack that is not deployed has no such output."""
+    return str(read_config(stack).get("namespace", {}).get("value") or DEFAULT_NAMESPACE)
+
+
 def read_public_outputs(stack: str) -> PublicOutputs:
     """Return the endpoint, CA and addresses. Stacks deployed by older versions have no addresses."""
     outputs = _read_outputs(stack, ["endpoint", "ca_pem"])
@@ -134,7 +162,7 @@ def _read_outputs(stack: str, required: Sequence[str], *options: str) -> dict[st
     outputs: dict[str, Any] = json.loads(pulumi("stack", "output", "--json", *options, "--stack", stack))
     missing_outputs = [name for name in required if name not in outputs]
     if missing_outputs:
-        raise CommandError(
+        raise NotDeployedError(
             f"The stack {stack!r} has no output {missing_outputs[0]!r}, so it is not deployed.",
             f"Deploy it with `pulumi up --stack {stack}`.",
         )

@@ -376,7 +376,6 @@ def stack_outputs(monkeypatch: pytest.MonkeyPatch, outputs: Outputs) -> dict[str
         return json.dumps(CONFIG if command[0] == "config" else values)
 
     monkeypatch.setattr(stack, "pulumi", pulumi)
-    monkeypatch.setattr(target, "pulumi", pulumi)
     return values
 
 

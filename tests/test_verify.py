@@ -42,6 +42,10 @@ class Registry(ThreadingHTTPServer):
         self.hosts: set[str] = set()
         self.password: str | None = PASSWORD
         self.full = self.damaged = self.forgetful = self.deletes = False
+        self.mode = "read-write"
+        self.names = ["another", test_image.REPOSITORY]
+        self.upstream_error = ""
+        """Error of the upstream of a mirror: a status, or the text that a mirror answers with status 500."""
 
     @property
     def port(self) -> int:
@@ -83,6 +87,9 @@ class Handler(BaseHTTPRequestHandler):
     def write(self, body: bytes) -> None:
         url = urlsplit(self.path)
         digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
+        if self.server.mode != "read-write":
+            codes = [{"code": "UNSUPPORTED"}] if self.server.mode == "mirror" else []
+            return self.answer(405, json.dumps({"errors": codes}).encode() if codes else b"")
         if self.server.full:
             return self.answer(500, b'{"errors": [{"code": "UNKNOWN", "message": "unknown error"}]}')
         if self.command == "POST":
@@ -98,16 +105,29 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(202 if self.server.deletes else 405)
         if key == "_catalog":
             return self.catalog()
+        if key == "list":
+            tags = [test_image.TAG] if test_image.REPOSITORY in self.path else None
+            return self.answer(200, json.dumps({"tags": tags}).encode())
         if key and key not in self.server.contents:
-            return self.answer(404)
+            return self.ask_upstream()
         body = self.server.contents.get(key, b"{}")
         digest = f"sha256:{hashlib.sha256(body).hexdigest()}"
         if self.server.damaged and "/blobs/" in self.path:
             body = body[::-1]
         return self.answer(200, body, Docker_Content_Digest=digest)
 
+    def ask_upstream(self) -> None:
+        error = self.server.upstream_error
+        if not error:
+            return self.answer(404)
+        code = {"401": "UNAUTHORIZED", "403": "DENIED"}.get(error, "UNKNOWN")
+        body = json.dumps({"errors": [{"code": code, "detail": error}]}).encode()
+        return self.answer(int(error) if error.isdigit() else 500, body)
+
     def catalog(self) -> None:
-        names = ["another"] if self.server.forgetful else ["another", test_image.REPOSITORY]
+        names = self.server.names[:1] if self.server.forgetful else self.server.names
+        if "n=1000" not in self.path and "last=" not in self.path:
+            return self.answer(200, json.dumps({"repositories": names}).encode())
         if "last=" in self.path:
             return self.answer(200, json.dumps({"repositories": names[1:]}).encode())
         more = '</v2/_catalog?last=another&n=1>; rel="next"'

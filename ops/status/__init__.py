@@ -12,7 +12,7 @@ from registry.node_trust.for_registry import trust_namespace
 from ..diagnosis import diagnose
 from ..kubernetes import convert_api_errors
 from ..report import ATTENTION, PASSED, Verdict, print_json, print_remedies, print_report
-from . import drift, verdicts, workload
+from . import drift, servers, verdicts, workload
 from .target import Target
 
 
@@ -64,6 +64,7 @@ STACK_CHECKS = {
         lambda target: workload.read_disk_space(target.client, target.outputs.namespace),
         lambda facts, _: verdicts.rate_disk_space(facts),
     ),
+    "servers": StatusCheck("servers behind it", servers.read_servers, lambda facts, _: verdicts.rate_servers(facts)),
     "nodes": StatusCheck(
         "nodes that trust the CA",
         lambda target: workload.read_node_trust(target.client, target.outputs.namespace),

@@ -39,6 +39,15 @@ class NodeTrust:
 
 
 @dataclass(frozen=True)
+class ServerState:
+    """A server behind the registry, and why the registry cannot use it. Without a cause, it can."""
+
+    name: str
+    summary: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
 class StackSettings:
     """The settings of the stack that the verdicts depend on. None means unknown."""
 
@@ -46,3 +55,4 @@ class StackSettings:
     has_custom_ca: bool = False
     renew_before_days: int | None = None
     ca_generations: Sequence[int] | None = None
+    mode: str | None = None

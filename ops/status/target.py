@@ -1,18 +1,14 @@
 """The registry of a status report: that of a stack, or one with only an endpoint and a CA."""
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-import yaml
 from kubernetes.dynamic import DynamicClient
 
 from .. import kubernetes
 from ..errors import CommandError
-from ..stack import PROJECT, Outputs, pulumi, read_all_outputs
+from ..stack import Outputs, read_all_outputs, read_config
 from . import certificates
 from .facts import CertificateAuthority, ServerCertificate, StackSettings
 
@@ -71,14 +67,12 @@ def from_endpoint(endpoint: str, ca: Path) -> Target:
 
 
 def _read_settings(stack: str) -> StackSettings:
-    """Read the stack's config, which has the defaults of Pulumi.yaml too. No secret is decrypted."""
-    project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["name"]
-    config: Mapping[str, Any] = json.loads(pulumi("config", "--json", "--stack", stack))
-    values = {key.removeprefix(f"{project}:"): value for key, value in config.items() if key.startswith(f"{project}:")}
+    values = read_config(stack)
     renew_before_days = values.get("renew_before_days", {}).get("value")
     return StackSettings(
         tls_secret=values.get("tls_secret", {}).get("value"),
         has_custom_ca="ca_certificate" in values,
         renew_before_days=int(renew_before_days) if renew_before_days else None,
         ca_generations=values.get("ca_generations", {}).get("objectValue"),
+        mode=values.get("mode", {}).get("value"),
     )

@@ -10,7 +10,7 @@ from registry.validation.images import image_advice
 from registry.validation.limits import LONGEST_CERTIFICATE_DAYS
 
 from ..report import Verdict
-from .facts import CertificateAuthority, DiskSpace, NodeTrust, ServerCertificate, StackSettings
+from .facts import CertificateAuthority, DiskSpace, NodeTrust, ServerCertificate, ServerState, StackSettings
 
 SOON = 30
 """Days until a certificate ends. If fewer are left, action is needed."""
@@ -97,6 +97,16 @@ def rate_disk_space(space: DiskSpace | None) -> Verdict:
         "Free space on that disk, delete images (`allow_delete`) and collect garbage, or use a larger disk."
         if share < SCARCE
         else "",
+    )
+
+
+def rate_servers(servers: Sequence[ServerState]) -> Verdict:
+    """Report an S3 server or an upstream that the registry cannot use."""
+    if not servers:
+        return Verdict("not applicable: the images are on a volume, and are not mirrored")
+    return Verdict(
+        " ".join(f"{server.name}: {server.summary}" for server in servers),
+        " ".join(server.remedy for server in servers if server.remedy),
     )
 
 

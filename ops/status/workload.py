@@ -8,6 +8,7 @@ from registry.storage import MOUNT_PATH
 
 from ..errors import CheckError
 from ..kubernetes import CONTAINER, exec_in_pod, list_objects, registry_pods
+from ..servers import uses_store
 from .facts import DiskSpace, NodeTrust
 
 DF = ("df", "-P", "-k", MOUNT_PATH)
@@ -23,7 +24,7 @@ def read_images(client: DynamicClient, namespace: str) -> list[str]:
 def read_disk_space(client: DynamicClient, namespace: str) -> DiskSpace | None:
     """Return the space of the Pod's volume, or None if it mounts no volume."""
     pod = registry_pods(client, namespace)[0]
-    if not any("persistentVolumeClaim" in volume for volume in pod["spec"]["volumes"]):
+    if uses_store(pod):
         return None
     return _parse_df(exec_in_pod(pod, DF))
 

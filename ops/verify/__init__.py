@@ -1,23 +1,29 @@
 """`ops verify`: run the checks one after the other until one fails, and print them as a table or as JSON."""
 
 import socket
+import ssl
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..diagnosis import diagnose
-from ..errors import CheckError
+from ..errors import CheckError, CommandError
+from ..registry_client import RegistryClient
 from ..report import FAILED, PASSED, print_json, print_remedies, print_report
 from ..stack import Outputs
 from . import test_image
 from .checks import CHECKS, CLEAN_UP, CheckContext, Checks, pushed_digest
-from .registry_client import RegistryClient
+from .modes import CHECKS_BY_MODE, READ_WRITE, detect_mode, refuse_other_mode
 
 PullOnNodes = Callable[[Outputs, str], Iterable[tuple[str, str | CheckError, float]]]
 """A function that has every node pull a reference. It yields node, summary or error, and seconds."""
+
+
+FindProblem = Callable[[str], CheckError | None]
+"""A function that asks the cluster why the registry in a namespace cannot use a server behind it."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,8 @@ class CheckResult:
     summary: str
     seconds: float
     remedy: str = ""
+    may_be_server: bool = False
+    """Whether a server behind the registry may be the cause of the failure."""
 
 
 def wait_for_port(outputs: Outputs, address: tuple[str, int] | None, seconds: float) -> None:
@@ -44,11 +52,17 @@ def wait_for_port(outputs: Outputs, address: tuple[str, int] | None, seconds: fl
 
 
 def run_checks(
-    outputs: Outputs, address: tuple[str, int] | None = None, pull_on_nodes: PullOnNodes | None = None
+    outputs: Outputs,
+    address: tuple[str, int] | None = None,
+    pull_on_nodes: PullOnNodes | None = None,
+    *,
+    mode: str | None = None,
+    find_problem: FindProblem = lambda _: None,
 ) -> Iterator[CheckResult]:
     """Yield the result of each check until one fails.
 
     If all pass, `pull_on_nodes` adds a result for every node, whether it passed or not, and then the image is deleted.
+    `mode` is that of the stack's config, or None if it is unknown.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -57,14 +71,9 @@ def run_checks(
         client = RegistryClient(outputs, ca, address)
         with closing(client.session):
             context = CheckContext(outputs, address, client, folder)
-            passed = True
-            for result in _run_until_failure(context, CHECKS):
-                passed = result.passed
-                yield result
-            if passed and pull_on_nodes:
-                yield from _run_on_nodes(context, pull_on_nodes)
-            if passed:
-                yield from _run_until_failure(context, CLEAN_UP)
+            results = _run_all(context, pull_on_nodes, mode)
+            for result in results:
+                yield result if result.passed else _explained(result, outputs, find_problem)
 
 
 def print_results(results: Iterable[CheckResult], title: str) -> bool:
@@ -93,6 +102,38 @@ def print_results_json(results: Iterable[CheckResult], endpoint: str) -> bool:
     return passed
 
 
+def _run_all(context: CheckContext, pull_on_nodes: PullOnNodes | None, mode: str | None) -> Iterator[CheckResult]:
+    passed = True
+    for result in _run_until_failure(context, CHECKS):
+        passed = result.passed
+        yield result
+    if not passed:
+        return
+    start = time.monotonic()
+    try:
+        actual_mode = detect_mode(context)
+        refuse_other_mode(actual_mode, mode)
+    except Exception as error:
+        yield _failed_result("push" if mode in (None, READ_WRITE) else "push is refused", error, context, start)
+        return
+    for result in _run_until_failure(context, CHECKS_BY_MODE[actual_mode]):
+        passed = result.passed
+        yield result
+    if actual_mode != READ_WRITE or not passed:
+        if passed and pull_on_nodes:
+            yield CheckResult("pull on every node", True, f"not checked, because `mode` is {actual_mode}", 0)
+        return
+    if pull_on_nodes:
+        yield from _run_on_nodes(context, pull_on_nodes)
+    yield from _run_until_failure(context, CLEAN_UP)
+
+
+def _explained(result: CheckResult, outputs: Outputs, find_problem: FindProblem) -> CheckResult:
+    """Return the failure with the cause that the cluster tells, if it tells one."""
+    problem = find_problem(outputs.namespace) if result.may_be_server else None
+    return result if problem is None else replace(result, summary=problem.cause, remedy=problem.remedy)
+
+
 def _run_until_failure(context: CheckContext, checks: Checks) -> Iterator[CheckResult]:
     for title, check in checks.items():
         start = time.monotonic()
@@ -119,4 +160,6 @@ def _run_on_nodes(context: CheckContext, pull_on_nodes: PullOnNodes) -> Iterator
 
 def _failed_result(title: str, error: Exception, context: CheckContext, start: float) -> CheckResult:
     diagnosis = diagnose(error, context.outputs, context.server)
-    return CheckResult(title, False, diagnosis.cause, round(time.monotonic() - start, 3), diagnosis.remedy)
+    may_be_server = not isinstance(error, CommandError | ssl.SSLCertVerificationError | socket.gaierror)
+    seconds = round(time.monotonic() - start, 3)
+    return CheckResult(title, False, diagnosis.cause, seconds, diagnosis.remedy, may_be_server)

@@ -13,10 +13,10 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 from ..errors import CheckError
+from ..registry_client import RegistryClient
 from ..stack import Outputs
 from ..tls import SECONDS_PER_DAY, perform_handshake
 from . import test_image
-from .registry_client import RegistryClient
 
 NOT_A_REGISTRY = "Another program answers there. Find out which one uses the port, or pass --address."
 
@@ -173,10 +173,8 @@ CHECKS: Checks = {
     "access without a password is refused": check_access_without_password,
     "access with a wrong password is refused": check_access_with_wrong_password,
     "login": check_login,
-    "push": check_push,
-    "pull": check_pull,
-    "catalog": check_catalog,
 }
+"""Checks of every registry. Those of its mode follow (modes.py)."""
 
 CLEAN_UP: Checks = {"clean-up": delete_test_image}
 """The last step, separate because nodes pull the image before it is deleted."""

@@ -271,6 +271,14 @@ class Registry:
     def has(self, repository: str, digest: str) -> bool:
         return self.status(f"/v2/{repository}/blobs/{digest}") == 200
 
+    def ops(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of `ops` for this registry, in whose folder `ops` is linked."""
+        folder = self.project.folder
+        if not (folder / "ops").exists():
+            (folder / "ops").symlink_to(PROJECT / "ops")
+        command = (sys.executable, "-m", "ops", *arguments, "--stack", folder.name, "--address", self.address)
+        return self.project.lab.environment.run("env", "--chdir", str(folder), *command, check=False)
+
 
 def is_ready(pod_or_node: Object) -> bool:
     """Return whether a Pod or a Node is ready and is not being deleted."""

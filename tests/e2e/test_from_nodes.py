@@ -13,7 +13,6 @@ from dev.cluster.plan import NODES
 from ops.verify.pull_manifests import LABEL
 from tests.e2e.lab import ADDRESS, Lab, Registry
 from tests.e2e.test_pull_secrets import resolved_but_not_trusted
-from tests.e2e.test_status import ops
 
 pytestmark = pytest.mark.e2e
 
@@ -26,7 +25,7 @@ SETTINGS: dict[str, Any] = {
 
 def pull_results(lab: Lab, registry: Registry) -> dict[str, dict[str, Any]]:
     """Return the result of each node, after checking that the run deleted its objects and printed no secret."""
-    done = ops(registry, "verify", "--from-nodes", "--json")
+    done = registry.ops("verify", "--from-nodes", "--json")
     report = json.loads(done.stdout)
     assert done.returncode == (0 if report["passed"] else 1), done.stderr
     assert registry.outputs["password"] not in done.stdout + done.stderr

@@ -4,14 +4,12 @@ The offline tests have fake servers. Only a real stack has drift, nodes and free
 """
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from dev.environment import PROJECT
 from tests.e2e.lab import ADDRESS, NAMESPACE, STACK, Lab, Registry
 
 pytestmark = pytest.mark.e2e
@@ -23,18 +21,9 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def ops(registry: Registry, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command for the registry of another project, in whose folder `ops` is linked."""
-    folder = registry.project.folder
-    if not (folder / "ops").exists():
-        (folder / "ops").symlink_to(PROJECT / "ops")
-    options = ("--stack", folder.name, "--address", registry.address)
-    return registry.project.lab.environment.run("env", "--chdir", str(folder), *OPS, *arguments, *options, check=False)
-
-
 def status(registry: Registry, *arguments: str) -> dict[str, Any]:
     """Return the report, after checking that the exit code fits it."""
-    done = ops(registry, "status", "--json", *arguments)
+    done = registry.ops("status", "--json", *arguments)
     report = dict(json.loads(done.stdout or "{}"))
     assert done.returncode == (0 if report.get("healthy") else 1), done.stdout + done.stderr
     return report
@@ -46,7 +35,7 @@ def test_a_healthy_registry_needs_no_action_and_the_report_holds_no_secret(lab: 
     assert done.returncode == 0, done.stdout + done.stderr
     assert report["healthy"]
     rows = {key: report[key] for key in list(report)[3:]}
-    assert list(rows) == ["leaf", "authorities", "rotation", "users", "image", "space", "nodes", "drift"]
+    assert list(rows) == ["leaf", "authorities", "rotation", "users", "image", "space", "servers", "nodes", "drift"]
     assert {key: row["remedy"] for key, row in rows.items()} == dict.fromkeys(rows, "")
     assert 355 <= rows["leaf"]["facts"]["days"] <= 356
     assert [each["generation"] for each in rows["authorities"]["facts"]] == rows["rotation"]["facts"] == [1]
@@ -82,7 +71,7 @@ def test_a_short_certificate_and_an_unfinished_rotation_need_action(
     assert [each["name"] for each in report["authorities"]["facts"]] == ["docker-registry CA", "docker-registry CA 2"]
     assert report["nodes"]["facts"] == {"ready": 2, "desired": 2}
     assert report["drift"]["facts"] == {}
-    table = ops(registry, "status", "--no-drift")
+    table = registry.ops("status", "--no-drift")
     assert table.returncode == 1
     assert "!  certificate" in table.stdout
     assert f"→ certificate: {report['leaf']['remedy']}" in table.stdout

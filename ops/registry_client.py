@@ -15,8 +15,8 @@ from oras.provider import Registry
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
 
-from ..stack import Outputs
-from ..tls import TIMEOUT
+from .stack import Outputs
+from .tls import TIMEOUT
 
 
 class RegistryClient(Registry):
@@ -38,6 +38,10 @@ class RegistryClient(Registry):
         if response.status_code in (401, 403, 429) or response.status_code >= 500:
             response.raise_for_status()
         return response
+
+    def send(self, method: str, url: str) -> requests.Response:
+        """Send one request without retries, and return the response whatever its status is."""
+        return self.session.request(method, url, timeout=TIMEOUT)
 
     def blob_exists(self, layer: dict[str, Any], container: Container) -> bool:
         """Return False, so that every push writes and a full disk is noticed."""

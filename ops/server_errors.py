@@ -1,0 +1,136 @@
+"""Turn an error of the registry about a server behind it into a cause and a remedy.
+
+Only failures that were observed are listed. Any other error is shown with its own text, without credentials.
+"""
+
+import re
+from typing import NamedTuple
+
+from .errors import CheckError
+
+HEALTH_CHECK = "storage driver health check: "
+"""Text in front of an error of the S3 server in the log of CNCF Distribution 3."""
+
+URL_CREDENTIALS = re.compile(r"://[^@\s]+@")
+"""Credentials in a URL, as in `registry.validation.errors`. A literal, because that import takes a second."""
+
+LONGEST_ERROR = 200
+"""Characters of an unknown error that are shown."""
+
+
+class Server(NamedTuple):
+    """A server behind the registry: its name in messages, the key of its URL, and the keys of the login."""
+
+    name: str
+    url_key: str
+    login_keys: str
+
+
+S3 = Server("S3 server", "s3_endpoint", "`s3_access_key` and `s3_secret_key`, or the Secret that `s3_secret` names")
+UPSTREAM = Server("upstream", "mirror_of", "`mirror_username` and `mirror_password`")
+
+UP = "Then run `pulumi up`."
+
+FAILURES = (
+    (
+        r"Proxy Authentication Required",
+        "The proxy refuses the login of the registry (407).",
+        f"Correct user and password in `outbound_proxy`. {UP}",
+    ),
+    (
+        r"proxyconnect",
+        "The registry cannot connect to its proxy, and so not to the {server.name}.",
+        f"Check the URLs in `outbound_proxy`, and that the proxy is up. {UP}",
+    ),
+    (
+        r"x509: certificate signed by unknown authority",
+        "The registry does not trust the certificate of the {server.name} (TLS, x509).",
+        f"Run `pulumi config set upstream_ca < ca.pem` with the CA of that server. {UP}",
+    ),
+    (
+        r"x509: certificate has expired or is not yet valid",
+        "The certificate of the {server.name} is expired or not yet valid (TLS, x509).",
+        "Renew it at that server, or correct the clock of the node.",
+    ),
+    (
+        r"x509: ",
+        "The certificate of the {server.name} is not valid for its name (TLS, x509).",
+        f"Use a name or address of the certificate in `{{server.url_key}}`. {UP}",
+    ),
+    (
+        r"server gave HTTP response to HTTPS client|does not look like a TLS handshake",
+        "The {server.name} does not speak TLS.",
+        f"Begin `{{server.url_key}}` with http:// instead of https://. {UP}",
+    ),
+    (
+        r"HTTP request to an HTTPS server",
+        "The {server.name} speaks only TLS.",
+        f"Begin `{{server.url_key}}` with https:// instead of http://. {UP}",
+    ),
+    (
+        r"NoSuchBucket",
+        "The bucket does not exist on the S3 server (NoSuchBucket).",
+        f"Create the bucket, or correct `s3_bucket`. {UP}",
+    ),
+    (
+        r"AuthorizationHeaderMalformed|BucketRegionError|PermanentRedirect|IllegalLocation|invalid region provided",
+        "The bucket is in another region, or there is no such region.",
+        f"Set `s3_region` to the region of the bucket. {UP}",
+    ),
+    (
+        r"RequestTimeTooSkewed",
+        "The clocks of the node and of the S3 server differ by too much (RequestTimeTooSkewed).",
+        "Correct the clock of the node or of the server.",
+    ),
+    (
+        r"NoCredentialProviders",
+        "The registry found no access key for the S3 server (NoCredentialProviders).",
+        f"Set {S3.login_keys}, or give the node a role. {UP}",
+    ),
+    (
+        r"InvalidAccessKeyId|SignatureDoesNotMatch|XAdminUserNotFound|AccessDenied|Forbidden|status code: 40[13]"
+        r"|UNAUTHORIZED|incorrect username or password",
+        "The {server.name} refused the login.",
+        f"Correct {{server.login_keys}}, and check the rights of that user. {UP}",
+    ),
+    (
+        r"TOOMANYREQUESTS|SlowDown|status code: 429",
+        "The {server.name} limits the requests of the registry (too many requests).",
+        f"Wait, or set {{server.login_keys}} to a user with a higher limit. {UP}",
+    ),
+    (
+        r"no such host|: lookup \S+( on \S+)?: ",
+        "The registry cannot connect: the name of the {server.name} does not resolve (no such host).",
+        f"Correct `{{server.url_key}}`, or add the name to the cluster's DNS. {UP}",
+    ),
+    (
+        r"connection refused",
+        "The registry cannot connect: no program listens at the address of the {server.name} (connection refused).",
+        f"Start the server, or correct host and port of `{{server.url_key}}`. {UP}",
+    ),
+    (
+        r"i/o timeout|deadline exceeded|no route to host|network is unreachable|Client\.Timeout",
+        "The registry cannot connect: the {server.name} does not answer.",
+        "Check that the server is up, that `{server.url_key}` is right, and that no firewall blocks the nodes. "
+        "If Pods need a proxy, set `outbound_proxy`.",
+    ),
+    (
+        r"connection reset|broken pipe|EOF",
+        "The {server.name} closed the connection of the registry.",
+        f"Check that scheme and port of `{{server.url_key}}` are right, and the log of that server. {UP}",
+    ),
+)
+"""Pattern in an error of Go or of the AWS client, cause and remedy. The first match counts."""
+
+
+def explain(server: Server, error: str) -> CheckError:
+    """Return the cause and remedy of an error of the registry. An unknown one is shown without credentials."""
+    for pattern, cause, remedy in FAILURES:
+        if re.search(pattern, error):
+            return CheckError(cause.format(server=server), remedy.format(server=server))
+    text = " ".join((error.partition(HEALTH_CHECK)[2] or error).split())
+    text = URL_CREDENTIALS.sub("://...@", text)[:LONGEST_ERROR].rstrip(".")
+    return CheckError(
+        f"The {server.name} answered with an error: {text}.",
+        f"Check `{server.url_key}`, and the log of that server.",
+    )

@@ -1,0 +1,53 @@
+"""Read whether the registry can use the servers behind it: its S3 server, or the upstream that it mirrors."""
+
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+from ..diagnosis import diagnose
+from ..kubernetes import list_objects
+from ..registry_client import RegistryClient
+from ..server_errors import S3, UPSTREAM
+from ..servers import find_problem, uses_store
+from ..stack import REGISTRY_SELECTOR
+from ..upstream import check_upstream
+from .facts import ServerState
+from .target import Target
+
+
+def read_servers(target: Target) -> list[ServerState]:
+    """Return the servers behind the registry. It has none if the images are on a volume, and are not mirrored."""
+    namespace = target.outputs.namespace
+    pods = list_objects(target.client, "Pod", namespace, label_selector=REGISTRY_SELECTOR)
+    problem = find_problem(target.client, namespace)
+    is_store = any(map(uses_store, pods))
+    states = []
+    if problem is not None:
+        name = S3.name if is_store else UPSTREAM.name
+        states.append(ServerState(name, problem.cause, problem.remedy))
+    elif is_store:
+        states.append(ServerState(S3.name, "It answers."))
+    if target.settings.mode == "mirror" and problem is None:
+        states.append(_read_upstream(target))
+    return states
+
+
+def _read_upstream(target: Target) -> ServerState:
+    """Ask the mirror for a manifest that it does not hold."""
+    outputs = target.outputs
+    if not outputs.username:
+        return ServerState(UPSTREAM.name, "Not checked, because the users come from an existing Secret.")
+    with tempfile.TemporaryDirectory() as folder:
+        ca = Path(folder) / "ca.pem"
+        ca.write_text(outputs.ca_pem)
+        client = RegistryClient(outputs, ca, target.address)
+        with closing(client.session):
+            try:
+                catalog = client.do_request(f"https://{outputs.endpoint}/v2/_catalog?n=1").json()
+                repository = next(iter(catalog["repositories"] or []), "")
+                check_upstream(client.send, outputs.endpoint, repository)
+            except Exception as error:
+                diagnosis = diagnose(error, outputs, outputs.describe_connection(target.address))
+                summary = f"{diagnosis.cause} The mirror serves what it holds."
+                return ServerState(UPSTREAM.name, summary, diagnosis.remedy)
+    return ServerState(UPSTREAM.name, "It answers.")

@@ -1,0 +1,35 @@
+"""Ask a mirror whether its upstream answers. This needs no access to the cluster."""
+
+from collections.abc import Callable
+
+import requests
+
+from .server_errors import UPSTREAM, explain
+
+UNKNOWN_DIGEST = f"sha256:{'0' * 63}1"
+"""A digest that no manifest has. A mirror asks its upstream for it."""
+
+PUBLIC_REPOSITORY = "library/busybox"
+"""Repository to ask an upstream for if the mirror holds none. It need not exist there."""
+
+
+def check_upstream(request: Callable[[str, str], requests.Response], endpoint: str, repository: str) -> str:
+    """Check that the upstream of a mirror answers, and accepts its login. Return a summary.
+
+    `request` sends a method to a URL. `repository` is one of the mirror, or "" if it holds none.
+    """
+    url = f"https://{endpoint}/v2/{repository or PUBLIC_REPOSITORY}/manifests/{UNKNOWN_DIGEST}"
+    response = request("GET", url)
+    codes = _error_codes(response)
+    if response.status_code == 404:
+        return "the upstream answers"
+    if "DENIED" in codes and not repository:
+        return f"the upstream answers, and denies access to {PUBLIC_REPOSITORY}"
+    raise explain(UPSTREAM, response.text if codes else f"status code: {response.status_code}")
+
+
+def _error_codes(response: requests.Response) -> set[str]:
+    try:
+        return {str(error["code"]) for error in response.json()["errors"]}
+    except (ValueError, KeyError, TypeError):
+        return set()

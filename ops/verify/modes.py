@@ -1,0 +1,136 @@
+"""The checks of `ops verify` for each `mode`: what a registry promises depends on it.
+
+The answer to a push tells the mode. A registry without pushes is checked with an image that it holds.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urljoin
+
+import requests
+
+from ..errors import CheckError
+from ..server_errors import UPSTREAM, explain
+from ..upstream import check_upstream
+from . import test_image
+from .checks import CheckContext, Checks, check_catalog, check_pull, check_push
+
+MANIFEST_TYPES = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+
+MOST_REPOSITORIES = 20
+"""Repositories to search for an image. One whose tags were deleted holds none."""
+
+DAMAGED = (
+    "The registry does not repair damaged files. Push the image again in `mode` read-write. A mirror pulls it again "
+    "after its folder was deleted."
+)
+
+READ_WRITE, READ_ONLY, MIRROR = "read-write", "read-only", "mirror"
+
+
+def detect_mode(context: CheckContext) -> str:
+    """Begin a push, and return the mode that fits the answer. An accepted push is cancelled."""
+    uploads = f"https://{context.outputs.endpoint}/v2/{test_image.REPOSITORY}/blobs/uploads/"
+    response = context.client.do_request(uploads, "POST")
+    if response.status_code == 405:
+        # A mirror answers with the code UNSUPPORTED of the API, a read-only registry without one.
+        return MIRROR if "UNSUPPORTED" in response.text else READ_ONLY
+    if response.status_code == 202 and "Location" in response.headers:
+        context.client.do_request(urljoin(uploads, response.headers["Location"]), "DELETE")
+    return READ_WRITE
+
+
+def check_refused_push(context: CheckContext) -> str:
+    """Check that the registry refuses a push, as its mode promises."""
+    return f"405, because `mode` is {detect_mode(context)}"
+
+
+def check_readable_catalog(context: CheckContext) -> str:
+    """Check that the catalog can be read."""
+    number = len(list(_repositories(context)))
+    return f"{number} repositories" if number < MOST_REPOSITORIES else f"{number} repositories or more"
+
+
+def check_stored_image(context: CheckContext) -> str:
+    """Pull manifest and configuration of an image that the registry holds, and compare their digests."""
+    for repository in _repositories(context):
+        tags = context.client.do_request(f"https://{context.outputs.endpoint}/v2/{repository}/tags/list").json()
+        names = tags.get("tags") or []
+        if names:
+            tag = "latest" if "latest" in names else names[0]
+            return f"{repository}:{tag}, {_pull(context, repository, tag)} bytes, identical"
+    return "not checked, because the registry holds no image yet"
+
+
+def check_cached_image(context: CheckContext) -> str:
+    """Pull an image from a mirror, which may hold only a part of it. Then the upstream is the cause of an error."""
+    try:
+        return check_stored_image(context)
+    except requests.HTTPError as error:
+        raise explain(UPSTREAM, error.response.text) from None
+
+
+def check_upstream_answers(context: CheckContext) -> str:
+    """Check that the upstream of the mirror answers, so that the mirror can serve more than it holds."""
+    repository = next(_repositories(context), "")
+    return check_upstream(context.client.send, context.outputs.endpoint, repository)
+
+
+def refuse_other_mode(actual: str, configured: str | None) -> None:
+    """Raise if the registry does not run in the mode of the stack's config."""
+    if configured is not None and actual != configured:
+        raise CheckError(
+            f"The registry runs in `mode` {actual}, but the config sets {configured}.",
+            "Run `pulumi up --refresh`. If that does not help, another registry answers at this address.",
+        )
+
+
+def _repositories(context: CheckContext) -> Iterator[str]:
+    """Yield the first repositories of the catalog."""
+    page = f"https://{context.outputs.endpoint}/v2/_catalog?n={MOST_REPOSITORIES}"
+    yield from context.client.do_request(page).json()["repositories"] or []
+
+
+def _pull(context: CheckContext, repository: str, reference: str) -> int:
+    """Return the bytes of manifest and configuration. Of an index, pull the first manifest."""
+    body = _get(context, f"{repository}/manifests/{reference}", reference)
+    manifest: dict[str, Any] = json.loads(body)
+    if manifest.get("manifests"):
+        return len(body) + _pull(context, repository, manifest["manifests"][0]["digest"])
+    if digest := manifest.get("config", {}).get("digest"):
+        return len(body) + len(_get(context, f"{repository}/blobs/{digest}", digest))
+    return len(body)
+
+
+def _get(context: CheckContext, path: str, reference: str) -> bytes:
+    """Return the content at `path`. Raise if it is missing, or if its digest differs."""
+    url = f"https://{context.outputs.endpoint}/v2/{path}"
+    response = context.client.do_request(url, headers={"Accept": ", ".join(MANIFEST_TYPES)})
+    if response.status_code != 200:
+        raise CheckError(f"The registry answered {response.status_code} to GET /v2/{path}, not 200.", DAMAGED)
+    digest = reference if ":" in reference else response.headers.get("Docker-Content-Digest", "")
+    if digest != f"sha256:{hashlib.sha256(response.content).hexdigest()}":
+        raise CheckError(f"The content of /v2/{path} does not have its digest.", DAMAGED)
+    return response.content
+
+
+REFUSED_PUSH: Checks = {"push is refused": check_refused_push}
+
+CHECKS_BY_MODE: dict[str, Checks] = {
+    READ_WRITE: {"push": check_push, "pull": check_pull, "catalog": check_catalog},
+    READ_ONLY: {**REFUSED_PUSH, "catalog": check_readable_catalog, "pull": check_stored_image},
+    MIRROR: {
+        **REFUSED_PUSH,
+        "catalog": check_readable_catalog,
+        "pull": check_cached_image,
+        "upstream": check_upstream_answers,
+    },
+}
+"""Checks after the login by mode. A mirror without its upstream still serves what it holds, so that is checked last."""

@@ -1,0 +1,291 @@
+"""Why the registry cannot use a server behind it: from its log, its answers, and its Pod."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from kubernetes.client.exceptions import ApiException
+from typer.testing import CliRunner
+
+from ops import __main__ as command_line
+from ops import kubernetes, server_errors, servers, stack, verify
+from ops.errors import ClusterError, CommandError
+from ops.server_errors import HEALTH_CHECK, S3, UPSTREAM, explain
+from ops.servers import find_problem
+from ops.stack import Outputs
+from ops.status import verdicts
+from ops.status.facts import StackSettings
+from ops.status.servers import read_servers
+from ops.status.target import Target
+from ops.verify import test_image
+from registry.validation.errors import URL_CREDENTIALS
+from tests import test_verify
+from tests.test_status import api
+from tests.test_verify import PASSWORD, Registry, check, failure
+
+registry, outputs = test_verify.registry, test_verify.outputs
+
+SENT = 's3aws: RequestError: send request failed\\ncaused by: Get \\"https://s3.example.com/b?prefix=\\": '
+
+S3_ERRORS: Mapping[str, tuple[str, str]] = {
+    f"{SENT}dial tcp 192.168.56.1:7999: connect: connection refused": ("cannot connect", "`s3_endpoint`"),
+    f"{SENT}dial tcp: lookup s3.example.com on 10.96.0.10:53: no such host": ("does not resolve", "`s3_endpoint`"),
+    f"{SENT}dial tcp 192.0.2.1:443: i/o timeout": ("does not answer", "`outbound_proxy`"),
+    f"{SENT}read tcp 10.0.0.1:33->10.0.0.2:44: read: connection reset by peer": ("closed the connection", "scheme"),
+    f"{SENT}tls: failed to verify certificate: x509: certificate signed by unknown authority": (
+        "does not trust the certificate",
+        "upstream_ca",
+    ),
+    f"{SENT}tls: failed to verify certificate: x509: certificate is valid for a.example.com, not s3.example.com": (
+        "not valid for its name",
+        "`s3_endpoint`",
+    ),
+    f"{SENT}tls: failed to verify certificate: x509: certificate has expired or is not yet valid: now": (
+        "expired",
+        "clock",
+    ),
+    f"{SENT}http: server gave HTTP response to HTTPS client": ("does not speak TLS", "http://"),
+    f"{SENT}proxyconnect tcp: dial tcp 127.0.0.1:7998: connect: connection refused": ("its proxy", "`outbound_proxy`"),
+    f"{SENT}Proxy Authentication Required": ("refuses the login", "`outbound_proxy`"),
+    "s3aws: NoSuchBucket: The specified bucket does not exist.\\n\\tstatus code: 404": (
+        "bucket does not exist",
+        "bucket",
+    ),
+    "s3aws: SignatureDoesNotMatch: The request signature\\n\\tstatus code: 403": (
+        "refused the login",
+        "`s3_secret_key`",
+    ),
+    "s3aws: InvalidAccessKeyId: no such key\\n\\tstatus code: 403": ("refused the login", "`s3_access_key`"),
+    "s3aws: XAdminUserNotFound: No user exists\\n\\tstatus code: 404": ("refused the login", "`s3_access_key`"),
+    "s3aws: AccessDenied: Access Denied\\n\\tstatus code: 403": ("refused the login", "rights"),
+    "s3aws: NoCredentialProviders: no valid providers in chain": ("no access key", "`s3_secret`"),
+    "s3aws: AuthorizationHeaderMalformed: the region 'a' is wrong\\n\\tstatus code: 400": ("region", "`s3_region`"),
+    "s3aws: RequestTimeTooSkewed: The difference": ("clocks", "clock"),
+    "s3aws: InternalError: We encountered an error": ("InternalError", "`s3_endpoint`"),
+}
+"""Errors of the S3 driver of CNCF Distribution 3.1.2, with a part of the cause and of the remedy."""
+
+
+def log_line(error: str) -> str:
+    return f'time="2026-11-26T04:38:55Z" level=error msg="{HEALTH_CHECK}{error}" go.version=go1.26.8'
+
+
+@pytest.mark.parametrize("error", S3_ERRORS)
+def test_an_error_of_the_s3_server_has_a_cause_and_a_remedy(error: str) -> None:
+    cause, remedy = S3_ERRORS[error]
+    problem = explain(S3, log_line(error))
+    assert cause in problem.cause
+    assert remedy in problem.remedy
+    assert "{" not in str(problem)
+
+
+def test_credentials_in_a_url_are_recognized_as_in_the_messages_of_the_component() -> None:
+    assert server_errors.URL_CREDENTIALS == URL_CREDENTIALS
+
+
+def test_an_unknown_error_is_shown_on_one_line_without_credentials() -> None:
+    problem = explain(UPSTREAM, 'Get "https://ci:hunter22@registry.example.com":\n odd')
+    assert "hunter22" not in str(problem)
+    assert "\n" not in problem.cause
+    assert "odd" in problem.cause
+
+
+def pod(*, ready: bool = False, store: bool = True, seconds: float = 60, **metadata: Any) -> dict[str, Any]:
+    started = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+    status = {"name": "registry", "ready": ready, "state": {"running": {"startedAt": started}}}
+    volumes: list[Any] = [{"secret": {}}, *([] if store else [{"persistentVolumeClaim": {}}])]
+    return {
+        "metadata": {"name": "docker-registry", "namespace": "team", **metadata},
+        "spec": {"volumes": volumes},
+        "status": {"containerStatuses": [{"name": "sidecar", "ready": True}, status]},
+    }
+
+
+LOG = "\n".join([log_line("s3aws: NoSuchBucket: old"), log_line("s3aws: SignatureDoesNotMatch: new"), "GET / 503"])
+
+
+def problem_in(monkeypatch: pytest.MonkeyPatch, log: str, *pods: dict[str, Any]) -> str:
+    monkeypatch.setattr(servers, "read_log", lambda _: log)
+    return str(find_problem(api(*pods), "team") or "")
+
+
+def test_the_last_error_in_the_log_of_a_pod_that_is_not_ready_is_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "refused the login" in problem_in(monkeypatch, LOG, pod(ready=True), pod())
+
+
+def test_the_log_of_a_ready_or_deleted_pod_is_not_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert problem_in(monkeypatch, LOG, pod(ready=True), pod(deletionTimestamp="2026")) == ""
+
+
+def test_a_pod_that_is_not_ready_and_logs_no_error_waits_for_its_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The registry does not log that its connection takes too long."""
+    assert "does not answer" in problem_in(monkeypatch, "GET / 503", pod())
+    assert problem_in(monkeypatch, "", pod(seconds=3)) == "", "It has just started."
+    assert problem_in(monkeypatch, "", pod(store=False)) == "", "It has no store."
+
+
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        (
+            'panic: Get "https://up.example.com/v2/": dial tcp 10.0.0.7:443: connect: connection refused',
+            "upstream",
+        ),
+        ("panic: invalid region provided: eu-wst-3", "no such region"),
+        ("panic: s3aws: NoSuchBucket: The specified bucket does not exist", "bucket does not exist"),
+    ],
+)
+def test_the_error_that_ended_the_registry_at_its_start_is_the_cause(
+    monkeypatch: pytest.MonkeyPatch, line: str, cause: str
+) -> None:
+    assert cause in problem_in(monkeypatch, f"{line}\n\ngoroutine 1 [running]:", pod(store=False))
+
+
+def test_a_container_that_has_not_started_has_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> str:
+        raise ApiException(status=400)
+
+    monkeypatch.setattr(kubernetes, "connect_api_client", lambda: None)
+    monkeypatch.setattr("ops.kubernetes.CoreV1Api.read_namespaced_pod_log", refuse)
+    assert kubernetes.read_log(pod()) == ""
+
+
+def test_verify_names_the_cause_that_the_cluster_tells(
+    outputs: Outputs, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    problem = explain(S3, log_line("s3aws: NoSuchBucket: none"))
+    registry.full = True
+    results = list(verify.run_checks(outputs, ("127.0.0.1", registry.port), find_problem=lambda _: problem))
+    assert (failure(results).summary, failure(results).remedy) == (problem.cause, problem.remedy)
+    registry.full, registry.forgetful = False, True
+    other = list(verify.run_checks(outputs, ("127.0.0.1", registry.port), find_problem=lambda _: problem))
+    assert "catalog" in failure(other).summary, "A check that found its own cause keeps it."
+
+
+def test_verify_keeps_its_own_cause_if_the_cluster_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise ClusterError("The cluster cannot be read.", "Check KUBECONFIG.")
+
+    monkeypatch.setattr(servers, "connect", refuse)
+    assert servers.ask_cluster("team") is None
+
+
+@pytest.mark.parametrize("command", ["verify", "status"])
+def test_a_stack_that_waits_for_its_store_is_not_deployed_for_a_named_cause(
+    monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """`pulumi up` has no outputs yet, because it waits until the Pod is ready."""
+    config = {"private-registry:namespace": {"value": "team"}}
+    monkeypatch.setattr(stack, "pulumi", lambda *words, **_: json.dumps(config if words[0] == "config" else {}))
+    monkeypatch.setattr(servers, "read_log", lambda _: LOG)
+    monkeypatch.setattr(servers, "connect", lambda: api(pod()))
+    error = CliRunner().invoke(command_line.app, [command]).exception
+    assert isinstance(error, CommandError)
+    assert "is not deployed" in error.cause
+    assert "refused the login" in error.cause
+    assert "`s3_secret_key`" in error.remedy
+
+
+def upstream_target(outputs: Outputs, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Target:
+    monkeypatch.setattr(kubernetes, "connect", lambda: api(pod(ready=True, store=False)))
+    address = ("127.0.0.1", registry.port)
+    return Target(outputs, "dev", ("centos",), StackSettings(mode="mirror"), address=address)
+
+
+def test_status_reports_an_upstream_that_is_away(
+    outputs: Outputs, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.mode = "mirror"
+    healthy = verdicts.rate_servers(read_servers(upstream_target(outputs, registry, monkeypatch)))
+    assert healthy == ("upstream: It answers.", "")
+    registry.upstream_error = 'Get "https://up.example.com/v2/": dial tcp: lookup up.example.com: no such host'
+    verdict = verdicts.rate_servers(read_servers(upstream_target(outputs, registry, monkeypatch)))
+    assert "does not resolve" in verdict.summary
+    assert "serves what it holds" in verdict.summary
+    assert "`mirror_of`" in verdict.remedy
+    assert PASSWORD not in str(verdict)
+
+
+def test_status_reports_an_s3_server_that_fails(outputs: Outputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "read_log", lambda _: LOG)
+    for objects, summary in (
+        ([pod()], "refused the login"),
+        ([pod(ready=True)], "S3 server: It answers."),
+        ([pod(ready=True, store=False)], "not applicable"),
+    ):
+        monkeypatch.setattr(kubernetes, "connect", lambda objects=objects: api(*objects))
+        assert summary in verdicts.rate_servers(read_servers(Target(outputs, "dev"))).summary
+
+
+@pytest.mark.parametrize("mode", ["read-only", "mirror"])
+def test_verify_passes_a_registry_that_keeps_what_its_mode_promises(
+    outputs: Outputs, registry: Registry, mode: str
+) -> None:
+    check(outputs, registry)  # pushes an image
+    registry.mode = mode
+    results = list(verify.run_checks(outputs, ("127.0.0.1", registry.port), mode=mode))
+    assert [result.title for result in results if not result.passed] == []
+    assert {"push is refused", "pull"} <= {result.title for result in results}
+    assert "identical" in next(result.summary for result in results if result.title == "pull")
+    assert ("upstream" in {result.title for result in results}) == (mode == "mirror")
+
+
+@pytest.mark.parametrize("mode", ["read-only", "mirror"])
+def test_verify_passes_a_registry_without_pushes_that_holds_no_image_yet(
+    outputs: Outputs, registry: Registry, mode: str
+) -> None:
+    registry.mode, registry.names = mode, []
+    results = list(verify.run_checks(outputs, ("127.0.0.1", registry.port)))
+    assert [result.title for result in results if not result.passed] == []
+    assert any("holds no image" in result.summary for result in results)
+
+
+def test_verify_finds_a_damaged_image_without_a_push(outputs: Outputs, registry: Registry) -> None:
+    check(outputs, registry)
+    registry.mode, registry.damaged = "read-only", True
+    assert "does not have its digest" in failure(check(outputs, registry)).summary
+
+
+@pytest.mark.parametrize(("actual", "configured"), [("read-only", "read-write"), ("read-write", "mirror")])
+def test_verify_reports_another_mode_than_that_of_the_config(
+    outputs: Outputs, registry: Registry, actual: str, configured: str
+) -> None:
+    registry.mode = actual
+    results = list(verify.run_checks(outputs, ("127.0.0.1", registry.port), mode=configured))
+    assert f"runs in `mode` {actual}" in failure(results).summary
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        ('Get "https://up.example.com/v2/": dial tcp 10.0.0.7:443: connect: connection refused', "cannot connect"),
+        ("401", "refused the login"),
+    ],
+)
+def test_verify_checks_the_upstream_of_a_mirror_last(
+    outputs: Outputs, registry: Registry, error: str, cause: str
+) -> None:
+    check(outputs, registry)
+    registry.mode, registry.upstream_error = "mirror", error
+    failed = failure(check(outputs, registry))
+    assert failed.title == "upstream"
+    assert cause in failed.summary
+
+
+def test_a_mirror_that_holds_a_part_of_an_image_fails_because_of_its_upstream(
+    outputs: Outputs, registry: Registry
+) -> None:
+    check(outputs, registry)
+    del registry.contents[f"sha256:{hashlib.sha256(test_image.build_config()).hexdigest()}"]
+    registry.mode, registry.upstream_error = "mirror", 'Get "https://up.example.com/v2/": connection refused'
+    failed = failure(check(outputs, registry))
+    assert failed.title == "pull"
+    assert "cannot connect" in failed.summary
+
+
+def test_an_upstream_that_hides_a_public_repository_answers(outputs: Outputs, registry: Registry) -> None:
+    registry.mode, registry.names, registry.upstream_error = "mirror", [], "403"
+    assert "denies access" in check(outputs, registry)[-1].summary

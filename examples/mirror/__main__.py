@@ -28,8 +28,6 @@ mirror = PrivateRegistry(
         "mirror_password": upstream.password,
         "upstream_ca": upstream.ca_pem,
     },
-    # A mirror asks its upstream how to log in when it starts, and exits if it gets no response.
-    pulumi.ResourceOptions(depends_on=[upstream]),
 )
 for name, registry in {"upstream": upstream, "mirror": mirror}.items():
     outputs = ("endpoint", "ca_pem", "passwords", "namespace")

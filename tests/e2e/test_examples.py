@@ -16,7 +16,7 @@ import pytest
 from dev.cluster.plan import MASTER, SERVICES
 from dev.environment import STATE
 from tests.e2e import curl, dns
-from tests.e2e.lab import ADDRESS, NAME, Lab, Project, eventually
+from tests.e2e.lab import ADDRESS, NAME, Lab, Project, eventually, is_ready
 from tests.e2e.s3 import S3
 
 pytestmark = pytest.mark.e2e
@@ -223,11 +223,20 @@ def test_a_mirror_serves_cached_images_without_its_upstream(lab: Lab, create_pro
     lab.kubectl("delete", "pod", "docker-registry", "--namespace", "upstream-registry")
     assert upstream.lab.docker("pull", f"{upstream.endpoint}/team/app:1").returncode != 0, "the upstream is down"
     assert mirror.pull("team/app:1") == digest
+    lab.kubectl("exec", "docker-registry", "--namespace", "mirror-registry", "--", "kill", "1")
+    eventually(
+        30, "the mirror has restarted", lambda: is_ready_again(lab.get("pod", "docker-registry", "mirror-registry"))
+    )
+    assert mirror.pull("team/app:1") == digest, "a mirror starts without its upstream"
     project.up("--refresh")
     new_digest = pushed_digest(upstream.push(build_layered_image(lab, SMALL_LAYER), "team/app:1"))
     delete_image(lab, "layers:1")
     assert mirror.pull("team/app:1") == new_digest, "the mirror pulls a moved tag again"
     project.up("--expect-no-changes")
+
+
+def is_ready_again(pod: dict[str, Any]) -> bool:
+    return is_ready(pod) and pod["status"]["containerStatuses"][0]["restartCount"] == 1
 
 
 def client_outside(lab: Lab, registry: Mapping[str, Any]) -> Client:

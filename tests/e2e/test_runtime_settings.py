@@ -4,12 +4,13 @@ Only the real registry shows that it understands its configuration.
 """
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.e2e.lab import Lab, Registry, read_secret
+from tests.e2e.lab import ADDRESS, STACK, Lab, Registry, read_secret
 
 pytestmark = pytest.mark.e2e
 
@@ -32,11 +33,52 @@ def test_pushes_can_be_disabled_and_deletions_enabled(lab: Lab, deploy_registry:
 
     deploy_registry("operated", mode="read-only", **SETTINGS)
     assert registry.status("/v2/team/image/blobs/uploads/", *UPLOAD) == 405
+    verified = registry.ops("verify")
+    assert verified.returncode == 0, verified.stdout
     assert registry.has("team/image", digest)
 
     deploy_registry("operated", allow_delete=True, **SETTINGS)
     assert registry.status(blob, "--request", "DELETE") == 202
     assert not registry.has("team/image", digest)
+
+
+def test_a_mirror_starts_without_its_upstream_and_names_what_is_missing(
+    lab: Lab, deploy_registry: Callable[..., Registry]
+) -> None:
+    """Only a real registry and kubelet show what starts without an upstream, and takes proxies from a Secret."""
+    lab.environment.run(sys.executable, "-m", "ops", "verify", *STACK, "--address", ADDRESS)  # leaves an image
+    upstream = lab.outputs()
+    secrets = {"mirror_password": upstream["password"]}
+    mirror = {"mode": "mirror", "mirror_username": upstream["username"], "upstream_ca": upstream["ca_pem"], **SETTINGS}
+    registry = deploy_registry("operated", secrets, mirror_of=f"https://{ADDRESS}:5000", **mirror)
+    image = ("/v2/ops-verify/manifests/latest", "--header", "Accept: application/vnd.oci.image.manifest.v1+json")
+    assert registry.status(*image) == 200
+    assert failed_checks(registry) == {}
+
+    deploy_registry("operated", secrets, mirror_of=f"https://{ADDRESS}:5999", **mirror)
+    assert registry.status(*image) == 200, "it serves what it holds"
+    assert list(failed_checks(registry)) == ["upstream"]
+    assert "connection refused" in failed_checks(registry)["upstream"]
+    report = json.loads(registry.ops("status", "--no-drift", "--json").stdout)
+    assert "connection refused" in report["servers"]["seen"]
+    assert "`mirror_of`" in report["servers"]["remedy"]
+
+    secrets["outbound_proxy.https"] = f"http://ci:hunter22@{ADDRESS}:5998"
+    deploy_registry("operated", secrets, mirror_of=f"https://{ADDRESS}:5000", **mirror)
+    assert "its proxy" in failed_checks(registry)["upstream"]
+    assert "hunter22" not in read_log(lab) + json.dumps(lab.get("pod", "docker-registry", "operated"))
+    secrets["outbound_proxy.no_proxy"] = ADDRESS
+    deploy_registry("operated", secrets, mirror_of=f"https://{ADDRESS}:5000", **mirror)
+    assert failed_checks(registry) == {}
+
+
+def failed_checks(registry: Registry) -> dict[str, str]:
+    """Return what `ops verify` saw in each failed check, after checking that the exit code fits."""
+    done = registry.ops("verify", "--json")
+    failed = {check["title"]: check["seen"] for check in json.loads(done.stdout)["checks"] if not check["passed"]}
+    assert done.returncode == (1 if failed else 0), done.stdout + done.stderr
+    assert "hunter22" not in done.stdout + done.stderr
+    return failed
 
 
 def test_the_log_has_the_configured_format_and_level(lab: Lab, deploy_registry: Callable[..., Registry]) -> None:

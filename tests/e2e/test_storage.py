@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from registry.validation.storage import refuse_relocation, refuse_unshared_claim
-from tests.e2e.lab import Lab, Registry, eventually
+from tests.e2e.lab import Lab, Registry, eventually, is_ready
 from tests.e2e.messages import message
 from tests.e2e.s3 import S3
 
@@ -159,9 +159,31 @@ def test_images_are_stored_in_s3_with_keys_from_an_existing_secret(
         assert blob_file.read_text() == "a layer"
         pod = json.dumps(lab.get("pod", "docker-registry", "stored"))
         assert s3.secret_key not in pod, "no variable of the Pod contains the key"
+        check_a_missing_bucket(lab, registry, s3)
         registry.project.configure(s3_secret="half", **settings)
         assert "`s3_secret` names a Secret without secret-key." in registry.project.expect_refusal()
         registry.project.pulumi("destroy", "--yes", "--skip-preview")
         assert blob_file.exists(), "the images outlive the stack"
     finally:
         lab.kubectl("delete", "namespace", "stored")
+
+
+def check_a_missing_bucket(lab: Lab, registry: Registry, s3: S3) -> None:
+    """Check that the Pod is not ready without its bucket, that `ops` names the cause, and that nothing restarts."""
+
+    def pod() -> Any:
+        return lab.get("pod", "docker-registry", "stored")
+
+    hidden = s3.folder.rename(s3.folder.with_name("hidden"))
+    try:
+        eventually(30, "the Pod is not ready", lambda: not is_ready(pod()))
+        for command in (("verify",), ("status", "--no-drift")):
+            done = registry.ops(*command, "--json")
+            assert done.returncode == 1
+            assert "The bucket does not exist" in done.stdout, done.stdout
+            assert "`s3_bucket`" in done.stdout
+            assert s3.secret_key not in done.stdout + done.stderr
+    finally:
+        hidden.rename(s3.folder)
+    eventually(30, "the Pod is ready again", lambda: is_ready(pod()))
+    assert pod()["status"]["containerStatuses"][0]["restartCount"] == 0

@@ -517,7 +517,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("outbound_proxy", {"https": "http://jean:%0a@proxy.example.com"}, "not-a-proxy-url"),
     ("outbound_proxy", {"https": "http://jean:p w@proxy.example.com"}, "not-a-proxy-url"),
     ("outbound_proxy", {"https": 3128}, "not-a-proxy-url"),
-    ("outbound_proxy", {"http": "http://localhost:3128"}, "loopback-proxy"),
+    ("outbound_proxy", {"http": "http://localhost:3128"}, "loopback"),
     ("outbound_proxy", {"https": "http://proxy:3128", "no_proxy": ["a.example.com"]}, "not-text"),
     ("outbound_proxy", {"https": "http://proxy:3128", "no_proxy": "https://a.example.com"}, "not-a-host"),
     ("outbound_proxy", {"https": "http://proxy:3128", "no_proxy": "10.0.0.0/33"}, "not-a-host"),

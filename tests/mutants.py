@@ -35,7 +35,7 @@ SECRET_VALUES = {
 """Expression that contains a secret, by the function that refuses the secret without showing it."""
 
 SHOWN = ("not-a-server-url", "loopback")
-"""Codes whose message shows the value, because the function has checked that it contains no secret."""
+"""Codes whose message may show the value: it contains no secret, or only a login that `InvalidInput` removes."""
 
 FILTERS = {"without_password": 0, "URL_CREDENTIALS.sub": 1, "without_secrets": 0}
 """Functions that remove a secret from a text, and the position of that text among their arguments."""

@@ -383,6 +383,9 @@ MISPLACED_SECRETS: dict[str, Callable[[], Any]] = {
     "password among many hosts without a proxy": lambda: INPUTS["outbound_proxy"].rule(
         {"https": "http://proxy", "no_proxy": ",".join([PLANTED_SECRET] * 201)}
     ),
+    "password as a host without a proxy": lambda: INPUTS["outbound_proxy"].rule(
+        {"https": "http://proxy", "no_proxy": f"{PLANTED_SECRET}!"}
+    ),
     "proxy as text": lambda: INPUTS["outbound_proxy"].rule(f"http://ci:{PLANTED_SECRET}@proxy.example.com:3128"),
     "proxy as a key": lambda: INPUTS["outbound_proxy"].rule({f"http://ci:{PLANTED_SECRET}@proxy.example.com": ""}),
     "proxy among the hosts without one": lambda: INPUTS["outbound_proxy"].rule(

@@ -21,7 +21,7 @@ PROTECTIONS = {
     "pem.require_plain_key: problem": 2,
     "pem.require_plain_lines: problem": 2,
     "proxy._excluded: problem": 3,
-    "proxy._proxy_url: problem": 3,
+    "proxy._proxy_url: problem": 2,
     "proxy.outbound_proxy: problem": 3,
     "pull_secrets._create_secret: kubernetes.core.v1.Secret": 1,
     "redaction.redacted: without_secrets": 1,

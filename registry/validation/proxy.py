@@ -63,9 +63,7 @@ def _proxy_url(key: str, value: object) -> str:
     if not unquote(match["login"] or "x").isprintable():
         raise InvalidInput(key, "not-a-proxy-url", "has a control character in its login", remedy)
     if is_own_host(match["host"].lower()):
-        raise InvalidInput(
-            key, "loopback-proxy", "must not be the Pod itself", f"Use the address that Pods reach: {remedy}"
-        )
+        raise InvalidInput(key, "loopback", "must not be the Pod itself", f"Use the address that Pods reach: {remedy}")
     return match[0].rstrip("/")
 
 

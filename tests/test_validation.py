@@ -16,7 +16,7 @@ from registry.validation.images import image_advice
 from registry.validation.storage import size_advice
 from registry.validation.users import password_advice
 from tests.conftest import Deploy, Engine
-from tests.examples import ACCEPTED, OUTPUTS, REFUSED
+from tests.examples import ACCEPTED, CONVERTED, OUTPUTS, REFUSED
 
 Inputs = dict[str, Any]
 
@@ -40,6 +40,11 @@ def test_every_input_has_a_refused_value() -> None:
 @pytest.mark.parametrize(("key", "value"), ACCEPTED, ids=[f"{key}={value!r}"[:60] for key, value in ACCEPTED])
 def test_a_valid_value_is_accepted_unchanged(key: str, value: Any) -> None:
     assert INPUTS[key].rule(value) == value
+
+
+@pytest.mark.parametrize(("key", "value", "accepted"), CONVERTED)
+def test_a_number_or_a_flag_is_taken_as_it_was_typed(key: str, value: Any, accepted: Any) -> None:
+    assert repr(INPUTS[key].rule(value)) == repr(accepted), "the types differ too"
 
 
 SECRET_TEXTS = st.text(alphabet=st.characters(categories=["Lu", "Nd", "Cc", "Cs"]), min_size=4, max_size=100)

@@ -6,6 +6,7 @@ A verdict has a remedy if action is needed within 30 days.
 from collections.abc import Mapping, Sequence
 
 from registry.tls.authority import rotation_hint
+from registry.validation.commands import set_numbers
 from registry.validation.images import image_advice
 from registry.validation.limits import LONGEST_CERTIFICATE_DAYS
 
@@ -39,10 +40,11 @@ def rate_authorities(authorities: Sequence[CertificateAuthority], settings: Stac
     newest = max(authorities, key=lambda ca: ca.generation or 0)
     is_generated = newest.generation is not None and not settings.has_custom_ca and settings.tls_secret is None
     if is_generated and len(authorities) == 1 and newest.days <= LONGEST_CERTIFICATE_DAYS + SOON:
-        first_step = [newest.generation, (newest.generation or 0) + 1]
+        first_step = [newest.generation or 0, (newest.generation or 0) + 1]
         return Verdict(
             summary,
-            f"Rotate the CA: set `ca_generations` to {first_step} and run `pulumi up`. In the last "
+            f"Rotate the CA: set `ca_generations` to {first_step} with "
+            f"`{set_numbers('ca_generations', first_step)}`, and run `pulumi up`. In the last "
             f"{LONGEST_CERTIFICATE_DAYS} days of a CA `pulumi up` replaces it with one that no client trusts yet.",
         )
     if min(ca.days for ca in authorities) <= SOON:

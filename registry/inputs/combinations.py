@@ -52,7 +52,7 @@ def _require(key: str, row: Row, values: Values) -> None:
             if condition.holds(values):
                 path = f"--path '{key}[0]'" if values.get(key) == [] else key
                 problem = f"is missing, but {condition}"
-                raise InvalidInput(key, "missing", problem, f"Run `pulumi config set {path} ...`")
+                raise InvalidInput(key, "missing", problem, f"For example `pulumi config set {path} {row.required}`")
     if row.both_or_neither and _is_set(key, values) and not _is_set(row.both_or_neither, values):
         problem = f"is missing, but `{key}` is set"
         raise InvalidInput(row.both_or_neither, "missing", problem, "Set both, or neither")

@@ -8,11 +8,15 @@ from pulumi.runtime.config import get_config_env, is_config_secret
 
 from ..validation import InvalidInput
 from ..validation.basics import refuse_unknown_keys
+from ..validation.commands import set_password
 from .args import PrivateRegistryArgs
 from .table import INPUTS, SECRETS
 
 OBJECT_TYPES = (list, dict, Mapping)
 """Types that the config holds as JSON."""
+
+SET_COMMANDS = {"passwords": set_password("USER"), "ca_key": "pulumi config set --secret ca_key < ca.key"}
+"""Commands for secrets that `pulumi config set --secret KEY` cannot ask for: a map, and a value of several lines."""
 
 
 def args_from(config: pulumi.Config) -> PrivateRegistryArgs:
@@ -29,12 +33,14 @@ def args_from(config: pulumi.Config) -> PrivateRegistryArgs:
 
 
 def _set_command(key: str) -> str:
-    paths = {"passwords": "--path passwords.USER", "outbound_proxy": "--path outbound_proxy.https"}
-    return f"`pulumi config set --secret {paths.get(key, key)}`"
+    return f"`{SET_COMMANDS.get(key, f'pulumi config set --secret {key}')}`"
 
 
 def _read(config: pulumi.Config, key: str) -> Any:
-    """Return the value in the type of the input, as an Output if it is secret in the config."""
+    """Return the value in the type of the input, as an Output if it is secret in the config.
+
+    A value of another type is returned as text, so that the rule of the input refuses it and names a remedy.
+    """
     value_type = _plain_type(PrivateRegistryArgs.__annotations__[key])
     suffix = "object" if value_type in OBJECT_TYPES else "" if value_type is str else value_type.__name__
     secret = "secret" if is_config_secret(f"{config.name}:{key}") else ""
@@ -42,7 +48,7 @@ def _read(config: pulumi.Config, key: str) -> Any:
         return getattr(config, "_".join(filter(None, ["get", secret, suffix])))(key)
     except pulumi.ConfigTypeError as error:
         if not secret:
-            raise
+            return config.get(key)
         # `from None`: the SDK's message and its cause hold the value.
         remedy = f"Run `pulumi config rm {key}`, then {_set_command(key)}"
         raise InvalidInput(key, "secret-of-wrong-type", f"must be a {error.expect_type}", remedy) from None

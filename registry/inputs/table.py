@@ -57,7 +57,7 @@ class Row(NamedTuple):
         secret: Whether the state and every output keep it encrypted.
         is_public: Takes the text of a secret input in the file of the stack. Returns whether it may be plain.
         only_with: Conditions. One must hold, or the input would have no effect and is refused.
-        required: Whether it must be set if `only_with` holds.
+        required: An example value, if it must be set when `only_with` holds, else "".
         both_or_neither: An input that must be set together with it.
         replaces: Inputs that have no effect if this one is set, and are refused.
         existing: Whether it names an object that exists before the registry, and so does its namespace.
@@ -68,7 +68,7 @@ class Row(NamedTuple):
     secret: bool = False
     is_public: Callable[[str], bool] = lambda _: False
     only_with: tuple[Condition, ...] = ()
-    required: bool = False
+    required: str = ""
     both_or_neither: str = ""
     replaces: tuple[str, ...] = ()
     existing: bool = False
@@ -101,11 +101,11 @@ INPUTS: dict[str, Row] = {
     "exposure": Row(
         partial(one_of, "exposure", choices=EXPOSURES, remedy="The guide uses external-ips"), default="cluster"
     ),
-    "external_ips": Row(network.external_ips, default=[], only_with=(EXTERNAL_IPS,), required=True),
-    "node_port": Row(network.node_port, only_with=(NODE_PORT,), required=True),
+    "external_ips": Row(network.external_ips, default=[], only_with=(EXTERNAL_IPS,), required="192.168.56.10"),
+    "node_port": Row(network.node_port, only_with=(NODE_PORT,), required="30500"),
     "load_balancer_class": Row(names.load_balancer_class, only_with=(LOAD_BALANCER,)),
     "load_balancer_address": Row(network.load_balancer_address, only_with=(LOAD_BALANCER,)),
-    "ingress_class": _name("ingress_class", only_with=(INGRESS,), required=True),
+    "ingress_class": _name("ingress_class", only_with=(INGRESS,), required="nginx"),
     "client_cidrs": Row(network.client_cidrs, default=[]),
     # Kubernetes objects
     "namespace": Row(names.namespace, default="docker-registry"),
@@ -162,10 +162,10 @@ INPUTS: dict[str, Row] = {
     "storage_size": Row(
         storage.storage_size, default="2Gi", only_with=(Condition("storage", (*ON_NODE.values, "class")),)
     ),
-    "storage_claim": _name("storage_claim", only_with=(CLAIM,), required=True, existing=True),
-    "storage_class": _name("storage_class", only_with=(CLASS,), required=True),
+    "storage_claim": _name("storage_claim", only_with=(CLAIM,), required="my-claim", existing=True),
+    "storage_class": _name("storage_class", only_with=(CLASS,), required="standard"),
     "storage_access": Row(storage.storage_access, default="ReadWriteOnce", only_with=(CLASS,)),
-    "s3_bucket": Row(storage.s3_bucket, only_with=(S3,), required=True),
+    "s3_bucket": Row(storage.s3_bucket, only_with=(S3,), required="team-registry"),
     "s3_region": Row(storage.s3_region, default="us-east-1", only_with=(S3,)),
     "s3_endpoint": Row(servers.s3_endpoint, only_with=(S3,)),
     "s3_prefix": Row(storage.s3_prefix, only_with=(S3,)),
@@ -193,7 +193,7 @@ INPUTS: dict[str, Row] = {
     "image_pull_secret": _name("image_pull_secret", existing=True),
     # Operation
     "mode": Row(workload.mode, default="read-write"),
-    "mirror_of": Row(servers.mirror_of, only_with=(MIRROR,), required=True),
+    "mirror_of": Row(servers.mirror_of, only_with=(MIRROR,), required="https://registry-1.docker.io"),
     "mirror_username": Row(workload.mirror_username, only_with=(MIRROR,), both_or_neither="mirror_password"),
     "mirror_password": Row(
         partial(external_credential, "mirror_password"),

@@ -17,6 +17,7 @@ import pulumi_tls as tls
 from ..context import Context
 from ..settings import TlsSettings
 from ..validation.certificates import ca_end_advice
+from ..validation.commands import set_numbers
 from ..validation.limits import LONGEST_CERTIFICATE_DAYS
 from ..validation.rotation import STEPS, generations_at, step_of
 from .issuer import HOURS_PER_DAY, Hosts, Issuer, create_private_key
@@ -82,9 +83,10 @@ def rotation_hint(generations: Sequence[int]) -> RotationHint | None:
         1: (f"clients trust CA {new} and CA {old}, which issues", "Give `ca_pem` to every client"),
         2: (f"CA {new} issues, and clients still trust CA {old}", "Check that every client connects"),
     }[step % STEPS]
+    target = generations_at(step + 1)
     return RotationHint(
         f"CA rotation, step {step % STEPS} of {STEPS}: {state}",
-        f"{action}, then set `ca_generations` to {generations_at(step + 1)}",
+        f"{action}, then set `ca_generations` to {target}: `{set_numbers('ca_generations', target)}`",
     )
 
 

@@ -1,5 +1,6 @@
 """Rules for basic types: text, choices, flags, lists and whole numbers."""
 
+import re
 from collections.abc import Collection
 from difflib import get_close_matches
 
@@ -29,6 +30,19 @@ def text(key: str, value: object, example: str) -> str:
     return value
 
 
+def typed_text(value: object) -> object:
+    """Return a whole number or a flag as the text that was typed, and any other value unchanged.
+
+    `pulumi config set --path` stores `2` as a number and `true` as a flag, though the input wants text. Numbers that do
+    not fit 64 bits have lost digits, as floats do above 2^53, and fractions such as 1.10 have lost zeros. They stay.
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    return str(value) if isinstance(value, int) and abs(value) < 2**63 else value
+
+
 def one_of(key: str, value: object, choices: Collection[str], remedy: str) -> str:
     """Require one of a few words."""
     if not isinstance(value, str) or value not in choices:
@@ -37,27 +51,37 @@ def one_of(key: str, value: object, choices: Collection[str], remedy: str) -> st
 
 
 def flag(key: str, value: object) -> bool:
-    """Require true or false. Other words that YAML and shells use are text here."""
+    """Require true or false, or their text. Other words that YAML and shells use are text here."""
+    value = {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
     if not isinstance(value, bool):
         problem = f"must be true or false, not {quoted(value)}"
         raise InvalidInput(key, "not-a-flag", problem, f"Run `pulumi config set {key} true`")
     return value
 
 
-def texts(key: str, value: object, example: list[str]) -> list[str]:
+def texts(key: str, value: object, example: str) -> list[str]:
     """Require a list of distinct texts."""
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise InvalidInput(key, "not-a-list", f"must be a list of texts, not {quoted(value)}", f"For example {example}")
-    if len(value) > MOST_ENTRIES:
-        problem = f"must have at most {MOST_ENTRIES} entries, not {len(value)}"
+    items = [typed_text(item) for item in value] if isinstance(value, list) else []
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in items):
+        problem = f"must be a list of texts, not {quoted(value)}"
+        raise InvalidInput(key, "not-a-list", problem, f"Run `pulumi config set --path '{key}[0]' {example}`")
+    entries = [str(item) for item in items]
+    if len(entries) > MOST_ENTRIES:
+        problem = f"must have at most {MOST_ENTRIES} entries, not {len(entries)}"
         raise InvalidInput(key, "too-many", problem, "Summarize them")
-    if len({item.lower() for item in value}) < len(value):
+    if len({item.lower() for item in entries}) < len(entries):
         raise InvalidInput(key, "repeated", f"names an entry twice: {quoted(value)}", "Name each one once")
-    return value
+    return entries
 
 
 def whole_number(key: str, value: object, low: int, high: int, what: str, remedy: str) -> int:
-    """Require a whole number from `low` to `high`. 5000.0 is one, because plugins receive numbers as floats."""
+    """Require a whole number from `low` to `high`.
+
+    5000.0 is one, because plugins receive numbers as floats. So is the text 5000, because a program may read it from
+    its config or its environment.
+    """
+    if isinstance(value, str) and re.fullmatch(r"0|-?[1-9][0-9]{0,17}", value, re.ASCII):
+        value = int(value)
     is_whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     if isinstance(value, bool) or not is_whole or not low <= value <= high:  # type: ignore[operator]
         shown = int(value) if isinstance(value, float) and is_whole else value

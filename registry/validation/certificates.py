@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from .basics import one_of, refuse_unknown_keys, whole_number
+from .basics import one_of, refuse_unknown_keys, typed_text, whole_number
+from .commands import set_numbers
 from .errors import InvalidInput, quoted
 from .limits import CA_NOTICE_DAYS, LONGEST_CERTIFICATE_DAYS
 
@@ -49,16 +50,17 @@ def certificate_subject(value: Mapping[str, str]) -> Mapping[str, str]:
     key = "certificate_subject"
     if not isinstance(value, Mapping):
         problem = f"must be a map, not {quoted(value)}"
-        raise InvalidInput(key, "not-a-map", problem, "For example {country: FR, locality: Nice}")
+        raise InvalidInput(key, "not-a-map", problem, f"Run `pulumi config set --path {key}.locality Nice`")
     refuse_unknown_keys([f"{key}.{field}" for field in value], [f"{key}.{field}" for field in SUBJECT_LENGTHS])
-    for field, content in value.items():
+    subject = {field: typed_text(content) for field, content in value.items()}
+    for field, content in subject.items():
         longest = SUBJECT_LENGTHS[field]
         if not isinstance(content, str) or not 0 < len(content) <= longest or not content.isprintable():
             problem = f"must be 1 to {longest} printable characters, not {quoted(content)}"
             raise InvalidInput(f"{key}.{field}", "not-a-subject-field", problem, "Shorten it, or leave it out")
-    if "country" in value:
-        _country(value["country"])
-    return value
+    if "country" in subject:
+        _country(str(subject["country"]))
+    return subject  # type: ignore[return-value]  # only texts are left
 
 
 def _country(value: str) -> None:
@@ -136,8 +138,9 @@ def ca_end_advice(generation: int, end: str, now: datetime) -> str:
     ends = datetime.fromisoformat(end)
     if (ends - now).days > LONGEST_CERTIFICATE_DAYS + CA_NOTICE_DAYS:
         return ""
+    command = set_numbers("ca_generations", [generation, generation + 1])
     return (
         f"CA {generation} ends on {ends:%Y-%m-%d}. In its last {LONGEST_CERTIFICATE_DAYS} days `pulumi up` replaces it "
         "by a CA that no client trusts. "
-        f"Rotate it before: set `ca_generations` to [{generation}, {generation + 1}]."
+        f"Rotate it before: set `ca_generations` to [{generation}, {generation + 1}] with `{command}`."
     )

@@ -4,7 +4,8 @@ import re
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from .basics import text, texts
+from .basics import text, texts, typed_text
+from .commands import set_entry
 from .errors import InvalidInput, quoted
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -120,7 +121,7 @@ def load_balancer_class(value: str) -> str:
 def certificate_names(value: list[str]) -> list[str]:
     """Require subject alternative names: lower-case DNS names, wildcards for the whole first label, or addresses."""
     addresses: list[IPv4Address | IPv6Address] = []
-    for name in texts("certificate_names", value, ["registry.example.com", "10.0.0.7"]):
+    for name in texts("certificate_names", value, "registry.example.com"):
         try:
             address = ip_address(name)
         except ValueError:
@@ -151,35 +152,39 @@ def _subject_alternative_name(name: str) -> None:
 
 def labels(value: Mapping[str, str]) -> Mapping[str, str]:
     """Require labels that the API server accepts and that the component does not set itself."""
-    for key, label in _metadata("labels", value).items():
+    texts_by_key = _metadata("labels", value)
+    for key, label in texts_by_key.items():
         if label and not QUALIFIED.fullmatch(label):
             problem = f"must be at most 63 letters, digits and -_., not {quoted(label)}"
-            raise InvalidInput(f"labels.{key}", "not-a-label-value", problem, "For example {example.com/team: red}")
+            raise InvalidInput(f"labels.{key}", "not-a-label-value", problem, "For example 'red'")
     if len(value) > MOST_LABELS:
         problem = f"must be at most {MOST_LABELS} labels, not {len(value)}"
         raise InvalidInput("labels", "too-many", problem, "Use `annotations` for long lists")
-    return value
+    return texts_by_key
 
 
 def annotations(value: Mapping[str, str]) -> Mapping[str, str]:
     """Require annotations that the API server accepts and that the component does not set itself."""
-    for key, annotation in _metadata("annotations", value).items():
+    texts_by_key = _metadata("annotations", value)
+    for key, annotation in texts_by_key.items():
         if any("\ud800" <= character <= "\udfff" for character in annotation):
             problem = "must be valid Unicode, but has a lone surrogate"
             raise InvalidInput(f"annotations.{key}", "not-unicode", problem, "Type the text again")
-    size = sum(len(key.encode()) + len(annotation.encode()) for key, annotation in value.items())
+    size = sum(len(key.encode()) + len(annotation.encode()) for key, annotation in texts_by_key.items())
     if size > LONGEST_ANNOTATIONS:
         problem = f"must be at most {LONGEST_ANNOTATIONS} bytes in all, not {size}"
         raise InvalidInput("annotations", "too-long", problem, "Shorten them")
-    return value
+    return texts_by_key
 
 
 def _metadata(name: str, value: Mapping[str, str]) -> Mapping[str, str]:
-    """Require texts by qualified name, without the keys that the component sets."""
+    """Return texts by qualified name. Refuse the keys that the component sets."""
     if not isinstance(value, Mapping):
         problem = f"must be a map, not {quoted(value)}"
-        raise InvalidInput(name, "not-a-map", problem, "For example {example.com/team: red}")
-    for key, item in value.items():
+        remedy = f"Run `{set_entry(name, 'example.com/team', 'red')}`"
+        raise InvalidInput(name, "not-a-map", problem, remedy)
+    texts_by_key = {key: typed_text(item) for key, item in value.items()}
+    for key, item in texts_by_key.items():
         # The API server accepts capitals in the prefix of an annotation key.
         if not isinstance(key, str) or not is_qualified(key.lower() if name == "annotations" else key):
             problem = f"must have keys that are a name with an optional DNS prefix, not {quoted(key)}"
@@ -189,8 +194,9 @@ def _metadata(name: str, value: Mapping[str, str]) -> Mapping[str, str]:
             raise InvalidInput(name, "reserved-key", problem, "Use a prefix of your own, for example example.com/team")
         if not isinstance(item, str):
             problem = f"must be text, not {quoted(item)}"
-            raise InvalidInput(f"{name}.{key}", "not-text", problem, "Put it in quotes, for example 'true'")
-    return value
+            remedy = f"Run `{set_entry(name, key, 'VALUE')}`"
+            raise InvalidInput(f"{name}.{key}", "not-text", problem, remedy)
+    return texts_by_key  # type: ignore[return-value]  # only texts are left
 
 
 def node_label(value: str) -> str:

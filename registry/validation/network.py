@@ -33,7 +33,8 @@ def external_ips(value: list[str]) -> list[str]:
     """Require addresses of nodes that other hosts can reach, all of one family."""
     if not isinstance(value, list):
         problem = f"must be a list of addresses, not {quoted(value)}"
-        raise InvalidInput("external_ips", "not-a-list", problem, "For example ['192.168.56.10']")
+        remedy = "Run `pulumi config set --path 'external_ips[0]' 192.168.56.10`"
+        raise InvalidInput("external_ips", "not-a-list", problem, remedy)
     addresses = [_reachable("external_ips", item) for item in value]
     if len(set(addresses)) < len(addresses):
         problem = f"names an address twice: {quoted(value)}"
@@ -56,7 +57,7 @@ def load_balancer_address(value: str) -> str:
 def client_cidrs(value: list[str]) -> list[str]:
     """Require networks in the form that the ipBlock of a NetworkPolicy takes."""
     example = "For example '10.0.0.0/8', or '10.1.2.3/32' for one host"
-    for item in texts("client_cidrs", value, ["10.0.0.0/8"]):
+    for item in texts("client_cidrs", value, "10.0.0.0/8"):
         address, slash, length = item.partition("/")
         cidr = item if slash and length.isdigit() and "%" not in address else ""
         try:
@@ -68,9 +69,11 @@ def client_cidrs(value: list[str]) -> list[str]:
                 raise InvalidInput("client_cidrs", "cidr-host-bits", problem, remedy) from error
             problem = f"must be networks in CIDR notation, not {quoted(item)}"
             raise InvalidInput("client_cidrs", "not-a-cidr", problem, example) from error
-        if str(network) != item or getattr(network.network_address, "ipv4_mapped", None):
+        mapped = getattr(network.network_address, "ipv4_mapped", None)
+        usual = str(ip_network(f"{mapped}/{max(network.prefixlen - 96, 0)}", strict=False)) if mapped else str(network)
+        if usual != item:
             problem = f"must be networks in their usual form, not {quoted(item)}"
-            raise InvalidInput("client_cidrs", "cidr-form", problem, f"Write {str(network)!r}")
+            raise InvalidInput("client_cidrs", "cidr-form", problem, f"Write {usual!r}")
     return value
 
 

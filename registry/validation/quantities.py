@@ -32,12 +32,22 @@ RESOURCES = {
 """Range of each resource, in cores and in bytes. Less than a mebibyte of memory is a forgotten suffix."""
 
 
-def amount(key: str, value: str, example: str, *, milli: bool = False) -> Decimal:
+def quantity(value: object) -> object:
+    """Return a number as the text of a quantity, and any other value unchanged.
+
+    `pulumi config set --path limits.cpu 2` stores a number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return format(Decimal(repr(value)), "f").removesuffix(".0")
+
+
+def amount(key: str, value: object, example: str, *, milli: bool = False) -> Decimal:
     """Return the quantity as a number. `milli` allows thousandths, which make sense for CPU time only."""
-    quantity = text(key, value, example)
-    match = re.fullmatch(r"([0-9]{1,32}(?:\.[0-9]{1,16})?)([A-Za-z]*)", quantity, re.ASCII)
+    written = text(key, value, example)
+    match = re.fullmatch(r"([0-9]{1,32}(?:\.[0-9]{1,16})?)([A-Za-z]*)", written, re.ASCII)
     if not match or match[2] not in SUFFIXES | BINARY_SUFFIXES or (match[2] == "m" and not milli):
-        problem = f"must be a Kubernetes quantity, not {quoted(quantity)}"
+        problem = f"must be a Kubernetes quantity, not {quoted(written)}"
         suffixes = "k M G T P E (powers of ten) and Ki Mi Gi Ti Pi Ei (powers of two)"
         raise InvalidInput(key, "not-a-quantity", problem, f"For example {example!r}. The suffixes are {suffixes}")
     if match[2] in BINARY_SUFFIXES:
@@ -49,15 +59,16 @@ def resources(key: str, value: Mapping[str, str]) -> Mapping[str, str]:
     """Require amounts of cpu and memory that a container can run with."""
     if not isinstance(value, Mapping):
         problem = f"must be a map, not {quoted(value)}"
-        raise InvalidInput(key, "not-a-map", problem, "For example {cpu: 100m, memory: 128Mi}")
+        raise InvalidInput(key, "not-a-map", problem, f"Run `pulumi config set --path {key}.memory 512Mi`")
     refuse_unknown_keys([f"{key}.{name}" for name in value], [f"{key}.{name}" for name in RESOURCES])
-    for name, quantity in value.items():
+    quantities = {name: quantity(number) for name, number in value.items()}
+    for name, written in quantities.items():
         least, most, step, example = RESOURCES[name]
-        size = amount(f"{key}.{name}", quantity, example, milli=name == "cpu")
+        size = amount(f"{key}.{name}", written, example, milli=name == "cpu")
         if not least <= size <= most or size % step:
-            problem = f"must be an amount that a registry can run with, not {quoted(quantity)}"
+            problem = f"must be an amount that a registry can run with, not {quoted(written)}"
             raise InvalidInput(f"{key}.{name}", "not-an-amount", problem, f"For example {example!r}")
-    return value
+    return quantities  # type: ignore[return-value]  # `amount` refuses all but text
 
 
 def within_limits(requests: Mapping[str, str], limits: Mapping[str, str]) -> None:

@@ -6,6 +6,7 @@ The first of two generations is the current one. The other one is accepted too.
 from collections.abc import Mapping, Sequence
 
 from .basics import whole_number
+from .commands import set_numbers
 from .errors import InvalidInput, quoted
 
 HIGHEST_GENERATION = 50
@@ -17,7 +18,7 @@ STEPS = 3
 
 def generations(key: str, value: Sequence[int]) -> list[int]:
     """Require one generation, or two that follow each other, in either order."""
-    remedy = "For example [1], or [1, 2] to accept the next one too"
+    remedy = f"Run `{set_numbers(key, [1])}`"
     if not isinstance(value, list) or not 1 <= len(value) <= 2:
         problem = f"must be a list of one or two generations, not {quoted(value)}"
         raise InvalidInput(key, "not-generations", problem, remedy)
@@ -58,5 +59,6 @@ def require_next_step(key: str, requested: Sequence[int], notes: Mapping[int, in
         remedy = f"Set `{key}` back to what it was. From there a rotation goes on to a new generation"
         raise InvalidInput(key, "step-back", f"is {list(requested)}, which is a step back", remedy)
     due = max(completed) + 1 if completed else min(begun)
-    remedy = f"Set `{key}` to {generations_at(due)} and run `pulumi up` first"
+    first = generations_at(due)
+    remedy = f"Set `{key}` to {first} and run `pulumi up` first. The command is `{set_numbers(key, first)}`"
     raise InvalidInput(key, "step-left-out", f"is {list(requested)}, but a rotation goes one step at a time", remedy)

@@ -79,7 +79,7 @@ def external_credential(key: str, value: str) -> str:
     """Require a key, token or password of another server. No message shows it."""
     if not isinstance(value, str):
         problem = f"must be text, not a value of type {type(value).__name__}"
-        raise InvalidInput(key, "not-text", problem, "Put it in quotes")
+        raise InvalidInput(key, "not-text", problem, f"Run `pulumi config set --secret {key}` again")
     if not _is_credential(value):
         problem = "must be 1 to 4096 printable characters without outer spaces"
         remedy = f"Run `pulumi config set --secret {key}` again"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .basics import one_of, text
 from .errors import InvalidInput, quoted
-from .quantities import amount
+from .quantities import amount, quantity
 
 
 class StorageKind(NamedTuple):
@@ -94,11 +94,12 @@ def storage_access(value: str) -> str:
 
 def storage_size(value: str) -> str:
     """Require a Kubernetes quantity such as `2Gi`."""
-    size = amount("storage_size", value, "2Gi")
+    written = quantity(value)
+    size = amount("storage_size", written, "2Gi")
     if not SMALLEST_SIZE <= size < 2**63 or size % 1:
-        problem = f"must be whole bytes from 1Mi up to 8Ei, not {quoted(value)}"
+        problem = f"must be whole bytes from 1Mi up to 8Ei, not {quoted(written)}"
         raise InvalidInput("storage_size", "out-of-range", problem, "For example '2Gi'")
-    return value
+    return str(written)
 
 
 def size_advice(value: str) -> str:
@@ -184,5 +185,5 @@ def refuse_unshared_claim(replicas: int, access_modes: Sequence[str]) -> None:
     """Refuse several replicas on an existing claim that only one node can mount."""
     if replicas > 1 and "ReadWriteMany" not in access_modes:
         problem = f"must be 1, not {replicas}, because the claim is {', '.join(access_modes)}"
-        remedy = "Use a ReadWriteMany claim, or `storage: s3`"
+        remedy = "Use a ReadWriteMany claim, or `storage` s3"
         raise InvalidInput("replicas", "storage-not-shared", problem, remedy)

@@ -7,15 +7,13 @@ logs in by the user's name. Later generations add their number, such as `centos-
 import re
 from collections.abc import Mapping, Sequence
 
-from .basics import did_you_mean, text
+from .basics import did_you_mean, text, typed_text
+from .commands import set_numbers, set_password
 from .errors import InvalidInput, quoted
 from .rotation import generations
 
 LONGEST_PASSWORD = 72
 """Bytes of a password that bcrypt reads. It ignores the rest, so a longer password is weaker than it looks."""
-
-SET_PASSWORD = "pulumi config set --secret --path 'passwords[\"{user}\"]'"
-"""Command that sets a password. The user is quoted, because a name may have dots."""
 
 BCRYPT = re.compile(r"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}", re.ASCII)
 """A bcrypt hash. `$2x$` marks hashes of a broken implementation."""
@@ -54,25 +52,25 @@ def users(value: list[str]) -> list[str]:
     """Require names that htpasswd and HTTP basic authentication can carry (RFC 7617: no colon)."""
     if not isinstance(value, list) or not value:
         problem = f"must be a list with at least one name, not {quoted(value)}"
-        raise InvalidInput("users", "not-a-list", problem, "For example ['centos']")
+        raise InvalidInput("users", "not-a-list", problem, "Run `pulumi config set --path 'users[0]' centos`")
     if len(value) > MOST_USERS:
         problem = f"must be at most {MOST_USERS} users, not {len(value)}"
         raise InvalidInput("users", "too-many", problem, "Keep more in a Secret, and set `users_secret`")
-    for name in value:
-        _user(name)
-    if len(set(value)) < len(value):
+    names = [_user(name) for name in value]
+    if len(set(names)) < len(names):
         raise InvalidInput("users", "repeated", f"names a user twice: {quoted(value)}", "Name each one once")
-    return value
+    return names
 
 
-def _user(value: str) -> None:
-    name = text("users", value, "centos")
+def _user(value: object) -> str:
+    name = text("users", typed_text(value), "centos")
     remedy = "Use letters, digits, dots and dashes, for example 'centos'"
     if not 0 < len(name.encode("utf-8", "surrogatepass")) <= 255:
         raise InvalidInput("users", "name-length", f"must be names of 1 to 255 bytes, not {quoted(name)}", remedy)
     if ":" in name or name.startswith("#") or name != name.strip() or not name.isprintable():
         problem = "must not have names that contain ':' or control characters, start with '#', or have outer spaces: "
         raise InvalidInput("users", "name-characters", problem + quoted(without_password(name)), remedy)
+    return name
 
 
 def without_password(name: str) -> str:
@@ -85,7 +83,7 @@ def passwords(value: Mapping[str, str]) -> Mapping[str, str]:
     """Require chosen passwords by user: each 1 to 72 bytes of UTF-8 on one line."""
     if not isinstance(value, Mapping):
         problem = f"must be a map by user, not a value of type {type(value).__name__}"
-        raise InvalidInput("passwords", "not-a-map", problem, f"Run `{SET_PASSWORD.format(user='centos')}`")
+        raise InvalidInput("passwords", "not-a-map", problem, f"Run `{set_password('centos')}`")
     for user, password in value.items():
         _password(str(user), password)
     return value
@@ -93,7 +91,7 @@ def passwords(value: Mapping[str, str]) -> Mapping[str, str]:
 
 def _password(user: str, value: str) -> None:
     key = f"passwords.{user}"
-    remedy = f"Choose another with `{SET_PASSWORD.format(user=user)}`, or leave it out to have one generated"
+    remedy = f"Choose another with `{set_password(user)}`, or leave it out to have one generated"
     if not isinstance(value, str):
         raise InvalidInput(key, "not-text", f"must be text, not a value of type {type(value).__name__}", remedy)
     try:
@@ -124,7 +122,7 @@ def password_generations(value: Mapping[str, list[int]]) -> dict[str, list[int]]
     key = "password_generations"
     if not isinstance(value, Mapping):
         problem = f"must be a map by user, not {quoted(value)}"
-        raise InvalidInput(key, "not-a-map", problem, "For example {centos: [1, 2]}")
+        raise InvalidInput(key, "not-a-map", problem, f"Run `{set_numbers(f'{key}.centos', [1])}`")
     return {user: generations(f"{key}.{user}", numbers) for user, numbers in value.items()}
 
 

@@ -198,5 +198,7 @@ def _security_context(user: int) -> PodSecurityContextArgsDict:
         "run_as_group": user,
         "run_as_non_root": user != 0,
         "fs_group": user,
+        # By default the kubelet would change the owner of every file at each start of a Pod.
+        "fs_group_change_policy": "OnRootMismatch",
         "seccomp_profile": {"type": "RuntimeDefault"},
     }

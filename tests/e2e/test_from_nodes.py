@@ -49,7 +49,7 @@ def test_nodes_pull_if_they_trust_the_ca_and_otherwise_report_the_cause(
         for node in results.values():
             assert not node["passed"]
             assert cause in node["seen"]
-            assert "node_trust: true" in node["remedy"]
+            assert "node_trust true" in node["remedy"]
 
     registry = deploy_registry("pulled", node_trust=True, **SETTINGS)
     lab.kubectl("label", "--overwrite", "namespace", "pulled", "pod-security.kubernetes.io/enforce=restricted")

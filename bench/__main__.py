@@ -5,12 +5,13 @@ Benchmarks:
   program       import of the component, and programs of 1, 10 and 100 registries
   graph         engine responses that one registry waits for in sequence
   preview       `pulumi preview` of ten registries, of one and of none
+  replacement   `pulumi up` that replaces the Pod, with 0, 25,000 and 256,000 blobs
   first-push    seconds from a ready cluster to the first authenticated push, with
                 `pulumi up`, the guide as a shell script, and `pulumi up` with the
                 Service's default wait
 
-preview and first-push have the requirements of `python -m dev up`. They create a cluster and delete it at the end. The
-pages and plots are written to bench/results. The exit code does not depend on the goals.
+preview, replacement and first-push have the requirements of `python -m dev up`. They create a cluster and delete it at
+the end. The pages and plots are written to bench/results. The exit code does not depend on the goals.
 
 \b
 Examples:
@@ -27,7 +28,7 @@ from typing import Annotated
 
 import typer
 
-from bench import first_push, first_push_table, graph, preview, program
+from bench import first_push, first_push_table, graph, preview, program, replacement
 from bench.lab import Lab, running_lab
 from bench.machine import describe_lab, describe_machine
 from bench.plot import plot_first_push
@@ -45,6 +46,7 @@ class Benchmark(StrEnum):
     PROGRAM = "program"
     GRAPH = "graph"
     PREVIEW = "preview"
+    REPLACEMENT = "replacement"
     FIRST_PUSH = "first-push"
 
 
@@ -60,6 +62,7 @@ LOCAL: dict[Benchmark, Callable[[int, str], Outcome]] = {
 }
 ON_CLUSTER: dict[Benchmark, Callable[[Lab, int, str], Outcome]] = {
     Benchmark.PREVIEW: preview.benchmark,
+    Benchmark.REPLACEMENT: replacement.benchmark,
     Benchmark.FIRST_PUSH: _benchmark_first_push,
 }
 

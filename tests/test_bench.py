@@ -11,7 +11,7 @@ import pulumi
 import pytest
 
 from bench import __main__ as command_line
-from bench import first_push, first_push_table, graph, program
+from bench import first_push, first_push_table, graph, program, replacement
 from bench.__main__ import Benchmark
 from bench.default_wait import SKIP_AWAIT, with_default_wait
 from bench.fake_engine import Request
@@ -20,6 +20,7 @@ from bench.lab import running_lab
 from bench.measure import measure_graph
 from bench.methods import DEFAULT_WAIT, GUIDE, PULUMI_UP
 from bench.plot import plot_first_push, plot_timeline
+from bench.stored_registry import with_default_ownership
 from bench.tables import Outcome, compute_ratios, format_goal, format_milliseconds, format_spread
 from dev.errors import RequirementError
 
@@ -61,6 +62,34 @@ def test_only_a_service_gets_the_default_wait() -> None:
         args = pulumi.ResourceTransformArgs(True, f"kubernetes:core/v1:{kind}", "it", props, pulumi.ResourceOptions())
         result = with_default_wait(args)
         assert (result and result.props["metadata"]) == expected
+
+
+def test_only_a_pod_gets_the_default_ownership() -> None:
+    context = {"fsGroup": 65532, "fsGroupChangePolicy": "OnRootMismatch"}
+    for kind, expected in {"Pod": {"fsGroup": 65532}, "Secret": None}.items():
+        props: dict[str, Any] = {"spec": {"securityContext": context}}
+        args = pulumi.ResourceTransformArgs(True, f"kubernetes:core/v1:{kind}", "it", props, pulumi.ResourceOptions())
+        result: Any = with_default_ownership(args)
+        assert (result and result.props["spec"]["securityContext"]) == expected
+
+
+def test_stored_blobs_lie_as_the_registry_stores_them(tmp_path: Path) -> None:
+    replacement.store_blobs(tmp_path / "images", 257)
+    files = [path for path in (tmp_path / "images").rglob("*") if path.is_file()]
+    assert len(files) == 257
+    assert all(path.name == "data" and path.parent.name.startswith("0" * 61) for path in files)
+    assert len({path.parent.parent for path in files}) == 256
+
+
+def test_the_page_of_replacements_compares_with_the_empty_folder_of_a_round(tmp_path: Path) -> None:
+    times = {
+        **{(0, False): [2.0, 4.0], (0, True): [2.0, 4.0], (25_000, False): [2.0, 4.4], (25_000, True): [3.0, 6.0]},
+        **{(256_000, False): [3.0, 6.0], (256_000, True): [8.0, 16.0]},
+    }
+    page = replacement.render_page(times, "2 cores")
+    assert "| 25,000 | 3.2 s (2.0 to 4.4) | 1.05 (1.00 to 1.10) | ≤ 1.1: met | 4.5 s (3.0 to 6.0) | 1.50" in page
+    assert "| 1.50 (1.50 to 1.50) | ≤ 1.1: not met | 12.0 s (8.0 to 16.0) | 4.00 (4.00 to 4.00) |" in page
+    replacement.plot(times, tmp_path / "replacement.png")
 
 
 def test_figures_have_median_and_range_and_whether_the_median_meets_the_goal() -> None:

@@ -201,6 +201,18 @@ def test_the_rsa_key_of_the_guide_is_supported(deploy: Deploy, engine: Engine) -
     assert "key_encipherment" in engine.one("LocallySignedCert").inputs["allowedUses"]
 
 
+@pytest.mark.parametrize("args", [{"storage": "local"}, {"storage": "class", "storage_class": "fast"}])
+@pytest.mark.parametrize("workload", ["pod", "deployment"])
+def test_the_owner_of_the_images_is_changed_for_a_folder_of_another_owner_only(
+    deploy: Deploy, engine: Engine, args: Any, workload: str
+) -> None:
+    """The kubelet would otherwise visit every file at each start: with 256,000 blobs that takes minutes."""
+    deploy(lambda: PrivateRegistry("registry", args | {"workload": workload}))
+    spec = unwrap(engine.one(workload.capitalize()).inputs["spec"])
+    context = (spec["template"]["spec"] if workload == "deployment" else spec)["securityContext"]
+    assert (context["fsGroup"], context["fsGroupChangePolicy"]) == (65532, "OnRootMismatch")
+
+
 @pytest.mark.parametrize(("user", "level"), [(0, "baseline"), (65532, "restricted")])
 def test_the_namespace_enforces_the_strictest_possible_level(
     deploy: Deploy, engine: Engine, user: int, level: str

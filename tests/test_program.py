@@ -96,6 +96,26 @@ def test_a_secret_of_a_wrong_type_is_refused_and_not_shown(run_program: Any) -> 
     assert PASSWORD not in str(refusal.value)
 
 
+@pytest.mark.parametrize("key", ["node_port", "users", "exposure"])
+def test_a_secret_that_decides_the_resources_is_refused(run_program: Any, engine: Engine, key: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        run_program(secret=(key,), **{key: "30500"})
+    assert (refusal.value.key, refusal.value.code) == (key, "secret-not-allowed")
+    assert engine.resources == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "code"),
+    [("node_port", "abc", "out-of-range"), ("metrics", "yes", "not-a-flag"), ("limits", "1", "not-a-map")],
+)
+def test_a_value_of_a_wrong_type_is_refused_by_the_rule_of_its_input(
+    run_program: Any, key: str, value: str, code: str
+) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        run_program(**{key: value})
+    assert (refusal.value.key, refusal.value.code) == (key, code)
+
+
 def test_a_secret_password_is_accepted(run_program: Any) -> None:
     exports = run_program(secret=("passwords",), passwords={"centos": "correct horse"})
     assert exports["password"] == "correct horse"

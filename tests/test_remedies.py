@@ -1,4 +1,4 @@
-"""Every value that a remedy names is accepted, for every refused value of tests/examples.py."""
+"""Every value that a remedy names is accepted, and a test types every command that one names."""
 
 import re
 from typing import Any
@@ -8,6 +8,8 @@ import pytest
 from registry.inputs.table import INPUTS
 from registry.validation import InvalidInput
 from tests.examples import EXAMPLES, REFUSED
+from tests.golden import messages
+from tests.remedies import remedies
 
 VALUE = re.compile(r"(?:[Ff]or example|Write|Use|, or) ('(?:[^'\\]|\\.)*'|[0-9]+\b)")
 """A quoted text or a number that a remedy proposes."""
@@ -45,3 +47,18 @@ def test_a_value_that_a_remedy_proposes_is_accepted(key: str, value: Any) -> Non
 
 def test_most_remedies_propose_a_value() -> None:
     assert len(WITH_PROPOSAL) > len(REFUSED) / 2
+
+
+SPAN = re.compile(r"`(pulumi config [^`]*)`|^- \*\*text\*\* (pulumi config .*)$", re.MULTILINE)
+"""A command on the page of messages. A function that returns one has a line of its own."""
+
+
+def test_every_config_command_of_a_message_is_typed_by_a_test() -> None:
+    """tests/e2e/test_remedies.py types the commands of `remedies`."""
+    typed = [remedy.command for remedy in remedies()]
+    page = messages.PAGE.read_text().partition("## --help")[0]
+    commands = [span or text for span, text in SPAN.findall(page)]
+    assert len(commands) > 15
+    for command in commands:
+        parts = [re.escape(part) for part in re.split(r"\{.*?\}(?=[^}']|$)| / ", command)]
+        assert any(re.fullmatch(".*".join(parts), text) for text in typed), command

@@ -118,8 +118,7 @@ def rate_node_trust(nodes: NodeTrust | None, namespace: str) -> Verdict:
         return Verdict("not managed (`node_trust` is off)")
     return Verdict(
         f"{nodes.ready} of {nodes.desired}",
-        f"See `kubectl -n {namespace} get pods -o wide`, and `kubectl -n {namespace} describe` the Pods that are "
-        "not ready."
+        f"See `kubectl -n {namespace} get pods -o wide` and `kubectl -n {namespace} describe pods`."
         if nodes.ready < nodes.desired
         else "",
     )

@@ -14,7 +14,10 @@ PULL_FAILURES = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ImageI
 NOT_STARTED = ("ContainerCreating", "PodInitializing")
 """Reasons of a container whose image may still be pulled."""
 
-NODE_TRUST = "Run `pulumi config set node_trust true` and `pulumi up`. Every node then trusts the CA and finds the registry without DNS."
+NODE_TRUST = (
+    "Run `pulumi config set node_trust true` and `pulumi up`. Every node then trusts the CA and finds the registry "
+    "without DNS."
+)
 
 CHECK_NAME = "Check the address of the name on that node, in DNS, /etc/hosts and the runtime's hosts.toml."
 

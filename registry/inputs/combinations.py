@@ -7,7 +7,8 @@ from .table import INPUTS, Row, Values
 
 MAKE_PULL_SECRETS = (
     "Remove one of the two. Its hashes are no passwords, so make the pull Secrets with "
-    "`kubectl create secret docker-registry`"
+    "`kubectl create secret docker-registry NAME --docker-server=ENDPOINT --docker-username=USER "
+    "--docker-password=PASSWORD`"
 )
 
 

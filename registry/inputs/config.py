@@ -10,13 +10,20 @@ from ..validation import InvalidInput
 from ..validation.basics import refuse_unknown_keys
 from ..validation.commands import set_password
 from .args import PrivateRegistryArgs
+from .resolve import is_structural
 from .table import INPUTS, SECRETS
 
 OBJECT_TYPES = (list, dict, Mapping)
 """Types that the config holds as JSON."""
 
-SET_COMMANDS = {"passwords": set_password("USER"), "ca_key": "pulumi config set --secret ca_key < ca.key"}
-"""Commands for secrets that `pulumi config set --secret KEY` cannot ask for: a map, and a value of several lines."""
+SET_COMMANDS = {
+    "passwords": set_password("USER"),
+    "outbound_proxy": "pulumi config set --secret --path outbound_proxy.https",
+    "ca_key": "pulumi config set --secret ca_key < ca.key",
+    "requests": "pulumi config set --secret --path requests.memory",
+    "limits": "pulumi config set --secret --path limits.memory",
+}
+"""Commands for secrets that `pulumi config set --secret KEY` cannot ask for: maps, and a value of several lines."""
 
 
 def args_from(config: pulumi.Config) -> PrivateRegistryArgs:
@@ -33,7 +40,12 @@ def args_from(config: pulumi.Config) -> PrivateRegistryArgs:
 
 
 def _set_command(key: str) -> str:
-    return f"`{SET_COMMANDS.get(key, f'pulumi config set --secret {key}')}`"
+    """Return the command that sets the secret. It asks for the value, or reads a file."""
+    value_type = _plain_type(PrivateRegistryArgs.__annotations__[key])
+    if key in SET_COMMANDS:
+        return f"`{SET_COMMANDS[key]}`"
+    path = f"--path '{key}[0]'" if value_type is list else key
+    return f"`pulumi config set --secret {path}`"
 
 
 def _read(config: pulumi.Config, key: str) -> Any:
@@ -44,6 +56,10 @@ def _read(config: pulumi.Config, key: str) -> Any:
     value_type = _plain_type(PrivateRegistryArgs.__annotations__[key])
     suffix = "object" if value_type in OBJECT_TYPES else "" if value_type is str else value_type.__name__
     secret = "secret" if is_config_secret(f"{config.name}:{key}") else ""
+    if secret and is_structural(key):
+        problem = "is a secret in the config, but decides which resources the component creates"
+        remedy = f"Run `pulumi config rm {key}`, then set it again without `--secret`"
+        raise InvalidInput(key, "secret-not-allowed", problem, remedy)
     try:
         return getattr(config, "_".join(filter(None, ["get", secret, suffix])))(key)
     except pulumi.ConfigTypeError as error:

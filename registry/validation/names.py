@@ -35,6 +35,14 @@ RESERVED_KEYS = (
 )
 """Keys that select the component's objects, or that change the rights in the namespace."""
 
+KINDS = {
+    "ingress_class": "ingressclasses",
+    "storage_claim": "persistentvolumeclaims --all-namespaces",
+    "storage_class": "storageclasses",
+    "priority_class": "priorityclasses",
+}
+"""Arguments of `kubectl get` that list the objects an input names. Other inputs name Secrets."""
+
 CLUSTER_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 
@@ -104,7 +112,8 @@ def object_name(key: str, value: str) -> str:
     name = text(key, value, "my-secret")
     if not _is_subdomain(name):
         problem = f"must be the name of an object, in lower case, not {quoted(name)}"
-        raise InvalidInput(key, "not-an-object-name", problem, "Take one from `kubectl get`")
+        remedy = f"Take one from `kubectl get {KINDS.get(key, 'secrets --all-namespaces')}`"
+        raise InvalidInput(key, "not-an-object-name", problem, remedy)
     return name
 
 

@@ -1,0 +1,41 @@
+"""A program with one registry on a local volume, by the component or with Kubernetes' default change of ownership.
+
+Pulumi runs this file as the program of another project, which the benchmark creates (`replacement.py`).
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def storage_path(stack: str) -> str:
+    """Return the folder of the images on the node."""
+    return f"/var/lib/{stack}"
+
+
+def with_default_ownership(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
+    """Remove the policy from a Pod, so that each start changes the ownership of every file."""
+    if args.type_ != "kubernetes:core/v1:Pod":
+        return None
+    spec: Any = args.props["spec"]
+    context = {key: value for key, value in spec["securityContext"].items() if key != "fsGroupChangePolicy"}
+    return pulumi.ResourceTransformResult({**args.props, "spec": {**spec, "securityContext": context}}, args.opts)
+
+
+def create_registry(stack: str) -> None:
+    """Create a registry that shares only the node with those of other stacks."""
+    from registry import PrivateRegistry  # here, because Pulumi searches modules in the project's folder only
+
+    path, label = storage_path(stack), f"run-{stack}=true"
+    PrivateRegistry("registry", {"namespace": stack, "node_label": label, "storage": "local", "storage_path": path})
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(PROJECT))
+    if pulumi.Config().require_int("default_ownership"):
+        pulumi.runtime.register_resource_transform(with_default_ownership)
+    create_registry(pulumi.get_stack())

@@ -1,0 +1,87 @@
+"""The `pulumi config` commands that messages name, from real refusals, with the other inputs that each one needs."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import pulumi
+from pulumi.runtime.config import set_all_config
+
+from ops.status.facts import CertificateAuthority, StackSettings
+from ops.status.verdicts import rate_authorities
+from ops.verify.pull_outcome import NODE_TRUST
+from registry.inputs.combinations import check_combinations
+from registry.inputs.config import args_from
+from registry.inputs.table import DEFAULTS, INPUTS, SECRETS
+from registry.tls.authority import rotation_hint
+from registry.validation import InvalidInput
+from registry.validation.certificates import ca_end_advice
+from registry.validation.rotation import require_next_step
+from tests.examples import REFUSED, Inputs, choice, companions
+
+COMMAND = re.compile(r"`(pulumi config [^`]*)`")
+
+AWKWARD_USER = "jean.d\"o'r $HOME"
+"""User whose name has a dot, quotes, a space and a variable of the shell."""
+
+
+class Remedy(NamedTuple):
+    """A command, and the other inputs that it needs."""
+
+    command: str
+    others: Inputs
+
+
+def remedies() -> list[Remedy]:
+    """Return every distinct command."""
+    by_command = {command: others for text, others in _texts() for command in COMMAND.findall(text)}
+    return [Remedy(command, others) for command, others in by_command.items()]
+
+
+def _texts() -> Iterator[tuple[str, Inputs]]:
+    """Yield texts with commands, and the inputs that the commands need."""
+    for key, value, _ in REFUSED:
+        others = {"users": ["centos", "jean"]} if key == "password_generations" else companions(key)
+        yield _message(INPUTS[key].rule, value), others
+    for key, row in INPUTS.items():
+        if row.required:
+            inputs = {name: value for name, value in choice(row.only_with[0]).items() if name != key}
+            yield _message(check_combinations, {**DEFAULTS, **inputs}), inputs
+    for key in SECRETS:
+        others = {"users": ["USER"]} if key == "passwords" else companions(key)
+        yield _message(_read_config, {key: "hunter2"}, []), others
+    for key in ("client_cidrs", "requests", "limits"):
+        yield _message(_read_config, {key: "hunter2"}, [key]), {}
+    yield _message(_read_config, {"node_port": "30500"}, ["node_port"]), {}
+    awkward = {"users": [AWKWARD_USER]}
+    yield _message(INPUTS["passwords"].rule, {AWKWARD_USER: ""}), awkward
+    yield _message(INPUTS["password_generations"].rule, {AWKWARD_USER: []}), awkward
+    yield _message(require_next_step, "ca_generations", [2], {0: 0, 1: 0, 2: 3, 4: 3}), {}
+    for generations in ([1, 2], [2, 1]):
+        yield str(rotation_hint(generations)), {}
+    yield ca_end_advice(1, "2027-01-01T00:00:00Z", datetime(2026, 1, 1, tzinfo=UTC)), {}
+    yield rate_authorities([CertificateAuthority("CA", 1, 1)], StackSettings(ca_generations=[1])).remedy, {}
+    yield NODE_TRUST, {}
+
+
+def _message(refuse: Callable[..., Any], *arguments: Any) -> str:
+    try:
+        refuse(*arguments)
+    except InvalidInput as error:
+        return str(error)
+    raise AssertionError("The value was accepted.")
+
+
+def _read_config(values: dict[str, str], secret: list[str]) -> None:
+    """Read the inputs from a config. Its text of a secret key is no JSON and no number."""
+    config = {f"project:{key}": value for key, value in values.items()}
+    set_all_config(config, [f"project:{key}" for key in secret])
+    try:
+        with patch.dict(os.environ, PULUMI_CONFIG=json.dumps(config)):
+            args_from(pulumi.Config("project"))
+    finally:
+        set_all_config({}, [])

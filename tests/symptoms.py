@@ -3,17 +3,23 @@
 import re
 from dataclasses import dataclass
 
+from dev.cluster.plan import MASTER, WORKER
 from dev.environment import PROJECT
 
 PAGE = PROJECT / "docs/symptoms.md"
 
+LAPTOP = "laptop"
+
+HOSTS = {"": LAPTOP, "on the node": WORKER.name, "on the node with the images": MASTER.name}
+"""Host of a block of commands, by the comment above it."""
+
 
 @dataclass(frozen=True)
 class Fix:
-    """One block of commands, and whether it is for a node instead of the laptop."""
+    """One block of commands, and the host that they are for."""
 
     script: str
-    on_node: bool
+    host: str
 
 
 @dataclass(frozen=True)
@@ -52,5 +58,5 @@ def _section(title: str, body: str) -> Symptom:
     quotes = {client: text.splitlines() for client, text in clients.items()}
     if not all(quotes.values()):
         raise ValueError(f"`{title}` must quote a line for each client, got {quoted!r}.")
-    blocks = re.findall(r"(<!-- on the node -->\n)?^```sh\n(.*?)^```$", body, re.MULTILINE | re.DOTALL)
-    return Symptom(title, quotes, tuple(Fix(script, bool(marker)) for marker, script in blocks))
+    blocks = re.findall(r"(?:<!-- (on .*?) -->\n)?^```sh\n(.*?)^```$", body, re.MULTILINE | re.DOTALL)
+    return Symptom(title, quotes, tuple(Fix(script, HOSTS[marker]) for marker, script in blocks))

@@ -1,6 +1,7 @@
 """The pages about clients name inputs, outputs, commands and files that exist."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -24,8 +25,8 @@ OUTPUTS = set(PrivateRegistry.__annotations__)
 NOT_INPUTS = {"config_path"}
 """Words that look like an input: a setting of containerd."""
 
-OTHER_OPTIONS = {"--hosts-dir", "--resolve"}
-"""Options of ctr and of curl."""
+OTHER_OPTIONS = {"--hosts-dir", "--resolve", "--add-host", "--driver-opt", "--path", "--type"}
+"""Options of ctr, of curl, of docker and of pulumi."""
 
 
 def code(page: str) -> tuple[list[str], list[str]]:
@@ -58,6 +59,16 @@ def test_every_call_of_ops_has_a_command_and_options_that_exist(page: str) -> No
         name, *arguments = (PLACEHOLDERS.get(word, word) for word in call.split())
         parameters = commands[name].make_context(name, arguments).params
         assert set(parameters.get("clients") or []) <= {*CLIENTS, "all"}, call
+
+
+def test_the_builder_of_buildx_checks_the_certificate_of_the_endpoint() -> None:
+    """BuildKit is not among the tested clients. Its file names the endpoint, and a CA that the commands write."""
+    text = (ROOT / "docs/clients.md").read_text()
+    (block,) = re.findall(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert tomllib.loads(block) == {"registry": {"docker-registry:5000": {"ca": ["ca.pem"]}}}
+    _, lines = code("docs/clients.md")
+    assert "pulumi stack output ca_pem > ca.pem" in lines
+    assert any("--buildkitd-config buildkitd.toml" in line for line in lines)
 
 
 def test_every_command_of_ops_is_in_the_readme() -> None:

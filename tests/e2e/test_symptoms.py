@@ -5,8 +5,10 @@ the quoted messages.
 """
 
 import json
+import os
 import shlex
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -21,12 +23,17 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
 
+from dev.cluster import process, programs
+from dev.cluster.laptop import dockerd, is_dockerd_ready
+from dev.cluster.plan import LAPTOP as HOST
 from dev.cluster.plan import MASTER, WORKER
+from dev.cluster.process import Daemon
 from dev.environment import PROJECT
+from dev.toolchain.build import build_program
 from tests.e2e import dns
-from tests.e2e.lab import ADDRESS, NAMESPACE, STACK, Lab, checkout, eventually
+from tests.e2e.lab import ADDRESS, HOST_FOLDER, NAMESPACE, STACK, Lab, checkout, eventually
 from tests.issuing import IssuedCertificate, issue, server_spec
-from tests.symptoms import Symptom, read
+from tests.symptoms import LAPTOP, Symptom, read
 
 pytestmark = pytest.mark.e2e
 
@@ -43,6 +50,21 @@ PLAIN_ENDPOINT = f"{WORKER.address}:5080"
 SERVE_PLAIN = (
     "printf 'version: 0.1\nstorage: {inmemory: {}}\nhttp: {addr: \":5080\"}\n' > /tmp/c && exec registry serve /tmp/c"
 )
+
+UNAVAILABLE_PROXY = """
+import http.server
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_CONNECT(self): self.send_error(503)
+http.server.ThreadingHTTPServer(("127.0.0.1", 3128), Handler).serve_forever()
+"""
+"""Program of a proxy that reaches no server."""
+
+MIRROR_CONFIG = """
+version: 0.1
+storage: {filesystem: {rootdirectory: %s}}
+http: {addr: "127.0.0.1:5082"}
+proxy: {remoteurl: "%s"}
+"""
 
 LOGIN = "pulumi stack output password --show-secrets | docker login %s --username centos --password-stdin"
 CURL = "curl --silent --show-error --fail-with-body"
@@ -63,6 +85,8 @@ class ClientScripts:
     """Lines before each script, until the remedy."""
     pod: Callable[[bool], str | None] | None = None
     """Returns the event's message if the image was not pulled. Its argument is whether the remedy was applied."""
+    by_hand: Callable[[], None] = lambda: None
+    """Does what the text of the section says, if no command can do it here."""
 
 
 @dataclass(frozen=True)
@@ -279,6 +303,113 @@ def client_without_tls(bench: ClientBench) -> Iterator[ClientScripts]:
     yield ClientScripts(laptop, f"url=http://{ENDPOINT}", lambda _: bench.pull(IMAGE))
 
 
+@contextmanager
+def engine_behind_proxy(bench: ClientBench, proxy: str) -> Iterator[ClientScripts]:
+    """Restart the engine with a proxy, and again with NO_PROXY as an administrator would."""
+    bench.install_ca("laptop")
+    url = f"https://{ENDPOINT}/"
+    laptop = {
+        "docker": LOGIN % ENDPOINT,
+        "curl": f"CURL_CA_BUNDLE=ca.pem https_proxy={proxy} {CURL} {url}",
+        "Python": f"SSL_CERT_FILE=ca.pem https_proxy={proxy} {PYTHON} {url}",
+    }
+    restart_engine(bench, {"HTTPS_PROXY": proxy})
+    try:
+        yield ClientScripts(
+            laptop, by_hand=partial(restart_engine, bench, {"HTTPS_PROXY": proxy, "NO_PROXY": NAMESPACE})
+        )
+    finally:
+        restart_engine(bench, {})
+
+
+def restart_engine(bench: ClientBench, variables: Mapping[str, str]) -> None:
+    plan = bench.lab.cluster.plan
+    daemon = dockerd(plan)
+    process.start(plan, daemon, {**programs.provide_programs(plan.state / "programs.json").environment, **variables})
+    process.wait_until_ready(plan, daemon, lambda: is_dockerd_ready(plan))
+
+
+@contextmanager
+def missing_proxy(bench: ClientBench) -> Iterator[ClientScripts]:
+    with engine_behind_proxy(bench, "http://127.0.0.1:3129") as scripts:
+        yield scripts
+
+
+@contextmanager
+def proxy_without_route(bench: ClientBench) -> Iterator[ClientScripts]:
+    proxy = laptop_daemon(bench, "proxy", (sys.executable, "-c", UNAVAILABLE_PROXY), 3128)
+    with proxy, engine_behind_proxy(bench, "http://127.0.0.1:3128") as scripts:
+        yield scripts
+
+
+@contextmanager
+def laptop_daemon(bench: ClientBench, name: str, argv: tuple[str, ...], port: int) -> Iterator[None]:
+    """Run a program on the laptop while it listens at the port of 127.0.0.1."""
+    plan = bench.lab.cluster.plan
+    daemon = Daemon(HOST, name, argv)
+    listens = f"bash -c '> /dev/tcp/127.0.0.1/{port}'"
+    process.start(plan, daemon, {"PATH": os.environ["PATH"], "SSL_CERT_FILE": str(bench.folder / "ca.pem")})
+    try:
+        process.wait_until_ready(plan, daemon, lambda: bench.run_script(listens, check=False).returncode == 0)
+        yield
+    finally:
+        process.stop(plan, HOST, name)
+
+
+@contextmanager
+def refused_operation(bench: ClientBench) -> Iterator[ClientScripts]:
+    """Delete without `allow_delete`, and push to a mirror: a registry on the laptop, where docker needs no TLS."""
+    bench.install_ca("laptop")
+    bench.run_script(LOGIN % ENDPOINT)
+    digest = bench.lab.push("old:1")
+    login = '--user "centos:$(pulumi stack output password --show-secrets)"'
+    url = f"https://{ENDPOINT}/v2/old/manifests/{digest}"
+    laptop = {
+        "curl": f"CURL_CA_BUNDLE=ca.pem {CURL} {login} --request DELETE {url}",
+        "docker push to a mirror": "docker tag busybox:1.35 $registry/busybox && docker push $registry/busybox",
+    }
+    folder = bench.folder / "mirror"
+    folder.mkdir()
+    (folder / "config.yml").write_text(MIRROR_CONFIG % (folder, f"https://{ENDPOINT}"))
+    program = str(build_program("registry") / "registry")
+    with laptop_daemon(bench, "mirror", (program, "serve", str(folder / "config.yml")), 5082):
+        yield ClientScripts(laptop, "registry=127.0.0.1:5082")
+
+
+@contextmanager
+def read_only_registry(bench: ClientBench) -> Iterator[ClientScripts]:
+    bench.install_ca("laptop")
+    bench.run_script(f"{LOGIN % ENDPOINT}\npulumi config set mode read-only\npulumi up --yes")
+    login = '--user "centos:$(pulumi stack output password --show-secrets)"'
+    url = f"https://{ENDPOINT}/v2/pushed/blobs/uploads/"
+    push = f"docker tag busybox:1.35 {ENDPOINT}/pushed && docker push {ENDPOINT}/pushed"
+    yield ClientScripts({"docker push": push, "curl": f"CURL_CA_BUNDLE=ca.pem {CURL} {login} --request POST {url}"})
+
+
+@contextmanager
+def missing_tag(bench: ClientBench) -> Iterator[ClientScripts]:
+    bench.install_ca("laptop", WORKER.name)
+    bench.run_script(LOGIN % ENDPOINT)
+    image = f"{ENDPOINT}/busybox:1.36"
+    login = '--user "centos:$(pulumi stack output password --show-secrets)"'
+    curl = f"CURL_CA_BUNDLE=ca.pem {CURL} {login} https://{ENDPOINT}/v2/busybox/manifests/1.36"
+    accept = "--header 'Accept: application/vnd.docker.distribution.manifest.v2+json'"
+    laptop = {"docker": f"docker pull {image}", "curl": f"{curl} {accept}"}
+    yield ClientScripts(laptop, pod=lambda _: bench.pull(image))
+
+
+@contextmanager
+def folder_of_another_user(bench: ClientBench) -> Iterator[ClientScripts]:
+    """Give the images to another user. The registry is root, but without the capability to read them all the same."""
+    bench.install_ca("laptop")
+    bench.run_script(LOGIN % ENDPOINT)
+    bench.run_script(f"chown -R 1000: {HOST_FOLDER}; chmod -R go-rwx {HOST_FOLDER}", host=MASTER.name)
+    login = '--user "centos:$(pulumi stack output password --show-secrets)"'
+    url = f"https://{ENDPOINT}/v2/pushed/blobs/uploads/"
+    push = f"docker tag busybox:1.35 {ENDPOINT}/pushed && docker push {ENDPOINT}/pushed"
+    yield ClientScripts({"docker push": push, "curl": f"CURL_CA_BUNDLE=ca.pem {CURL} {login} --request POST {url}"})
+
+
 SITUATIONS: dict[str, Callable[[ClientBench], AbstractContextManager[ClientScripts]]] = {
     "x509: certificate signed by unknown authority": unknown_ca,
     "x509: certificate is valid for ..., not ...": other_name,
@@ -289,6 +420,12 @@ SITUATIONS: dict[str, Callable[[ClientBench], AbstractContextManager[ClientScrip
     "i/o timeout, Client.Timeout exceeded, context deadline exceeded": wrong_node,
     "server gave HTTP response to HTTPS client": registry_without_tls,
     "Client sent an HTTP request to an HTTPS server": client_without_tls,
+    "proxyconnect": missing_proxy,
+    "Service Unavailable": proxy_without_route,
+    "The operation is unsupported": refused_operation,
+    "error parsing HTTP 405 response body": read_only_registry,
+    "manifest unknown": missing_tag,
+    "500 Internal Server Error": folder_of_another_user,
 }
 POD = "a Pod's event"
 
@@ -333,10 +470,11 @@ def expect_quote(bench: ClientBench, scripts: ClientScripts, symptom: Symptom, c
 
 def apply_remedy(bench: ClientBench, symptom: Symptom, scripts: ClientScripts) -> None:
     """Run the commands on their hosts. Each client of the laptop then succeeds in the shell of the commands."""
-    laptop = "".join(fix.script for fix in symptom.fixes if not fix.on_node)
+    laptop = "".join(fix.script for fix in symptom.fixes if fix.host == LAPTOP)
+    scripts.by_hand()
+    for fix in symptom.fixes:
+        if fix.host != LAPTOP:
+            bench.run_script(fix.script, host=fix.host)
     bench.run_script(
         "\n".join([laptop, RETRY_FUNCTION, *(f"retry {shlex.quote(script)}" for script in scripts.laptop.values())])
     )
-    for fix in symptom.fixes:
-        if fix.on_node:
-            bench.run_script(fix.script, host=WORKER.name)

@@ -35,11 +35,10 @@ HOSTS_TOML = """\
 # containerd reads this file if its own config.toml names the folder: config_path = "{folder}", below
 # [plugins."io.containerd.cri.v1.images".registry], or [plugins."io.containerd.grpc.v1.cri".registry] before 2.0.
 server = "https://{endpoint}"
-
-[host."https://{endpoint}"]
-  capabilities = ["pull", "resolve", "push"]
-  ca = "{ca}"
+capabilities = ["pull", "resolve", "push"]
+ca = "{ca}"
 """
+"""Without a table `host`: after a 404 of one, containerd would ask the server again without its CA, and report x509."""
 
 
 class ClientFile(NamedTuple):

@@ -29,7 +29,6 @@ from dev.cluster.plan import LAPTOP as HOST
 from dev.cluster.plan import MASTER, WORKER
 from dev.cluster.process import Daemon
 from dev.environment import PROJECT
-from dev.toolchain.build import build_program
 from tests.e2e import dns
 from tests.e2e.lab import ADDRESS, HOST_FOLDER, NAMESPACE, STACK, Lab, checkout, eventually
 from tests.issuing import IssuedCertificate, issue, server_spec
@@ -59,15 +58,9 @@ http.server.ThreadingHTTPServer(("127.0.0.1", 3128), Handler).serve_forever()
 """
 """Program of a proxy that reaches no server."""
 
-MIRROR_CONFIG = """
-version: 0.1
-storage: {filesystem: {rootdirectory: %s}}
-http: {addr: "127.0.0.1:5082"}
-proxy: {remoteurl: "%s"}
-"""
-
 LOGIN = "pulumi stack output password --show-secrets | docker login %s --username centos --password-stdin"
 CURL = "curl --silent --show-error --fail-with-body"
+CURL_LOGIN = '--user "centos:$(pulumi stack output password --show-secrets)"'
 PYTHON = "python -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=3)'"
 
 RETRY_FUNCTION = """
@@ -348,7 +341,7 @@ def laptop_daemon(bench: ClientBench, name: str, argv: tuple[str, ...], port: in
     plan = bench.lab.cluster.plan
     daemon = Daemon(HOST, name, argv)
     listens = f"bash -c '> /dev/tcp/127.0.0.1/{port}'"
-    process.start(plan, daemon, {"PATH": os.environ["PATH"], "SSL_CERT_FILE": str(bench.folder / "ca.pem")})
+    process.start(plan, daemon, {"PATH": os.environ["PATH"]})
     try:
         process.wait_until_ready(plan, daemon, lambda: bench.run_script(listens, check=False).returncode == 0)
         yield
@@ -357,33 +350,23 @@ def laptop_daemon(bench: ClientBench, name: str, argv: tuple[str, ...], port: in
 
 
 @contextmanager
-def refused_operation(bench: ClientBench) -> Iterator[ClientScripts]:
-    """Delete without `allow_delete`, and push to a mirror: a registry on the laptop, where docker needs no TLS."""
+def refused_deletion(bench: ClientBench) -> Iterator[ClientScripts]:
+    """Delete without `allow_delete`. tests/e2e/test_examples.py pushes to a mirror, which docker tries for a minute."""
     bench.install_ca("laptop")
     bench.run_script(LOGIN % ENDPOINT)
-    digest = bench.lab.push("old:1")
-    login = '--user "centos:$(pulumi stack output password --show-secrets)"'
-    url = f"https://{ENDPOINT}/v2/old/manifests/{digest}"
-    laptop = {
-        "curl": f"CURL_CA_BUNDLE=ca.pem {CURL} {login} --request DELETE {url}",
-        "docker push to a mirror": "docker tag busybox:1.35 $registry/busybox && docker push $registry/busybox",
-    }
-    folder = bench.folder / "mirror"
-    folder.mkdir()
-    (folder / "config.yml").write_text(MIRROR_CONFIG % (folder, f"https://{ENDPOINT}"))
-    program = str(build_program("registry") / "registry")
-    with laptop_daemon(bench, "mirror", (program, "serve", str(folder / "config.yml")), 5082):
-        yield ClientScripts(laptop, "registry=127.0.0.1:5082")
+    url = f"https://{ENDPOINT}/v2/old/manifests/{bench.lab.push('old:1')}"
+    yield ClientScripts({"curl": f"CURL_CA_BUNDLE=ca.pem {CURL} {CURL_LOGIN} --request DELETE {url}"})
 
 
 @contextmanager
 def read_only_registry(bench: ClientBench) -> Iterator[ClientScripts]:
     bench.install_ca("laptop")
     bench.run_script(f"{LOGIN % ENDPOINT}\npulumi config set mode read-only\npulumi up --yes")
-    login = '--user "centos:$(pulumi stack output password --show-secrets)"'
     url = f"https://{ENDPOINT}/v2/pushed/blobs/uploads/"
     push = f"docker tag busybox:1.35 {ENDPOINT}/pushed && docker push {ENDPOINT}/pushed"
-    yield ClientScripts({"docker push": push, "curl": f"CURL_CA_BUNDLE=ca.pem {CURL} {login} --request POST {url}"})
+    yield ClientScripts(
+        {"docker push": push, "curl": f"CURL_CA_BUNDLE=ca.pem {CURL} {CURL_LOGIN} --request POST {url}"}
+    )
 
 
 @contextmanager
@@ -391,8 +374,7 @@ def missing_tag(bench: ClientBench) -> Iterator[ClientScripts]:
     bench.install_ca("laptop", WORKER.name)
     bench.run_script(LOGIN % ENDPOINT)
     image = f"{ENDPOINT}/busybox:1.36"
-    login = '--user "centos:$(pulumi stack output password --show-secrets)"'
-    curl = f"CURL_CA_BUNDLE=ca.pem {CURL} {login} https://{ENDPOINT}/v2/busybox/manifests/1.36"
+    curl = f"CURL_CA_BUNDLE=ca.pem {CURL} {CURL_LOGIN} https://{ENDPOINT}/v2/busybox/manifests/1.36"
     accept = "--header 'Accept: application/vnd.docker.distribution.manifest.v2+json'"
     laptop = {"docker": f"docker pull {image}", "curl": f"{curl} {accept}"}
     yield ClientScripts(laptop, pod=lambda _: bench.pull(image))
@@ -403,11 +385,12 @@ def folder_of_another_user(bench: ClientBench) -> Iterator[ClientScripts]:
     """Give the images to another user. The registry is root, but without the capability to read them all the same."""
     bench.install_ca("laptop")
     bench.run_script(LOGIN % ENDPOINT)
-    bench.run_script(f"chown -R 1000: {HOST_FOLDER}; chmod -R go-rwx {HOST_FOLDER}", host=MASTER.name)
-    login = '--user "centos:$(pulumi stack output password --show-secrets)"'
+    bench.run_script(f"chown -R 1000 {HOST_FOLDER}; chmod -R go-rwx {HOST_FOLDER}", host=MASTER.name)
     url = f"https://{ENDPOINT}/v2/pushed/blobs/uploads/"
     push = f"docker tag busybox:1.35 {ENDPOINT}/pushed && docker push {ENDPOINT}/pushed"
-    yield ClientScripts({"docker push": push, "curl": f"CURL_CA_BUNDLE=ca.pem {CURL} {login} --request POST {url}"})
+    yield ClientScripts(
+        {"docker push": push, "curl": f"CURL_CA_BUNDLE=ca.pem {CURL} {CURL_LOGIN} --request POST {url}"}
+    )
 
 
 SITUATIONS: dict[str, Callable[[ClientBench], AbstractContextManager[ClientScripts]]] = {
@@ -422,7 +405,7 @@ SITUATIONS: dict[str, Callable[[ClientBench], AbstractContextManager[ClientScrip
     "Client sent an HTTP request to an HTTPS server": client_without_tls,
     "proxyconnect": missing_proxy,
     "Service Unavailable": proxy_without_route,
-    "The operation is unsupported": refused_operation,
+    "The operation is unsupported": refused_deletion,
     "error parsing HTTP 405 response body": read_only_registry,
     "manifest unknown": missing_tag,
     "500 Internal Server Error": folder_of_another_user,

@@ -31,11 +31,14 @@ import pulumi
 from registry.inputs.config import args_from
 from registry.inputs.resolve import resolve
 settings = resolve(args_from(pulumi.Config()))
-shown = {"limits": settings.workload.limits, "labels": settings.labels, "subject": settings.tls.certificate_subject}
-with open(f"{pulumi.get_stack()}.json", "w") as file:
-    json.dump(shown, file)
+subjects = [vars(subject) for subject in vars(settings).values() if hasattr(subject, "__dataclass_fields__")]
+def write(resolved):
+    shown = {"limits": resolved[1], "labels": settings.labels, "subject": settings.tls.certificate_subject}
+    with open(f"{pulumi.get_stack()}.json", "w") as file:
+        json.dump(shown, file)
+pulumi.export("checked", pulumi.Output.all(subjects, settings.workload.limits).apply(write))
 """
-"""The project's program without resources: the rules for all inputs. It writes a part of the settings."""
+"""The project's program without resources: the rules for all inputs, also for secrets. It writes some settings."""
 
 ANSWERS = {"client_cidrs": "10.0.0.0/8", "requests": "64Mi", "limits": "1Gi", "passwords": "12345678"}
 """Answers to the prompts of `pulumi config set`. The others are those of tests/examples.py."""
@@ -66,6 +69,7 @@ class Shell:
             key = key_of(command)
             self.run(f"export PULUMI_STACK={stack}\n{command}", ANSWERS.get(key) or str(EXAMPLES[key]))
         self.run(f"pulumi preview --non-interactive --stack {stack}")
+        # The program writes the file after every rule has accepted its value.
         return dict(json.loads((self.folder / f"{stack}.json").read_text()))
 
 

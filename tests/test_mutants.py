@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).parent.parent / "registry"
 PROTECTIONS = {
     "config._read: from None": 1,
     "config._read: is_config_secret": 1,
-    "config._read: problem": 1,
+    "config._read: problem": 2,
     "config.args_from: is_config_secret": 1,
     "config.args_from: problem": 1,
     "errors.__init__: URL_CREDENTIALS.sub": 1,

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
 
 from dev.cluster import process, programs
-from dev.cluster.laptop import dockerd, is_dockerd_ready
+from dev.cluster.laptop import define_dockerd, is_dockerd_ready
 from dev.cluster.plan import LAPTOP as HOST
 from dev.cluster.plan import MASTER, WORKER
 from dev.cluster.process import Daemon
@@ -317,7 +317,7 @@ def engine_behind_proxy(bench: ClientBench, proxy: str) -> Iterator[ClientScript
 
 def restart_engine(bench: ClientBench, variables: Mapping[str, str]) -> None:
     plan = bench.lab.cluster.plan
-    daemon = dockerd(plan)
+    daemon = define_dockerd(plan)
     process.start(plan, daemon, {**programs.provide_programs(plan.state / "programs.json").environment, **variables})
     process.wait_until_ready(plan, daemon, lambda: is_dockerd_ready(plan))
 

@@ -108,8 +108,6 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("hostname", "registry.localhost", "loopback"),
     ("hostname", "localhost.localdomain", "loopback"),
     ("hostname", "1.2.3", "is-an-address"),
-    ("hostname", "localhost", "is-localhost"),
-    ("hostname", "registry.localhost", "is-localhost"),
     ("hostname", 7, "not-text"),
     ("hostname", "registry..example.com", "not-a-dns-name"),
     ("hostname", "docker\0registry", "not-a-dns-name"),

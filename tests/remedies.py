@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from unittest.mock import patch
 
 import pulumi
@@ -14,19 +14,31 @@ from pulumi.runtime.config import set_all_config
 from ops.status.facts import CertificateAuthority, StackSettings
 from ops.status.verdicts import rate_authorities
 from ops.verify.pull_outcome import NODE_TRUST
+from registry.inputs.args import PrivateRegistryArgs
 from registry.inputs.combinations import check_combinations
 from registry.inputs.config import args_from
+from registry.inputs.resolve import resolve
 from registry.inputs.table import DEFAULTS, INPUTS, SECRETS
+from registry.preflight.existing_objects import named_objects
 from registry.tls.authority import rotation_hint
 from registry.validation import InvalidInput
 from registry.validation.certificates import ca_end_advice
+from registry.validation.chains import TypedHost, validate_server_chain
+from registry.validation.existing_objects import ENFORCE, Claim, refuse_unusable_claim, refuse_unusable_namespace
 from registry.validation.rotation import require_next_step
-from tests.examples import REFUSED, Inputs, choice, companions
+from registry.validation.secrets import ExistingSecret
+from registry.validation.servers import bucket_not_in_endpoint, region_of_endpoint
+from registry.validation.tolerations import refuse_taints
+from tests.examples import EXAMPLES, REFUSED, Inputs, choice, companions
+from tests.issuing import issue, server_spec
 
 COMMAND = re.compile(r"`(pulumi config [^`]*)`")
 
 AWKWARD_USER = "jean.d\"o'r $HOME"
 """User whose name has a dot, quotes, a space and a variable of the shell."""
+
+OTHER_SERVER = issue(server_spec("registry.example.com"))
+"""Certificate for a name that clients do not type."""
 
 
 class Remedy(NamedTuple):
@@ -66,6 +78,25 @@ def _texts() -> Iterator[tuple[str, Inputs]]:
     yield ca_end_advice(1, "2027-01-01T00:00:00Z", datetime(2026, 1, 1, tzinfo=UTC)), {}
     yield rate_authorities([CertificateAuthority("CA", 1, 1)], StackSettings(ca_generations=[1])).remedy, {}
     yield NODE_TRUST, {}
+    yield from _texts_of_lookups()
+    yield _message(bucket_not_in_endpoint, "https://images.s3.example.com", "images"), companions("s3_endpoint")
+    yield _message(region_of_endpoint, "https://s3.eu-west-3.amazonaws.com", "us-east-1"), companions("s3_region")
+    secret = ExistingSecret("tls_secret", "docker-registry", "tls", ("tls.crt", "tls.key"))
+    files = {"tls.crt": OTHER_SERVER.pem, "tls.key": OTHER_SERVER.key_pem}
+    yield _message(validate_server_chain, secret, files, TypedHost("docker-registry"), list), {}
+
+
+def _texts_of_lookups() -> Iterator[tuple[str, Inputs]]:
+    """Yield the texts for objects that do not exist, or that do not suit the registry."""
+    inputs: Inputs = {key: EXAMPLES[key] for key in ("node", "priority_class", "service_monitor")}
+    others: Inputs = {"metrics": True}
+    for item in named_objects(resolve(cast(PrivateRegistryArgs, {**inputs, **others})), needs_node=True):
+        yield item.remedy, others
+    claim = Claim("images", "docker-registry", "Filesystem", ["ReadOnlyMany"], "Bound")
+    yield _message(refuse_unusable_claim, claim, "read-write"), {}
+    yield _message(refuse_unusable_namespace, "team", {ENFORCE: "restricted"}, "Active", 0), {}
+    taint = {"key": "dedicated", "value": "ops", "effect": "NoSchedule"}
+    yield _message(refuse_taints, "worker", {"taints": [taint]}, [], 0), {}
 
 
 def _message(refuse: Callable[..., Any], *arguments: Any) -> str:

@@ -64,7 +64,7 @@ MISSING: list[tuple[Inputs, tuple[str, str, str], str, str]] = [
         *(("IngressClass", "", "nginx"), "ingress_class", "`kubectl get ingressclass`"),
     ),
     *(
-        ({**TEAM, key: "mine"}, ("Secret", "team", "mine"), key, f"`pulumi config set {key} NAME`")
+        ({**TEAM, key: "mine"}, ("Secret", "team", "mine"), key, f"`pulumi config set {key}`")
         for key in ("tls_secret", "users_secret", "s3_secret", "image_pull_secret")
     ),
     ({"pull_secrets": ["builds"]}, ("Namespace", "", "builds"), "pull_secrets", "`kubectl create namespace builds`"),

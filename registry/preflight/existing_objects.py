@@ -46,7 +46,7 @@ class ExistingObjects(NamedTuple):
 
 def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bool) -> ExistingObjects:
     """Look up the objects. Fail at preview if one is missing, or if the namespace or an address has no room."""
-    named = [*_named_objects(settings, needs_node=needs_node)]
+    named = [*named_objects(settings, needs_node=needs_node)]
     more = _more_objects(ctx, settings)
     chart, objects = look_up_objects(ctx, [*(item.reference for item in named), *more])
     names = known_values([item.reference.name for item in named])
@@ -69,7 +69,7 @@ def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bo
     return ExistingObjects(claims.apply(lambda _: chart), claims)
 
 
-def _named_objects(settings: Settings, *, needs_node: bool) -> Iterator[NamedObject]:
+def named_objects(settings: Settings, *, needs_node: bool) -> Iterator[NamedObject]:
     """Yield the objects that inputs name, a namespace before its content."""
     storage, namespace = settings.storage, settings.namespace
     if needs_node:
@@ -113,7 +113,7 @@ def _named_objects(settings: Settings, *, needs_node: bool) -> Iterator[NamedObj
 
 def _object(key: str, what: str, reference: Reference, resource: str) -> NamedObject:
     namespace = f" --namespace {reference.namespace}" if reference.namespace else ""
-    remedy = f"Take a name from `kubectl get {resource}{namespace}`, and run `pulumi config set {key} NAME`"
+    remedy = f"Run `pulumi config set {key}` with a name from `kubectl get {resource}{namespace}`"
     return NamedObject(key, what, reference, remedy)
 
 

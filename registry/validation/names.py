@@ -59,9 +59,6 @@ def hostname(value: str) -> str:
     if len(name) > 64 or not is_dns_name(name):
         problem = f"must be a DNS name in lower case of at most 64 characters, not {quoted(name)}"
         raise InvalidInput("hostname", "not-a-dns-name", problem, remedy)
-    if name.rsplit(".", 1)[-1] == "localhost":
-        problem = f"must not be {quoted(name)}, which every client resolves to itself"
-        raise InvalidInput("hostname", "is-localhost", problem, remedy)
     if name.rsplit(".", 1)[-1].isdigit():
         problem = f"must be a name, not the address {quoted(name)}"
         raise InvalidInput("hostname", "is-an-address", problem, f"{remedy}. Addresses go into `external_ips`")

@@ -21,7 +21,7 @@ from tests.e2e.test_storage import apply, create_empty_folder, volume_manifest
 pytestmark = pytest.mark.e2e
 
 IN_NAMESPACE: dict[str, Any] = {"namespace": "looked-up", "create_namespace": False}
-FIND = "Take a name from `kubectl get {}`, and run `pulumi config set {} NAME`"
+FIND = "Run `pulumi config set {1}` with a name from `kubectl get {0}`"
 
 MISSING: list[tuple[dict[str, Any], tuple[str, str, str, str]]] = [
     # config, and key, kind, name and remedy of the refusal

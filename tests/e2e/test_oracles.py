@@ -87,7 +87,6 @@ STRICTER: dict[tuple[str, str], str] = {
     ("limits", "not-a-quantity"): "as with `storage_size`",
     ("limits", "not-an-amount"): "no registry runs with it",
     ("limits", "not-text"): "as with `storage_size`",
-    ("hostname", "is-localhost"): "Go and OpenSSL verify it, but it is another host for every client",
     ("port", "port-of-node"): "the API server accepts it, and the node loses its own connections",
     ("tolerations", "too-many"): "the API server has no limit below the size of an object",
     ("tolerations", "unknown-key"): "the API server may ignore unknown fields",

@@ -1,5 +1,6 @@
 """The `pulumi config` commands that messages name, from real refusals, with the other inputs that each one needs."""
 
+import asyncio
 import json
 import os
 import re
@@ -88,15 +89,22 @@ def _texts() -> Iterator[tuple[str, Inputs]]:
 
 def _texts_of_lookups() -> Iterator[tuple[str, Inputs]]:
     """Yield the texts for objects that do not exist, or that do not suit the registry."""
-    inputs: Inputs = {key: EXAMPLES[key] for key in ("node", "priority_class", "service_monitor")}
     others: Inputs = {"metrics": True}
-    for item in named_objects(resolve(cast(PrivateRegistryArgs, {**inputs, **others})), needs_node=True):
-        yield item.remedy, others
+    for remedy in asyncio.run(_remedies_for_missing_objects(others)):
+        yield remedy, others
     claim = Claim("images", "docker-registry", "Filesystem", ["ReadOnlyMany"], "Bound")
     yield _message(refuse_unusable_claim, claim, "read-write"), {}
     yield _message(refuse_unusable_namespace, "team", {ENFORCE: "restricted"}, "Active", 0), {}
     taint = {"key": "dedicated", "value": "ops", "effect": "NoSchedule"}
     yield _message(refuse_taints, "worker", {"taints": [taint]}, [], 0), {}
+
+
+async def _remedies_for_missing_objects(others: Inputs) -> list[str]:
+    inputs = {key: EXAMPLES[key] for key in ("node", "priority_class", "service_monitor")} | others
+    named = [*named_objects(resolve(cast(PrivateRegistryArgs, inputs)), needs_node=True)]
+    # Outputs that are never awaited would warn in a later test.
+    await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
+    return [item.remedy for item in named]
 
 
 def _message(refuse: Callable[..., Any], *arguments: Any) -> str:

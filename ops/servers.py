@@ -1,6 +1,6 @@
 """Find why the registry cannot use a server behind it: its S3 server, or the upstream that it mirrors.
 
-The registry tells the cause in its log, or in its answer to a pull.
+The registry writes the cause to its log, or into its answer to a pull.
 """
 
 from contextlib import suppress
@@ -22,7 +22,7 @@ FIRST_CHECK_SECONDS = 15
 
 
 def find_problem(client: DynamicClient, namespace: str) -> CheckError | None:
-    """Return why a Pod of the registry cannot use the servers behind it, or None if none of them says so."""
+    """Return why a Pod of the registry cannot use the servers behind it, or None if every Pod can."""
     for pod in list_objects(client, "Pod", namespace, label_selector=REGISTRY_SELECTOR):
         if not pod["metadata"].get("deletionTimestamp") and (problem := _problem_of(pod)):
             return problem

@@ -120,7 +120,7 @@ def _chart_values(references: Sequence[Reference], names: Sequence[str | None]) 
 
 
 def _read(rendered: Path) -> Objects:
-    """Return the objects of the rendered chart. Under Pulumi mocks of a user's own tests there is none."""
+    """Return the objects of the rendered chart. Under the mocks of a user's own tests the file is missing."""
     if not rendered.exists():
         return Objects({})
     text = rendered.read_text()

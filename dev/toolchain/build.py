@@ -54,7 +54,7 @@ def build_programs(names: Sequence[str]) -> dict[str, Path]:
     if len(sharing) > 1:
         _compile_shared_packages(sharing)
     with ThreadPoolExecutor(PARALLEL_LINKS) as pool:
-        # A program that still has to be compiled goes first, and others are linked beside it.
+        # Programs that still have to be compiled go first. The rest is linked at the same time.
         ordered = sorted(names, key=lambda name: PROGRAMS[name].shares_packages)
         builds = {name: pool.submit(build_program, name) for name in ordered}
         try:
@@ -87,14 +87,14 @@ def build_program(name: str) -> Path:
 def compute_digest(program: Program, release: str) -> str:
     """Return a digest of the program's sources: its module, its build command and the Go release.
 
-    It includes the whole text of the Python modules that change the copy of the module.
+    It includes the whole text of the Python module with the `prepare` function.
     """
     files = sorted(path for path in program.sources.rglob("*") if path.is_file())
     recipe = [
         release,
         [[str(file.relative_to(program.sources)), hashlib.sha256(file.read_bytes()).hexdigest()] for file in files],
         [program.name, program.packages, ARGUMENTS, program.ldflags, program.aliases, program.scripts],
-        [program.replacements, inspect.getsource(partial)],
+        [program.replacements, repr(partial.PARTIAL_MODULES)],
         inspect.getsource(sys.modules[program.prepare.__module__]) if program.prepare else "",
     ]
     return hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:12]
@@ -108,7 +108,7 @@ def _find_target(program: Program) -> tuple[Go, Path]:
 
 @dataclass(frozen=True)
 class _Module:
-    """A copy of a module in which Go runs. The output of its commands goes to the log and moves the bar of the step."""
+    """A copy of a module that Go runs in. The output of its commands goes to the log and moves the bar of the step."""
 
     folder: Path
     go: Go

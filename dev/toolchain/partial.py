@@ -1,7 +1,7 @@
-"""Modules of which the programs need only a part. The rest is left out before the build.
+"""Modules that the programs need in part. The rest is left out before the build.
 
 The rest is either published nowhere, or takes minutes to compile for features that no test uses. Small packages in
-modules/current/stand_ins replace what is left out, and refuse to work.
+modules/current/stand_ins replace the rest, and refuse to work.
 """
 
 import json
@@ -15,7 +15,7 @@ from dev.toolchain.golang import Go
 
 @dataclass(frozen=True)
 class PartialModule:
-    """A published module, and what is copied of it into its folder in stand_ins."""
+    """A published module that is copied in part into its folder in stand_ins."""
 
     path: str
     folder: str
@@ -34,7 +34,7 @@ PARTIAL_MODULES = (
         "kubernetes-sdk",
         kept=("go/kubernetes/*.go", "go/kubernetes/utilities/*.go", "go/kubernetes/helm/v4/*.go"),
     ),
-    # The provider calls two functions of this module. The others need another version of the Kubernetes API.
+    # The provider calls two functions of this module. The rest needs another version of the Kubernetes API.
     PartialModule("github.com/fluxcd/pkg/ssa", "ssa", kept=("patch.go",)),
 )
 

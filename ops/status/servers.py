@@ -16,7 +16,7 @@ from .target import Target
 
 
 def read_servers(target: Target) -> list[ServerState]:
-    """Return the servers behind the registry. It has none if the images are on a volume, and are not mirrored."""
+    """Return the servers behind the registry. A registry with a volume and without an upstream has no such server."""
     namespace = target.outputs.namespace
     pods = list_objects(target.client, "Pod", namespace, label_selector=REGISTRY_SELECTOR)
     problem = find_problem(target.client, namespace)

@@ -129,7 +129,7 @@ def _run_all(context: CheckContext, pull_on_nodes: PullOnNodes | None, mode: str
 
 
 def _explained(result: CheckResult, outputs: Outputs, find_problem: FindProblem) -> CheckResult:
-    """Return the failure with the cause that the cluster tells, if it tells one."""
+    """Return the failure with the cause that a Pod shows, if one does."""
     problem = find_problem(outputs.namespace) if result.may_be_server else None
     return result if problem is None else replace(result, summary=problem.cause, remedy=problem.remedy)
 

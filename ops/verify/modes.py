@@ -1,6 +1,6 @@
-"""The checks of `ops verify` for each `mode`: what a registry promises depends on it.
+"""The checks of `ops verify` for each `mode`.
 
-The answer to a push tells the mode. A registry without pushes is checked with an image that it holds.
+The answer to a push shows the mode. A registry without pushes is checked with an image that it holds.
 """
 
 import hashlib

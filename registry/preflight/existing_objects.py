@@ -170,7 +170,7 @@ def _items(objects: Object | None) -> list[Object]:
 
 
 def _demand(settings: Settings, requests: Mapping[str, str], limits: Mapping[str, str], storage_size: str) -> Demand:
-    """Return what the registry needs of the quotas in an existing namespace."""
+    """Return the amounts that the quotas of an existing namespace must allow."""
     counts = {"services": str(1 + settings.metrics)}
     if settings.exposure.exposure in ("node-port", "load-balancer"):
         counts["services.nodeports"] = "1"

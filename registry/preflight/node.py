@@ -15,7 +15,7 @@ from ..validation.tolerations import Toleration, refuse_taints
 
 
 class NodeOfImages(NamedTuple):
-    """The node, once the Pod can run on it.
+    """A node that the Pod can run on.
 
     Attributes:
         resource: The node.
@@ -39,7 +39,7 @@ def look_up_node(
 
     `tolerations` are those that the component sets.
     """
-    # The provider cannot look up a secret, and the name of a node is public.
+    # The provider looks up no secret value. The name of a node is public.
     public = pulumi.Output.unsecret(pulumi.Output.all(settings.storage.node, after)).apply(lambda both: str(both[0]))
     node = kubernetes.core.v1.Node.get(lookup_name(f"{ctx.name}-node", "nodes"), public, opts=ctx.options())
 

@@ -36,7 +36,7 @@ class Preconditions(NamedTuple):
 def check_preconditions(
     ctx: Context, settings: Settings, tolerations: Sequence[TolerationArgsDict], *, needs_node: bool
 ) -> Preconditions:
-    """Look up every existing object, and reserve what the registry must have alone.
+    """Look up every existing object, and reserve the folder and the addresses that no other registry may use.
 
     `tolerations` are those that the component sets on the Pod. `needs_node` looks up a node for the exposure.
     """

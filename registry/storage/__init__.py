@@ -30,7 +30,7 @@ class Storage(pulumi.ComponentResource):
     """Volume and claim, or an object store."""
 
     claim_name: pulumi.Output[str] | None
-    """The claim, once a Pod can mount it. None for an object store."""
+    """Name of the claim that the Pod mounts, or None for an object store."""
     driver: pulumi.Output[Mapping[str, Any]]
     """The storage section of the registry's configuration."""
 

@@ -64,7 +64,7 @@ def create_claim_of_class(
 def claim_name(all_claims: Sequence[Object] | None, storage_class: str) -> str:
     """Return the name of the claim: that of the bound one, or of one with this class, or a new one.
 
-    Neither the class nor the access mode of a claim can change. So a claim that never bound is left, and another one
+    Neither the class nor the access mode of a claim can change. So a claim that never bound stays, and another one
     takes its place.
     """
     claims = own_claims(all_claims or [])

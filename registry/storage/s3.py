@@ -49,7 +49,7 @@ def _keys(ctx: Context, settings: StorageSettings) -> pulumi.Input[Mapping[str, 
     secret = kubernetes.core.v1.Secret.get(
         lookup_name(ctx.name, "secrets"), ctx.lookup_id(settings.s3_secret), opts=ctx.options()
     )
-    # As secret as the data of every Secret.
+    # The keys are secret, because the data of every Secret is.
     return pulumi.Output.all(secret.data, ctx.namespace, settings.s3_secret).apply(lambda values: _read_keys(*values))
 
 

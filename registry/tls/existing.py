@@ -27,7 +27,7 @@ class ExistingCertificate(pulumi.ComponentResource):
     ) -> None:
         """Look up the Secret. Clients that type `host` must accept its certificate.
 
-        `is_hostname` tells whether that is the input `hostname`.
+        `is_hostname`: whether that is the input `hostname`.
         """
         name = f"{ctx.name}-tls"
         super().__init__("private-registry:index:ExistingCertificate", name, {}, ctx.options())

@@ -1,6 +1,6 @@
 """Rules for chains of certificates. They agree with the verification of Go, of OpenSSL and of Python.
 
-Clients that trust the output `ca_pem` alone must accept what the registry serves. OpenSSL by default, and so Python
+Clients that trust the output `ca_pem` alone must accept the served chain. OpenSSL by default, and so Python
 3.11 and curl, needs the root among the trusted certificates. Go and Python 3.13 accept any CA there, but Python 3.13
 checks each extension (docs/adr/0020-a-root-for-every-chain.md).
 """
@@ -219,7 +219,7 @@ def _issuers(certificate: x509.Certificate, candidates: Certificates) -> list[x5
 def _in_order(certificates: Certificates) -> Certificates:
     """Return each CA once, the one that issued no other first, then its issuers. PKCS#7 files have another order.
 
-    Certificates that form no chain stay as they are.
+    Certificates that form no chain keep their order.
     """
     rest = list(dict.fromkeys(certificates))
     lowest = [item for item in rest if not any(_signed(item, other) for other in rest if other != item)]

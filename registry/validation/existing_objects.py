@@ -7,7 +7,7 @@ from .errors import InvalidInput, quoted
 from .storage import ACCESS_MODES
 
 HOSTNAME_LABEL = "kubernetes.io/hostname"
-"""Label by which a volume selects its node. The kubelet sets it. It may differ from the name of the node."""
+"""Label that a volume selects its node by. The kubelet sets it. It may differ from the name of the node."""
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 """Label that sets the Pod Security level of a namespace."""

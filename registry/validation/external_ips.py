@@ -1,4 +1,4 @@
-"""Rules for external IPs: what the nodes and other Services already have at an address."""
+"""Rules for external IPs: ports of nodes, and ports that other Services have at an address."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

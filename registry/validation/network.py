@@ -140,7 +140,7 @@ def require_cluster_family(key: str, addresses: Sequence[str], cluster_ip: str) 
 def refuse_service_addresses(addresses: Sequence[str], cluster_ip: str) -> None:
     """Refuse addresses of Services, which no node has. `cluster_ip` is that of the API server's Service.
 
-    The cluster does not tell its Service network, but the API server has the first address of it
+    The Service network cannot be looked up, but the API server has the first address of it
     (kube-apiserver, --service-cluster-ip-range).
     """
     services = ip_network((cluster_ip, SERVICE_PREFIX[ip_address(cluster_ip).version]), strict=False)

@@ -31,7 +31,7 @@ CERTIFICATE_BEGIN = re.compile(r"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----"
 """First line of a certificate. OpenSSL writes all three."""
 
 KEY_BLOCK = re.compile(r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----([A-Za-z0-9+/=\s]*)-----END")
-"""A private key, in PKCS#8 or in the traditional form of its kind."""
+"""Pattern of a private key in PKCS#8, or in the traditional form of its kind."""
 
 ENCRYPTED = re.compile(r"-----BEGIN ENCRYPTED PRIVATE KEY-----|Proc-Type: 4,ENCRYPTED")
 """Marks of the two encrypted forms."""

@@ -37,7 +37,7 @@ class Demand(NamedTuple):
 def refuse_exceeded_quotas(
     namespace: str, quotas: Sequence[Object], limit_ranges: Sequence[Object], demand: Demand, *, is_deployed: bool
 ) -> None:
-    """Refuse what the quotas and limit ranges of the namespace would reject.
+    """Refuse amounts that a quota or a limit range of the namespace would reject.
 
     If the registry `is_deployed`, the used amounts contain its own, so only the whole quotas are compared.
     """
@@ -90,7 +90,7 @@ def _containers(limit_ranges: Sequence[Object]) -> Iterator[Object]:
 
 
 def _counted(quota: Object, *, is_deployed: bool) -> Iterator[tuple[str, Decimal]]:
-    """Yield each resource that the quota counts for the registry, and the amount that is left."""
+    """Yield each resource that the quota counts for the registry, and its free amount."""
     scopes = {*(quota["spec"].get("scopes") or [])}
     scopes |= {item["scopeName"] for item in (quota["spec"].get("scopeSelector") or {}).get("matchExpressions") or []}
     if scopes & OTHER_PODS:
@@ -106,7 +106,7 @@ def _counted(quota: Object, *, is_deployed: bool) -> Iterator[tuple[str, Decimal
 
 
 def _needed(demand: Demand, resource: str) -> Decimal | None:
-    """Return the needed amount of the resource, or None if the registry needs none of it."""
+    """Return the needed amount of the resource, or None if the registry does not need it."""
     kind, _, unit = resource.rpartition(".")
     if unit in RESOURCES:
         return _amount(getattr(demand, kind)[unit]) * demand.replicas

@@ -71,7 +71,7 @@ def _check_values(toleration: Toleration) -> None:
 
 
 def refuse_taints(node: str, spec: Mapping[str, Any], tolerated: Sequence[Toleration], own: int) -> str:
-    """Refuse a node on which the Pod could not run. Return a warning if the node is not ready, else "".
+    """Refuse a node that the Pod could not run on. Return a warning if the node is not ready, else "".
 
     Args:
         node: Name of the node.

@@ -21,7 +21,7 @@ BCRYPT = re.compile(r"\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}", re.ASCII)
 GO_SPACES = "\t\n\v\f\r \x85\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a" + (
     "\u2028\u2029\u202f\u205f\u3000"
 )
-"""Characters that Go's `strings.TrimSpace` removes from a line of htpasswd. Python's `strip` removes others too."""
+"""Characters that Go's `strings.TrimSpace` removes from a line of htpasswd. Python's `strip` removes more."""
 
 LONGEST_LINE = 65_535
 """Bytes of a line that Go's `bufio.Scanner` reads. After a longer one the registry refuses every user."""
@@ -163,7 +163,7 @@ def _login(user: str, generation: int) -> str:
 def htpasswd(content: str, command: str) -> str:
     """Require htpasswd lines that the registry accepts: bcrypt hashes only, because it refuses other kinds.
 
-    The registry reads the file as it is. `command` passes it again.
+    The registry reads the unchanged file. `command` passes it again.
     """
     remedy = f"Write each line with `htpasswd -nbBC 10 USER PASSWORD` to registry.password, and run `{command}`"
     lines = [(number, line.strip(GO_SPACES)) for number, line in enumerate(content.split("\n"), 1)]

@@ -59,7 +59,10 @@ def _texts() -> Iterator[tuple[str, Inputs]]:
     """Yield texts with commands, and the inputs that the commands need."""
     for key, value, _ in REFUSED:
         others = {"users": ["centos", "jean"]} if key == "password_generations" else companions(key)
-        yield _message(INPUTS[key].rule, value), others
+        text = _message(INPUTS[key].rule, value)
+        if "outbound_proxy.no_proxy" in text:
+            others = {**others, "outbound_proxy": {"https": "http://proxy.example.com:3128"}}
+        yield text, others
     for key, row in INPUTS.items():
         if row.required:
             inputs = {name: value for name, value in choice(row.only_with[0]).items() if name != key}

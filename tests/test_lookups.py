@@ -9,6 +9,7 @@ import pulumi
 import pytest
 
 from registry import PrivateRegistry
+from registry.context import NAME
 from registry.validation import InvalidInput
 from registry.validation.external_ips import PORTS_OF_NODES
 from tests.conftest import Deploy, Engine, unwrap
@@ -459,10 +460,10 @@ class TestQuotas:
         deploy(lambda: PrivateRegistry("registry", cast(Any, {**TEAM, key: {unit: value}})))
 
 
-def service(name: str, **fields: Any) -> Found:
+def service(name: str, labels: dict[str, str] | None = None, **fields: Any) -> Found:
     """Return the list of all Services, with one of the namespace `team` that has the port 5000."""
     spec = {"ports": [{"port": 5000}], "clusterIP": "10.96.0.9", **fields.pop("spec", {})}
-    item = {"metadata": {"namespace": "team", "name": name}, "spec": spec, **fields}
+    item = {"metadata": {"namespace": "team", "name": name, "labels": labels}, "spec": spec, **fields}
     return {("Service", "", ""): {"items": [item]}}
 
 
@@ -489,17 +490,18 @@ def test_an_address_of_another_service_is_refused(
 @pytest.mark.parametrize(
     "found",
     [
-        service("docker-registry", spec={"externalIPs": ["192.168.56.10"]}),
+        service("docker-registry", {NAME: "docker-registry"}, spec={"externalIPs": ["192.168.56.10"]}),
         service("shop", spec={"externalIPs": ["192.168.56.11"]}),
         service("shop", spec={"externalIPs": ["192.168.56.10"], "ports": [{"port": 443}]}),
     ],
-    ids=["own", "another address", "another port"],
+    ids=["registry", "another address", "another port"],
 )
 def test_an_address_without_another_service_at_the_port_is_accepted(
     deploy: Deploy, engine: Engine, found: Found
 ) -> None:
     engine.found.update(found)
-    args: Inputs = {"exposure": "external-ips", "external_ips": ["192.168.56.10"], "namespace": "team"}
+    # The namespace is another one than that of the Service, as after a change of the input.
+    args: Inputs = {"exposure": "external-ips", "external_ips": ["192.168.56.10"]}
     deploy(lambda: PrivateRegistry("registry", cast(Any, args)))
 
 

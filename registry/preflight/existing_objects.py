@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, cast
 
 import pulumi
 
-from ..context import INSTANCE, Context
+from ..context import INSTANCE, NAME, Context
 from ..lookup import ExistingClaims, Object, Objects, Reference, known_values, look_up_objects
 from ..settings import Settings
 from ..validation.existing_objects import refuse_missing_object, refuse_wrong_secret_type
@@ -146,8 +146,8 @@ def _refuse_conflicts(ctx: Context, settings: Settings, others: Others, amounts:
     """Refuse addresses of other Services, and quotas of an existing namespace that are too small."""
     namespace, exposure = settings.namespace, settings.exposure
     if exposure.external_ips:
-        services, own = _items(others["Service", ""]), (namespace, ctx.app)
-        refuse_address_of_services(exposure.external_ips, exposure.port, services, own)
+        services = _items(others["Service", ""])
+        refuse_address_of_services(exposure.external_ips, exposure.port, services, (NAME, ctx.app))
     if settings.create_namespace or None in amounts:
         return
     claims = _items(others[CLAIM_KIND, namespace])

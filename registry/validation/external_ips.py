@@ -25,22 +25,26 @@ def refuse_port_of_nodes(port: int) -> None:
 
 
 def refuse_address_of_services(
-    addresses: Sequence[str], port: int, services: Sequence[Mapping[str, Any]], own: tuple[str, str]
+    addresses: Sequence[str], port: int, services: Sequence[Mapping[str, Any]], registry_label: tuple[str, str]
 ) -> None:
     """Refuse the cluster address of a Service, and a port that another Service has at the same external address.
 
-    `own` is namespace and name of the registry's own Service.
+    `registry_label` is a label of every registry's Service. The Lease of a registry names the stack that has its port.
     """
+    key, value = registry_label
     for service in services:
-        spec, name = service["spec"], (service["metadata"]["namespace"], service["metadata"]["name"])
+        spec, metadata = service["spec"], service["metadata"]
+        name = f"{metadata['namespace']}/{metadata['name']}"
+        is_registry = (metadata.get("labels") or {}).get(key) == value
         cluster_ips = [*(spec.get("clusterIPs") or []), spec.get("clusterIP")]
         balancer = (service.get("status") or {}).get("loadBalancer") or {}
         external = [*(spec.get("externalIPs") or []), *(item.get("ip") for item in balancer.get("ingress") or [])]
         for address in addresses:
             if address in cluster_ips:
-                problem = f"has {quoted(address)}, the cluster address of the Service {'/'.join(name)}"
+                problem = f"has {quoted(address)}, the cluster address of the Service {name}"
                 remedy = "Use the address of a node, from `kubectl get nodes -o wide`"
                 raise InvalidInput("external_ips", "address-of-service", problem, remedy)
-            if name != own and address in external and port in [item["port"] for item in spec.get("ports") or []]:
-                problem = f"must not be {port}, which the Service {'/'.join(name)} already has at {address}"
+            ports = [item["port"] for item in spec.get("ports") or []]
+            if not is_registry and address in external and port in ports:
+                problem = f"must not be {port}, which the Service {name} already has at {address}"
                 raise InvalidInput("port", "port-of-service", problem, "Use another port or another external IP")

@@ -40,7 +40,13 @@ pulumi.export("checked", pulumi.Output.all(subjects, settings.workload.limits).a
 """
 """The project's program without resources: the rules for all inputs, also for secrets. It writes some settings."""
 
-ANSWERS = {"client_cidrs": "10.0.0.0/8", "requests": "64Mi", "limits": "1Gi", "passwords": "12345678"}
+ANSWERS = {
+    "client_cidrs": "10.0.0.0/8",
+    "requests": "64Mi",
+    "limits": "1Gi",
+    "passwords": "12345678",
+    "outbound_proxy": "http://proxy.example.com:3128",
+}
 """Answers to the prompts of `pulumi config set`. The others are those of tests/examples.py."""
 
 
@@ -60,7 +66,7 @@ class Shell:
     def preview(self, stack: str, others: Inputs, commands: Sequence[str]) -> dict[str, Any]:
         """Return the settings of a new stack with the other inputs, after the commands."""
         salt = yaml.safe_load((PROJECT / "Pulumi.dev.yaml").read_text())["encryptionsalt"]
-        secret = {key: others[key] for key in others.keys() & set(SECRETS)}
+        secret = {key: value for key, value in others.items() if key in SECRETS and isinstance(value, str)}
         config = {**others, **stack_file.encrypt_config(self.environment, salt, secret)}
         contents = {"encryptionsalt": salt, "config": {f"private-registry:{key}": config[key] for key in config}}
         (self.folder / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump(contents))

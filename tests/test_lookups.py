@@ -467,7 +467,7 @@ def service(name: str, labels: dict[str, str] | None = None, **fields: Any) -> F
     return {("Service", "", ""): {"items": [item]}}
 
 
-BALANCED = {"status": {"loadBalancer": {"ingress": [{"ip": "192.168.56.10"}]}}}
+BALANCED = {"loadBalancer": {"ingress": [{"ip": "192.168.56.10"}]}}
 
 
 @pytest.mark.parametrize(
@@ -475,7 +475,7 @@ BALANCED = {"status": {"loadBalancer": {"ingress": [{"ip": "192.168.56.10"}]}}}
     [
         (service("shop"), {"external_ips": ["10.96.0.9"]}, "external_ips", "address-of-service"),
         (service("shop", spec={"externalIPs": ["192.168.56.10"]}), {}, "port", "port-of-service"),
-        (service("shop", **BALANCED), {}, "port", "port-of-service"),
+        (service("shop", status=BALANCED), {}, "port", "port-of-service"),
     ],
 )
 def test_an_address_of_another_service_is_refused(

@@ -6,7 +6,6 @@ STRICTER needs a reason. The judges need a cluster, Go and OpenSSL.
 
 import asyncio
 import json
-import os
 import random
 import subprocess
 from base64 import b64decode
@@ -17,8 +16,6 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
 from pulumi.runtime.settings import SETTINGS
 
 from registry.inputs.resolve import resolve
@@ -27,6 +24,7 @@ from tests.conftest import Engine
 from tests.e2e import counterexamples
 from tests.e2e.api_objects import api_objects, registered_objects, required_choice
 from tests.e2e.configs import AUTHORITY, JUDGED_INPUTS, Inputs, configs
+from tests.e2e.drawing import SEED, draw_examples
 from tests.e2e.lab import SOAK, Lab, Project
 from tests.e2e.oracles import (
     ApiServer,
@@ -43,9 +41,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.together]
 
 CONFIG_COUNT, CERTIFICATE_COUNT, CA_COUNT, COMPONENT_COUNT = (8000, 1300, 700, 250) if SOAK else (400, 100, 60, 40)
 """Numbers of examples of each kind."""
-
-SEED = int(os.environ.get("SOAK_SEED", "20261125"))
-"""Seed of the examples. `make test` always has the same one, `make soak` draws one and prints it."""
 
 UNJUDGED_CODES = (
     *("no-effect", "replaced", "missing", "namespace-is-new", "unknown-key", "output-not-allowed", "unknown-user"),
@@ -173,26 +168,6 @@ def _key_and_code(refusal: BaseException) -> tuple[str, str]:
     """Return key and code of a refusal. An error of another class is a mistake in a rule."""
     assert isinstance(refusal, InvalidInput), repr(refusal)
     return refusal.key.partition(".")[0], refusal.code
-
-
-def draw_examples(number: int, examples: st.SearchStrategy[Any], apply_rules: Callable[[Any], Any]) -> list[Any]:
-    """Draw examples, and return the result of `apply_rules` for each. The judges get them later, all at once."""
-    results: list[Any] = []
-
-    @seed(SEED)
-    @settings(
-        max_examples=number,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(examples)
-    def run_example(example: Any) -> None:
-        results.append(apply_rules(example))
-
-    run_example()
-    return results
 
 
 def test_the_api_server_accepts_the_objects_of_the_component(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,13 +11,12 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 import bcrypt
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from dev.toolchain.build import build_program
@@ -27,9 +26,9 @@ from registry.validation.pem import to_pem
 from registry.validation.secrets import external_credential
 from registry.validation.users import htpasswd
 from registry.workload.configuration import render
+from tests.e2e.drawing import SEED, draw_examples
 from tests.e2e.lab import SOAK
 from tests.e2e.oracles import build_go_verifier, go_objections
-from tests.e2e.test_oracles import SEED
 from tests.spellings import TIDY, spelled
 from tests.test_spellings import HOST, ISSUING_CA, KINDS, ROOT, TLS, certificate_files, key_files, pair
 from tests.tls_clients import ServedChain
@@ -41,29 +40,6 @@ COUNT = 1000 if SOAK else 200
 
 PASSWORD = "correct horse"
 HASH = bcrypt.hashpw(PASSWORD.encode(), b"$2b$05$abcdefghijklmnopqrstu.").decode()
-
-
-Example = TypeVar("Example")
-
-
-def draw(strategy: st.SearchStrategy[Example], number: int = COUNT) -> list[Example]:
-    """Draw examples of a strategy, the same ones for the same seed."""
-    examples: list[Example] = []
-
-    @seed(SEED)
-    @settings(
-        max_examples=number,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(strategy)
-    def collect(example: Example) -> None:
-        examples.append(example)
-
-    collect()
-    return examples
 
 
 def accepted(rule: Callable[..., object], *arguments: Any) -> bool:
@@ -90,7 +66,7 @@ def tls_secrets() -> st.SearchStrategy[ServedChain]:
 
 
 def test_go_reads_every_accepted_tls_secret_as_the_rules_do(tmp_path: Path, figures: Callable[[str], None]) -> None:
-    secrets = draw(tls_secrets())
+    secrets = draw_examples(COUNT, tls_secrets(), lambda secret: secret)
     read = [each for each in secrets if accepted(validate, each)]
     objections = go_objections(build_go_verifier(tmp_path), read)
     assert [each for each in zip(objections, read, strict=True) if each[0]] == []
@@ -172,13 +148,13 @@ def status(address: str, user: str) -> int:
 def test_every_user_of_an_accepted_htpasswd_file_logs_in(
     program: str, tmp_path: Path, figures: Callable[[str], None]
 ) -> None:
-    files = draw(htpasswd_files())
+    files = draw_examples(COUNT, htpasswd_files(), lambda file: file)
     read = [file for file in files if accepted(htpasswd, file.content, "kubectl")]
     path = tmp_path / "htpasswd"
     path.write_text(f"first:{HASH}\n")
     refused = []
     with running_registry(program, tmp_path, auth={"htpasswd": {"realm": "test", "path": str(path)}}) as address:
-        assert (status(address, "first"), status(address, "nobody")) == (200, 401)
+        assert (status(address, "first"), status(address, "unknown")) == (200, 401)
         for number, file in enumerate(read, 1):
             path.write_bytes(file.content.encode())
             os.utime(path, (time.time() + number,) * 2)  # the registry reads the file if it is newer
@@ -192,7 +168,7 @@ def test_every_user_of_an_accepted_htpasswd_file_logs_in(
 @pytest.mark.parametrize("program", ["registry", "registry-2.7"])
 def test_the_registry_reads_every_accepted_credential_as_it_is(program: str, tmp_path: Path) -> None:
     """The registry repeats the headers of its configuration, so it shows what its YAML reader has read."""
-    texts = draw(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40))
+    texts = draw_examples(COUNT, st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40), str)
     values = {f"X-{number}": text for number, text in enumerate(texts) if accepted(external_credential, "key", text)}
     headers = {name: [value] for name, value in values.items()}
     with running_registry(program, tmp_path, http={"headers": headers}) as address:

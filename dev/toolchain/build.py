@@ -49,14 +49,15 @@ def build_programs(names: Sequence[str]) -> dict[str, Path]:
     First the packages of all of them are compiled by one Go command, because two at the same time would compile the
     packages twice that they share.
     """
-    missing = [PROGRAMS[name] for name in names if not _find_target(PROGRAMS[name])[1].is_dir()]
+    targets = {name: _find_target(PROGRAMS[name]) for name in names}
+    missing = [PROGRAMS[name] for name, (_, target) in targets.items() if not target.is_dir()]
     sharing = [program for program in missing if program.shares_packages]
     if len(sharing) > 1:
         _compile_shared_packages(sharing)
     with ThreadPoolExecutor(PARALLEL_LINKS) as pool:
         # Programs that still have to be compiled go first. The rest is linked at the same time.
         ordered = sorted(names, key=lambda name: PROGRAMS[name].shares_packages)
-        builds = {name: pool.submit(build_program, name) for name in ordered}
+        builds = {name: pool.submit(_ensure_built, PROGRAMS[name], *targets[name]) for name in ordered}
         try:
             return {name: build.result() for name, build in builds.items()}
         except BaseException:
@@ -67,20 +68,23 @@ def build_programs(names: Sequence[str]) -> dict[str, Path]:
 def build_program(name: str) -> Path:
     """Return the folder with the program `name` under all of its names. Build it if the cache lacks it."""
     program = PROGRAMS[name]
-    go, target = _find_target(program)
+    return _ensure_built(program, *_find_target(program))
+
+
+def _ensure_built(program: Program, go: Go, target: Path) -> Path:
     if target.is_dir():
         return target
     go.ensure_installed()
-    with step(f"{name} {program.version} built") as current_step:
+    with step(f"{program.name} {program.version} built") as current_step:
 
         def fill(folder: Path) -> None:
             with _copy_module(
-                program, go, target.name, current_step, f"The program {name} {program.version}"
+                program, go, target.name, current_step, f"The program {program.name} {program.version}"
             ) as module:
                 _build(program, module, folder)
 
         return cache.ensure_folder(
-            target, fill, lambda: current_step.note(f"waiting for another process that is building {name}")
+            target, fill, lambda: current_step.note(f"waiting for another process that is building {program.name}")
         )
 
 

@@ -87,11 +87,17 @@ def list_objects(client: DynamicClient, kind: str, namespace: str | None = None,
     return list(answer.to_dict()["items"])
 
 
+def list_registry_pods(client: DynamicClient, namespace: str) -> list[Object]:
+    """Return all Pods of the registry, also those that do not run."""
+    return list_objects(client, "Pod", namespace, label_selector=REGISTRY_SELECTOR)
+
+
 def registry_pods(client: DynamicClient, namespace: str) -> list[Object]:
     """Return the registry's running Pods that are not being deleted. Raise if no such Pod exists."""
-    pods = list_objects(client, "Pod", namespace, label_selector=REGISTRY_SELECTOR)
     running = [
-        pod for pod in pods if pod["status"].get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
+        pod
+        for pod in list_registry_pods(client, namespace)
+        if pod["status"].get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
     ]
     if not running:
         raise CheckError(

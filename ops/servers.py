@@ -3,16 +3,14 @@
 The registry writes the cause to its log, or into its answer to a pull.
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from kubernetes.dynamic import DynamicClient
-
 from .errors import CheckError, CommandError
-from .kubernetes import CONTAINER, Object, connect, convert_api_errors, list_objects, read_log
+from .kubernetes import CONTAINER, Object, connect, convert_api_errors, list_registry_pods, read_log
 from .server_errors import HEALTH_CHECK, S3, UPSTREAM, explain
-from .stack import REGISTRY_SELECTOR
 
 PANIC = "panic: "
 """Text in front of the error that ended the registry at its start."""
@@ -21,18 +19,18 @@ FIRST_CHECK_SECONDS = 15
 """Seconds after the start of a container until its S3 server must have answered, or its log must have an error."""
 
 
-def find_problem(client: DynamicClient, namespace: str) -> CheckError | None:
-    """Return why a Pod of the registry cannot use the servers behind it, or None if every Pod can."""
-    for pod in list_objects(client, "Pod", namespace, label_selector=REGISTRY_SELECTOR):
+def find_problem(pods: Iterable[Object]) -> CheckError | None:
+    """Return why one of the registry's Pods cannot use the servers behind it, or None if every Pod can."""
+    for pod in pods:
         if not pod["metadata"].get("deletionTimestamp") and (problem := _problem_of(pod)):
             return problem
     return None
 
 
 def ask_cluster(namespace: str) -> CheckError | None:
-    """Return the same as `find_problem`, with the cluster of the kubeconfig. None also if it cannot be read."""
+    """Return the problem of the Pods in the cluster of the kubeconfig, or None also if it cannot be read."""
     with suppress(CommandError), convert_api_errors():
-        return find_problem(connect(), namespace)
+        return find_problem(list_registry_pods(connect(), namespace))
     return None
 
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from ops import __main__ as command_line
 from ops import kubernetes, server_errors, servers, stack, verify
 from ops.errors import ClusterError, CommandError
+from ops.kubernetes import list_registry_pods
 from ops.server_errors import HEALTH_CHECK, S3, UPSTREAM, explain
 from ops.servers import find_problem
 from ops.stack import Outputs
@@ -109,7 +110,7 @@ LOG = "\n".join([log_line("s3aws: NoSuchBucket: old"), log_line("s3aws: Signatur
 
 def problem_in(monkeypatch: pytest.MonkeyPatch, log: str, *pods: dict[str, Any]) -> str:
     monkeypatch.setattr(servers, "read_log", lambda _: log)
-    return str(find_problem(api(*pods), "team") or "")
+    return str(find_problem(list_registry_pods(api(*pods), "team")) or "")
 
 
 def test_the_last_error_in_the_log_of_a_pod_that_is_not_ready_is_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,11 +5,10 @@ from contextlib import closing
 from pathlib import Path
 
 from ..diagnosis import diagnose
-from ..kubernetes import list_objects
+from ..kubernetes import list_registry_pods
 from ..registry_client import RegistryClient
 from ..server_errors import S3, UPSTREAM
 from ..servers import find_problem, uses_store
-from ..stack import REGISTRY_SELECTOR
 from ..upstream import check_upstream
 from .facts import ServerState
 from .target import Target
@@ -17,9 +16,8 @@ from .target import Target
 
 def read_servers(target: Target) -> list[ServerState]:
     """Return the servers behind the registry. A registry with a volume and without an upstream has no such server."""
-    namespace = target.outputs.namespace
-    pods = list_objects(target.client, "Pod", namespace, label_selector=REGISTRY_SELECTOR)
-    problem = find_problem(target.client, namespace)
+    pods = list_registry_pods(target.client, target.outputs.namespace)
+    problem = find_problem(pods)
     is_store = any(map(uses_store, pods))
     states = []
     if problem is not None:

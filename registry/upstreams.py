@@ -64,12 +64,12 @@ def service_namespace(url: str, own_namespace: str) -> str | None:
     A Pod resolves SERVICE, SERVICE.NAMESPACE and SERVICE.NAMESPACE.svc, with or without the domain of the cluster. The
     second form may be a name of the Internet as well, such as ghcr.io. A rule for its namespace has no effect then.
     """
-    labels = (urlsplit(url).hostname or "").split(".")
-    if ":" in labels[0] or labels[-1].isdigit():
-        return None  # an address
+    labels = _dns_labels(url)
     if "svc" in labels[2:]:
         return labels[labels.index("svc", 2) - 1]
-    return {1: own_namespace, 2: labels[-1]}.get(len(labels))
+    if len(labels) == 2:
+        return labels[1]
+    return own_namespace if len(labels) == 1 else None
 
 
 def never_proxied(proxies: Mapping[str, str], urls: Sequence[str]) -> str:
@@ -83,7 +83,11 @@ def never_proxied(proxies: Mapping[str, str], urls: Sequence[str]) -> str:
 
 def _is_surely_in_cluster(url: str) -> bool:
     """Return whether the server is a Service. SERVICE.NAMESPACE counts without TLS, which no public server lacks."""
-    labels = (urlsplit(url).hostname or "").split(".")
-    if ":" in labels[0] or labels[-1].isdigit():
-        return False
+    labels = _dns_labels(url)
     return "svc" in labels[2:] or len(labels) == 1 or (len(labels) == 2 and url.startswith("http://"))
+
+
+def _dns_labels(url: str) -> list[str]:
+    """Return the labels of the server's name, or none if its URL has an address."""
+    labels = (urlsplit(url).hostname or "").split(".")
+    return [] if ":" in labels[0] or labels[-1].isdigit() else labels

@@ -28,11 +28,11 @@ SET_COMMANDS = {
 
 def args_from(config: pulumi.Config) -> PrivateRegistryArgs:
     """Return the inputs that the stack sets. Refuse unknown keys, and secrets that its file has in plain text."""
-    prefix = f"{config.name}:"
-    keys = {key.removeprefix(prefix) for key in get_config_env() if key.startswith(prefix)}
+    prefix, texts = f"{config.name}:", get_config_env()
+    keys = {key.removeprefix(prefix) for key in texts if key.startswith(prefix)}
     refuse_unknown_keys(keys, PrivateRegistryArgs.__annotations__)
     for key in sorted(keys.intersection(SECRETS)):
-        if not is_config_secret(prefix + key) and not INPUTS[key].is_public(get_config_env()[prefix + key]):
+        if not is_config_secret(prefix + key) and not INPUTS[key].is_public(texts[prefix + key]):
             problem = "is in plain text in the file of the stack"
             remedy = f"Choose a new one and run {_set_command(key)}"
             raise InvalidInput(key, "plain-text-secret", problem, remedy)
@@ -41,10 +41,9 @@ def args_from(config: pulumi.Config) -> PrivateRegistryArgs:
 
 def _set_command(key: str) -> str:
     """Return the command that sets the secret. It asks for the value, or reads a file."""
-    value_type = _plain_type(PrivateRegistryArgs.__annotations__[key])
     if key in SET_COMMANDS:
         return f"`{SET_COMMANDS[key]}`"
-    path = f"--path '{key}[0]'" if value_type is list else key
+    path = f"--path '{key}[0]'" if _plain_type(PrivateRegistryArgs.__annotations__[key]) is list else key
     return f"`pulumi config set --secret {path}`"
 
 

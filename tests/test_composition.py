@@ -17,7 +17,7 @@ def children(engine: Engine) -> Iterator[RegisteredResource]:
 
 
 def objects(engine: Engine) -> Iterator[RegisteredResource]:
-    """Yield the Kubernetes objects. The chart of the lookups is none."""
+    """Yield the Kubernetes objects, without the chart of the lookups."""
     kubernetes = (each for each in children(engine) if each.type.startswith("kubernetes:"))
     return (each for each in kubernetes if not each.type.endswith(":Chart"))
 

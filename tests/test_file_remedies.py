@@ -182,7 +182,7 @@ CASES: dict[str, Case] = {
         "users_secret", "name-characters", {"registry.password": f"\ufeffcentos:{HASH}"}
     ),
     "user who is there twice": Case("users_secret", "repeated", {"registry.password": f"centos:{HASH}\n" * 2}),
-    "no users": Case("users_secret", "no-users", {"registry.password": "# nobody"}),
+    "no users": Case("users_secret", "no-users", {"registry.password": "# empty"}),
 }
 """Refusals whose remedy names commands."""
 

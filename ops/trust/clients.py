@@ -38,7 +38,10 @@ server = "https://{endpoint}"
 capabilities = ["pull", "resolve", "push"]
 ca = "{ca}"
 """
-"""Without a table `host`: after a 404 of one, containerd would ask the server again without its CA, and report x509."""
+"""Template of hosts.toml for an endpoint and its CA.
+
+It has no table `host`: after a 404 of such a host, containerd asks the server again without its CA, and reports x509.
+"""
 
 
 class ClientFile(NamedTuple):

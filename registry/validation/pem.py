@@ -1,7 +1,7 @@
 """Read certificates and private keys in PEM, and write them in the form that every other program reads.
 
-The inputs are written anew, so that Go reads what was checked here. The files of an existing Secret are served as they
-are, so `require_plain_lines` refuses what Go does not read alike.
+Keys and certificates of inputs are normalized, so that Go reads what was checked here. The registry serves the files
+of an existing Secret unchanged, so `require_plain_lines` refuses a file that Go reads in another way.
 """
 
 import re

@@ -5,7 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,13 +15,14 @@ import psutil
 import pytest
 from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic.exceptions import NotFoundError
+from kubernetes.dynamic.resource import ResourceInstance
 
 from ops.errors import ClusterError, CommandError
 from ops.recover import Recovery, file_backend, print_recovery, print_recovery_json, recover
 from ops.recover.live_objects import find_object, object_finder
 from ops.recover.orphan_plugins import end_orphan_plugins
 from ops.recover.state import LiveObject, Resource, adopt_unrecorded, resolve_pending
-from ops.recover.unrecorded import Period, failed_update_periods, planned_creations
+from ops.recover.unrecorded import Period, failed_update_periods, interrupted_period, planned_creations
 
 ROOT = "urn:pulumi:dev::private-registry::"
 COMPONENT = f"{ROOT}private-registry:index:PrivateRegistry::registry"
@@ -61,13 +62,15 @@ def find_no_object(_: Resource) -> None:
     return None
 
 
+CREATED = "2026-11-24T08:09:10Z"
+
 STACK = {"urn": f"{ROOT}pulumi:pulumi:Stack::private-registry-dev", "custom": False, "type": "pulumi:pulumi:Stack"}
 REGISTRY = {"urn": COMPONENT, "custom": False, "type": "private-registry:index:PrivateRegistry", "parent": STACK["urn"]}
 POD = kubernetes("Pod", "docker-registry")
 
 
 def deployment(*resources: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
-    return {"manifest": {}, "resources": [STACK, REGISTRY, *resources], "pending_operations": operations}
+    return {"manifest": {"time": CREATED}, "resources": [STACK, REGISTRY, *resources], "pending_operations": operations}
 
 
 def names(deployment: dict[str, Any]) -> list[str]:
@@ -99,7 +102,6 @@ def test_a_pending_creation_without_an_object_is_dropped() -> None:
     "operations",
     [
         pending(resource("tls:index/privateKey:PrivateKey", "registry-tls-key")),
-        pending(kubernetes("NodePatch", "k8s-master", namespace=None)),
         pending(kubernetes("Node", "k8s-master", namespace=None, external=True), kind="reading"),
         pending(kubernetes("Node", "k8s-master", namespace=None, external=True)),
         pending(resource("kubernetes:helm.sh/v3:Release", "chart")),
@@ -185,10 +187,7 @@ def test_a_recorded_object_is_not_adopted_again() -> None:
     assert adopt_unrecorded(state, [POD], find_every_object).deployment == state
 
 
-CREATED = "2026-11-24T08:09:10Z"
-
-
-def dynamic(*objects: SimpleNamespace) -> Any:
+def dynamic(*objects: ResourceInstance) -> Any:
     """Return a client of a cluster with these objects, for any kind."""
 
     def get(_: object, *, name: str = "", **__: object) -> Any:
@@ -203,23 +202,29 @@ def dynamic(*objects: SimpleNamespace) -> Any:
     return SimpleNamespace(get=get, resources=SimpleNamespace(get=lambda **_: kind))
 
 
-def live_object(name: str, *, created: str = CREATED, manager: str = "pulumi-kubernetes-1") -> SimpleNamespace:
-    managers = [SimpleNamespace(manager=manager)]
-    return SimpleNamespace(metadata=SimpleNamespace(name=name, creationTimestamp=created, managedFields=managers))
+def live_object(name: str, *managers: dict[str, Any], created: str = CREATED) -> ResourceInstance:
+    metadata = {"name": name, "creationTimestamp": created, "managedFields": [*managers] or [manager()]}
+    return ResourceInstance(None, {"kind": "Any", "metadata": metadata})
 
 
-def find_volume(name: str, *objects: SimpleNamespace, periods: Collection[Period] = ()) -> LiveObject | None:
+def manager(name: str = "pulumi-kubernetes-1", *, time: str = CREATED, label: str = "") -> dict[str, Any]:
+    """Return the entry of a field manager, which owns the label `label`."""
+    labels: dict[str, Any] = {"f:metadata": {"f:labels": {f"f:{label}": {}}}} if label else {}
+    return {"manager": name, "time": time, "fieldsV1": labels}
+
+
+def find_volume(name: str, *objects: ResourceInstance, any_letters: bool = False) -> LiveObject | None:
     """Look among `objects` for a volume whose name ends in random letters of the provider."""
     volume = kubernetes("PersistentVolume", name, namespace=None)
     volume["inputs"]["metadata"]["annotations"] = {"pulumi.com/autonamed": "true"}
-    return find_object(dynamic(*objects), volume["inputs"], periods)
+    return find_object(dynamic(*objects), volume, PERIODS, any_letters=any_letters)
 
 
 PERIODS = [Period(datetime.fromisoformat("2026-11-24T08:09:09Z"), datetime.fromisoformat("2026-11-24T08:09:11Z"))]
 
 
 def test_an_object_of_a_failed_update_is_found_with_other_random_letters() -> None:
-    live = find_volume("volume-7b8af017", live_object("volume-00c0ffee"), periods=PERIODS)
+    live = find_volume("volume-7b8af017", live_object("volume-00c0ffee"), any_letters=True)
     assert live == LiveObject("volume-00c0ffee", "pulumi-kubernetes-1")
 
 
@@ -227,19 +232,50 @@ def test_an_object_of_a_failed_update_is_found_with_other_random_letters() -> No
     "other",
     [
         live_object("volume-00c0ffee", created="2026-11-24T08:08:00Z"),
-        live_object("volume-00c0ffee", manager="kubectl"),
+        live_object("volume-00c0ffee", manager("kubectl")),
         live_object("volumes-00c0ffee"),
     ],
     ids=["created before", "created by kubectl", "another name"],
 )
-def test_objects_that_the_failed_update_did_not_create_are_not_found(other: SimpleNamespace) -> None:
-    assert find_volume("volume-7b8af017", other, periods=PERIODS) is None
+def test_objects_that_the_failed_update_did_not_create_are_not_found(other: ResourceInstance) -> None:
+    assert find_volume("volume-7b8af017", other, any_letters=True) is None
 
 
 def test_a_pending_creation_is_found_by_its_exact_name_only() -> None:
     assert find_volume("volume-7b8af017", live_object("volume-00c0ffee")) is None
-    live = find_volume("volume-7b8af017", live_object("volume-7b8af017"))
+    live = find_volume("volume-7b8af017", live_object("volume-7b8af017", created="2025-11-24T08:00:00Z"))
     assert live == LiveObject("volume-7b8af017", "pulumi-kubernetes-1")
+
+
+LABEL = "run-docker-registry"
+
+
+@pytest.mark.parametrize(
+    ("managers", "expected"),
+    [
+        ([manager(label="zone"), manager("pulumi-kubernetes-2", label=LABEL)], "pulumi-kubernetes-2"),
+        ([manager(label=LABEL, time="2026-11-24T08:08:00Z")], None),
+        ([manager(label="zone")], None),
+        ([manager("kubectl-label", label=LABEL)], None),
+    ],
+    ids=["owner of the label", "written before", "another label", "written by kubectl"],
+)
+def test_a_patch_is_found_by_the_manager_that_wrote_its_fields(
+    managers: list[dict[str, Any]], expected: str | None
+) -> None:
+    """Two stacks may give the same label to one node. Each removes its own on `pulumi destroy`."""
+    patch = kubernetes("NodePatch", "k8s-master", namespace=None)
+    patch["inputs"]["metadata"]["labels"] = {LABEL: "true"}
+    node = live_object("k8s-master", *managers, created="2025-01-01T00:00:00Z")
+    live = find_object(dynamic(node), patch, PERIODS, any_letters=False)
+    assert live == (expected and LiveObject("k8s-master", expected))
+
+
+def test_a_pending_operation_began_shortly_before_the_state_was_written() -> None:
+    period = interrupted_period({"manifest": {"time": "2026-11-24T08:09:00.123Z"}})
+    assert period.includes(datetime.fromisoformat("2026-11-24T08:08:30Z"))
+    assert not period.includes(datetime.fromisoformat("2026-11-24T08:07:00Z"))
+    assert period.includes(datetime.now(UTC))
 
 
 @pytest.fixture
@@ -433,7 +469,7 @@ def test_no_operation_is_resolved_while_the_cluster_cannot_be_reached(
         (tmp_path / "kubeconfig").write_text(json.dumps({**config, "current-context": "dev"}))
         monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
         with pytest.raises(ClusterError, match="refused"):
-            resolve_pending(deployment(operations=pending(POD)), object_finder())
+            resolve_pending(deployment(operations=pending(POD)), object_finder([]))
 
 
 def test_a_recovery_is_empty_if_nothing_was_recovered(capsys: pytest.CaptureFixture[str]) -> None:

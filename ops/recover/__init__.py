@@ -13,7 +13,7 @@ from ..report import print_json, print_line, print_remedies, print_rows
 from ..stack import pulumi
 from . import file_backend, orphan_plugins
 from .state import StateChange, adopt_unrecorded, resolve_pending
-from .unrecorded import failed_update_periods, planned_creations
+from .unrecorded import failed_update_periods, interrupted_period, planned_creations
 
 NO_CHANGE = StateChange({}, [], [])
 
@@ -94,7 +94,7 @@ def _resolve_pending(stack: str) -> StateChange:
         return NO_CHANGE
     from .live_objects import object_finder  # the Kubernetes client takes half a second, which `make up` saves
 
-    change = resolve_pending(state["deployment"], object_finder())
+    change = resolve_pending(state["deployment"], object_finder([interrupted_period(state["deployment"])]))
     _import_state(stack, {**state, "deployment": change.deployment})
     return change
 
@@ -108,7 +108,7 @@ def _adopt_unrecorded(stack: str) -> StateChange:
     from .live_objects import object_finder
 
     state = _export_state(stack)
-    change = adopt_unrecorded(state["deployment"] or {}, creations, object_finder(periods))
+    change = adopt_unrecorded(state["deployment"] or {}, creations, object_finder(periods, any_letters=True))
     if change.adopted:
         _import_state(stack, {**state, "deployment": change.deployment})
     return change

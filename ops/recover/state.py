@@ -79,10 +79,10 @@ def _dependencies(resource: Resource) -> set[str]:
 
 
 def _is_object(resource: Resource) -> bool:
-    """Return whether the resource is an object on the cluster, unlike a key, a patch or a lookup."""
+    """Return whether the resource is an object on the cluster, or a patch of one, unlike a key or a lookup."""
     kind, inputs = str(resource["type"]), resource.get("inputs") or {}
     has_name = {"apiVersion", "kind", "metadata"} <= inputs.keys() and "name" in inputs["metadata"]
-    return kind.startswith("kubernetes:") and not kind.endswith("Patch") and not resource.get("external") and has_name
+    return kind.startswith("kubernetes:") and not resource.get("external") and has_name
 
 
 def _is_recorded(resources: list[Resource], urn: str, object_id: str) -> bool:

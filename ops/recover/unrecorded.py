@@ -7,7 +7,8 @@ it was created during a failed update of this stack. Any other object may belong
 """
 
 import json
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from ..errors import PulumiError
@@ -16,6 +17,9 @@ from .state import Resource
 
 CLOCK_TOLERANCE = timedelta(seconds=2)
 """Tolerance for clock differences and for creation times, which are whole seconds."""
+
+PENDING = timedelta(minutes=1)
+"""Longest time that a request was under way when its engine was killed. The provider retries for seconds."""
 
 HISTORY_ENTRIES = "10"
 """Number of history entries to search for failed updates. Older failures have been noticed since."""
@@ -45,6 +49,15 @@ def failed_update_periods(stack: str) -> list[Period]:
             continue
         periods.append(Period(datetime.fromisoformat(entry["startTime"]), datetime.fromisoformat(entry["endTime"])))
     return periods
+
+
+def interrupted_period(deployment: Mapping[str, Any]) -> Period:
+    """Return the period of the pending operations. A killed update is not in the history.
+
+    The engine writes the state when an operation begins or ends, and a plugin may complete its request after that.
+    """
+    written_at = datetime.fromisoformat(deployment["manifest"]["time"])
+    return Period(written_at - PENDING, datetime.now(UTC))
 
 
 def planned_creations(stack: str) -> list[Resource]:

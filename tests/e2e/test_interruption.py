@@ -94,7 +94,7 @@ def test_up_adopts_objects_that_the_state_does_not_have(lab: Lab) -> None:
     assert process.returncode, "the command was interrupted"
     lab.pulumi("cancel", "--yes", *STACK, check=False)
     state = json.loads(lab.pulumi("stack", "export", *STACK).stdout)
-    removed = ("registry-data-volume", "registry-workload-configuration", "registry-workload-pod")
+    removed = ("registry-label", "registry-data-volume", "registry-workload-configuration", "registry-workload-pod")
     remaining = [resource for resource in state["deployment"]["resources"] if not resource["urn"].endswith(removed)]
     state["deployment"] |= {"resources": remaining, "pending_operations": []}
     lab.pulumi("stack", "import", *STACK, stdin=json.dumps(state))
@@ -116,3 +116,5 @@ def assert_converged(lab: Lab) -> None:
     live = {name for kind in kinds for name in lab.api.names(kind, NAMESPACE)}
     assert not live - {resource.rpartition("/")[2] for resource in recorded}
     assert len(lab.api.names("PersistentVolume")) == 1
+    managers = [fields["fieldsV1"] for fields in lab.get("node", "k8s-master")["metadata"]["managedFields"]]
+    assert sum("f:run-docker-registry" in json.dumps(fields) for fields in managers) == 1, "one patch owns the label"

@@ -1,16 +1,16 @@
 """Lookups: objects that exist and that the component does not own.
 
 A resource that is read (`Node.get`) fails inside the engine if the object is missing. The engine then ends the program,
-after seconds and without a remedy. So one request looks up all objects before any is read: a chart that renders what
-Helm's function `lookup` finds, and deploys nothing. The provider answers it, with its own access to the cluster
-(docs/adr/0021-lookups.md).
+after seconds and without a remedy. So one request looks up all objects: a chart that renders what Helm's function
+`lookup` finds, and deploys nothing. The provider answers it, with its own access to the cluster. Only Secrets are read
+after that, because the engine encrypts what it reads (docs/adr/0021-lookups.md).
 """
 
 import json
 import sys
 from asyncio import ensure_future
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any, NamedTuple
@@ -59,16 +59,24 @@ class Objects:
 
 
 @dataclass(frozen=True)
-class ExistingClaims:
-    """The claims in the registry's namespace.
+class FoundObjects:
+    """The objects that other parts read. One that is not known is None, see `Objects.get`.
 
     Attributes:
-        all: All of them, or None if they are not known.
-        named: The claim that `storage_claim` names, with its StorageClass while it is pending.
+        node: The node of the images or of the exposure.
+        namespace: The registry's namespace, if it exists already.
+        claim: The claim that `storage_claim` names, with its StorageClass while it is pending.
+        claims: All claims in the registry's namespace.
+        services: Services of the cluster, with that of the API server.
+        accounts: The default ServiceAccounts that are to use a pull Secret, by namespace.
     """
 
-    all: Sequence[Object] | None
-    named: Object
+    node: Object | None = None
+    namespace: Object | None = None
+    claim: Object | None = None
+    claims: Sequence[Object] | None = None
+    services: Sequence[Object] | None = None
+    accounts: Mapping[str, Object | None] = field(default_factory=dict)
 
 
 def lookup_name(prefix: str, kubectl_resource: str) -> str:

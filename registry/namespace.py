@@ -7,7 +7,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from .context import Context
-from .lookup import lookup_name
+from .lookup import FoundObjects
 from .validation import InvalidInput
 from .validation.existing_objects import ENFORCE, refuse_unusable_namespace
 
@@ -19,21 +19,28 @@ class NamespaceRef(NamedTuple):
     own: kubernetes.core.v1.Namespace | None
 
 
-def look_up_namespace(
-    ctx: Context, name: str, *, run_as_user: int, after: Sequence[pulumi.Input[pulumi.Resource]]
+def use_namespace(
+    name: str,
+    *,
+    run_as_user: int,
+    found: pulumi.Output[FoundObjects],
+    after: Sequence[pulumi.Input[pulumi.Resource]],
 ) -> NamespaceRef:
-    """Look up a namespace that exists. Refuse one that would reject Pods of the user `run_as_user`."""
-    resource = lookup_name(f"{ctx.name}-namespace", "namespaces")
-    existing = kubernetes.core.v1.Namespace.get(resource, name, opts=ctx.options(depends_on=after))
+    """Use a namespace that exists. Refuse one that would reject Pods of the user `run_as_user`."""
 
     def check(resolved: Sequence[Any]) -> str:
-        found, labels, phase = resolved
-        refuse_unusable_namespace(name, labels or {}, phase, run_as_user)
-        return str(found)
+        namespace = resolved[0].namespace or {}
+        labels = (namespace.get("metadata") or {}).get("labels") or {}
+        refuse_unusable_namespace(name, labels, (namespace.get("status") or {}).get("phase"), run_as_user)
+        return name
 
-    labels = existing.metadata.apply(lambda metadata: metadata.labels)
-    phase = existing.status.apply(lambda status: status.phase if status else None)
-    return NamespaceRef(pulumi.Output.all(existing.metadata.name, labels, phase).apply(check), None)
+    # The URN of a resource is known at preview, and depends on its creation.
+    created: list[pulumi.Output[str]] = [pulumi.Output.from_input(resource).apply(_urn) for resource in after]
+    return NamespaceRef(pulumi.Output.all(found, *created).apply(check), None)
+
+
+def _urn(resource: pulumi.Resource) -> pulumi.Output[str]:
+    return resource.urn
 
 
 def create_namespace(

@@ -12,7 +12,7 @@ from .exposure import EXPOSURES, create_service, external_addresses, resolve_end
 from .inputs.args import PrivateRegistryArgs
 from .inputs.resolve import resolve
 from .monitoring import create_metrics_service
-from .namespace import create_namespace, look_up_namespace
+from .namespace import create_namespace, use_namespace
 from .network_policy import Ports, create_network_policy
 from .node import label_node
 from .node_trust.for_registry import NO_TRUST, NodeAddress, trust_on_nodes
@@ -65,14 +65,13 @@ class PrivateRegistry(pulumi.ComponentResource):
         )
 
         tolerations = own_tolerations(workload, is_pinned=storage.kind.is_on_node)
-        preconditions = check_preconditions(ctx, settings, tolerations, needs_node=kind.needs_node)
-        after = preconditions.after
+        after, found, node = check_preconditions(ctx, settings, tolerations, needs_node=kind.needs_node)
         if settings.create_namespace:
             is_root, is_kept = workload.run_as_user == 0, storage.kind.keeps_namespace
             namespace = create_namespace(ctx, settings.namespace, is_root=is_root, is_kept=is_kept, after=after)
         else:
             user = workload.run_as_user
-            namespace = look_up_namespace(ctx, settings.namespace, run_as_user=user, after=after)
+            namespace = use_namespace(settings.namespace, run_as_user=user, found=found, after=after)
         ctx = ctx.in_namespace(namespace.name)
 
         authority: CertificateAuthority | ExistingCertificate
@@ -80,7 +79,7 @@ class PrivateRegistry(pulumi.ComponentResource):
             authority = CertificateAuthority(ctx, tls, endpoint.hosts)
         else:
             authority = ExistingCertificate(ctx, tls.tls_secret, endpoint.host, is_hostname=kind.is_external)
-        service = create_service(ctx, exposure, PORT, preconditions.node)
+        service = create_service(ctx, exposure, PORT, found)
         trust = NO_TRUST
         if settings.node_trust is not None:
             # An existing certificate is not for the Service's address, so the nodes use the name then.
@@ -89,8 +88,7 @@ class PrivateRegistry(pulumi.ComponentResource):
         certificate = authority.issue(trust.with_addresses(endpoint.hosts), after=trust.after)
 
         users = Users(ctx, settings.users)
-        images = Storage(ctx, storage, namespace.own, preconditions.claims, preconditions.node_hostname)
-        node = preconditions.node_name
+        images = Storage(ctx, storage, namespace.own, found, node.hostname if node is not None else None)
         upstreams = upstream_urls(storage, settings.serving.mirror)
         inputs = WorkloadInputs(
             certificate=certificate.secret_name,
@@ -99,7 +97,7 @@ class PrivateRegistry(pulumi.ComponentResource):
             claim=images.claim_name,
             claim_path=MOUNT_PATH,
             driver=images.driver,
-            node_selector=label_node(ctx, storage.node_label, node) if node is not None else None,
+            node_selector=label_node(ctx, storage.node_label, node.name) if node is not None else None,
             external_url=pulumi.Output.concat("https://", endpoint.host_port) if kind.behind_proxy else None,
             rolls=storage.rolls,
             upstreams=upstreams,
@@ -117,7 +115,7 @@ class PrivateRegistry(pulumi.ComponentResource):
             create_metrics_service(ctx, METRICS_PORT, service_monitor=settings.service_monitor)
         if settings.pull_secrets is not None:
             login = Login(users.username, users.password, accepted_after=users)
-            create_pull_secrets(ctx, settings.pull_secrets, endpoint.host_port, login)
+            create_pull_secrets(ctx, settings.pull_secrets, endpoint.host_port, login, found)
         if settings.discovery:
             create_discovery_config_map(ctx, endpoint.host_port, exposure.port)
 

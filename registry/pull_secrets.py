@@ -7,13 +7,14 @@ creates neither namespaces nor ServiceAccounts here, and keeps their other field
 
 import json
 from base64 import b64encode
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from .context import PATCH_FORCE, Context
-from .lookup import lookup_name
+from .lookup import FoundObjects
 from .settings import PullSecretSettings
 from .validation.network import image_reference_hosts
 from .validation.pull_secrets import refuse_other_pull_secrets
@@ -30,10 +31,17 @@ class Login(NamedTuple):
     accepted_after: pulumi.Resource
 
 
-def create_pull_secrets(ctx: Context, settings: PullSecretSettings, endpoint: pulumi.Output[str], login: Login) -> None:
+def create_pull_secrets(
+    ctx: Context,
+    settings: PullSecretSettings,
+    endpoint: pulumi.Output[str],
+    login: Login,
+    found: pulumi.Output[FoundObjects],
+) -> None:
     """Create a Secret with the login in each namespace.
 
-    It is named after the registry's namespace, so that two registries can both have one there.
+    It is named after the registry's namespace, so that two registries can both have one there. `found` has the default
+    ServiceAccounts of the namespaces.
     """
     content = pulumi.Output.all(endpoint, login.username, login.password).apply(
         lambda resolved: docker_config(*resolved)
@@ -43,7 +51,8 @@ def create_pull_secrets(ctx: Context, settings: PullSecretSettings, endpoint: pu
         name = f"{ctx.name}-pull-secrets-{namespace}"
         secret = _create_secret(ctx, name, namespace, secret_name, content, login.accepted_after)
         if settings.default_pull_secret:
-            _add_to_default_account(ctx, f"{name}-default", namespace, secret_name, secret, login.accepted_after)
+            allowed = _allowed_name(namespace, secret_name, found)
+            _add_to_default_account(ctx, f"{name}-default", namespace, allowed, after=[login.accepted_after, secret])
 
 
 def docker_config(endpoint: str, username: str, password: str) -> str:
@@ -61,15 +70,11 @@ def _create_secret(
     content: pulumi.Output[str],
     after: pulumi.Resource,
 ) -> kubernetes.core.v1.Secret:
-    """Create the Secret, and the patch that keeps it current. `pulumi preview` fails without the namespace."""
-    looked_up = lookup_name(name, "namespaces")
-    # The registry's namespace is known once every existing object was found.
-    after_lookups = pulumi.Output.from_input(ctx.namespace).apply(lambda _: namespace)
-    existing = kubernetes.core.v1.Namespace.get(looked_up, after_lookups, opts=ctx.options(depends_on=[after]))
+    """Create the Secret, and the patch that keeps it current."""
     data = {DATA_KEY: content.apply(lambda text: b64encode(text.encode()).decode())}
     secret = kubernetes.core.v1.Secret(
         name,
-        metadata=ctx.metadata(secret_name) | {"namespace": existing.metadata.name},
+        metadata=ctx.metadata(secret_name) | {"namespace": namespace},
         type="kubernetes.io/dockerconfigjson",
         data=data,
         opts=ctx.options(depends_on=[after], ignore_changes=["data"]),
@@ -88,31 +93,30 @@ def _create_secret(
     return secret
 
 
+def _allowed_name(
+    namespace: str, secret_name: pulumi.Output[str], found: pulumi.Output[FoundObjects]
+) -> pulumi.Output[str]:
+    """Return the Secret's name, unless the default ServiceAccount uses another Secret."""
+
+    def check(resolved: Sequence[Any]) -> str:
+        name, objects = resolved
+        existing = (objects.accounts.get(namespace) or {}).get("imagePullSecrets") or []
+        return refuse_other_pull_secrets(namespace, name, [item["name"] for item in existing])
+
+    return pulumi.Output.all(secret_name, found).apply(check)
+
+
 def _add_to_default_account(
-    ctx: Context,
-    name: str,
-    namespace: str,
-    secret_name: pulumi.Output[str],
-    secret: kubernetes.core.v1.Secret,
-    after: pulumi.Resource,
+    ctx: Context, name: str, namespace: str, secret_name: pulumi.Output[str], *, after: Sequence[pulumi.Resource]
 ) -> None:
-    """Let the default ServiceAccount use the Secret, unless it uses another one.
+    """Let the default ServiceAccount use the Secret.
 
     The whole list belongs to the program that wrote it last. `pulumi destroy` empties a list that this stack wrote
     last, and leaves one that was changed since. After the namespace was deleted, run `pulumi destroy --refresh`.
     """
-    looked_up = lookup_name(name, "serviceaccounts")
-    account = kubernetes.core.v1.ServiceAccount.get(
-        looked_up,
-        pulumi.Output.from_input(ctx.namespace).apply(lambda _: f"{namespace}/default"),
-        opts=ctx.options(depends_on=[after]),
-    )
-    allowed = pulumi.Output.all(secret_name, account.image_pull_secrets).apply(
-        lambda resolved: refuse_other_pull_secrets(namespace, resolved[0], [item["name"] for item in resolved[1] or []])
-    )
     kubernetes.core.v1.ServiceAccountPatch(
         name,
         metadata={"name": "default", "namespace": namespace},
-        image_pull_secrets=[{"name": allowed}],
-        opts=ctx.options(depends_on=[after, secret]),
+        image_pull_secrets=[{"name": secret_name}],
+        opts=ctx.options(depends_on=after),
     )

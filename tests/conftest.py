@@ -67,16 +67,19 @@ PROVIDER_OUTPUTS: dict[str, Callable[[str], dict[str, Any]]] = {
 """Outputs that the providers compute from the name of a resource, by its type."""
 
 
-def existing_object(object_id: str) -> dict[str, Any]:
-    """Return an object of the cluster: the API server's Service, or else a node of Kubernetes 1.36."""
-    metadata = {"name": object_id.rpartition("/")[2]}
-    if object_id == "default/kubernetes":
-        return {"metadata": metadata, "spec": {"clusterIP": "10.96.0.1", "ports": [{"port": 443, "targetPort": 6443}]}}
-    return {"metadata": metadata, "status": {"nodeInfo": {"kubeletVersion": "v1.36.3"}}}
+def api_server_service(cluster_ip: str = "10.96.0.1") -> dict[str, Any]:
+    spec = {"clusterIP": cluster_ip, "ports": [{"port": 443, "targetPort": 6443}]}
+    return {"metadata": {"namespace": "default", "name": "kubernetes"}, "spec": spec}
 
 
-PULL_SECRET = "kubernetes.io/dockerconfigjson"
-"""Type of an existing Secret, unless a test says otherwise."""
+def existing_object(kind: str, name: str) -> dict[str, Any]:
+    """Return an object of the cluster, which every configuration can use."""
+    fields: dict[str, dict[str, Any]] = {
+        "Node": {"status": {"nodeInfo": {"kubeletVersion": "v1.36.3"}}},
+        "PersistentVolumeClaim": {"spec": {"accessModes": ["ReadWriteMany"]}},
+        "Secret": {"type": "kubernetes.io/dockerconfigjson"},
+    }
+    return {"metadata": {"name": name}, **fields.get(kind, {})}
 
 
 def with_default(key: str, value: str, properties: dict[str, Any]) -> dict[str, Any]:
@@ -141,8 +144,7 @@ class Engine(mocks.Mocks):
     """An engine that records requests.
 
     `live` has properties that replace its answers, by name of the resource. `found` has the objects that the chart of
-    lookup.py finds. It finds other objects too, but they are empty: no lists, no workload, and everything that has to
-    exist.
+    lookup.py finds. It finds other objects too: everything that has to exist, the API server's Service, no workload.
     """
 
     resources: list[RegisteredResource] = field(default_factory=list)
@@ -154,7 +156,8 @@ class Engine(mocks.Mocks):
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
         answer = {**args.inputs, **PROVIDER_OUTPUTS.get(args.typ, no_outputs)(args.name)}
         if args.resource_id:
-            return args.resource_id, {**existing_object(args.resource_id), **self.live.get(args.name, {})}
+            existing = {"metadata": {"name": args.resource_id.rpartition("/")[2]}}
+            return args.resource_id, {**existing, **self.live.get(args.name, {})}
         if args.typ == "kubernetes:helm.sh/v4:Chart":
             self._render(args.inputs)
         if args.typ == "pulumi:index:Stash":
@@ -172,10 +175,13 @@ class Engine(mocks.Mocks):
         Path(inputs["postRenderer"]["args"][-1]).write_text(f"# Source\n{json.dumps({'objects': objects})}\n")
 
     def _find(self, reference: dict[str, str]) -> dict[str, Any]:
-        kind, name = reference["kind"], reference["name"]
-        is_ours = not name or (name == "docker-registry" and kind in ("Pod", "Deployment", "Service"))
-        default: dict[str, Any] = {} if is_ours else {"metadata": {"name": name}, "type": PULL_SECRET}
-        return self.found.get((kind, reference["namespace"], name), default)
+        kind, namespace, name = reference["kind"], reference["namespace"], reference["name"]
+        if (kind, namespace, name) in self.found:
+            return self.found[kind, namespace, name]
+        if not name:
+            return {"items": [api_server_service()] if kind == "Service" else []}
+        is_workload = name == "docker-registry" and kind in ("Pod", "Deployment", "Service")
+        return {} if is_workload else existing_object(kind, name)
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
         raise AssertionError(f"The component called the function {args.token}.")

@@ -43,7 +43,6 @@ LIVE: dict[str, Any] = {
     "registry-data-from-kubectl-get-secrets": {
         "data": {"access-key": to_base64("AKIA2"), "secret-key": to_base64("hunter24")}
     },
-    "registry-data-from-kubectl-get-pvc": {"spec": {"accessModes": ["ReadWriteMany"]}},
 }
 """Existing objects, by name of their lookup."""
 

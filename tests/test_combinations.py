@@ -8,13 +8,15 @@ import pytest
 from registry import PrivateRegistry
 from registry.inputs.combinations import check_combinations
 from registry.inputs.table import CROSS_FIELD_RULES, DEFAULTS, INPUTS, SECRETS
-from registry.validation import InvalidInput, network
+from registry.validation import InvalidInput
+from registry.validation.external_ips import external_ips_warning
 from registry.validation.storage import refuse_unshared_claim
-from tests.conftest import Deploy, Engine
+from tests.conftest import Deploy, Engine, api_server_service
 from tests.examples import CA, EXAMPLES, choice, companions
 from tests.issuing import CertificateSpec, issue
 
 Inputs = dict[str, Any]
+Found = dict[tuple[str, str, str], Inputs]
 
 OTHER = issue(CertificateSpec("Another CA", days=100))
 S3: Inputs = {"storage": "s3", "s3_bucket": "team"}
@@ -208,18 +210,18 @@ def test_another_address_or_node_may_have_the_same_port_or_folder(deploy: Deploy
 
 @pytest.mark.parametrize("version", ["v1.20.15", "v1.35.9", "v1.35.0+k3s1", "", "unknown"])
 def test_external_ips_are_supported_before_1_36(version: str) -> None:
-    assert network.external_ips_warning(version) == ""
+    assert external_ips_warning(version) == ""
 
 
 @pytest.mark.parametrize("version", ["v1.36.0", "v1.36.3+rke2r1", "v1.39.12"])
 def test_external_ips_are_deprecated_from_1_36_on(version: str) -> None:
-    assert network.external_ips_warning(version)
+    assert external_ips_warning(version)
 
 
 @pytest.mark.parametrize("version", ["v1.40.0", "v1.41.1-gke.5", "v2.0.0"])
 def test_external_ips_are_refused_from_1_40_on(version: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        network.external_ips_warning(version)
+        external_ips_warning(version)
     assert (refusal.value.key, refusal.value.code) == ("exposure", "external-ips-ignored")
     assert version in refusal.value.problem
 
@@ -227,47 +229,57 @@ def test_external_ips_are_refused_from_1_40_on(version: str) -> None:
 EXTERNAL: Inputs = {"exposure": "external-ips", "external_ips": ["10.0.0.7"]}
 
 
-def _api(cluster_ip: str = "10.96.0.1", port: int = 6443) -> Inputs:
-    return {"spec": {"clusterIP": cluster_ip, "ports": [{"port": 443, "targetPort": port}]}}
+def _api(cluster_ip: str = "10.96.0.1") -> Found:
+    return {("Service", "", ""): {"items": [api_server_service(cluster_ip)]}}
 
 
-def _node(version: str) -> Inputs:
-    return {"metadata": {"name": "k8s-master"}, "status": {"nodeInfo": {"kubeletVersion": version}}}
+def _node(version: str) -> Found:
+    node = {"metadata": {"name": "k8s-master"}, "status": {"nodeInfo": {"kubeletVersion": version}}}
+    return {("Node", "", "k8s-master"): node}
 
 
-def _account(*secrets: str) -> Inputs:
-    return {"imagePullSecrets": [{"name": secret} for secret in secrets]}
+def _account(*secrets: str) -> Found:
+    account = {"metadata": {"name": "default"}, "imagePullSecrets": [{"name": secret} for secret in secrets]}
+    return {("ServiceAccount", "builds", "default"): account}
 
 
-ACCOUNT = "registry-pull-secrets-builds-default-from-kubectl-get-serviceaccounts"
+def _claim(*access_modes: str) -> Found:
+    return {
+        ("PersistentVolumeClaim", "docker-registry", "old"): {
+            "metadata": {"name": "old"},
+            "spec": {"accessModes": access_modes},
+        }
+    }
+
+
 CLAIM: Inputs = {"storage": "claim", "storage_claim": "old", **EXISTING_NAMESPACE}
 
-ON_THE_CLUSTER: list[tuple[Inputs, Inputs, str, str]] = [
-    # inputs, answers of the cluster by resource, key and code of the refusal
-    (EXTERNAL, {"registry-node-from-kubectl-get-nodes": _node("v1.40.0")}, "exposure", "external-ips-ignored"),
+ON_THE_CLUSTER: list[tuple[Inputs, dict[Any, Any], str, str]] = [
+    # inputs, answers by resource that is read or by object that is looked up, key and code of the refusal
+    (EXTERNAL, _node("v1.40.0"), "exposure", "external-ips-ignored"),
     (
         {**EXTERNAL, "external_ips": ["2001:db8::7"]},
-        {"registry-service-of-the-cluster": _api()},
+        _api(),
         "external_ips",
         "family-of-cluster",
     ),
-    (EXTERNAL, {"registry-service-of-the-cluster": _api("fd00::1")}, "external_ips", "family-of-cluster"),
+    (EXTERNAL, _api("fd00::1"), "external_ips", "family-of-cluster"),
     (
         {"exposure": "load-balancer", "load_balancer_address": "2001:db8::7"},
-        {"registry-service-of-the-cluster": _api()},
+        _api(),
         "load_balancer_address",
         "family-of-cluster",
     ),
-    ({**EXTERNAL, "port": 6443}, {"registry-service-of-the-cluster": _api()}, "port", "port-of-api-server"),
+    ({**EXTERNAL, "port": 6443}, _api(), "port", "port-of-api-server"),
     (
         {**EXTERNAL, "external_ips": ["192.168.56.10", "10.96.0.10"]},
-        {"registry-service-of-the-cluster": _api()},
+        _api(),
         "external_ips",
         "address-of-services",
     ),
     (
         {"storage": "claim", "storage_claim": "old", **EXISTING_NAMESPACE, "workload": "deployment", "replicas": 2},
-        {"registry-data-from-kubectl-get-pvc": {"spec": {"accessModes": ["ReadWriteOnce"]}}},
+        _claim("ReadWriteOnce"),
         "replicas",
         "storage-not-shared",
     ),
@@ -303,17 +315,13 @@ ON_THE_CLUSTER: list[tuple[Inputs, Inputs, str, str]] = [
     ),
     (
         {"pull_secrets": ["builds"], "default_pull_secret": True},
-        {"registry-pull-secrets-builds-default-from-kubectl-get-serviceaccounts": _account("other")},
+        _account("other"),
         "default_pull_secret",
         "other-pull-secrets",
     ),
     (
         {"pull_secrets": ["builds"], "default_pull_secret": True},
-        {
-            "registry-pull-secrets-builds-default-from-kubectl-get-serviceaccounts": _account(
-                "docker-registry-pull", "added"
-            )
-        },
+        _account("docker-registry-pull", "added"),
         "default_pull_secret",
         "other-pull-secrets",
     ),
@@ -321,12 +329,16 @@ ON_THE_CLUSTER: list[tuple[Inputs, Inputs, str, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("args", "live", "key", "code"), ON_THE_CLUSTER, ids=[f"{key}: {code}" for *_, key, code in ON_THE_CLUSTER]
+    ("args", "answers", "key", "code"), ON_THE_CLUSTER, ids=[f"{key}: {code}" for *_, key, code in ON_THE_CLUSTER]
 )
 def test_an_input_that_the_cluster_does_not_support_is_refused(
-    deploy: Deploy, engine: Engine, args: Inputs, live: Inputs, key: str, code: str
+    deploy: Deploy, engine: Engine, args: Inputs, answers: dict[Any, Any], key: str, code: str
 ) -> None:
-    engine.live.update(live)
+    for name, answer in answers.items():
+        if isinstance(name, tuple):
+            engine.found[name] = answer
+        else:
+            engine.live[name] = answer
     refusal = refuse(deploy, args)
     assert (refusal.key, refusal.code) == (key, code)
 

@@ -5,7 +5,7 @@ from typing import Any
 import pulumi
 
 from registry.context import Context, create_context
-from registry.lookup import ExistingClaims
+from registry.lookup import FoundObjects
 from registry.monitoring import create_metrics_service
 from registry.settings import StorageSettings
 from registry.storage import Storage
@@ -66,6 +66,6 @@ def test_storage_needs_only_its_own_settings(engine: Engine) -> None:
         s3_secret_key=None,
         s3_secret=None,
     )
-    run_part(lambda ctx: Storage(ctx, settings, None, pulumi.Output.from_input(ExistingClaims(None, {})), None))
+    run_part(lambda ctx: Storage(ctx, settings, None, pulumi.Output.from_input(FoundObjects()), None))
     assert engine.one("Stash").inputs["input"]["storage"] == "s3"
     assert settings.uses_node_role

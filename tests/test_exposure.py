@@ -69,13 +69,6 @@ def test_the_name_of_a_lease_is_a_unique_dns_label() -> None:
     assert lease_name("/srv/a.b on n") != lease_name("/srv/a-b on n"), "They differ by a digest."
 
 
-def test_a_service_monitor_needs_the_crds_before_any_object_is_created(deploy: Deploy, engine: Engine) -> None:
-    """A lookup already fails at preview. The provider would retry an unknown kind for a minute, after all objects."""
-    deploy(lambda: PrivateRegistry("registry", {"metrics": True, "service_monitor": True}))
-    dependencies = engine.one("Namespace").request.dependencies
-    assert any(urn.endswith("::registry-metrics-needs-the-crds-of-the-prometheus-operator") for urn in dependencies)
-
-
 ALL_OBJECTS: list[PrivateRegistryArgs] = [
     {**EXTERNAL, "metrics": True, "service_monitor": True, "storage": "local"},
     {"exposure": "ingress", "ingress_class": "nginx", "client_cidrs": ["10.0.0.0/8"]},

@@ -9,32 +9,29 @@ import pulumi
 import pytest
 
 from registry import PrivateRegistry
-from registry.context import NAME
+from registry.context import INSTANCE, NAME
 from registry.validation import InvalidInput
 from registry.validation.external_ips import PORTS_OF_NODES
-from tests.conftest import Deploy, Engine, unwrap
+from tests.conftest import Deploy, Engine, api_server_service, unwrap
 
 Inputs = dict[str, Any]
 Found = dict[tuple[str, str, str], dict[str, Any]]
 
-NODE = "registry-node-from-kubectl-get-nodes"
-CLAIM = "registry-data-from-kubectl-get-pvc"
-NAMESPACE = "registry-namespace-from-kubectl-get-namespaces"
 TEAM: Inputs = {"namespace": "team", "create_namespace": False, "storage": "s3", "s3_bucket": "images"}
 CLAIMED: Inputs = {**TEAM, "storage": "claim", "storage_claim": "mine"}
 del CLAIMED["s3_bucket"]
 CLASS: Inputs = {"storage": "class", "storage_class": "fast", "namespace": "team"}
 
 
-def node(name: str = "k8s-master", *, hostname: str | None = None, **spec: Any) -> Inputs:
-    """Return the answer to the read of a node."""
+def node(name: str = "k8s-master", *, hostname: str | None = None, **spec: Any) -> Found:
+    """Return a node of the cluster."""
     labels = {"kubernetes.io/os": "linux"} | ({"kubernetes.io/hostname": hostname} if hostname else {})
     status = {"nodeInfo": {"kubeletVersion": "v1.34.1"}}
-    return {NODE: {"metadata": {"name": name, "labels": labels}, "spec": spec, "status": status}}
+    return {("Node", "", name): {"metadata": {"name": name, "labels": labels}, "spec": spec, "status": status}}
 
 
-def tainted(*taints: str, **spec: Any) -> Inputs:
-    """Return the answer to the read of a node with these taints, as `kubectl taint` takes them."""
+def tainted(*taints: str, **spec: Any) -> Found:
+    """Return a node with these taints, as `kubectl taint` takes them."""
     fields = []
     for taint in taints:
         key, _, effect = taint.rpartition(":")
@@ -95,8 +92,9 @@ def test_a_missing_object_is_refused_before_anything_is_created(
     assert remedy in refusal.value.remedy
     created = [each.type for each in engine.resources if each.type.startswith("kubernetes:")]
     assert created == ["kubernetes:helm.sh/v4:Chart"], "No Lease, namespace or label exists yet."
-    read = [entry.name for entry in engine.state if "-from-kubectl-get-" in entry.name]
-    assert read == [], "The engine would end the program with the provider's words."
+    assert not [entry.name for entry in engine.state if "-from-kubectl-get-" in entry.name], (
+        "The engine would end the program with the provider's words."
+    )
 
 
 def test_a_name_that_is_not_known_yet_is_not_looked_up(deploy: Deploy, engine: Engine) -> None:
@@ -140,7 +138,7 @@ def test_without_an_answer_a_program_under_mocks_is_deployed(deploy: Deploy, eng
 
 class TestNode:
     def test_the_volume_selects_the_hostname_label_of_the_node(self, deploy: Deploy, engine: Engine) -> None:
-        engine.live.update(node("worker-1.example.com", hostname="worker-1"))
+        engine.found.update(node("worker-1.example.com", hostname="worker-1"))
         deploy(lambda: PrivateRegistry("registry", {"node": "worker-1.example.com"}))
         affinity = engine.one("PersistentVolume").inputs["spec"]["nodeAffinity"]
         (term,) = affinity["required"]["nodeSelectorTerms"]
@@ -148,7 +146,7 @@ class TestNode:
         assert term["matchExpressions"] == [expected]
         assert engine.one("NodePatch").inputs["metadata"]["name"] == "worker-1.example.com"
 
-    REFUSED: ClassVar[list[tuple[Inputs, Inputs, str, str]]] = [
+    REFUSED: ClassVar[list[tuple[Found, Inputs, str, str]]] = [
         # answer of the cluster, inputs, code, part of the problem
         (node(), {}, "no-hostname-label", "kubernetes.io/hostname"),
         (tainted("dedicated=ops:NoSchedule"), {}, "taint-not-tolerated", "dedicated=ops:NoSchedule"),
@@ -171,17 +169,17 @@ class TestNode:
         (tainted(unschedulable=True), {}, "unschedulable", "k8s-master"),
     ]
 
-    @pytest.mark.parametrize(("live", "args", "code", "problem"), REFUSED)
+    @pytest.mark.parametrize(("found", "args", "code", "problem"), REFUSED)
     def test_a_node_on_which_the_pod_cannot_run_is_refused(
-        self, deploy: Deploy, engine: Engine, live: Inputs, args: Inputs, code: str, problem: str
+        self, deploy: Deploy, engine: Engine, found: Found, args: Inputs, code: str, problem: str
     ) -> None:
-        engine.live.update(live)
+        engine.found.update(found)
         refusal = refuse(deploy, args)
         assert (refusal.key, refusal.code) == ("node", code)
         assert problem in refusal.problem
         assert of_kind(engine, "NodePatch") == of_kind(engine, "Namespace") == of_kind(engine, "Lease") == []
 
-    ALLOWED: ClassVar[list[tuple[Inputs, Inputs]]] = [
+    ALLOWED: ClassVar[list[tuple[Found, Inputs]]] = [
         (tainted("node-role.kubernetes.io/control-plane:NoSchedule"), {}),
         (tainted("dedicated=ops:PreferNoSchedule"), {}),
         (tainted("dedicated=ops:NoSchedule"), {"tolerations": [{"operator": "Exists"}]}),
@@ -192,11 +190,11 @@ class TestNode:
         (tainted("dedicated=ops:NoSchedule", unschedulable=True), {**TEAM, "create_namespace": True}),
     ]
 
-    @pytest.mark.parametrize(("live", "args"), ALLOWED)
+    @pytest.mark.parametrize(("found", "args"), ALLOWED)
     def test_a_node_on_which_the_pod_can_run_is_accepted(
-        self, deploy: Deploy, engine: Engine, live: Inputs, args: Inputs
+        self, deploy: Deploy, engine: Engine, found: Found, args: Inputs
     ) -> None:
-        engine.live.update(live)
+        engine.found.update(found)
         deploy(lambda: PrivateRegistry("registry", cast(Any, args)))
         tolerations = unwrap(engine.one("Pod").inputs["spec"])["tolerations"]
         assert tolerations[len(tolerations) - len(args.get("tolerations", [])) :] == args.get("tolerations", [])
@@ -205,7 +203,7 @@ class TestNode:
     def test_the_remedy_for_a_taint_leads_to_acceptance_as_typed(
         self, deploy: Deploy, engine: Engine, before: int
     ) -> None:
-        engine.live.update(tainted("example.com/dedicated=true:NoSchedule"))
+        engine.found.update(tainted("example.com/dedicated=true:NoSchedule"))
         tolerations: list[dict[str, str]] = [{"key": "other"}] * before
         remedy = refuse(deploy, {"tolerations": tolerations}).remedy
         commands = remedy.split("`")[1].split(" && ")
@@ -222,64 +220,60 @@ class TestNode:
         self, deploy: Deploy, engine: Engine, caplog: pytest.LogCaptureFixture
     ) -> None:
         """Kubernetes removes such a taint by itself. A toleration would not start the Pod."""
-        engine.live.update(tainted("node.kubernetes.io/not-ready:NoSchedule"))
+        engine.found.update(tainted("node.kubernetes.io/not-ready:NoSchedule"))
         deploy(lambda: PrivateRegistry("registry", {}))
         assert "node.kubernetes.io/not-ready" in caplog.text
 
 
-def pending(binding_mode: str | None) -> Found:
-    """Return the claim `mine` as the chart finds it, with its StorageClass."""
-    storage_class = {"volumeBindingMode": binding_mode} if binding_mode else {}
-    claim = {"metadata": {"name": "mine"}, "status": {"phase": "Pending"}, "storageClass": storage_class}
-    return {("PersistentVolumeClaim", "team", "mine"): claim}
+def claim(phase: str = "Bound", access: str = "ReadWriteOnce", binding_mode: str | None = None, **spec: Any) -> Inputs:
+    """Return the claim `mine` as the chart finds it. While it is pending, it has its StorageClass."""
+    found = {"metadata": {"name": "mine"}, "spec": {"accessModes": [access], **spec}, "status": {"phase": phase}}
+    return found | ({"storageClass": {"volumeBindingMode": binding_mode}} if binding_mode else {})
 
 
-def claim(phase: str = "Bound", access: str = "ReadWriteOnce", **spec: Any) -> Inputs:
-    return {CLAIM: {"spec": {"accessModes": [access], **spec}, "status": {"phase": phase}}}
+def deleted(claim: Inputs) -> Inputs:
+    return claim | {"metadata": {**claim["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}}
 
 
 class TestClaim:
-    REFUSED: ClassVar[list[tuple[Inputs, Found, Inputs, str]]] = [
-        (claim(volumeMode="Block"), {}, {}, "claim-is-block"),
-        (claim(access="ReadOnlyMany"), {}, {}, "claim-is-read-only"),
-        (claim("Lost"), {}, {}, "claim-is-lost"),
-        (claim("Pending"), pending(None), {}, "claim-not-bound"),
-        (claim("Pending"), pending("Immediate"), {}, "claim-not-bound"),
-        (
-            {CLAIM: {**claim()[CLAIM], "metadata": {"name": "mine", "deletionTimestamp": "2026-01-01T00:00:00Z"}}},
-            *({}, {}, "claim-is-deleted"),
-        ),
+    REFUSED: ClassVar[list[tuple[Inputs, str]]] = [
+        (claim(volumeMode="Block"), "claim-is-block"),
+        (claim(access="ReadOnlyMany"), "claim-is-read-only"),
+        (claim("Lost"), "claim-is-lost"),
+        (claim("Pending"), "claim-not-bound"),
+        (claim("Pending", binding_mode="Immediate"), "claim-not-bound"),
+        (deleted(claim()), "claim-is-deleted"),
     ]
 
-    @pytest.mark.parametrize(("live", "found", "args", "code"), REFUSED, ids=[code for *_, code in REFUSED])
+    @pytest.mark.parametrize(("existing", "code"), REFUSED, ids=[code for *_, code in REFUSED])
     def test_a_claim_that_the_pod_cannot_use_is_refused(
-        self, deploy: Deploy, engine: Engine, live: Inputs, found: Found, args: Inputs, code: str
+        self, deploy: Deploy, engine: Engine, existing: Inputs, code: str
     ) -> None:
-        engine.live.update(live)
-        engine.found.update(found)
-        refusal = refuse(deploy, {**CLAIMED, **args})
+        engine.found["PersistentVolumeClaim", "team", "mine"] = existing
+        refusal = refuse(deploy, CLAIMED)
         assert (refusal.key, refusal.code) == ("storage_claim", code)
         assert of_kind(engine, "Pod") == []
 
-    ALLOWED: ClassVar[list[tuple[Inputs, Found, Inputs]]] = [
-        (claim(volumeMode="Filesystem"), {}, {}),
-        (claim("Pending"), pending("WaitForFirstConsumer"), {}),
-        (claim(access="ReadOnlyMany"), {}, {"mode": "read-only"}),
-    ]
-
-    @pytest.mark.parametrize(("live", "found", "args"), ALLOWED)
+    @pytest.mark.parametrize(
+        ("existing", "args"),
+        [
+            (claim(volumeMode="Filesystem"), {}),
+            (claim("Pending", binding_mode="WaitForFirstConsumer"), {}),
+            (claim(access="ReadOnlyMany"), {"mode": "read-only"}),
+        ],
+    )
     def test_a_claim_that_the_pod_can_use_is_accepted(
-        self, deploy: Deploy, engine: Engine, live: Inputs, found: Found, args: Inputs
+        self, deploy: Deploy, engine: Engine, existing: Inputs, args: Inputs
     ) -> None:
-        engine.live.update(live)
-        engine.found.update(found)
+        engine.found["PersistentVolumeClaim", "team", "mine"] = existing
         deploy(lambda: PrivateRegistry("registry", cast(Any, {**CLAIMED, **args})))
         assert of_kind(engine, "Pod")
 
 
 def own_claim(name: str, storage_class: str, phase: str, access: str = "ReadWriteOnce") -> Inputs:
     spec = {"storageClassName": storage_class, "accessModes": [access]}
-    return {"metadata": {"name": name}, "spec": spec, "status": {"phase": phase}}
+    labels = {"app.kubernetes.io/name": "docker-registry", INSTANCE: "team"}
+    return {"metadata": {"name": name, "labels": labels}, "spec": spec, "status": {"phase": phase}}
 
 
 class TestStorageLocation:
@@ -317,8 +311,13 @@ class TestStorageLocation:
         claims = own_claim("repository", "slow", "Pending"), own_claim("repository-fast", "fast", "Pending")
         assert self.deploy_with(deploy, engine, *claims)["metadata"]["name"] == "repository-fast"
 
-    def test_a_first_claim_has_the_usual_name(self, deploy: Deploy, engine: Engine) -> None:
-        assert self.deploy_with(deploy, engine, own_claim("other", "slow", "Bound"))["metadata"]["name"] == "repository"
+    def test_claims_of_other_programs_do_not_count(self, deploy: Deploy, engine: Engine) -> None:
+        other = own_claim("repository-of-charts", "slow", "Bound")
+        other["metadata"]["labels"][INSTANCE] = "charts"
+        without_labels = own_claim("other", "slow", "Bound")
+        del without_labels["metadata"]["labels"]
+        created = self.deploy_with(deploy, engine, other, without_labels)
+        assert created["metadata"]["name"] == "repository"
 
     @pytest.mark.parametrize(
         ("bound", "args", "key"),
@@ -344,9 +343,12 @@ class TestStorageLocation:
         assert (refusal.value.key, refusal.value.code) == ("storage_class", "relocation")
 
 
+TEAM_NAMESPACE = ("Namespace", "", "team")
+
+
 class TestNamespace:
     @pytest.mark.parametrize(
-        ("live", "args", "key", "code"),
+        ("existing", "args", "key", "code"),
         [
             (
                 {"metadata": {"name": "team", "labels": {"pod-security.kubernetes.io/enforce": "restricted"}}},
@@ -359,9 +361,9 @@ class TestNamespace:
         ],
     )
     def test_a_namespace_that_rejects_the_pod_is_refused(
-        self, deploy: Deploy, engine: Engine, live: Inputs, args: Inputs, key: str, code: str
+        self, deploy: Deploy, engine: Engine, existing: Inputs, args: Inputs, key: str, code: str
     ) -> None:
-        engine.live[NAMESPACE] = live
+        engine.found[TEAM_NAMESPACE] = existing
         refusal = refuse(deploy, {**TEAM, **args})
         assert (refusal.key, refusal.code) == (key, code)
         assert of_kind(engine, "Secret") == of_kind(engine, "Pod") == []
@@ -371,7 +373,7 @@ class TestNamespace:
         self, deploy: Deploy, engine: Engine, level: str, user: int
     ) -> None:
         labels = {"pod-security.kubernetes.io/enforce": level}
-        engine.live[NAMESPACE] = {"metadata": {"name": "team", "labels": labels}}
+        engine.found[TEAM_NAMESPACE] = {"metadata": {"name": "team", "labels": labels}}
         deploy(lambda: PrivateRegistry("registry", cast(Any, {**TEAM, "run_as_user": user})))
 
     def test_an_image_pull_secret_of_another_type_is_refused(self, deploy: Deploy, engine: Engine) -> None:
@@ -461,10 +463,10 @@ class TestQuotas:
 
 
 def service(name: str, labels: dict[str, str] | None = None, **fields: Any) -> Found:
-    """Return the list of all Services, with one of the namespace `team` that has the port 5000."""
+    """Return the list of all Services: that of the API server, and one of the namespace `team` with the port 5000."""
     spec = {"ports": [{"port": 5000}], "clusterIP": "10.96.0.9", **fields.pop("spec", {})}
     item = {"metadata": {"namespace": "team", "name": name, "labels": labels}, "spec": spec, **fields}
-    return {("Service", "", ""): {"items": [item]}}
+    return {("Service", "", ""): {"items": [api_server_service("10.97.0.1"), item]}}
 
 
 BALANCED = {"loadBalancer": {"ingress": [{"ip": "192.168.56.10"}]}}
@@ -473,7 +475,7 @@ BALANCED = {"loadBalancer": {"ingress": [{"ip": "192.168.56.10"}]}}
 @pytest.mark.parametrize(
     ("found", "args", "key", "code"),
     [
-        (service("shop"), {"external_ips": ["10.96.0.9"]}, "external_ips", "address-of-service"),
+        (service("shop"), {"external_ips": ["10.96.0.9"]}, "external_ips", "address-of-services"),
         (service("shop", spec={"externalIPs": ["192.168.56.10"]}), {}, "port", "port-of-service"),
         (service("shop", status=BALANCED), {}, "port", "port-of-service"),
     ],

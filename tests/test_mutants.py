@@ -53,7 +53,7 @@ UNMARKED = {
     "context.lookup_id": "the name of an object",
     "existing.__init__": "certificates, which the registry shows to every client",
     "network_policy.create_network_policy": "the ports of the servers and proxies",
-    "node.look_up_node": "the name of a node",
+    "node_of_images.check_node": "the name of a node",
     "resolve._check_together": "that a rule accepts the values",
     "users._existing_secret": "that a Secret has bcrypt lines",
     "workload._no_proxy": "the hosts that are reached without a proxy",

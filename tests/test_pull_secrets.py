@@ -10,7 +10,7 @@ from registry import PrivateRegistry, PrivateRegistryArgs
 from registry.pull_secrets import docker_config
 from tests.conftest import Deploy, Engine, is_secret, unwrap
 
-ACCOUNT = "registry-pull-secrets-builds-default-from-kubectl-get-serviceaccounts"
+ACCOUNT = ("ServiceAccount", "builds", "default")
 DEFAULT = PrivateRegistryArgs(pull_secrets=["builds"], default_pull_secret=True)
 
 
@@ -76,7 +76,7 @@ def test_a_name_and_a_password_may_contain_any_characters() -> None:
 
 
 def test_the_default_service_account_is_not_patched_by_default(deploy: Deploy, engine: Engine) -> None:
-    engine.live[ACCOUNT] = {"imagePullSecrets": [{"name": "other"}]}
+    engine.found[ACCOUNT] = {"metadata": {"name": "default"}, "imagePullSecrets": [{"name": "other"}]}
     deploy(lambda: PrivateRegistry("registry", {"pull_secrets": ["builds"]}))
     assert not [each for each in engine.resources if "ServiceAccount" in each.type]
 
@@ -85,7 +85,7 @@ def test_the_default_service_account_is_not_patched_by_default(deploy: Deploy, e
 def test_the_default_service_account_uses_the_secret_if_it_has_no_other(
     deploy: Deploy, engine: Engine, pull_secrets: Any
 ) -> None:
-    engine.live[ACCOUNT] = {"imagePullSecrets": pull_secrets}
+    engine.found[ACCOUNT] = {"metadata": {"name": "default"}, "imagePullSecrets": pull_secrets}
     deploy(lambda: PrivateRegistry("registry", DEFAULT))
     patch = engine.one("ServiceAccountPatch")
     assert patch.inputs["metadata"] == {"name": "default", "namespace": "builds"}, (

@@ -8,19 +8,19 @@ import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.core.v1 import ServiceSpecArgsDict
 
 from ..context import Context
+from ..lookup import FoundObjects
 from ..settings import ExposureSettings
 
 Service = kubernetes.core.v1.Service
-Node = kubernetes.core.v1.Node
 
-SpecFields = Callable[[Context, ExposureSettings, Node | None], ServiceSpecArgsDict]
+SpecFields = Callable[[ExposureSettings, pulumi.Output[FoundObjects]], ServiceSpecArgsDict]
 
 
 def _service_port(settings: ExposureSettings) -> int:
     return settings.port
 
 
-def _no_fields(ctx: Context, settings: ExposureSettings, node: Node | None) -> ServiceSpecArgsDict:
+def _no_fields(settings: ExposureSettings, found: pulumi.Output[FoundObjects]) -> ServiceSpecArgsDict:
     return {}
 
 
@@ -39,7 +39,7 @@ class ExposureKind:
         behind_proxy: Whether a proxy in the cluster connects to the Service for the clients.
         needs_node: Whether it looks up the node.
         annotations: Annotations of the Service.
-        spec_fields: Returns more fields of the Service, once the cluster is known to support them.
+        spec_fields: Returns more fields of the Service, once the objects that were found show that it works.
         addresses: Returns the addresses that DNS must point to.
         create_route: Creates the objects that route clients to the Service. The last argument names the TLS Secret.
     """
@@ -59,8 +59,3 @@ def traffic_policy(settings: ExposureSettings) -> ServiceSpecArgsDict:
     """Return the traffic policy. With `Cluster`, the NetworkPolicy would see the node's address, not the client's."""
     client_cidrs = pulumi.Output.from_input(settings.client_cidrs)
     return {"external_traffic_policy": client_cidrs.apply(lambda cidrs: "Local" if cidrs else "Cluster")}
-
-
-def look_up_api_service(ctx: Context) -> Service:
-    """Look up the Service of the API server, which shows the address family of the cluster and the server's port."""
-    return Service.get(f"{ctx.name}-service-of-the-cluster", "default/kubernetes", opts=ctx.options())

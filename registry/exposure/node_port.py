@@ -1,10 +1,11 @@
 """Exposure by a node port: every node accepts connections on it."""
 
+import pulumi
 from pulumi_kubernetes.core.v1 import ServiceSpecArgsDict
 
-from ..context import Context
+from ..lookup import FoundObjects
 from ..settings import ExposureSettings
-from .kind import ExposureKind, Node, traffic_policy
+from .kind import ExposureKind, traffic_policy
 
 
 def _client_port(settings: ExposureSettings) -> int:
@@ -12,7 +13,7 @@ def _client_port(settings: ExposureSettings) -> int:
     return settings.node_port
 
 
-def _spec_fields(ctx: Context, settings: ExposureSettings, node: Node | None) -> ServiceSpecArgsDict:
+def _spec_fields(settings: ExposureSettings, found: pulumi.Output[FoundObjects]) -> ServiceSpecArgsDict:
     return traffic_policy(settings)
 
 

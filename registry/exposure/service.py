@@ -4,15 +4,18 @@ import pulumi
 from pulumi_kubernetes.core.v1 import ServicePortArgsDict
 
 from ..context import SKIP_AWAIT, Context
+from ..lookup import FoundObjects
 from ..settings import ExposureSettings
-from .kind import Node, Service
+from .kind import Service
 from .kinds import EXPOSURES
 
 REPLACE_ON = ["spec.ports", "spec.type", "spec.loadBalancerClass"]
 """Fields that need a new Service. Server-side apply would keep an old port, and the class is immutable."""
 
 
-def create_service(ctx: Context, settings: ExposureSettings, target_port: int, node: Node | None) -> Service:
+def create_service(
+    ctx: Context, settings: ExposureSettings, target_port: int, found: pulumi.Output[FoundObjects]
+) -> Service:
     """Create the Service. A load balancer's is ready when it has its addresses."""
     kind = EXPOSURES[settings.exposure]
     port: ServicePortArgsDict = {"name": "registry", "port": settings.port, "target_port": target_port}
@@ -25,7 +28,7 @@ def create_service(ctx: Context, settings: ExposureSettings, target_port: int, n
             "selector": ctx.selector,
             "type": kind.service_type,
             "ports": [port],
-            **kind.spec_fields(ctx, settings, node),
+            **kind.spec_fields(settings, found),
         },
         opts=ctx.options(replace_on_changes=REPLACE_ON, delete_before_replace=True),
     )

@@ -6,15 +6,19 @@ from typing import Any, NamedTuple, cast
 import pulumi
 
 from ..context import INSTANCE, NAME, Context
-from ..lookup import ExistingClaims, Object, Objects, Reference, known_values, look_up_objects
-from ..settings import Settings
+from ..lookup import FoundObjects, Object, Objects, Reference, known_values, look_up_objects
+from ..settings import ExposureSettings, Settings
 from ..validation.existing_objects import refuse_missing_object, refuse_wrong_secret_type
-from ..validation.external_ips import refuse_address_of_services
+from ..validation.external_ips import external_ips_warning, refuse_taken_addresses
 from ..validation.quotas import Demand, refuse_exceeded_quotas
-from .prometheus import MONITORING_API
 
 PULL_TYPES = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg")
 """Types of Secrets that the kubelet reads to pull images."""
+
+MONITORING_API = "v1.monitoring.coreos.com"
+"""The APIService of every cluster that has the CRDs of the Prometheus operator.
+
+Without them the provider would retry the ServiceMonitor for a minute, after everything else was created."""
 
 CLAIM_KIND, WORKLOADS = "PersistentVolumeClaim", (("v1", "Pod"), ("apps/v1", "Deployment"), ("v1", "Service"))
 
@@ -37,11 +41,11 @@ class ExistingObjects(NamedTuple):
 
     Attributes:
         checked: Resource to wait for. It fails if an object is missing.
-        claims: The claims in the registry's namespace.
+        found: The objects.
     """
 
     checked: pulumi.Output[pulumi.Resource]
-    claims: pulumi.Output[ExistingClaims]
+    found: pulumi.Output[FoundObjects]
 
 
 def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bool) -> ExistingObjects:
@@ -53,20 +57,29 @@ def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bo
     workload = settings.workload
     amounts = known_values([workload.requests, workload.limits, settings.storage.storage_size])
 
-    def check(resolved: Sequence[Any]) -> ExistingClaims:
-        found, names, amounts = resolved
-        _refuse_missing(named, names, found)
+    def check(resolved: Sequence[Any]) -> FoundObjects:
+        answers, names, amounts = resolved
+        _refuse_missing(named, names, answers)
+        by_key = {(item.key, item.reference.namespace): answers.get(at) for at, item in enumerate(named)}
         others: Others = {
-            (reference.kind, reference.namespace): found.get(len(named) + position)
-            for position, reference in enumerate(more)
+            (reference.kind, reference.namespace): answers.get(at) for at, reference in enumerate(more, len(named))
         }
-        _refuse_conflicts(ctx, settings, others, amounts)
-        claims = others[CLAIM_KIND, settings.namespace]
-        claim = next((found.get(at) for at, item in enumerate(named) if item.key == "storage_claim"), None)
-        return ExistingClaims(None if claims is None else tuple(_items(claims)), claim or {})
+        found = FoundObjects(
+            node=by_key.get(("node", "")),
+            namespace=by_key.get(("namespace", "")),
+            claim=by_key.get(("storage_claim", settings.namespace)),
+            claims=_items(others[CLAIM_KIND, settings.namespace]),
+            services=_items(others.get(("Service", ""))),
+            accounts={namespace: item for (key, namespace), item in by_key.items() if key == "default_pull_secret"},
+        )
+        if settings.exposure.external_ips:
+            _check_external_ips(ctx, settings.exposure, found)
+        if not settings.create_namespace and None not in amounts:
+            _refuse_small_quotas(ctx, settings, others, _demand(settings, *amounts))
+        return found
 
-    claims = pulumi.Output.all(objects, names, amounts).apply(check)
-    return ExistingObjects(claims.apply(lambda _: chart), claims)
+    found = pulumi.Output.all(objects, names, amounts).apply(check)
+    return ExistingObjects(found.apply(lambda _: chart), found)
 
 
 def named_objects(settings: Settings, *, needs_node: bool) -> Iterator[NamedObject]:
@@ -124,7 +137,7 @@ def _more_objects(ctx: Context, settings: Settings) -> list[Reference]:
     if not settings.create_namespace:
         more += [Reference("v1", kind, "", namespace) for kind in ("ResourceQuota", "LimitRange")]
         more += [Reference(version, kind, ctx.app, namespace) for version, kind in WORKLOADS]
-    if settings.exposure.external_ips:
+    if settings.exposure.external_ips or settings.exposure.load_balancer_address is not None:
         more.append(Reference("v1", "Service"))
     return more
 
@@ -142,21 +155,24 @@ def _refuse_missing(named: Sequence[NamedObject], names: Sequence[str], found: O
             refuse_wrong_secret_type(item.key, name, found_object.get("type", ""), PULL_TYPES, remedy)
 
 
-def _refuse_conflicts(ctx: Context, settings: Settings, others: Others, amounts: Sequence[Any]) -> None:
-    """Refuse addresses of other Services, and quotas of an existing namespace that are too small."""
-    namespace, exposure = settings.namespace, settings.exposure
-    if exposure.external_ips:
-        services = _items(others["Service", ""])
-        refuse_address_of_services(exposure.external_ips, exposure.port, services, (NAME, ctx.app))
-    if settings.create_namespace or None in amounts:
-        return
-    claims = _items(others[CLAIM_KIND, namespace])
+def _check_external_ips(ctx: Context, settings: ExposureSettings, found: FoundObjects) -> None:
+    """Refuse external IPs that the cluster ignores or uses already. Warn if it deprecates them."""
+    refuse_taken_addresses(settings.external_ips, settings.port, found.services or [], (NAME, ctx.app))
+    info = ((found.node or {}).get("status") or {}).get("nodeInfo") or {}
+    if warning := external_ips_warning(info.get("kubeletVersion", "")):
+        pulumi.log.warn(warning)
+
+
+def _refuse_small_quotas(ctx: Context, settings: Settings, others: Others, demand: Demand) -> None:
+    """Refuse an existing namespace whose quotas are too small."""
+    namespace = settings.namespace
+    claims = _items(others[CLAIM_KIND, namespace]) or []
     has_claim = any(_label(claim, INSTANCE) == ctx.selector[INSTANCE] for claim in claims)
     refuse_exceeded_quotas(
         namespace,
-        _items(others["ResourceQuota", namespace]),
-        _items(others["LimitRange", namespace]),
-        _demand(settings, *amounts),
+        _items(others["ResourceQuota", namespace]) or [],
+        _items(others["LimitRange", namespace]) or [],
+        demand,
         is_deployed=has_claim or any(others[kind, namespace] for _, kind in WORKLOADS),
     )
 
@@ -165,8 +181,9 @@ def _label(item: Object, key: str) -> str | None:
     return cast(str | None, (item["metadata"].get("labels") or {}).get(key))
 
 
-def _items(objects: Object | None) -> list[Object]:
-    return list((objects or {}).get("items") or [])
+def _items(objects: Object | None) -> list[Object] | None:
+    """Return the objects of a list, or None if it is not known."""
+    return None if objects is None else list(objects.get("items") or [])
 
 
 def _demand(settings: Settings, requests: Mapping[str, str], limits: Mapping[str, str], storage_size: str) -> Demand:

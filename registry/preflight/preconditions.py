@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import pulumi
-from pulumi_kubernetes.core.v1 import Node, TolerationArgsDict
+from pulumi_kubernetes.core.v1 import TolerationArgsDict
 
 from ..context import Context
-from ..lookup import ExistingClaims
+from ..lookup import FoundObjects
 from ..settings import Settings
 from .existing_objects import look_up_existing_objects
 from .leases import acquire_leases
-from .node import look_up_node
-from .prometheus import look_up_operator
+from .node_of_images import NodeOfImages, check_node
 
 
 class Preconditions(NamedTuple):
@@ -20,17 +19,13 @@ class Preconditions(NamedTuple):
 
     Attributes:
         after: Resources that must exist first.
-        node: The node of the images or of the exposure, if there is one.
-        node_name: Name of the node that holds the images, known once the Pod can run on it.
-        node_hostname: Its label kubernetes.io/hostname, which volumes select.
-        claims: The claims in the registry's namespace.
+        found: The objects that exist.
+        node: The node that holds the images, if one does.
     """
 
     after: Sequence[pulumi.Input[pulumi.Resource]]
-    node: Node | None
-    node_name: pulumi.Output[str] | None
-    node_hostname: pulumi.Output[str] | None
-    claims: pulumi.Output[ExistingClaims]
+    found: pulumi.Output[FoundObjects]
+    node: NodeOfImages | None
 
 
 def check_preconditions(
@@ -41,18 +36,8 @@ def check_preconditions(
     `tolerations` are those that the component sets on the Pod. `needs_node` looks up a node for the exposure.
     """
     is_pinned = settings.storage.kind.is_on_node
-    needs_node = needs_node or is_pinned
-    existing = look_up_existing_objects(ctx, settings, needs_node=needs_node)
-    node = look_up_node(ctx, settings, tolerations, after=existing.checked) if needs_node else None
-    pinned_to = node if is_pinned else None
-    folder_on = pinned_to.name if pinned_to is not None else None
-    after = [existing.checked, *acquire_leases(ctx, settings, folder_on, after=existing.checked)]
-    if settings.service_monitor:
-        after.append(look_up_operator(ctx, after=existing.checked))
-    return Preconditions(
-        after=after,
-        node=node.resource if node is not None else None,
-        node_name=folder_on,
-        node_hostname=pinned_to.hostname if pinned_to is not None else None,
-        claims=existing.claims,
-    )
+    existing = look_up_existing_objects(ctx, settings, needs_node=needs_node or is_pinned)
+    node = check_node(settings, tolerations, existing.found) if is_pinned else None
+    folder_on = node.name if node is not None else None
+    leases = acquire_leases(ctx, settings, folder_on, after=existing.checked)
+    return Preconditions([existing.checked, *leases], existing.found, node)

@@ -11,9 +11,9 @@ import pulumi
 from pulumi_kubernetes.core.v1 import Namespace
 
 from ..context import Context
-from ..lookup import ExistingClaims
+from ..lookup import FoundObjects
 from ..settings import StorageSettings
-from .claims import create_claim_of_class, look_up_claim
+from .claims import create_claim_of_class, use_claim
 from .location_lock import pin_storage_location
 from .node_folder import create_folder_claim
 from .s3 import s3_driver
@@ -39,21 +39,21 @@ class Storage(pulumi.ComponentResource):
         ctx: Context,
         settings: StorageSettings,
         own_namespace: Namespace | None,
-        claims: pulumi.Output[ExistingClaims],
+        found: pulumi.Output[FoundObjects],
         hostname: pulumi.Output[str] | None,
     ) -> None:
         """Create the storage. `hostname` is the label kubernetes.io/hostname of the node that holds the images."""
         super().__init__("private-registry:index:Storage", f"{ctx.name}-data", {}, ctx.options())
         ctx = ctx.below(self, "data")
-        checked = pin_storage_location(ctx, settings, claims)
+        checked = pin_storage_location(ctx, settings, found)
         self.claim_name, self.driver = None, pulumi.Output.from_input(FILESYSTEM_DRIVER)
         if settings.storage == "s3":
             self.driver = _after(checked, s3_driver(ctx, settings))
         elif settings.storage_claim is not None:
-            self.claim_name = _after(checked, look_up_claim(ctx, settings, settings.storage_claim, claims))
+            self.claim_name = _after(checked, use_claim(ctx, settings, settings.storage_claim, found))
         elif settings.storage_class is not None:
             storage_class = _after(checked, pulumi.Output.from_input(settings.storage_class))
-            self.claim_name = create_claim_of_class(ctx, settings, storage_class, claims)
+            self.claim_name = create_claim_of_class(ctx, settings, storage_class, found)
         else:
             assert hostname is not None, "a folder needs a node"
             self.claim_name = _after(checked, create_folder_claim(ctx, settings, own_namespace, hostname))

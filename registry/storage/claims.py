@@ -7,7 +7,7 @@ import pulumi
 from pulumi_kubernetes.core.v1 import PersistentVolumeClaim
 
 from ..context import SKIP_AWAIT, Context
-from ..lookup import ExistingClaims, Object, lookup_name
+from ..lookup import FoundObjects, Object
 from ..settings import StorageSettings
 from ..validation.existing_objects import Claim, refuse_unusable_claim
 from ..validation.storage import refuse_unshared_claim
@@ -15,39 +15,45 @@ from ..validation.storage import refuse_unshared_claim
 CLAIM_NAME = "repository"
 
 
-def look_up_claim(
-    ctx: Context, settings: StorageSettings, name: pulumi.Input[str], existing: pulumi.Output[ExistingClaims]
+def use_claim(
+    ctx: Context, settings: StorageSettings, name: pulumi.Input[str], found: pulumi.Output[FoundObjects]
 ) -> pulumi.Output[str]:
     """Return the existing claim's name. Fail if a Pod cannot mount it, or if it does not allow `replicas`."""
-    claim = PersistentVolumeClaim.get(lookup_name(ctx.name, "pvc"), ctx.lookup_id(name), opts=ctx.options())
 
     def check(resolved: Sequence[Any]) -> str:
-        claim_name, namespace, deletion, (volume_mode, access_modes), phase, claims = resolved
-        binding_mode = (claims.named.get("storageClass") or {}).get("volumeBindingMode")
-        found = Claim(claim_name, namespace, volume_mode, access_modes or [], phase, bool(deletion), binding_mode)
-        refuse_unusable_claim(found, settings.mode)
-        refuse_unshared_claim(settings.replicas, found.access_modes)
+        claim_name, namespace, objects = resolved
+        if objects.claim:
+            claim = _describe_claim(claim_name, namespace, objects.claim)
+            refuse_unusable_claim(claim, settings.mode)
+            refuse_unshared_claim(settings.replicas, claim.access_modes)
         return str(claim_name)
 
-    operands = (
+    return pulumi.Output.all(name, ctx.namespace, found).apply(check)
+
+
+def _describe_claim(name: str, namespace: str, claim: Object) -> Claim:
+    spec = claim.get("spec") or {}
+    return Claim(
         name,
-        ctx.namespace,
-        claim.metadata.apply(lambda metadata: metadata.deletion_timestamp if metadata else None),
-        claim.spec.apply(lambda spec: [spec.volume_mode, spec.access_modes]),
-        claim.status.apply(lambda status: status.phase if status else None),
-        existing,
+        namespace,
+        spec.get("volumeMode"),
+        spec.get("accessModes") or [],
+        (claim.get("status") or {}).get("phase"),
+        is_deleted="deletionTimestamp" in claim["metadata"],
+        binding_mode=(claim.get("storageClass") or {}).get("volumeBindingMode"),
     )
-    return pulumi.Output.all(*operands).apply(check)
 
 
 def create_claim_of_class(
-    ctx: Context, settings: StorageSettings, storage_class: pulumi.Output[str], existing: pulumi.Output[ExistingClaims]
+    ctx: Context, settings: StorageSettings, storage_class: pulumi.Output[str], found: pulumi.Output[FoundObjects]
 ) -> pulumi.Output[str]:
     """Create a claim that may grow. `pulumi destroy` keeps it: most classes delete the volume of a deleted claim.
 
     Do not wait for binding: with WaitForFirstConsumer it happens only once the Pod exists.
     """
-    name = pulumi.Output.all(existing, storage_class).apply(lambda both: claim_name(both[0].all, both[1]))
+    name = pulumi.Output.all(found, storage_class).apply(
+        lambda both: claim_name(own_claims(both[0].claims or [], ctx.selector), both[1])
+    )
     claim = PersistentVolumeClaim(
         f"{ctx.name}-claim",
         metadata=ctx.metadata(name, annotations=SKIP_AWAIT),
@@ -61,13 +67,12 @@ def create_claim_of_class(
     return claim.metadata.name.apply(str)
 
 
-def claim_name(all_claims: Sequence[Object] | None, storage_class: str) -> str:
-    """Return the name of the claim: that of the bound one, or of one with this class, or a new one.
+def claim_name(claims: Sequence[Object], storage_class: str) -> str:
+    """Return the name of the claim: that of the bound one of `claims`, or of one with this class, or a new one.
 
     Neither the class nor the access mode of a claim can change. So a claim that never bound stays, and another one
     takes its place.
     """
-    claims = own_claims(all_claims or [])
     if bound := bound_claim(claims):
         return str(bound["metadata"]["name"])
     for claim in claims:
@@ -76,9 +81,9 @@ def claim_name(all_claims: Sequence[Object] | None, storage_class: str) -> str:
     return f"{CLAIM_NAME}-{storage_class}" if claims else CLAIM_NAME
 
 
-def own_claims(claims: Sequence[Object]) -> list[Object]:
-    """Return the claims that the component created for a class, by their names, which cannot change."""
-    return [claim for claim in claims if f"{claim['metadata']['name']}-".startswith(f"{CLAIM_NAME}-")]
+def own_claims(claims: Sequence[Object], selector: Mapping[str, str]) -> list[Object]:
+    """Return the claims that the component created, by the labels that all its objects have."""
+    return [claim for claim in claims if selector.items() <= (claim["metadata"].get("labels") or {}).items()]
 
 
 def bound_claim(claims: Sequence[Object]) -> Object | None:

@@ -6,14 +6,14 @@ from typing import Any
 import pulumi
 
 from ..context import Context
-from ..lookup import ExistingClaims, Object
+from ..lookup import FoundObjects, Object
 from ..settings import StorageSettings
 from ..validation.storage import refuse_relocation
 from .claims import bound_claim, location_of, own_claims
 
 
 def pin_storage_location(
-    ctx: Context, settings: StorageSettings, claims: pulumi.Output[ExistingClaims]
+    ctx: Context, settings: StorageSettings, found: pulumi.Output[FoundObjects]
 ) -> pulumi.Output[bool]:
     """Fail if the storage location differs from that of the first deployment, which is saved in the state.
 
@@ -27,15 +27,20 @@ def pin_storage_location(
         opts=ctx.options(),
     )
     # Under Pulumi mocks of a user's own tests, a Stash has no output.
-    return pulumi.Output.all(stash.output, requested, claims).apply(
-        lambda resolved: refuse_relocation(current_location(resolved[0] or {}, resolved[2].all), resolved[1])
-    )
+    saved = stash.output.apply(lambda output: output or {})
+
+    def check(resolved: Sequence[Any]) -> bool:
+        first, current, objects = resolved
+        claims = own_claims(objects.claims, ctx.selector) if objects.claims is not None else None
+        return refuse_relocation(current_location(first, claims), current)
+
+    return pulumi.Output.all(saved, requested, found).apply(check)
 
 
 def current_location(saved: Mapping[str, Any], claims: Sequence[Object] | None) -> Mapping[str, Any]:
-    """Return the location of the images: the saved one, with class and access mode of the bound claim."""
+    """Return the location of the images: the saved one, with class and access mode of the bound one of `claims`."""
     if saved.get("storage") != "class" or claims is None:
         return saved
     rest = {key: value for key, value in saved.items() if key not in ("storage_class", "storage_access")}
-    bound = bound_claim(own_claims(claims))
+    bound = bound_claim(claims)
     return {**rest, **location_of(bound)} if bound is not None else rest

@@ -1,9 +1,12 @@
-"""Rules for external IPs: ports of nodes, and ports that other Services have at an address."""
+"""Rules for external IPs: which Kubernetes has them, and which addresses and ports are taken."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from .errors import InvalidInput, quoted
+from .network import require_cluster_family
 
 PORTS_OF_NODES = (
     (22, 22, "SSH"),
@@ -13,7 +16,15 @@ PORTS_OF_NODES = (
 )
 """First and last port, and who answers there (kubernetes.io, Ports and Protocols). The API server's is looked up."""
 
+SERVICE_PREFIX = {4: 24, 6: 120}
+"""Prefix length by family of the part of the Service network that is known: it begins with the API server's address."""
+
+DEPRECATED, REMOVED = (1, 36), (1, 40)
+"""Kubernetes versions: the first that warns of Service.spec.externalIPs, and the first that may ignore it."""
+
 EXAMPLE = "Use another port, for example 5000"
+
+Service = Mapping[str, Any]
 
 
 def refuse_port_of_nodes(port: int) -> None:
@@ -24,27 +35,81 @@ def refuse_port_of_nodes(port: int) -> None:
             raise InvalidInput("port", "port-of-node", problem, EXAMPLE)
 
 
-def refuse_address_of_services(
-    addresses: Sequence[str], port: int, services: Sequence[Mapping[str, Any]], registry_label: tuple[str, str]
+def external_ips_warning(kubelet_version: str) -> str:
+    """Return a warning if the cluster deprecates external IPs, else "". Refuse them if it ignores them.
+
+    `kubelet_version` is that of a node, such as v1.36.3.
+    """
+    numbers = re.match(r"v(\d+)\.(\d+)", kubelet_version or "")
+    version = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
+    if version >= REMOVED:
+        problem = f"must not be external-ips: Kubernetes {kubelet_version} ignores external IPs"
+        remedy = "Set `exposure` to load-balancer, node-port or ingress"
+        raise InvalidInput("exposure", "external-ips-ignored", problem, remedy)
+    if version < DEPRECATED:
+        return ""
+    return (
+        "`exposure: external-ips` is deprecated since Kubernetes 1.36, and Kubernetes 1.40 may ignore it. "
+        "Before you upgrade the cluster, set `exposure` to load-balancer, node-port or ingress."
+    )
+
+
+def refuse_taken_addresses(
+    addresses: Sequence[str], port: int, services: Sequence[Service], registry_label: tuple[str, str]
 ) -> None:
-    """Refuse the cluster address of a Service, and a port that another Service has at the same external address.
+    """Refuse addresses and ports that the cluster, or another of its `services`, uses already.
 
     `registry_label` is a label of every registry's Service. The Lease of a registry names the stack that has its port.
     """
+    if api := api_server_service(services):
+        require_cluster_family("external_ips", addresses, api["spec"]["clusterIP"])
+        refuse_api_server_port(port, api["spec"]["ports"][0]["targetPort"])
+        _refuse_cluster_addresses(addresses, services, api["spec"]["clusterIP"])
     key, value = registry_label
     for service in services:
-        spec, metadata = service["spec"], service["metadata"]
-        name = f"{metadata['namespace']}/{metadata['name']}"
-        is_registry = (metadata.get("labels") or {}).get(key) == value
-        cluster_ips = [*(spec.get("clusterIPs") or []), spec.get("clusterIP")]
-        balancer = (service.get("status") or {}).get("loadBalancer") or {}
-        external = [*(spec.get("externalIPs") or []), *(item.get("ip") for item in balancer.get("ingress") or [])]
-        for address in addresses:
-            if address in cluster_ips:
-                problem = f"has {quoted(address)}, the cluster address of the Service {name}"
-                remedy = "Use the address of a node, from `kubectl get nodes -o wide`"
-                raise InvalidInput("external_ips", "address-of-service", problem, remedy)
-            ports = [item["port"] for item in spec.get("ports") or []]
-            if not is_registry and address in external and port in ports:
-                problem = f"must not be {port}, which the Service {name} already has at {address}"
-                raise InvalidInput("port", "port-of-service", problem, "Use another port or another external IP")
+        if (service["metadata"].get("labels") or {}).get(key) != value:
+            _refuse_port_of_service(addresses, port, service)
+
+
+def api_server_service(services: Sequence[Service]) -> Service | None:
+    """Return the Service of the API server. It has the first address of the Service network, and the server's port."""
+    named = ((service["metadata"].get("namespace"), service["metadata"]["name"], service) for service in services)
+    return next((service for namespace, name, service in named if (namespace, name) == ("default", "kubernetes")), None)
+
+
+def refuse_api_server_port(port: int, api_port: float | str) -> None:
+    """Refuse the API server's port, because the Service would capture the node's API traffic."""
+    if api_port in (port, str(port)):
+        problem = f"must not be {port}, the port of the API server: the nodes could not reach it any more"
+        raise InvalidInput("port", "port-of-api-server", problem, EXAMPLE)
+
+
+def _refuse_cluster_addresses(addresses: Sequence[str], services: Sequence[Service], api_address: str) -> None:
+    """Refuse addresses of Services, which no node has.
+
+    The Service network cannot be looked up, but the API server has the first address of it
+    (kube-apiserver, --service-cluster-ip-range).
+    """
+    network = ip_network((api_address, SERVICE_PREFIX[ip_address(api_address).version]), strict=False)
+    used = {address for service in services for address in _cluster_addresses(service)}
+    for address in addresses:
+        if ip_address(address) in network or address in used:
+            problem = f"has {quoted(address)}, a cluster address of Services, which no other host can reach"
+            remedy = "Use the address of a node, which `kubectl get nodes -o wide` shows"
+            raise InvalidInput("external_ips", "address-of-services", problem, remedy)
+
+
+def _refuse_port_of_service(addresses: Sequence[str], port: int, service: Service) -> None:
+    """Refuse a port that the other Service has at one of the addresses."""
+    spec, metadata = service["spec"], service["metadata"]
+    balancer = (service.get("status") or {}).get("loadBalancer") or {}
+    external = [*(spec.get("externalIPs") or []), *(item.get("ip") for item in balancer.get("ingress") or [])]
+    for address in addresses:
+        if address in external and port in [item["port"] for item in spec.get("ports") or []]:
+            name = f"{metadata['namespace']}/{metadata['name']}"
+            problem = f"must not be {port}, which the Service {name} already has at {address}"
+            raise InvalidInput("port", "port-of-service", problem, "Use another port or another external IP")
+
+
+def _cluster_addresses(service: Service) -> Iterator[str]:
+    yield from filter(None, [service["spec"].get("clusterIP"), *(service["spec"].get("clusterIPs") or [])])

@@ -1,6 +1,5 @@
 """Rules for addresses, ports, networks and URLs."""
 
-import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
@@ -11,12 +10,6 @@ RESERVED_NETWORK = ip_network("240.0.0.0/4")
 """Class E and the broadcast address, RFC 1112. No host has such an address."""
 
 MOST_EXTERNAL_IPS = 32
-
-SERVICE_PREFIX = {4: 24, 6: 120}
-"""Prefix length by family of the part of the Service network that is known: it begins with the API server's address."""
-
-EXTERNAL_IPS_DEPRECATED, EXTERNAL_IPS_REMOVED = (1, 36), (1, 40)
-"""Kubernetes versions: the first that warns of Service.spec.externalIPs, and the first that may ignore it."""
 
 
 def port(value: int) -> int:
@@ -108,57 +101,13 @@ def image_reference_hosts(endpoint: str) -> list[str]:
     return list(dict.fromkeys([endpoint, endpoint.removesuffix(":443")]))
 
 
-def external_ips_warning(kubelet_version: str) -> str:
-    """Return a warning if the cluster deprecates external IPs, else "". Refuse them if it ignores them.
-
-    `kubelet_version` is that of a node, such as v1.36.3.
-    """
-    numbers = re.match(r"v(\d+)\.(\d+)", kubelet_version or "")
-    version = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
-    if version >= EXTERNAL_IPS_REMOVED:
-        problem = f"must not be external-ips: Kubernetes {kubelet_version} ignores external IPs"
-        remedy = "Set `exposure` to load-balancer, node-port or ingress"
-        raise InvalidInput("exposure", "external-ips-ignored", problem, remedy)
-    if version < EXTERNAL_IPS_DEPRECATED:
-        return ""
-    return (
-        "`exposure: external-ips` is deprecated since Kubernetes 1.36, and Kubernetes 1.40 may ignore it. "
-        "Before you upgrade the cluster, set `exposure` to load-balancer, node-port or ingress."
-    )
-
-
-def require_cluster_family(key: str, addresses: Sequence[str], cluster_ip: str) -> list[str]:
+def require_cluster_family(key: str, addresses: Sequence[str], cluster_ip: str) -> None:
     """Refuse addresses of another family than the cluster's Services, which would drop their traffic."""
     family = ip_address(cluster_ip).version
     for address in addresses:
         if ip_address(address).version != family:
             problem = f"has {quoted(address)}, but the Services of this cluster have IPv{family} addresses"
             raise InvalidInput(key, "family-of-cluster", problem, f"Use an IPv{family} address")
-    return list(addresses)
-
-
-def refuse_service_addresses(addresses: Sequence[str], cluster_ip: str) -> None:
-    """Refuse addresses of Services, which no node has. `cluster_ip` is that of the API server's Service.
-
-    The Service network cannot be looked up, but the API server has the first address of it
-    (kube-apiserver, --service-cluster-ip-range).
-    """
-    services = ip_network((cluster_ip, SERVICE_PREFIX[ip_address(cluster_ip).version]), strict=False)
-    for address in addresses:
-        if ip_address(address) in services:
-            problem = f"has {quoted(address)}, a cluster address of Services, which no other host can reach"
-            remedy = "Use the address of a node, which `kubectl get nodes -o wide` shows"
-            raise InvalidInput("external_ips", "address-of-services", problem, remedy)
-
-
-def refuse_api_server_port(port: int, api_port: float | str) -> None:
-    """Refuse the API server's port, because the Service would capture the node's API traffic.
-
-    The engine passes the API server's port as a float, such as 6443.0.
-    """
-    if api_port in (port, str(port)):
-        problem = f"must not be {port}, the port of the API server: the nodes could not reach it any more"
-        raise InvalidInput("port", "port-of-api-server", problem, "Use another port, for example 5000")
 
 
 def _reachable(key: str, value: str) -> IPv4Address | IPv6Address:

@@ -14,7 +14,7 @@ from registry import PrivateRegistry
 from registry.exposure import EXPOSURES
 from registry.exposure.ingress import INGRESS_NGINX_ANNOTATIONS
 from registry.inputs.table import DEFAULTS, INPUTS
-from tests.conftest import Engine, RecordingMonitor
+from tests.conftest import Engine, RecordingMonitor, api_server_service
 from tests.e2e.oracles import Object, resource
 
 Inputs = dict[str, Any]
@@ -177,10 +177,7 @@ def autoname(resource_name: str) -> str:
 
 def registered_objects(args: Inputs) -> list[Object]:
     """Return the objects that the component registers, with names and plain secrets, as the provider sends them."""
-    claim = {"spec": {"accessModes": ["ReadWriteMany"]}}
-    engine = AutonamingEngine(
-        live={"registry-data-from-kubectl-get-pvc": claim, "registry-service-of-the-cluster": _kubernetes_service(args)}
-    )
+    engine = AutonamingEngine(found={("Service", "", ""): {"items": [_kubernetes_service(args)]}})
     pulumi.runtime.set_mocks(engine, project="private-registry", stack="test", monitor=RecordingMonitor(engine))
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
@@ -203,8 +200,9 @@ def _kubernetes_service(args: Inputs) -> Object:
     """Return the Service `kubernetes` of a cluster with the same IP family, and with another API server port."""
     addresses = [*args.get("external_ips", []), args.get("load_balancer_address")]
     is_ipv6 = any(":" in each for each in addresses if each)
-    api = {"port": 443, "targetPort": 6444 if args.get("port") == 6443 else 6443}
-    return {"spec": {"clusterIP": "fd00::1" if is_ipv6 else "10.96.0.1", "ports": [api]}}
+    service = api_server_service("fd00::1" if is_ipv6 else "10.96.0.1")
+    service["spec"]["ports"][0]["targetPort"] = 6444 if args.get("port") == 6443 else 6443
+    return service
 
 
 def _strip_references(inputs: Object, name: str) -> Object:

@@ -58,7 +58,7 @@ EDITS: list[tuple[dict[str, Any], dict[str, str]]] = [
                 "registry-lease-of-192.168.56.10-5000": "delete",
                 **CERTIFICATE,
             },
-            **{"registry-service": "update", "registry-service-of-the-cluster": "discard"},
+            **{"registry-service": "update"},
         },
     ),
     (

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from dev.cluster.plan import MASTER, NODES, WORKER
-from registry.validation.network import refuse_api_server_port
+from registry.validation.external_ips import refuse_api_server_port
 from tests.e2e import checkov, ingress
 from tests.e2e.kube_api import Object
 from tests.e2e.lab import Lab, Project, eventually, projects
@@ -35,7 +35,7 @@ from pathlib import Path
 import pulumi
 
 from registry import PrivateRegistry
-from registry.validation.network import refuse_api_server_port
+from registry.validation.external_ips import refuse_api_server_port
 
 registry = PrivateRegistry("registry", json.loads(Path(__file__).with_name("settings.json").read_text()))
 for output in ("endpoint", "ca_pem", "password", "addresses"):

@@ -156,7 +156,7 @@ def trust(
     """
     from . import trust as trust_commands
     from .report import print_line
-    from .trust.machine import current_machine
+    from .trust.machine import describe_machine
 
     names = _parse_clients(clients or [], list(trust_commands.CLIENTS))
     if endpoint and not (remove and re.fullmatch(r"\S+:\d+", endpoint)):
@@ -164,7 +164,7 @@ def trust(
     if address and not _is_ip(address):
         message = f"{address!r} is not an IP address such as 192.168.56.10."
         raise typer.BadParameter(message, param_hint="--address")
-    machine = current_machine(typer.confirm)
+    machine = describe_machine(typer.confirm)
     registry = PublicOutputs(endpoint, "", ()) if endpoint else read_public_outputs(stack)
     print_line(registry.endpoint if endpoint else f"{registry.endpoint} (stack {stack!r})")
     if remove:

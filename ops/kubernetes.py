@@ -92,7 +92,7 @@ def list_registry_pods(client: DynamicClient, namespace: str) -> list[Object]:
     return list_objects(client, "Pod", namespace, label_selector=REGISTRY_SELECTOR)
 
 
-def registry_pods(client: DynamicClient, namespace: str) -> list[Object]:
+def list_running_pods(client: DynamicClient, namespace: str) -> list[Object]:
     """Return the registry's running Pods that are not being deleted. Raise if no such Pod exists."""
     running = [
         pod

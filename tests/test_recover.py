@@ -19,10 +19,10 @@ from kubernetes.dynamic.resource import ResourceInstance
 
 from ops.errors import ClusterError, CommandError
 from ops.recover import Recovery, file_backend, print_recovery, print_recovery_json, recover
-from ops.recover.live_objects import find_object, object_finder
+from ops.recover.live_objects import create_object_finder, find_object
 from ops.recover.orphan_plugins import end_orphan_plugins
 from ops.recover.state import LiveObject, Resource, adopt_unrecorded, resolve_pending
-from ops.recover.unrecorded import Period, failed_update_periods, interrupted_period, planned_creations
+from ops.recover.unrecorded import Period, interrupted_period, preview_creations, read_failed_periods
 
 ROOT = "urn:pulumi:dev::private-registry::"
 COMPONENT = f"{ROOT}private-registry:index:PrivateRegistry::registry"
@@ -363,7 +363,7 @@ def test_only_failed_updates_since_the_last_successful_one_count(project: Path, 
     running = {"kind": "update", "result": "in-progress", "startTime": "2026-11-24T08:10:00.000Z"}
     history = [running, update(9), update(8, kind="refresh"), update(7), update(6, "succeeded", kind), update(5)]
     (project / "history.json").write_text(json.dumps(history))
-    assert [period.start.minute for period in failed_update_periods("dev")] == [9, 8, 7]
+    assert [period.start.minute for period in read_failed_periods("dev")] == [9, 8, 7]
 
 
 def test_planned_creations_have_no_placeholders(project: Path) -> None:
@@ -371,11 +371,11 @@ def test_planned_creations_have_no_placeholders(project: Path) -> None:
     secret = kubernetes("Secret", "auth-secret", inputs={"data": "[secret]", "spec": [{"uid": unknown, "kept": 1}]})
     steps = [{"op": "same", "newState": POD}, {"op": "create", "newState": secret}]
     (project / "preview.json").write_text(json.dumps({"steps": steps}))
-    assert planned_creations("dev") == [kubernetes("Secret", "auth-secret", inputs={"spec": [{"kept": 1}]})]
+    assert preview_creations("dev") == [kubernetes("Secret", "auth-secret", inputs={"spec": [{"kept": 1}]})]
 
 
 def test_nothing_is_planned_if_the_preview_fails(project: Path) -> None:
-    assert planned_creations("dev") == [], "The file preview.json is missing."
+    assert preview_creations("dev") == [], "The file preview.json is missing."
 
 
 def test_a_running_engine_keeps_its_lock(project: Path, lock: Callable[..., None]) -> None:
@@ -469,7 +469,7 @@ def test_no_operation_is_resolved_while_the_cluster_cannot_be_reached(
         (tmp_path / "kubeconfig").write_text(json.dumps({**config, "current-context": "dev"}))
         monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
         with pytest.raises(ClusterError, match="refused"):
-            resolve_pending(deployment(operations=pending(POD)), object_finder([]))
+            resolve_pending(deployment(operations=pending(POD)), create_object_finder([]))
 
 
 def test_a_recovery_is_empty_if_nothing_was_recovered(capsys: pytest.CaptureFixture[str]) -> None:

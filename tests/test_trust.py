@@ -536,7 +536,7 @@ def test_a_stack_of_an_older_version_has_no_addresses(monkeypatch: pytest.Monkey
 @pytest.fixture
 def local_computer(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> Computer:
     """Have the command line use the computer as its machine."""
-    monkeypatch.setattr(machines, "current_machine", lambda _: computer.machine())
+    monkeypatch.setattr(machines, "describe_machine", lambda _: computer.machine())
     monkeypatch.setattr(command_line, "read_public_outputs", lambda _: REGISTRY)
     return computer
 

@@ -13,7 +13,7 @@ from ..report import print_json, print_line, print_remedies, print_rows
 from ..stack import pulumi
 from . import file_backend, orphan_plugins
 from .state import StateChange, adopt_unrecorded, resolve_pending
-from .unrecorded import failed_update_periods, interrupted_period, planned_creations
+from .unrecorded import interrupted_period, preview_creations, read_failed_periods
 
 NO_CHANGE = StateChange({}, [], [])
 
@@ -92,23 +92,23 @@ def _resolve_pending(stack: str) -> StateChange:
     state = _export_state(stack)
     if not (state["deployment"] or {}).get("pending_operations"):
         return NO_CHANGE
-    from .live_objects import object_finder  # the Kubernetes client takes half a second, which `make up` saves
+    from .live_objects import create_object_finder  # the Kubernetes client takes half a second, which `make up` saves
 
-    change = resolve_pending(state["deployment"], object_finder([interrupted_period(state["deployment"])]))
+    change = resolve_pending(state["deployment"], create_object_finder([interrupted_period(state["deployment"])]))
     _import_state(stack, {**state, "deployment": change.deployment})
     return change
 
 
 def _adopt_unrecorded(stack: str) -> StateChange:
     """Adopt objects that failed updates created without recording them."""
-    periods = failed_update_periods(stack)
-    creations = planned_creations(stack) if periods else []
+    periods = read_failed_periods(stack)
+    creations = preview_creations(stack) if periods else []
     if not creations:
         return NO_CHANGE
-    from .live_objects import object_finder
+    from .live_objects import create_object_finder
 
     state = _export_state(stack)
-    change = adopt_unrecorded(state["deployment"] or {}, creations, object_finder(periods, any_letters=True))
+    change = adopt_unrecorded(state["deployment"] or {}, creations, create_object_finder(periods, any_letters=True))
     if change.adopted:
         _import_state(stack, {**state, "deployment": change.deployment})
     return change

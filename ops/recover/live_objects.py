@@ -23,7 +23,7 @@ AUTONAMED = "pulumi.com/autonamed"
 """Annotation of an object whose name the provider chose: the resource's name, a dash, and eight random letters."""
 
 
-def object_finder(periods: Collection[Period], *, any_letters: bool = False) -> FindObject:
+def create_object_finder(periods: Collection[Period], *, any_letters: bool = False) -> FindObject:
     """Return a function that finds the live object of a resource. It connects when it is first called.
 
     A patch counts only if it was written in one of `periods`. With `any_letters`, that holds for the creation of other
@@ -43,7 +43,7 @@ def object_finder(periods: Collection[Period], *, any_letters: bool = False) -> 
 def find_object(
     client: DynamicClient, resource: Resource, periods: Collection[Period], *, any_letters: bool
 ) -> LiveObject | None:
-    """Return the object that Pulumi created or patched for `resource`. See `object_finder`."""
+    """Return the object that Pulumi created or patched for `resource`. See `create_object_finder`."""
     inputs = resource["inputs"]
     try:
         kind = client.resources.get(api_version=inputs["apiVersion"], kind=inputs["kind"])

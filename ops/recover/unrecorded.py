@@ -39,7 +39,7 @@ class Period(NamedTuple):
         return self.start - CLOCK_TOLERANCE <= moment <= self.end + CLOCK_TOLERANCE
 
 
-def failed_update_periods(stack: str) -> list[Period]:
+def read_failed_periods(stack: str) -> list[Period]:
     """Return the periods of the failed updates since the last successful one, the newest first."""
     periods = []
     for entry in json.loads(pulumi("stack", "history", "--json", "--page-size", HISTORY_ENTRIES, "--stack", stack)):
@@ -60,7 +60,7 @@ def interrupted_period(deployment: Mapping[str, Any]) -> Period:
     return Period(written_at - PENDING, datetime.now(UTC))
 
 
-def planned_creations(stack: str) -> list[Resource]:
+def preview_creations(stack: str) -> list[Resource]:
     """Return the resources that the program would create, in its order. Empty if the preview fails.
 
     The next `pulumi up` reports why the preview fails.

@@ -7,7 +7,7 @@ from registry.node_trust.for_registry import trust_namespace
 from registry.storage import MOUNT_PATH
 
 from ..errors import CheckError
-from ..kubernetes import CONTAINER, exec_in_pod, list_objects, registry_pods
+from ..kubernetes import CONTAINER, exec_in_pod, list_objects, list_running_pods
 from ..servers import uses_store
 from .facts import DiskSpace, NodeTrust
 
@@ -17,13 +17,13 @@ DF = ("df", "-P", "-k", MOUNT_PATH)
 
 def read_images(client: DynamicClient, namespace: str) -> list[str]:
     """Return the distinct images of the registry containers. Injected sidecars are ignored."""
-    containers = [container for pod in registry_pods(client, namespace) for container in pod["spec"]["containers"]]
+    containers = [container for pod in list_running_pods(client, namespace) for container in pod["spec"]["containers"]]
     return sorted({container["image"] for container in containers if container["name"] == CONTAINER})
 
 
 def read_disk_space(client: DynamicClient, namespace: str) -> DiskSpace | None:
     """Return the space of the Pod's volume, or None if it mounts no volume."""
-    pod = registry_pods(client, namespace)[0]
+    pod = list_running_pods(client, namespace)[0]
     if uses_store(pod):
         return None
     return _parse_df(exec_in_pod(pod, DF))

@@ -156,7 +156,7 @@ def installed_paths(client: str, registry: Endpoint, machine: Machine) -> list[P
     return [file.path for file in CLIENTS[client](PublicOutputs(registry.endpoint, "", ()), machine)]
 
 
-def managed_files(machine: Machine) -> Iterator[PurePosixPath]:
+def list_managed_files(machine: Machine) -> Iterator[PurePosixPath]:
     """Yield the readable files that this command may have written for any registry."""
     folders = _default_folders()
     for folder, pattern in (

@@ -64,7 +64,7 @@ class Machine:
         return f'sudo -E env "PATH=$PATH" {self.command_line}'
 
 
-def current_machine(ask: Callable[[str], bool]) -> Machine:
+def describe_machine(ask: Callable[[str], bool]) -> Machine:
     """Return the machine of this process. `ask` is used only if standard input is a terminal."""
     # `sudo -E` keeps HOME, but the user could not change files of root in it.
     is_sudo = "SUDO_UID" in os.environ

@@ -118,7 +118,7 @@ def _managed_paths(machine: Machine, registry: Endpoint, names: Sequence[str]) -
 
 def _count_new_folders(machine: Machine, path: PurePosixPath) -> int:
     """Return how many parents of `path` do not exist, or were created for another file of this command."""
-    files = ((other, marker.parse_file(machine.read(other) or "")) for other in clients.managed_files(machine))
+    files = ((other, marker.parse_file(machine.read(other) or "")) for other in clients.list_managed_files(machine))
     created_folders = {folder for other, file in files if file for folder in other.parents[: file.folders]}
     for number, folder in enumerate(path.parents):
         if machine.locate(folder).exists() and folder not in created_folders:

@@ -144,7 +144,7 @@ def check_catalog(context: CheckContext) -> str:
 
 def delete_test_image(context: CheckContext) -> str:
     """Delete the test image if the registry allows deletion. Otherwise it stays, and the next run pushes it again."""
-    response = context.client.do_request(f"{context.manifests_url}/{pushed_digest(context)}", "DELETE")
+    response = context.client.do_request(f"{context.manifests_url}/{find_pushed_digest(context)}", "DELETE")
     if response.status_code == 405:
         return f"deletion is disabled: {test_image.REPOSITORY} keeps {test_image.image_size()} bytes"
     if response.status_code != 202:
@@ -155,7 +155,7 @@ def delete_test_image(context: CheckContext) -> str:
     return "deleted"
 
 
-def pushed_digest(context: CheckContext) -> str:
+def find_pushed_digest(context: CheckContext) -> str:
     """Return the digest of the test image in the registry."""
     accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
     response = context.client.do_request(f"{context.manifests_url}/{test_image.TAG}", "HEAD", headers=accept)

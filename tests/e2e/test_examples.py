@@ -81,7 +81,7 @@ def delete_image(lab: Lab, image: str) -> None:
     assert lab.docker("image", "rm", "--force", identity).returncode == 0
 
 
-def pushed_digest(push: CompletedProcess[str]) -> str:
+def find_pushed_digest(push: CompletedProcess[str]) -> str:
     assert push.returncode == 0, push.stderr
     return push.stdout.rpartition("digest: ")[2].split()[0]
 
@@ -149,7 +149,7 @@ def test_two_replicas_share_a_bucket_and_tolerate_the_loss_of_one(
     digest = push_while_a_replica_is_lost(client, s3)
     assert client.pull("scaled/slow:1") == digest
     assert [*s3.folder.glob(f"docker/registry/v2/blobs/sha256/*/{digest.removeprefix('sha256:')}/data")]
-    small_digest = pushed_digest(client.push(build_layered_image(lab, SMALL_LAYER), "scaled/quick:1"))
+    small_digest = find_pushed_digest(client.push(build_layered_image(lab, SMALL_LAYER), "scaled/quick:1"))
     delete_image(lab, "layers:1")
     before = replicas(lab)
     project.configure(keys, **storage, log_level="warn")
@@ -187,7 +187,7 @@ def push_while_a_replica_is_lost(client: Client, s3: S3) -> str:
     if done.returncode != 0:
         done = client.push(local, "scaled/slow:1")
     delete_image(client.lab, local)
-    return pushed_digest(done)
+    return find_pushed_digest(done)
 
 
 def kill_a_replica(lab: Lab) -> None:
@@ -214,7 +214,7 @@ def test_a_mirror_serves_cached_images_without_its_upstream(lab: Lab, create_pro
     upstream, mirror = client_inside(lab, outputs["upstream"]), client_outside(lab, outputs["mirror"])
     upstream.log_in("ci", outputs["upstream"]["passwords"]["ci"])
     mirror.log_in("centos", outputs["mirror"]["passwords"]["centos"])
-    digest = pushed_digest(upstream.push(build_layered_image(lab, SMALL_LAYER), "team/app:1"))
+    digest = find_pushed_digest(upstream.push(build_layered_image(lab, SMALL_LAYER), "team/app:1"))
     refused = mirror.push("layers:1", "team/app:2")
     assert refused.returncode != 0
     assert "unsupported" in refused.stderr
@@ -229,7 +229,7 @@ def test_a_mirror_serves_cached_images_without_its_upstream(lab: Lab, create_pro
     )
     assert mirror.pull("team/app:1") == digest, "a mirror starts without its upstream"
     project.up("--refresh")
-    new_digest = pushed_digest(upstream.push(build_layered_image(lab, SMALL_LAYER), "team/app:1"))
+    new_digest = find_pushed_digest(upstream.push(build_layered_image(lab, SMALL_LAYER), "team/app:1"))
     delete_image(lab, "layers:1")
     assert mirror.pull("team/app:1") == new_digest, "the mirror pulls a moved tag again"
     project.up("--expect-no-changes")

@@ -19,6 +19,7 @@ import yaml
 from pulumi.runtime.settings import SETTINGS
 
 from registry.inputs.resolve import resolve
+from registry.inputs.table import INPUTS
 from registry.validation import InvalidInput
 from tests.conftest import Engine
 from tests.e2e import counterexamples
@@ -89,6 +90,7 @@ STRICTER: dict[tuple[str, str], str] = {
     ("image", "not-pinned"): "`latest` is another registry tomorrow",
     ("image_pull_policy", "not-a-choice"): "the API server replaces an empty text by its own default",
     ("hostname", "not-a-dns-name"): "a common name has 64 characters (X.520)",
+    ("hostname", "loopback"): "it is each client itself",
     ("hostname", "is-an-address"): "1.2.3 is an address to some clients and a name to others",
     ("certificate_names", "not-a-dns-name"): "some clients do not match it, or only in other letters",
     ("certificate_names", "incomplete-address"): "as with `hostname`",
@@ -268,7 +270,9 @@ def test_clients_accept_the_certificates_of_the_real_provider(
 def _case_of(verdict: Verdict, api: ApiServer) -> Case:
     """Return the case of a verdict. A refused input is judged without the other inputs, except those that it needs."""
     if not verdict.key:
-        return Case(verdict, tuple(map(api.question, api_objects(verdict.example))), component_chain(verdict.example))
+        # A rule may convert a value, such as the number of an annotation.
+        accepted = {key: INPUTS[key].rule(value) for key, value in verdict.example.items()}
+        return Case(verdict, tuple(map(api.question, api_objects(accepted))), component_chain(accepted))
     if verdict.key not in JUDGED_INPUTS or verdict.code in UNJUDGED_CODES:
         return Case(verdict)
     keys = ("requests", "limits") if verdict.code == "more-than-limit" else (verdict.key,)

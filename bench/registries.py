@@ -9,7 +9,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 
 def create_registries(count: int) -> None:
-    """Create registries that share a node only."""
+    """Create registries that share only a node."""
     from registry import PrivateRegistry  # here, because Pulumi searches modules in the project's folder only
 
     for number in range(count):

@@ -121,5 +121,5 @@ def _existing_secret(ctx: Context, name: pulumi.Input[str]) -> pulumi.Output[str
 
 def _check_htpasswd(data: Mapping[str, str] | None, namespace: str, name: str) -> bool:
     secret = ExistingSecret("users_secret", namespace, name, (HTPASSWD_KEY,))
-    validate_htpasswd(decode_secret_data(secret, data)[HTPASSWD_KEY], secret.command())
+    validate_htpasswd(decode_secret_data(secret, data)[HTPASSWD_KEY], secret.replace_command())
     return True

@@ -14,10 +14,11 @@ from dev.errors import ClusterError, RequirementError
 from registry.validation.nodes import CONTAINERD_FOLDER, DOCKER_FOLDER
 
 MAX_LINK_NAME = 15
+"""Characters that Linux allows for the name of a network link."""
 
 
 @pytest.fixture
-def dev(tmp_path: Path) -> Plan:
+def dev_plan(tmp_path: Path) -> Plan:
     return Plan("dev", tmp_path)
 
 
@@ -30,66 +31,73 @@ class TestPlan:
         assert not any(one.overlaps(other) for one in ranges for other in ranges if one is not other)
         assert all(ip_network(host.pods).subnet_of(ip_network(PODS)) for host in NODES)  # type: ignore[arg-type]
 
-    def test_two_clusters_share_no_name_in_the_kernel(self, dev: Plan) -> None:
-        def names(one: Plan) -> set[str]:
-            of_hosts = {name for host in HOSTS for name in (one.netns(host), str(one.cgroup(host)))}
-            return of_hosts | {one.link, one.switch}
+    def test_two_clusters_share_no_name_in_the_kernel(self, dev_plan: Plan) -> None:
+        def kernel_names(cluster: Plan) -> set[str]:
+            host_names = {name for host in HOSTS for name in (cluster.netns(host), str(cluster.cgroup(host)))}
+            return host_names | {cluster.link, cluster.switch}
 
-        assert names(dev).isdisjoint(names(replace(dev, name="e2e")))
-        assert len(replace(dev, name="abcdefghijk").link) <= MAX_LINK_NAME
+        assert kernel_names(dev_plan).isdisjoint(kernel_names(replace(dev_plan, name="e2e")))
+
+    def test_the_longest_cluster_name_fits_into_a_link_name(self, dev_plan: Plan) -> None:
+        assert len(replace(dev_plan, name="abcdefghijk").link) <= MAX_LINK_NAME
 
     @pytest.mark.parametrize("name", ["", "Dev", "-dev", "1dev", "a/b", "twelve-chars"])
-    def test_an_invalid_name_is_refused(self, name: str, dev: Plan) -> None:
+    def test_an_invalid_name_is_refused(self, name: str, dev_plan: Plan) -> None:
         with pytest.raises(RequirementError):
-            replace(dev, name=name)
+            replace(dev_plan, name=name)
 
     @pytest.mark.parametrize("path", ["/etc/hosts", "/root", "/var/../root", "/variety", "var/lib"])
-    def test_files_of_the_machine_have_no_path(self, path: str, dev: Plan) -> None:
+    def test_a_path_outside_the_folders_of_a_host_is_refused(self, path: str, dev_plan: Plan) -> None:
         with pytest.raises(ValueError, match="folders of a host"):
-            dev.path(MASTER, path)
+            dev_plan.path(MASTER, path)
 
     def test_the_runtimes_look_for_certificates_where_the_component_writes_them(self) -> None:
         assert (plan.CONTAINERD_CERTIFICATES, plan.DOCKER_CERTIFICATES) == (CONTAINERD_FOLDER, DOCKER_FOLDER)
 
 
+def test_only_the_owner_can_read_private_keys(tmp_path: Path) -> None:
+    pki.create_pki(tmp_path)
+    private_files = [*tmp_path.glob("*.key"), *tmp_path.glob("*.conf")]
+    assert private_files
+    assert {path.stat().st_mode & 0o777 for path in private_files} == {0o600}
+
+
+def test_a_cluster_that_never_ran_is_down(tmp_path: Path) -> None:
+    status = Cluster(tmp_path, "unheard-of").status()
+    assert not any(status.daemons.values())
+    assert status.nodes == {"k8s-master": False, "k8s-worker": False}
+    assert not status.is_up
+
+
 class TestDaemons:
-    def test_only_the_owner_can_read_private_keys(self, tmp_path: Path) -> None:
-        pki.create_pki(tmp_path)
-        private = [*tmp_path.glob("*.key"), *tmp_path.glob("*.conf")]
-        assert private
-        assert {path.stat().st_mode & 0o777 for path in private} == {0o600}
+    def test_docker_does_not_change_the_firewall_of_the_machine(self, dev_plan: Plan) -> None:
+        assert {"--iptables=false", "--bridge=none", "--ip-forward=false"} <= {*laptop.define_dockerd(dev_plan).argv}
 
-    def test_docker_does_not_change_the_firewall_of_the_machine(self, dev: Plan) -> None:
-        assert {"--iptables=false", "--bridge=none", "--ip-forward=false"} <= {*laptop.define_dockerd(dev).argv}
-
-    def test_a_changed_configuration_changes_the_fingerprint(self, dev: Plan) -> None:
-        kubelet, other = node.define_kubelet(dev, MASTER), node.define_kubelet(replace(dev, name="e2e"), MASTER)
+    def test_a_changed_configuration_changes_the_fingerprint(self, dev_plan: Plan) -> None:
+        kubelet, other = (
+            node.define_kubelet(dev_plan, MASTER),
+            node.define_kubelet(replace(dev_plan, name="e2e"), MASTER),
+        )
         environment = {"PATH": "/bin"}
-        assert kubelet.fingerprint(environment) == node.define_kubelet(dev, MASTER).fingerprint(environment)
+        assert kubelet.fingerprint(environment) == node.define_kubelet(dev_plan, MASTER).fingerprint(environment)
         assert kubelet.fingerprint(environment) != other.fingerprint(environment)
         assert kubelet.fingerprint(environment) != kubelet.fingerprint({"PATH": "/usr/bin"})
 
-    def test_a_process_outside_the_control_group_is_not_the_daemon(self, dev: Plan) -> None:
-        record = dev.record(MASTER, "etcd")
+    def test_a_process_outside_the_control_group_is_not_the_daemon(self, dev_plan: Plan) -> None:
+        record = dev_plan.record(MASTER, "etcd")
         record.parent.mkdir(parents=True)
         record.write_text(f"{os.getpid()} fingerprint\n")
-        assert not process.is_running(dev, MASTER, "etcd")
-        process.stop(dev, MASTER, "etcd")  # would end this process
+        assert not process.is_running(dev_plan, MASTER, "etcd")
+        process.stop(dev_plan, MASTER, "etcd")  # This process would end if it were taken for the daemon.
 
-    def test_a_daemon_that_ended_is_reported_with_its_log(self, dev: Plan) -> None:
-        log = dev.log(MASTER, "etcd")
+    def test_a_daemon_that_ended_is_reported_with_its_log(self, dev_plan: Plan) -> None:
+        log = dev_plan.log(MASTER, "etcd")
         log.parent.mkdir(parents=True)
         log.write_text("first\nlast\n")
         with pytest.raises(ClusterError) as raised:
-            process.wait_until_ready(dev, process.Daemon(MASTER, "etcd", ()), lambda: False)
+            process.wait_until_ready(dev_plan, process.Daemon(MASTER, "etcd", ()), lambda: False)
         assert raised.value.details == "last"
         assert str(log) in raised.value.remedy
-
-    def test_a_cluster_that_never_ran_is_down(self, tmp_path: Path) -> None:
-        status = Cluster(tmp_path, "unheard-of").status()
-        assert not any(status.daemons.values())
-        assert status.nodes == {"k8s-master": False, "k8s-worker": False}
-        assert not status.is_up
 
 
 class TestControlGroups:
@@ -109,13 +117,14 @@ class TestControlGroups:
 
     def test_controllers_that_the_kubelet_enabled_on_v2_are_disabled_again(self, tmp_path: Path) -> None:
         (tmp_path / "cgroup.controllers").write_text("cpuset cpu memory pids\n")
-        enabled = tmp_path / "cgroup.subtree_control"
-        enabled.write_text("memory pids\n")
+        subtree_control = tmp_path / "cgroup.subtree_control"
+        subtree_control.write_text("memory pids\n")
         assert cgroup.list_hierarchies(tmp_path) == [tmp_path]
         before = cgroup.read_controllers(tmp_path)
-        enabled.write_text("cpuset memory pids\n")
+        subtree_control.write_text("cpuset memory pids\n")
         cgroup.restore_controllers(before, tmp_path)
-        assert enabled.read_text() == "-cpuset"
+        # The kernel would execute this command. A plain file keeps it.
+        assert subtree_control.read_text() == "-cpuset"
 
 
 class TestRequirements:
@@ -130,36 +139,38 @@ class TestRequirements:
         [("os.geteuid", 1000), ("platform.system", "Darwin"), ("shutil.which", None)],
     )
     def test_root_linux_and_tools_are_required(
-        self, name: str, value: object, dev: Plan, monkeypatch: pytest.MonkeyPatch
+        self, name: str, value: object, dev_plan: Plan, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(name, lambda *_: value)
         with pytest.raises(RequirementError):
-            requirements.check(dev)
+            requirements.check(dev_plan)
 
-    def test_down_refuses_to_touch_anything_without_root(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_wipe_deletes_nothing_without_root(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, "geteuid", lambda: 1000)
         (tmp_path / "image").touch()
         with pytest.raises(RequirementError):
             Cluster(tmp_path, "unheard-of").wipe()
         assert (tmp_path / "image").exists()
 
-    def test_the_cluster_of_another_clone_is_not_deleted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_wipe_is_refused_while_another_clone_runs_a_cluster_of_the_same_name(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         mine, other = tmp_path / "mine", tmp_path / "other"
         for folder in (mine, other):
             folder.mkdir()
-            (folder / "lock").touch()
+            (folder / "lock").touch()  # a state folder in use has this file
         monkeypatch.setattr(network, "find_owner", lambda _: other)
         with pytest.raises(RequirementError) as raised:
             Cluster(mine, "unheard-of").wipe()
         assert str(other) in raised.value.cause
-        assert mine.exists()
+        assert mine.exists(), "The refusal comes before any deletion."
 
     @pytest.mark.parametrize(
         ("state", "reason"),
         [
             ("/var/lib/jenkins/clone/.dev", "/var"),
             ("/run/clone", "/run"),
-            (f"/srv/{'deep/' * 20}clone", "107"),
+            (f"/srv/{'deep/' * 20}clone", str(requirements.MAX_SOCKET_PATH)),
             ("/srv/a:b", "colon"),
         ],
     )
@@ -168,11 +179,11 @@ class TestRequirements:
             requirements.check(Plan("dev", Path(state)))
         assert reason in raised.value.cause
 
-    def test_too_few_inotify_instances_are_refused(self, dev: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_too_few_inotify_instances_are_refused(self, dev_plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(requirements, "_check_kernel", lambda _: None)
         monkeypatch.setattr(requirements, "count_free_inotify_instances", lambda _: 3)
         with pytest.raises(RequirementError) as raised:
-            requirements.check(dev)
+            requirements.check(dev_plan)
         assert "inotify" in raised.value.remedy
 
     def test_counted_inotify_instances_are_closed(self) -> None:
@@ -181,11 +192,11 @@ class TestRequirements:
         assert len(os.listdir("/proc/self/fd")) == before
 
     @pytest.mark.parametrize(("alias", "reason"), [(None, "eth9"), ("/other/.dev/dev", "/other/.dev/dev")])
-    def test_addresses_that_are_in_use_are_refused(
-        self, alias: str | None, reason: str, dev: Plan, monkeypatch: pytest.MonkeyPatch
+    def test_addresses_in_use_are_refused_unless_the_cluster_is_isolated(
+        self, alias: str | None, reason: str, dev_plan: Plan, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        class Machine:
-            def __enter__(self) -> "Machine":
+        class FakeIPRoute:
+            def __enter__(self) -> "FakeIPRoute":
                 return self
 
             def __exit__(self, *_: object) -> None: ...
@@ -196,8 +207,8 @@ class TestRequirements:
             def addr(self, _: str) -> list[Mapping[str, object]]:
                 return [{"index": 7, "address": "192.168.56.20"}, {"index": 7, "address": None}]
 
-        monkeypatch.setattr(network, "IPRoute", Machine)
+        monkeypatch.setattr(network, "IPRoute", FakeIPRoute)
         with pytest.raises(RequirementError) as raised:
-            network.check_addresses(dev)
+            network.check_addresses(dev_plan)
         assert reason in raised.value.cause
-        network.check_addresses(replace(dev, isolated=True))
+        network.check_addresses(replace(dev_plan, isolated=True))

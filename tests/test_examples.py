@@ -1,4 +1,4 @@
-"""Every example is described, and an end-to-end test runs it."""
+"""An end-to-end test runs every example. An example that imports the component has a README and descriptions."""
 
 from pathlib import Path
 
@@ -12,16 +12,17 @@ EMBEDDED = [example for example in EXAMPLES if (example / "registry").is_symlink
 
 
 def test_there_are_examples_of_both_kinds() -> None:
+    """If no example were found, the parametrized tests below would be skipped."""
     assert len(EMBEDDED) >= 4
     assert len(EXAMPLES) - len(EMBEDDED) >= 2
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_is_run_on_the_lab(example: Path) -> None:
-    tests = [
-        (ROOT / "tests/e2e" / name).read_text() for name in ("test_examples.py", "test_package.py", "test_take_over.py")
-    ]
-    assert any(f'("{example.name}")' in text for text in tests)
+    # A test creates the example with create_project("NAME") or create_example("NAME").
+    names = ("test_examples.py", "test_package.py", "test_take_over.py")
+    sources = [(ROOT / "tests/e2e" / name).read_text() for name in names]
+    assert any(f'("{example.name}")' in source for source in sources)
 
 
 @pytest.mark.parametrize("example", EMBEDDED, ids=lambda path: path.name)

@@ -25,9 +25,10 @@ from registry.validation.chains import TypedHost
 from registry.validation.secrets import ExistingSecret, decode_secret_data, s3_credentials
 from registry.validation.users import htpasswd
 from tests.conftest import to_base64
+from tests.file_inputs import HOST, ISSUING_CA, ROOT, S3, TLS
 from tests.issuing import CertificateSpec, IssuedCertificate, issue, server_spec
 from tests.spellings import rare_key
-from tests.test_spellings import HASH, HOST, ISSUING_CA, ROOT, S3, TLS
+from tests.test_spellings import HASH
 
 KUBECTL = """
 import base64, json, pathlib, sys
@@ -192,7 +193,9 @@ RULES: dict[str, Callable[[dict[str, str]], Any]] = {
         TLS, decode_secret_data(TLS, data, ("ca.crt",)), TypedHost(HOST), list
     ),
     "s3_secret": lambda data: s3_credentials(S3, data),
-    "users_secret": lambda data: htpasswd(decode_secret_data(USERS, data)["registry.password"], USERS.command()),
+    "users_secret": lambda data: htpasswd(
+        decode_secret_data(USERS, data)["registry.password"], USERS.replace_command()
+    ),
 }
 """Rules for the data of existing Secrets, by input."""
 

@@ -10,7 +10,7 @@ from dev.errors import RequirementError
 
 COMMANDS = {"containerd": "containerd", "busybox": "busybox-static"}
 
-APT = """#!/bin/sh
+FAKE_APT_GET = """#!/bin/sh
 echo "$@" >>"$HOME/apt.log"
 case "$*" in
 update*) touch "$HOME/updated"; exit 0 ;;
@@ -20,48 +20,51 @@ if [ -e "$HOME/outdated" ] && [ ! -e "$HOME/updated" ]; then echo "E: 404 Not Fo
 for option; do case $option in Dir::Cache::archives=*) folder=${option#*=} ;; esac; done
 touch "$folder/containerd_1.6.20_amd64.deb"
 """
-DPKG = """#!/bin/sh
+"""Program that logs its arguments. If the file `outdated` exists, a download fails until `update` was called."""
+
+FAKE_DPKG_DEB = """#!/bin/sh
 mkdir -p "$3/usr/bin" "$3/bin"
 touch "$3/usr/bin/containerd" "$3/bin/busybox"
 chmod +x "$3/usr/bin/containerd" "$3/bin/busybox"
 """
+"""Program that unpacks two commands into the folder of `--extract ARCHIVE FOLDER`."""
 
-Install = Callable[..., Path]
+AddCommand = Callable[..., Path]
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
-    """Return a function that puts a command on PATH. The user's home is `tmp_path`."""
-    folders = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "HOME": str(tmp_path), "XDG_CACHE_HOME": f"{tmp_path}/cache"}
-    for name, value in folders.items():
+def add_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AddCommand:
+    """Return a function that adds a command to PATH. The home and the cache are in `tmp_path`."""
+    variables = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "HOME": str(tmp_path), "XDG_CACHE_HOME": f"{tmp_path}/cache"}
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
-    def install(name: str, content: str = "#!/bin/sh\n") -> Path:
+    def add(name: str, content: str = "#!/bin/sh\n") -> Path:
         command = tmp_path / "bin" / name
         command.parent.mkdir(exist_ok=True)
         command.write_text(content)
         command.chmod(0o755)
         return command
 
-    return install
+    return add
 
 
 @pytest.fixture
-def apt_log(install: Install, tmp_path: Path) -> Path:
-    """Install the fakes. Return the log of the arguments of apt-get."""
-    install("apt-get", APT)
-    install("dpkg-deb", DPKG)
+def fake_apt_log(add_command: AddCommand, tmp_path: Path) -> Path:
+    """Add the fakes to PATH. Return the file with the arguments of each call of apt-get."""
+    add_command("apt-get", FAKE_APT_GET)
+    add_command("dpkg-deb", FAKE_DPKG_DEB)
     return tmp_path / "apt.log"
 
 
-def test_installed_commands_are_used_without_apt(install: Install, apt_log: Path) -> None:
-    installed = {command: install(command) for command in COMMANDS}
+def test_installed_commands_are_used_without_apt(add_command: AddCommand, fake_apt_log: Path) -> None:
+    installed = {command: add_command(command) for command in COMMANDS}
 
     provided = packages.provide_packages(COMMANDS)
 
     assert {command: provided.find(command) for command in COMMANDS} == installed
     assert "LD_LIBRARY_PATH" not in provided.env
-    assert not apt_log.exists()
+    assert not fake_apt_log.exists()
 
 
 def test_unpacked_commands_on_path_do_not_count_as_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,25 +80,26 @@ def test_unpacked_commands_on_path_do_not_count_as_installed(tmp_path: Path, mon
     assert not packages._is_usable("nft")
 
 
-def test_apt_downloads_missing_packages_once_and_installs_nothing(apt_log: Path, tmp_path: Path) -> None:
+def test_apt_downloads_missing_packages_once_and_installs_nothing(fake_apt_log: Path, tmp_path: Path) -> None:
     first, second = packages.provide_packages(COMMANDS), packages.provide_packages(COMMANDS)
 
     assert first == second
     assert first.find("containerd").is_relative_to(tmp_path / "cache")
     modes = ["--simulate", "--download-only", "--simulate"]
-    assert all(mode in line for mode, line in zip(modes, apt_log.read_text().splitlines(), strict=True))
+    assert all(mode in line for mode, line in zip(modes, fake_apt_log.read_text().splitlines(), strict=True))
 
 
-def test_package_lists_are_updated_if_a_download_fails(apt_log: Path, tmp_path: Path) -> None:
+def test_package_lists_are_updated_if_a_download_fails(fake_apt_log: Path, tmp_path: Path) -> None:
     (tmp_path / "outdated").touch()
 
     packages.provide_packages(COMMANDS)
 
-    assert [line for line in apt_log.read_text().splitlines() if line.startswith("update")] == ["update -qq"]
+    assert [line for line in fake_apt_log.read_text().splitlines() if line.startswith("update")] == ["update -qq"]
 
 
-def test_a_failed_download_is_reported_with_the_output_of_apt(install: Install, apt_log: Path) -> None:
-    install("apt-get", "#!/bin/sh\necho 'E: Failed to fetch deb: 404' >&2\nexit 100\n")
+@pytest.mark.usefixtures("fake_apt_log")
+def test_a_failed_download_is_reported_with_the_output_of_apt(add_command: AddCommand) -> None:
+    add_command("apt-get", "#!/bin/sh\necho 'E: Failed to fetch deb: 404' >&2\nexit 100\n")
 
     with pytest.raises(RequirementError) as raised:
         packages.provide_packages(COMMANDS)
@@ -103,8 +107,10 @@ def test_a_failed_download_is_reported_with_the_output_of_apt(install: Install, 
     assert raised.value.details == "E: Failed to fetch deb: 404"
 
 
-def test_without_apt_the_missing_commands_are_reported(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(install("containerd").parent))
+def test_without_apt_the_missing_commands_are_reported(
+    add_command: AddCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(add_command("containerd").parent))
 
     with pytest.raises(RequirementError) as raised:
         packages.provide_packages(COMMANDS)
@@ -113,8 +119,9 @@ def test_without_apt_the_missing_commands_are_reported(install: Install, monkeyp
     assert "containerd" not in raised.value.cause
 
 
-def test_a_dynamically_linked_busybox_is_not_used(install: Install, apt_log: Path) -> None:
-    install("containerd")
-    installed = install("busybox", "\x7fELF /lib64/ld-linux-x86-64.so.2")
+@pytest.mark.usefixtures("fake_apt_log")
+def test_a_dynamically_linked_busybox_is_not_used(add_command: AddCommand) -> None:
+    add_command("containerd")
+    installed = add_command("busybox", "\x7fELF /lib64/ld-linux-x86-64.so.2")
 
     assert packages.provide_packages(COMMANDS).find("busybox") != installed

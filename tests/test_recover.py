@@ -213,18 +213,18 @@ def manager(name: str = "pulumi-kubernetes-1", *, time: str = CREATED, label: st
     return {"manager": name, "time": time, "fieldsV1": labels}
 
 
-def find_volume(name: str, *objects: ResourceInstance, any_letters: bool = False) -> LiveObject | None:
+def find_volume(name: str, *objects: ResourceInstance, any_suffix: bool = False) -> LiveObject | None:
     """Look among `objects` for a volume whose name ends in random letters of the provider."""
     volume = kubernetes("PersistentVolume", name, namespace=None)
     volume["inputs"]["metadata"]["annotations"] = {"pulumi.com/autonamed": "true"}
-    return find_object(dynamic(*objects), volume, PERIODS, any_letters=any_letters)
+    return find_object(dynamic(*objects), volume, PERIODS, any_suffix=any_suffix)
 
 
 PERIODS = [Period(datetime.fromisoformat("2026-11-24T08:09:09Z"), datetime.fromisoformat("2026-11-24T08:09:11Z"))]
 
 
 def test_an_object_of_a_failed_update_is_found_with_other_random_letters() -> None:
-    live = find_volume("volume-7b8af017", live_object("volume-00c0ffee"), any_letters=True)
+    live = find_volume("volume-7b8af017", live_object("volume-00c0ffee"), any_suffix=True)
     assert live == LiveObject("volume-00c0ffee", "pulumi-kubernetes-1")
 
 
@@ -238,7 +238,7 @@ def test_an_object_of_a_failed_update_is_found_with_other_random_letters() -> No
     ids=["created before", "created by kubectl", "another name"],
 )
 def test_objects_that_the_failed_update_did_not_create_are_not_found(other: ResourceInstance) -> None:
-    assert find_volume("volume-7b8af017", other, any_letters=True) is None
+    assert find_volume("volume-7b8af017", other, any_suffix=True) is None
 
 
 def test_a_pending_creation_is_found_by_its_exact_name_only() -> None:
@@ -267,7 +267,7 @@ def test_a_patch_is_found_by_the_manager_that_wrote_its_fields(
     patch = kubernetes("NodePatch", "k8s-master", namespace=None)
     patch["inputs"]["metadata"]["labels"] = {LABEL: "true"}
     node = live_object("k8s-master", *managers, created="2025-01-01T00:00:00Z")
-    live = find_object(dynamic(node), patch, PERIODS, any_letters=False)
+    live = find_object(dynamic(node), patch, PERIODS, any_suffix=False)
     assert live == (expected and LiveObject("k8s-master", expected))
 
 

@@ -21,7 +21,7 @@ from ops.status import verdicts
 from ops.status.facts import StackSettings
 from ops.status.servers import read_servers
 from ops.status.target import Target
-from ops.verify import test_image
+from ops.verify import sample_image
 from registry.validation.errors import URL_CREDENTIALS
 from tests import test_verify
 from tests.test_status import api
@@ -280,7 +280,7 @@ def test_a_mirror_that_holds_a_part_of_an_image_fails_because_of_its_upstream(
     outputs: Outputs, registry: Registry
 ) -> None:
     check(outputs, registry)
-    del registry.contents[f"sha256:{hashlib.sha256(test_image.build_config()).hexdigest()}"]
+    del registry.contents[f"sha256:{hashlib.sha256(sample_image.build_config()).hexdigest()}"]
     registry.mode, registry.upstream_error = "mirror", 'Get "https://up.example.com/v2/": connection refused'
     failed = failure(check(outputs, registry))
     assert failed.title == "pull"

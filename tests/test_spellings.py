@@ -16,18 +16,13 @@ from registry.inputs.table import INPUTS
 from registry.validation import InvalidInput
 from registry.validation.chains import TypedHost, validate_server_chain
 from registry.validation.nodes import ca_pem
-from registry.validation.secrets import ExistingSecret, s3_credentials
+from registry.validation.secrets import s3_credentials
 from registry.validation.users import htpasswd
 from tests.conftest import to_base64
-from tests.issuing import CertificateSpec, IssuedCertificate, issue, server_spec
+from tests.file_inputs import HOST, ISSUING_CA, ROOT, S3, TLS
+from tests.issuing import IssuedCertificate, issue, server_spec
 from tests.spellings import TIDY, UNTIDY, key_forms, lines_spelled, rare_key, spelled
 from tests.tls_clients import ServedChain, python_objection
-
-HOST = "registry.example.com"
-ROOT = issue(CertificateSpec("Root"))
-ISSUING_CA = issue(CertificateSpec("Issuing CA"), ROOT)
-TLS = ExistingSecret("tls_secret", "docker-registry", "tls", ("tls.crt", "tls.key"), "kubernetes.io/tls")
-S3 = ExistingSecret("s3_secret", "docker-registry", "bucket", ("access-key", "secret-key"))
 
 
 @cache

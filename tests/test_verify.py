@@ -25,7 +25,7 @@ from ops import __main__ as command_line
 from ops import stack, tls
 from ops.errors import CommandError, PulumiError
 from ops.stack import Outputs, parse_address
-from ops.verify import CheckResult, run_checks, test_image, wait_for_port
+from ops.verify import CheckResult, run_checks, sample_image, wait_for_port
 
 HOST = "docker-registry"
 PASSWORD = "pässwörd € 0123456789"
@@ -43,7 +43,7 @@ class Registry(ThreadingHTTPServer):
         self.password: str | None = PASSWORD
         self.full = self.damaged = self.forgetful = self.deletes = False
         self.mode = "read-write"
-        self.names = ["another", test_image.REPOSITORY]
+        self.names = ["another", sample_image.REPOSITORY]
         self.upstream_error = ""
         """Error of the upstream of a mirror: a status, or the text that a mirror answers with status 500."""
 
@@ -106,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
         if key == "_catalog":
             return self.catalog()
         if key == "list":
-            tags = [test_image.TAG] if test_image.REPOSITORY in self.path else None
+            tags = [sample_image.TAG] if sample_image.REPOSITORY in self.path else None
             return self.answer(200, json.dumps({"tags": tags}).encode())
         if key and key not in self.server.contents:
             return self.ask_upstream()
@@ -199,7 +199,7 @@ def failure(results: list[CheckResult]) -> CheckResult:
 def test_a_healthy_registry_passes_every_check_and_keeps_one_small_image(outputs: Outputs, registry: Registry) -> None:
     first, second = check(outputs, registry), check(outputs, registry)
     assert [result.title for result in first if not result.passed] == []
-    assert test_image.REPOSITORY in first[-1].summary, "The summary names the repository that stays."
+    assert sample_image.REPOSITORY in first[-1].summary, "The summary names the repository that stays."
     assert len([key for key in registry.contents if key.startswith("sha256:")]) == 3, (
         "Layer, config and manifest are stored once."
     )

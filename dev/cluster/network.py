@@ -1,7 +1,8 @@
-"""The network: a switch in its own namespace. It connects the hosts, and this machine unless the cluster is isolated.
+"""The network of the cluster: a bridge in a network namespace of its own, which is called the switch.
 
-The machine gets one link with one address. It routes, forwards and translates nothing for the hosts, so they have no
-internet access, and their attempts fail at once.
+It connects the hosts, and also this machine unless the cluster is isolated. The machine then has one link with one
+address. The machine routes, forwards and translates nothing for the hosts. So they have no internet access, and their
+attempts fail at once.
 """
 
 import socket
@@ -18,9 +19,16 @@ from dev.cluster.plan import HOSTS, MACHINE, NETWORK, NODES, SERVICES, Host, Pla
 from dev.errors import RequirementError
 
 NAMESPACES = Path("/run/netns")
+"""Folder where iproute2 and pyroute2 mount the named network namespaces of the machine."""
+
 BRIDGE = "br0"
-PORT = "eth0"
-PREFIX = ip_network(NETWORK).prefixlen
+HOST_LINK = "eth0"
+"""Name of the link in each host."""
+
+MACHINE_LINK = "machine"
+"""Name of the machine's link in the switch."""
+
+PREFIX_LENGTH = ip_network(NETWORK).prefixlen
 
 
 def create(plan: Plan) -> None:
@@ -28,17 +36,17 @@ def create(plan: Plan) -> None:
     for name in (plan.switch, *map(plan.netns, HOSTS)):
         netns.create(name)
     with _open_namespace(plan.switch) as switch:
-        # Save the owner first, so that an `up` in another clone does not take an incomplete network for its own.
+        # The alias of the bridge is the owner. Another clone would take a network without an owner for its own.
         switch.link("add", ifname=BRIDGE, kind="bridge")
-        _set(switch, BRIDGE, state="up", ifalias=str(plan.state))
+        _set_link(switch, BRIDGE, state="up", ifalias=str(plan.state))
         for host in HOSTS:
-            switch.link("add", ifname=host.name, kind="veth", peer={"ifname": PORT, "net_ns_fd": plan.netns(host)})
-            _set(switch, host.name, state="up", master=_index(switch, BRIDGE))
+            switch.link("add", ifname=host.name, kind="veth", peer={"ifname": HOST_LINK, "net_ns_fd": plan.netns(host)})
+            _set_link(switch, host.name, state="up", master=_index_of(switch, BRIDGE))
     for host in HOSTS:
         with _open_namespace(plan.netns(host)) as namespace:
-            _configure(namespace, host)
+            _configure_host(namespace, host)
     if not plan.isolated:
-        _attach(plan)
+        _attach_machine(plan)
 
 
 def remove(plan: Plan) -> None:
@@ -57,13 +65,15 @@ def remove(plan: Plan) -> None:
 
 
 def find_owner(plan: Plan) -> Path | None:
-    """Return the state folder of the running cluster with this name, or None."""
+    """Return the state folder of the running cluster with this name, or None if none runs.
+
+    An incomplete network without an owner counts as that of this clone.
+    """
     if not (NAMESPACES / plan.switch).exists():
         return None
     with _open_namespace(plan.switch) as switch:
-        for bridge in switch.link("dump", ifname=BRIDGE):
-            return Path(bridge.get("ifalias") or plan.state)
-    return plan.state
+        aliases = [bridge.get("ifalias") for bridge in switch.link("dump", ifname=BRIDGE)]
+    return Path(next(filter(None, aliases), plan.state))
 
 
 def check_owner(plan: Plan) -> None:
@@ -103,7 +113,8 @@ def connect(plan: Plan, host: Host, port: int, address: str = "127.0.0.1", timeo
         netns.setns(plan.netns(host), flags=0, fork=False)
         return socket.socket()
 
-    with ThreadPoolExecutor(1) as thread:  # setns moves the calling thread only, which ends here
+    # setns moves only the calling thread. This thread ends with the block, so no other code runs in the namespace.
+    with ThreadPoolExecutor(1) as thread:
         connection = thread.submit(create_socket).result()
     try:
         connection.settimeout(timeout)
@@ -114,40 +125,40 @@ def connect(plan: Plan, host: Host, port: int, address: str = "127.0.0.1", timeo
     return connection
 
 
-def _configure(namespace: Any, host: Host) -> None:
-    namespace.addr("add", index=_index(namespace, PORT), address=host.address, prefixlen=PREFIX)
-    _set(namespace, PORT, state="up")
-    _set(namespace, "lo", state="up")
+def _configure_host(namespace: Any, host: Host) -> None:
+    namespace.addr("add", index=_index_of(namespace, HOST_LINK), address=host.address, prefixlen=PREFIX_LENGTH)
+    _set_link(namespace, HOST_LINK, state="up")
+    _set_link(namespace, "lo", state="up")
     if host not in NODES:
         return
     # Without a route, packets for a Service are rejected before kube-proxy translates their address.
-    namespace.route("add", dst=SERVICES, oif=_index(namespace, PORT))
+    namespace.route("add", dst=SERVICES, oif=_index_of(namespace, HOST_LINK))
     for other in NODES:
         if other != host:
             namespace.route("add", dst=other.pods, gateway=other.address)
 
 
-def _attach(plan: Plan) -> None:
+def _attach_machine(plan: Plan) -> None:
     with IPRoute() as machine:
-        machine.link("add", ifname=plan.link, kind="veth", peer={"ifname": "machine", "net_ns_fd": plan.switch})
-        _set(machine, plan.link, ifalias=str(plan.state))
-        machine.addr("add", index=_index(machine, plan.link), address=MACHINE, prefixlen=PREFIX)
-        _set(machine, plan.link, state="up")
+        machine.link("add", ifname=plan.link, kind="veth", peer={"ifname": MACHINE_LINK, "net_ns_fd": plan.switch})
+        _set_link(machine, plan.link, ifalias=str(plan.state))
+        machine.addr("add", index=_index_of(machine, plan.link), address=MACHINE, prefixlen=PREFIX_LENGTH)
+        _set_link(machine, plan.link, state="up")
     with _open_namespace(plan.switch) as switch:
-        _set(switch, "machine", state="up", master=_index(switch, BRIDGE))
+        _set_link(switch, MACHINE_LINK, state="up", master=_index_of(switch, BRIDGE))
 
 
 def _open_namespace(namespace: str) -> Any:
     return NetNS(namespace, flags=0)  # 0: do not create the namespace
 
 
-def _index(route: Any, link: str) -> int:
-    index: int = route.link_lookup(ifname=link)[0]
+def _index_of(netlink: Any, link: str) -> int:
+    index: int = netlink.link_lookup(ifname=link)[0]
     return index
 
 
-def _set(route: Any, link: str, **attributes: Any) -> None:
-    route.link("set", index=_index(route, link), **attributes)
+def _set_link(netlink: Any, link: str, **attributes: Any) -> None:
+    netlink.link("set", index=_index_of(netlink, link), **attributes)
 
 
 def _is_in_network(address: str | None) -> bool:

@@ -108,7 +108,7 @@ def _adopt_unrecorded(stack: str) -> StateChange:
     from .live_objects import create_object_finder
 
     state = _export_state(stack)
-    change = adopt_unrecorded(state["deployment"] or {}, creations, create_object_finder(periods, any_letters=True))
+    change = adopt_unrecorded(state["deployment"] or {}, creations, create_object_finder(periods, any_suffix=True))
     if change.adopted:
         _import_state(stack, {**state, "deployment": change.deployment})
     return change

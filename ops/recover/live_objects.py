@@ -1,8 +1,8 @@
 """Find the live object of a resource on the cluster.
 
 Only an object that Pulumi wrote counts. An object of the same name from another tool must not be adopted. A patch, such
-as the label of a node, is found by its field manager, whose name the provider draws at random: it owns the fields of
-the patch, and wrote them while this stack was updated.
+as the label of a node, has no object of its own, but a field manager with a random name. It is found by an entry of
+`managedFields` that has the fields of the patch, and was written while this stack was updated.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,14 +20,14 @@ FIELD_MANAGER_PREFIX = "pulumi-kubernetes"
 """Prefix of the field managers of Pulumi's Kubernetes provider."""
 
 AUTONAMED = "pulumi.com/autonamed"
-"""Annotation of an object whose name the provider chose: the resource's name, a dash, and eight random letters."""
+"""Annotation of an object whose name the provider chose: the resource's name, a dash and eight hexadecimal digits."""
 
 
-def create_object_finder(periods: Collection[Period], *, any_letters: bool = False) -> FindObject:
+def create_object_finder(periods: Collection[Period], *, any_suffix: bool = False) -> FindObject:
     """Return a function that finds the live object of a resource. It connects when it is first called.
 
-    A patch counts only if it was written in one of `periods`. With `any_letters`, that holds for the creation of other
-    objects too, whose random letters may then differ from those of the resource.
+    A patch counts only if it was written in one of `periods`. With `any_suffix`, the random suffix of an object's name
+    may differ from that of the resource. Every object must then have been created in one of `periods`.
     """
     clients: list[DynamicClient] = []
 
@@ -35,46 +35,45 @@ def create_object_finder(periods: Collection[Period], *, any_letters: bool = Fal
         with convert_api_errors():
             if not clients:
                 clients.append(connect())
-            return find_object(clients[0], resource, periods, any_letters=any_letters)
+            return find_object(clients[0], resource, periods, any_suffix=any_suffix)
 
     return find
 
 
 def find_object(
-    client: DynamicClient, resource: Resource, periods: Collection[Period], *, any_letters: bool
+    client: DynamicClient, resource: Resource, periods: Collection[Period], *, any_suffix: bool
 ) -> LiveObject | None:
     """Return the object that Pulumi created or patched for `resource`. See `create_object_finder`."""
     inputs = resource["inputs"]
     try:
-        kind = client.resources.get(api_version=inputs["apiVersion"], kind=inputs["kind"])
+        api_resource = client.resources.get(api_version=inputs["apiVersion"], kind=inputs["kind"])
     except ResourceNotFoundError:
         return None
     metadata = inputs["metadata"]
-    namespace = metadata.get("namespace", "default") if kind.namespaced else None
+    namespace = metadata.get("namespace", "default") if api_resource.namespaced else None
     is_patch = resource["type"].endswith("Patch")
-    for candidate in _find_candidates(client, kind, namespace, metadata, any_letters=any_letters and not is_patch):
-        managers = [
-            fields["manager"]
-            for fields in candidate.to_dict()["metadata"].get("managedFields") or []
-            if fields["manager"].startswith(FIELD_MANAGER_PREFIX)
-            and (not is_patch or _wrote_patch(fields, inputs, periods))
-        ]
-        created_in_time = is_patch or not any_letters or _within(periods, candidate.metadata.creationTimestamp)
-        if managers and created_in_time:
-            return LiveObject("/".join(filter(None, [namespace, candidate.metadata.name])), managers[0])
+    any_suffix = any_suffix and not is_patch
+    for candidate in _find_candidates(client, api_resource, namespace, metadata, any_suffix=any_suffix):
+        if any_suffix and not _within(periods, candidate.metadata.creationTimestamp):
+            continue
+        for entry in candidate.to_dict()["metadata"].get("managedFields") or []:
+            is_pulumi = entry["manager"].startswith(FIELD_MANAGER_PREFIX)
+            if is_pulumi and (not is_patch or _wrote_patch(entry, inputs, periods)):
+                object_id = "/".join(filter(None, [namespace, candidate.metadata.name]))
+                return LiveObject(object_id, entry["manager"])
     return None
 
 
-def _wrote_patch(fields: Mapping[str, Any], inputs: Mapping[str, Any], periods: Collection[Period]) -> bool:
-    """Return whether the entry of `managedFields` is of the patch: it owns its fields since one of `periods`."""
+def _wrote_patch(entry: Mapping[str, Any], inputs: Mapping[str, Any], periods: Collection[Period]) -> bool:
+    """Return whether an entry of `managedFields` has all fields of the patch and was written in one of `periods`."""
     identity = ("apiVersion", "kind")
     metadata = {key: value for key, value in inputs["metadata"].items() if key in ("labels", "annotations")}
     patch = {key: value for key, value in inputs.items() if key not in identity} | {"metadata": metadata}
-    return _within(periods, fields["time"]) and _owns(fields.get("fieldsV1") or {}, patch)
+    return _within(periods, entry["time"]) and _owns(entry.get("fieldsV1") or {}, patch)
 
 
 def _owns(fields: Mapping[str, Any], value: Any) -> bool:
-    """Return whether `fields`, a tree of `fieldsV1`, has every key of `value`."""
+    """Return whether `fields`, a tree of `fieldsV1`, has every key of `value`. Lists are not compared."""
     if not isinstance(value, Mapping):
         return True
     return all(f"f:{key}" in fields and _owns(fields[f"f:{key}"], item) for key, item in value.items())
@@ -86,14 +85,14 @@ def _within(periods: Collection[Period], time: str) -> bool:
 
 
 def _find_candidates(
-    client: DynamicClient, kind: Any, namespace: str | None, metadata: dict[str, Any], *, any_letters: bool
+    client: DynamicClient, api_resource: Any, namespace: str | None, metadata: dict[str, Any], *, any_suffix: bool
 ) -> list[Any]:
-    """Return the object of that name. If it is missing, `any_letters` allows other random letters in the name."""
+    """Return the object of that name, or those whose name has the same prefix, if it is missing and `any_suffix`."""
     try:
-        return [client.get(kind, name=metadata["name"], namespace=namespace, _request_timeout=TIMEOUT)]
+        return [client.get(api_resource, name=metadata["name"], namespace=namespace, _request_timeout=TIMEOUT)]
     except NotFoundError:
-        if not any_letters or AUTONAMED not in metadata.get("annotations", {}):
+        if not any_suffix or AUTONAMED not in metadata.get("annotations", {}):
             return []
     prefix = metadata["name"].rpartition("-")[0] + "-"
-    objects = client.get(kind, namespace=namespace, _request_timeout=TIMEOUT).items
+    objects = client.get(api_resource, namespace=namespace, _request_timeout=TIMEOUT).items
     return [candidate for candidate in objects if candidate.metadata.name.startswith(prefix)]

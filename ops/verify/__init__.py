@@ -14,7 +14,7 @@ from ..errors import CheckError, CommandError
 from ..registry_client import RegistryClient
 from ..report import FAILED, PASSED, print_json, print_remedies, print_report
 from ..stack import Outputs
-from . import test_image
+from . import sample_image
 from .checks import CHECKS, CLEAN_UP, CheckContext, Checks, find_pushed_digest
 from .modes import CHECKS_BY_MODE, READ_WRITE, detect_mode, refuse_other_mode
 
@@ -147,7 +147,7 @@ def _run_until_failure(context: CheckContext, checks: Checks) -> Iterator[CheckR
 def _run_on_nodes(context: CheckContext, pull_on_nodes: PullOnNodes) -> Iterator[CheckResult]:
     start = time.monotonic()
     try:
-        reference = f"{context.outputs.endpoint}/{test_image.REPOSITORY}@{find_pushed_digest(context)}"
+        reference = f"{context.outputs.endpoint}/{sample_image.REPOSITORY}@{find_pushed_digest(context)}"
         for node, outcome, seconds in pull_on_nodes(context.outputs, reference):
             title = f"pull on {node}"
             if isinstance(outcome, CheckError):

@@ -16,7 +16,7 @@ from ..errors import CheckError
 from ..registry_client import RegistryClient
 from ..stack import Outputs
 from ..tls import SECONDS_PER_DAY, perform_handshake
-from . import test_image
+from . import sample_image
 
 NOT_A_REGISTRY = "Another program answers there. Find out which one uses the port, or pass --address."
 
@@ -38,12 +38,12 @@ class CheckContext:
     @property
     def reference(self) -> str:
         """Return the reference of the test image, as in `docker push`."""
-        return f"{self.outputs.endpoint}/{test_image.REPOSITORY}:{test_image.TAG}"
+        return f"{self.outputs.endpoint}/{sample_image.REPOSITORY}:{sample_image.TAG}"
 
     @property
     def manifests_url(self) -> str:
         """Return the base URL of the test image's manifests."""
-        return f"https://{self.outputs.endpoint}/v2/{test_image.REPOSITORY}/manifests"
+        return f"https://{self.outputs.endpoint}/v2/{sample_image.REPOSITORY}/manifests"
 
 
 def check_name(context: CheckContext) -> str:
@@ -102,28 +102,28 @@ def check_login(context: CheckContext) -> str:
 def check_push(context: CheckContext) -> str:
     """Push the test image."""
     layer, config = context.folder / "layer.tar", context.folder / "config.json"
-    layer.write_bytes(test_image.build_layer())
-    config.write_bytes(test_image.build_config())
+    layer.write_bytes(sample_image.build_layer())
+    config.write_bytes(sample_image.build_config())
     context.client.push(
         context.reference,
-        files=[f"{layer}:{test_image.LAYER_TYPE}"],
-        manifest_config=f"{config}:{test_image.CONFIG_TYPE}",
+        files=[f"{layer}:{sample_image.LAYER_TYPE}"],
+        manifest_config=f"{config}:{sample_image.CONFIG_TYPE}",
         disable_path_validation=True,
         quiet=True,
     )
-    return f"{test_image.REPOSITORY}:{test_image.TAG}, {test_image.image_size()} bytes"
+    return f"{sample_image.REPOSITORY}:{sample_image.TAG}, {sample_image.image_size()} bytes"
 
 
 def check_pull(context: CheckContext) -> str:
     """Pull the test image and compare its bytes."""
     [pulled] = context.client.pull(context.reference, outdir=str(context.folder / "pulled"))
-    if Path(pulled).read_bytes() != test_image.build_layer():
+    if Path(pulled).read_bytes() != sample_image.build_layer():
         raise CheckError(
             "The pulled layer differs from the pushed one.",
             "The registry does not repair damaged blobs. Stop it, delete the blob's folder on the node, and push "
             "the image again.",
         )
-    return f"{len(test_image.build_layer())} bytes, identical"
+    return f"{len(sample_image.build_layer())} bytes, identical"
 
 
 def check_catalog(context: CheckContext) -> str:
@@ -134,23 +134,23 @@ def check_catalog(context: CheckContext) -> str:
         response = context.client.do_request(page)
         repositories += response.json()["repositories"]
         page = urljoin(page, response.links["next"]["url"]) if "next" in response.links else ""
-    if test_image.REPOSITORY not in repositories:
+    if sample_image.REPOSITORY not in repositories:
         raise CheckError(
-            f"The catalog does not list {test_image.REPOSITORY}.",
+            f"The catalog does not list {sample_image.REPOSITORY}.",
             "Another registry may have the same name. Pass --address to choose the right one.",
         )
-    return f"{test_image.REPOSITORY}, one of {len(repositories)} repositories"
+    return f"{sample_image.REPOSITORY}, one of {len(repositories)} repositories"
 
 
 def delete_test_image(context: CheckContext) -> str:
     """Delete the test image if the registry allows deletion. Otherwise it stays, and the next run pushes it again."""
     response = context.client.do_request(f"{context.manifests_url}/{find_pushed_digest(context)}", "DELETE")
     if response.status_code == 405:
-        return f"deletion is disabled: {test_image.REPOSITORY} keeps {test_image.image_size()} bytes"
+        return f"deletion is disabled: {sample_image.REPOSITORY} keeps {sample_image.image_size()} bytes"
     if response.status_code != 202:
         raise CheckError(
             f"The registry answered {response.status_code} to DELETE of the test image, not 202.",
-            f"Delete the repository {test_image.REPOSITORY} by hand.",
+            f"Delete the repository {sample_image.REPOSITORY} by hand.",
         )
     return "deleted"
 
@@ -158,7 +158,7 @@ def delete_test_image(context: CheckContext) -> str:
 def find_pushed_digest(context: CheckContext) -> str:
     """Return the digest of the test image in the registry."""
     accept = {"Accept": "application/vnd.oci.image.manifest.v1+json"}
-    response = context.client.do_request(f"{context.manifests_url}/{test_image.TAG}", "HEAD", headers=accept)
+    response = context.client.do_request(f"{context.manifests_url}/{sample_image.TAG}", "HEAD", headers=accept)
     return str(response.headers["Docker-Content-Digest"])
 
 

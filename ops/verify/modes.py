@@ -14,7 +14,7 @@ import requests
 from ..errors import CheckError
 from ..server_errors import UPSTREAM, explain
 from ..upstream import check_upstream
-from . import test_image
+from . import sample_image
 from .checks import CheckContext, Checks, check_catalog, check_pull, check_push
 
 MANIFEST_TYPES = (
@@ -37,7 +37,7 @@ READ_WRITE, READ_ONLY, MIRROR = "read-write", "read-only", "mirror"
 
 def detect_mode(context: CheckContext) -> str:
     """Begin a push, and return the mode that fits the answer. An accepted push is cancelled."""
-    uploads = f"https://{context.outputs.endpoint}/v2/{test_image.REPOSITORY}/blobs/uploads/"
+    uploads = f"https://{context.outputs.endpoint}/v2/{sample_image.REPOSITORY}/blobs/uploads/"
     response = context.client.do_request(uploads, "POST")
     if response.status_code == 405:
         # A mirror answers with the code UNSUPPORTED of the API, a read-only registry without one.

@@ -5,22 +5,21 @@ from ..validation.external_ips import refuse_port_of_nodes
 from ..validation.storage import STORAGE_KINDS
 from .table import INPUTS, Row, Values
 
-MAKE_PULL_SECRETS = (
-    "Remove one of the two. Its hashes are no passwords, so make the pull Secrets with "
+CREATE_PULL_SECRETS = (
+    "Remove `users_secret`. Or remove `pull_secrets`, and create each pull Secret with "
     "`kubectl create secret docker-registry NAME --docker-server=ENDPOINT --docker-username=USER "
-    "--docker-password=PASSWORD`"
+    "--docker-password=PASSWORD`, because the hashes in `users_secret` are not enough to log in"
 )
+"""Remedy if `users_secret` replaces `pull_secrets`."""
 
 
 def check_combinations(values: Values) -> None:
     """Refuse inputs without an effect, missing inputs, and inputs that contradict each other."""
-    for key, row in INPUTS.items():
-        _refuse_without_effect(key, row, values)
-    for key, row in INPUTS.items():
-        _refuse_replaced(key, row, values)
-    for key, row in INPUTS.items():
-        _require(key, row, values)
-    _refuse_unshared_replicas(values)
+    # One pass for each rule: an input without an effect is reported before another one that is missing.
+    for rule in (_refuse_without_effect, _refuse_replaced, _refuse_missing, _refuse_single, _refuse_new_namespace):
+        for key, row in INPUTS.items():
+            rule(key, row, values)
+    _refuse_replicas(values)
     if values["exposure"] == "external-ips":
         refuse_port_of_nodes(values["port"])
     _refuse_own_namespace(values)
@@ -30,10 +29,10 @@ def _refuse_without_effect(key: str, row: Row, values: Values) -> None:
     """Refuse an input that has no effect with the values of other inputs."""
     if not row.only_with or not _is_set(key, values) or any(condition.holds(values) for condition in row.only_with):
         return
-    actual = " and ".join(f"`{one.key}` is {str(values[one.key]).lower()}" for one in row.only_with)
+    actual = " and ".join(f"`{condition.key}` is {str(values[condition.key]).lower()}" for condition in row.only_with)
     needed = " or ".join(str(condition) for condition in row.only_with)
     problem = f"has an effect only if {needed}"
-    if any(one.values for one in row.only_with):
+    if any(condition.values for condition in row.only_with):
         problem += f", but {actual}"
     raise InvalidInput(key, "no-effect", problem, f"Remove `{key}`, or change the other input")
 
@@ -42,49 +41,63 @@ def _refuse_replaced(key: str, row: Row, values: Values) -> None:
     """Refuse an input that another one replaces."""
     for other in row.replaces:
         if _is_set(key, values) and _is_set(other, values):
-            remedy = MAKE_PULL_SECRETS if other == "pull_secrets" else "Remove one of the two"
+            remedy = CREATE_PULL_SECRETS if other == "pull_secrets" else "Remove one of the two"
             raise InvalidInput(other, "replaced", f"cannot be set together with `{key}`, which replaces it", remedy)
 
 
-def _require(key: str, row: Row, values: Values) -> None:
-    """Refuse a missing input, or a new namespace for an object that exists."""
-    if row.required and values.get(key) in (None, [], ""):
-        for condition in row.only_with:
-            if condition.holds(values):
-                path = f"--path '{key}[0]'" if values.get(key) == [] else key
-                problem = f"is missing, but {condition}"
-                raise InvalidInput(key, "missing", problem, f"For example `pulumi config set {path} {row.required}`")
+def _refuse_missing(key: str, row: Row, values: Values) -> None:
+    """Refuse a missing input that the choice of another input requires."""
+    if not row.required or values.get(key) not in (None, [], ""):
+        return
+    for condition in row.only_with:
+        if condition.holds(values):
+            argument = f"--path '{key}[0]'" if values.get(key) == [] else key  # the first element of a list
+            problem = f"is missing, but {condition}"
+            raise InvalidInput(key, "missing", problem, f"For example `pulumi config set {argument} {row.required}`")
+
+
+def _refuse_single(key: str, row: Row, values: Values) -> None:
+    """Refuse one of two inputs that must be set together."""
     if row.both_or_neither and _is_set(key, values) and not _is_set(row.both_or_neither, values):
         problem = f"is missing, but `{key}` is set"
         raise InvalidInput(row.both_or_neither, "missing", problem, "Set both, or neither")
+
+
+def _refuse_new_namespace(key: str, row: Row, values: Values) -> None:
+    """Refuse to create the namespace of an existing object."""
     if row.existing and values.get(key) is not None and values["create_namespace"]:
         problem = f"is true, but `{key}` names an existing object, and a new namespace would be empty"
         remedy = f"Set `create_namespace` to false, or remove `{key}`"
         raise InvalidInput("create_namespace", "namespace-is-new", problem, remedy)
 
 
-def _refuse_unshared_replicas(values: Values) -> None:
-    """Refuse several replicas unless all of them reach the same storage."""
+def _refuse_replicas(values: Values) -> None:
+    """Refuse several replicas if they do not share their storage, or if the registry is a mirror."""
     replicas = values["replicas"]
     is_shared = STORAGE_KINDS[values["storage"]].several_nodes or values["storage_access"] == "ReadWriteMany"
     if replicas > 1 and not is_shared:
-        problem = f"must be 1, not {replicas}, because `storage` is {values['storage']} {values['storage_access']}"
+        key = "storage_access" if values["storage"] == "class" else "storage"
+        problem = f"must be 1, not {replicas}, because `{key}` is {values[key]}"
         remedy = "Use `storage` s3, or `storage` class with `storage_access` ReadWriteMany"
         raise InvalidInput("replicas", "storage-not-shared", problem, remedy)
     if replicas > 1 and values["mode"] == "mirror":
-        problem = f"must be 1 for a mirror, not {replicas}: each would overwrite the expiry list of the others"
+        problem = f"must be 1 for a mirror, not {replicas}, because each replica would overwrite the expiry list of "
+        problem += "the other replicas"
         raise InvalidInput("replicas", "mirror-not-shared", problem, "Remove `replicas`")
 
 
 def _refuse_own_namespace(values: Values) -> None:
     """Refuse a pull Secret in the namespace that the component creates, because no other Pods run there."""
     if values["create_namespace"] and values["namespace"] in values["pull_secrets"]:
-        problem = f"has {values['namespace']!r}, which the component creates for the registry alone"
-        remedy = "Remove it, or set `create_namespace` to false if it exists already"
+        problem = f"has the namespace {values['namespace']!r}, which the component creates for the registry alone"
+        remedy = "Remove it from the list, or set `create_namespace` to false if that namespace exists already"
         raise InvalidInput("pull_secrets", "own-namespace", problem, remedy)
 
 
 def _is_set(key: str, values: Values) -> bool:
-    """Return whether it differs from the default. The engine passes the defaults of Pulumi.yaml like other values."""
+    """Return whether the input differs from its default.
+
+    The engine passes the defaults of Pulumi.yaml like other values.
+    """
     value, default = values.get(key), INPUTS[key].default
     return value is not None and (default is None or bool(value != default))

@@ -113,7 +113,7 @@ def validate_server_chain(
     `system_roots`, as public CAs send no root.
     """
     with_ca = ("ca.crt",) if "ca.crt" in texts else ()
-    command = secret.command(*with_ca)
+    command = secret.replace_command(*with_ca)
     origins = {name: Origin(secret.key, name, command, f" in {name}") for name in texts}
     source = _secret_source(secret, with_ca, host.name)
     leaf, *above = _read_pair(origins, texts)
@@ -153,13 +153,13 @@ def _secret_source(secret: ExistingSecret, with_ca: tuple[str, ...], host: str) 
         "Make one with `openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 "
         f"-subj /CN=docker-registry -addext subjectAltName=DNS:{host} "
         "-addext keyUsage=critical,digitalSignature,keyCertSign -keyout tls.key -out tls.crt`, "
-        f"and run `{secret.command()}`"
+        f"and run `{secret.replace_command()}`"
     )
     return ChainSource(
         secret.key,
-        f"Write its certificate to root.pem, run `cat root.pem >> ca.crt`, then `{secret.command('ca.crt')}`",
+        f"Write its certificate to root.pem, run `cat root.pem >> ca.crt`, then `{secret.replace_command('ca.crt')}`",
         "Write its certificate to intermediate.pem, run `cat intermediate.pem >> tls.crt`, then "
-        f"`{secret.command(*with_ca)}`",
+        f"`{secret.replace_command(*with_ca)}`",
         make_again,
     )
 

@@ -27,10 +27,10 @@ class ExistingSecret(NamedTuple):
     files: tuple[str, ...]
     type: str = ""
 
-    def command(self, *more: str) -> str:
-        """Return the command that replaces it by one with the files of the current folder, and `more` files."""
+    def replace_command(self, *more_files: str) -> str:
+        """Return the command that replaces the Secret. It reads `files` and `more_files` from the current folder."""
         type_option = f"--type={self.type} " if self.type else ""
-        files = " ".join(f"--from-file={file}" for file in (*self.files, *more))
+        files = " ".join(f"--from-file={file}" for file in (*self.files, *more_files))
         return (
             f"kubectl create secret generic {self.name} --namespace={self.namespace} {type_option}{files} "
             "--dry-run=client -o yaml | kubectl replace --force -f -"
@@ -40,9 +40,12 @@ class ExistingSecret(NamedTuple):
 def decode_secret_data(
     secret: ExistingSecret, data: Mapping[str, str] | None, optional: tuple[str, ...] = ()
 ) -> dict[str, str]:
-    """Return the required texts of the Secret, and the optional ones that are not empty. Other data may be binary."""
+    """Return the text of each key in `files`, and of each `optional` key that is not empty.
+
+    Other keys are not decoded, because their data may be binary.
+    """
     encoded = data or {}
-    command = secret.command(*(name for name in optional if encoded.get(name)))
+    command = secret.replace_command(*(name for name in optional if encoded.get(name)))
     missing = [name for name in secret.files if not encoded.get(name)]
     if missing:
         problem = f"names a Secret without {' and '.join(missing)}"
@@ -56,27 +59,29 @@ def decode_secret_data(
         except ValueError:
             problem = f"names a Secret whose {name} is not text in UTF-8"
             remedy = f"Write the file {name} as UTF-8, and run `{command}`"
+            # The cause would show the content in a traceback.
             raise InvalidInput(secret.key, "secret-not-text", problem, remedy) from None
     return texts
 
 
 def s3_credentials(secret: ExistingSecret, data: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the S3 keys of the Secret without the line end and the byte order mark of their files.
+    """Return the S3 keys of the Secret, without the byte order mark and the outer whitespace of their files.
 
-    The registry sends them in HTTP headers and signatures, where Go refuses control characters.
+    The registry sends the access key in an HTTP header, where Go refuses control characters. It signs with the secret
+    key.
     """
     texts = decode_secret_data(secret, data)
     keys = {name: text.removeprefix(BYTE_ORDER_MARK).strip() for name, text in texts.items()}
     for name, value in keys.items():
         if not _is_credential(value):
             problem = f"names a Secret whose {name} is not 1 to 4096 printable characters on one line"
-            remedy = f"Write the key alone into the file {name}, and run `{secret.command()}`"
+            remedy = f"Write the key alone into the file {name}, and run `{secret.replace_command()}`"
             raise InvalidInput(secret.key, "not-a-credential", problem, remedy)
     return keys
 
 
 def external_credential(key: str, value: str) -> str:
-    """Require a key, token or password of another server. No message shows it."""
+    """Require a credential of another server, such as an S3 key or a password. No message shows it."""
     if not isinstance(value, str):
         problem = f"must be text, not a value of type {type(value).__name__}"
         raise InvalidInput(key, "not-text", problem, f"Run `pulumi config set --secret {key}` again")

@@ -1,7 +1,8 @@
-"""Build objects from inputs for the API server to judge, with as few inputs in each as possible.
+"""Build objects for a dry run of the API server, which judges the inputs in them.
 
-The component builds the same objects, but much more slowly. A test sends those of the component for a few
-configurations.
+`api_objects` builds small objects directly from the inputs. Each has few inputs, so that many configurations share
+it: equal objects are sent once. `registered_objects` returns the objects that the component registers. This takes much
+longer, so only one test does it, for a few configurations.
 """
 
 from collections.abc import Callable
@@ -19,15 +20,16 @@ from tests.e2e.oracles import Object, resource
 
 Inputs = dict[str, Any]
 
-SECRETS = ("tls_secret", "users_secret", "s3_secret", "image_pull_secret")
+SECRET_NAMES = ("tls_secret", "users_secret", "s3_secret", "image_pull_secret")
+"""Inputs that name an existing Secret."""
 
 
 def api_objects(args: Inputs) -> list[Object]:
-    """Return the objects whose fields the API server checks. Whole numbers become integers, as in the component."""
-    settings: Inputs = {
-        **DEFAULTS,
-        **{key: int(each) if _is_whole_number(each) else each for key, each in args.items()},
-    }
+    """Return small objects with the inputs that the API server checks.
+
+    A float without a fraction becomes an integer, as in the component.
+    """
+    settings: Inputs = {**DEFAULTS, **{key: _without_fraction(value) for key, value in args.items()}}
     result: list[Object] = [
         _namespace(settings),
         _metadata_object(settings),
@@ -47,19 +49,29 @@ def api_objects(args: Inputs) -> list[Object]:
     return result
 
 
-def _is_whole_number(value: Any) -> bool:
-    return isinstance(value, float) and value.is_integer()
+def _without_fraction(value: Any) -> Any:
+    """Return a float without a fraction as an integer, and any other value unchanged."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+REQUIRED: dict[str, Inputs] = {
+    "node-port": {"node_port": 30500},
+    "ingress": {"ingress_class": "nginx"},
+    "external-ips": {"external_ips": []},
+    "class": {"storage_class": "fast"},
+}
+"""Inputs that the objects of an exposure or of a storage require, by that choice."""
 
 
 def required_choice(key: str) -> Inputs:
-    """Return the inputs without which `key` has no effect."""
-    choices = INPUTS[key].only_with
-    needs: dict[str, Inputs] = {"node-port": {"node_port": 30500}, "ingress": {"ingress_class": "nginx"}}
-    needs |= {"class": {"storage_class": "fast"}, "external-ips": {"external_ips": []}}
-    choice = {condition.key: condition.values[0] for condition in choices[:1]} or (
-        {"exposure": "ingress"} if key == "hostname" else {}
-    )
-    return {**choice, **{k: v for value in choice.values() for k, v in needs.get(str(value), {}).items()}}
+    """Return the other inputs with which one of the objects has the value of `key`."""
+    if key == "hostname":  # only an Ingress has the hostname
+        return {"exposure": "ingress", **REQUIRED["ingress"]}
+    inputs: Inputs = {}
+    for condition in INPUTS[key].only_with[:1]:  # one fulfilled condition is enough
+        choice = condition.values[0]
+        inputs |= {condition.key: choice, **REQUIRED.get(str(choice), {})}
+    return inputs
 
 
 def _namespace(settings: Inputs) -> Object:
@@ -67,7 +79,10 @@ def _namespace(settings: Inputs) -> Object:
 
 
 def _metadata_object(settings: Inputs) -> Object:
-    """Return an object with the labels and annotations, and the longest ones that the component adds."""
+    """Return an object with the user's labels and annotations, and with the longest of the component's own.
+
+    The API server limits the length of a label, and of all annotations together.
+    """
     labels = {**settings["labels"], "private-registry/namespace": settings["namespace"]}
     return resource(
         "v1",
@@ -79,7 +94,8 @@ def _metadata_object(settings: Inputs) -> Object:
 
 def _service(settings: Inputs) -> Object:
     port = {"name": "registry", "port": settings["port"], "targetPort": 5000}
-    port |= {"nodePort": settings["node_port"]} if settings["exposure"] == "node-port" else {}
+    if settings["exposure"] == "node-port":
+        port["nodePort"] = settings["node_port"]
     spec = {"type": EXPOSURES[settings["exposure"]].service_type, "ports": [port]}
     if settings["exposure"] == "external-ips":
         spec["externalIPs"] = settings["external_ips"]
@@ -152,8 +168,8 @@ def _ingress(settings: Inputs) -> Object:
 def _existing_objects(settings: Inputs) -> list[Object]:
     """Return objects with the names of existing objects, because such a name must be valid for its kind."""
     kinds: dict[str, Callable[[str], Object]] = {
-        **{key: lambda name: resource("v1", "Secret", name) for key in SECRETS},
-        "storage_claim": lambda name: _claim({**settings, "storage_size": "1Gi"}, "") | {"metadata": {"name": name}},
+        **{key: lambda name: resource("v1", "Secret", name) for key in SECRET_NAMES},
+        "storage_claim": lambda name: {**_claim(settings, ""), "metadata": {"name": name}},
         "storage_class": lambda name: resource("storage.k8s.io/v1", "StorageClass", name, provisioner="example.com/x"),
         "priority_class": lambda name: resource("scheduling.k8s.io/v1", "PriorityClass", name, value=1),
         "ingress_class": lambda name: resource("networking.k8s.io/v1", "IngressClass", name, {"controller": "a.com/b"}),
@@ -162,13 +178,13 @@ def _existing_objects(settings: Inputs) -> list[Object]:
 
 
 class AutonamingEngine(Engine):
-    """Return generated names like those of the provider, because other objects refer to them."""
+    """An engine that names objects without a name, as the provider does. Other objects then refer to these names."""
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
-        identity, answer = super().new_resource(args)
+        resource_id, answer = super().new_resource(args)
         if args.typ.startswith("kubernetes:") and isinstance(answer.get("metadata"), dict):
             answer["metadata"] = {"name": autoname(args.name), **answer["metadata"]}
-        return identity, answer
+        return resource_id, answer
 
 
 def autoname(resource_name: str) -> str:
@@ -182,31 +198,33 @@ def registered_objects(args: Inputs) -> list[Object]:
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def main() -> Any:
+        # The SDK waits for the registrations in any case. It needs some output to await.
         return PrivateRegistry("registry", cast(Any, args)).passwords
 
     main()
-    # The chart of the lookups is no object.
-    registrations = [
-        each for each in engine.resources if each.type.startswith("kubernetes:") and not each.type.endswith(":Chart")
-    ]
+    # A Chart is not an object of the cluster, and the lab has no CRD for ServiceMonitors.
+    excluded = (":Chart", ":ServiceMonitor")
     return [
-        _strip_references(_plain_value(each.inputs), each.name)
-        for each in registrations
-        if not each.type.endswith("ServiceMonitor")
+        _make_independent(_plain_value(registered.inputs), registered.name)
+        for registered in engine.resources
+        if registered.type.startswith("kubernetes:") and not registered.type.endswith(excluded)
     ]
 
 
 def _kubernetes_service(args: Inputs) -> Object:
-    """Return the Service `kubernetes` of a cluster with the same IP family, and with another API server port."""
+    """Return the API server's Service, with the IP family of the addresses in `args` and a port of its own."""
     addresses = [*args.get("external_ips", []), args.get("load_balancer_address")]
-    is_ipv6 = any(":" in each for each in addresses if each)
+    is_ipv6 = any(":" in address for address in addresses if address)
     service = api_server_service("fd00::1" if is_ipv6 else "10.96.0.1")
     service["spec"]["ports"][0]["targetPort"] = 6444 if args.get("port") == 6443 else 6443
     return service
 
 
-def _strip_references(inputs: Object, name: str) -> Object:
-    """Remove references to a namespace, a priority class and a PEM that do not exist on the lab."""
+def _make_independent(inputs: Object, name: str) -> Object:
+    """Return the object with a name, and without the namespace and the priority class, which the lab does not have.
+
+    A TLS Secret becomes an opaque one, because the API server would refuse the PEM of the fake engine.
+    """
     metadata = {"name": autoname(name), **inputs["metadata"]}
     metadata.pop("namespace", None)
     spec = inputs.get("spec", {})
@@ -224,4 +242,4 @@ def _plain_value(value: Any) -> Any:
         return {key: _plain_value(each) for key, each in value.items()}
     if isinstance(value, list):
         return [_plain_value(each) for each in value]
-    return int(value) if _is_whole_number(value) else value
+    return _without_fraction(value)

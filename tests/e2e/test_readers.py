@@ -29,8 +29,9 @@ from registry.workload.configuration import render
 from tests.e2e.drawing import SEED, draw_examples
 from tests.e2e.lab import SOAK
 from tests.e2e.oracles import build_go_verifier, go_objections
+from tests.file_inputs import HOST, ISSUING_CA, ROOT, TLS
 from tests.spellings import TIDY, spelled
-from tests.test_spellings import HOST, ISSUING_CA, KINDS, ROOT, TLS, certificate_files, key_files, pair
+from tests.test_spellings import KINDS, certificate_files, key_files, pair
 from tests.tls_clients import ServedChain
 
 pytestmark = pytest.mark.e2e

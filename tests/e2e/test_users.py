@@ -71,7 +71,7 @@ def test_an_existing_htpasswd_secret_is_used_and_other_formats_are_refused(
         assert registry.status("/v2/", user="jean:guessed") == 401
         assert (registry.outputs["username"], registry.outputs["passwords"]) == ("", {})
         registry.project.configure(users_secret="sha", **settings)
-        command = ExistingSecret("users_secret", "existing", "sha", ("registry.password",)).command()
+        command = ExistingSecret("users_secret", "existing", "sha", ("registry.password",)).replace_command()
         assert message(htpasswd, "jean:{SHA}", command) in registry.project.expect_refusal()
         registry.project.configure(users_secret="other", **settings)
         assert "`users_secret` names a Secret without registry.password." in registry.project.expect_refusal()

@@ -35,5 +35,5 @@ def build_config() -> bytes:
 
 
 def image_size() -> int:
-    """Return the bytes of layer and configuration."""
+    """Return the size of the layer and the configuration together, in bytes."""
     return len(build_layer()) + len(build_config())

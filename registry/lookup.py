@@ -67,7 +67,6 @@ class FoundObjects:
         namespace: The registry's namespace, if it exists already.
         claim: The claim that `storage_claim` names, with its StorageClass while it is pending.
         claims: All claims in the registry's namespace.
-        services: Services of the cluster, with that of the API server.
         accounts: The default ServiceAccounts that are to use a pull Secret, by namespace.
     """
 
@@ -75,7 +74,6 @@ class FoundObjects:
     namespace: Object | None = None
     claim: Object | None = None
     claims: Sequence[Object] | None = None
-    services: Sequence[Object] | None = None
     accounts: Mapping[str, Object | None] = field(default_factory=dict)
 
 

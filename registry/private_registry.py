@@ -79,7 +79,7 @@ class PrivateRegistry(pulumi.ComponentResource):
             authority = CertificateAuthority(ctx, tls, endpoint.hosts)
         else:
             authority = ExistingCertificate(ctx, tls.tls_secret, endpoint.host, is_hostname=kind.is_external)
-        service = create_service(ctx, exposure, PORT, found)
+        service = create_service(ctx, exposure, PORT)
         trust = NO_TRUST
         if settings.node_trust is not None:
             # An existing certificate is not for the Service's address, so the nodes use the name then.

@@ -74,10 +74,8 @@ class TestDaemons:
         assert {"--iptables=false", "--bridge=none", "--ip-forward=false"} <= {*laptop.define_dockerd(dev_plan).argv}
 
     def test_a_changed_configuration_changes_the_fingerprint(self, dev_plan: Plan) -> None:
-        kubelet, other = (
-            node.define_kubelet(dev_plan, MASTER),
-            node.define_kubelet(replace(dev_plan, name="e2e"), MASTER),
-        )
+        kubelet = node.define_kubelet(dev_plan, MASTER)
+        other = node.define_kubelet(replace(dev_plan, name="e2e"), MASTER)
         environment = {"PATH": "/bin"}
         assert kubelet.fingerprint(environment) == node.define_kubelet(dev_plan, MASTER).fingerprint(environment)
         assert kubelet.fingerprint(environment) != other.fingerprint(environment)

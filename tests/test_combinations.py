@@ -230,7 +230,7 @@ EXTERNAL: Inputs = {"exposure": "external-ips", "external_ips": ["10.0.0.7"]}
 
 
 def _api(cluster_ip: str = "10.96.0.1") -> Found:
-    return {("Service", "", ""): {"items": [api_server_service(cluster_ip)]}}
+    return {("Service", "default", "kubernetes"): api_server_service(cluster_ip)}
 
 
 def _node(version: str) -> Found:

@@ -12,7 +12,7 @@ from registry import PrivateRegistry
 from registry.context import INSTANCE, NAME
 from registry.validation import InvalidInput
 from registry.validation.external_ips import PORTS_OF_NODES
-from tests.conftest import Deploy, Engine, api_server_service, unwrap
+from tests.conftest import Deploy, Engine, unwrap
 
 Inputs = dict[str, Any]
 Found = dict[tuple[str, str, str], dict[str, Any]]
@@ -463,10 +463,10 @@ class TestQuotas:
 
 
 def service(name: str, labels: dict[str, str] | None = None, **fields: Any) -> Found:
-    """Return the list of all Services: that of the API server, and one of the namespace `team` with the port 5000."""
-    spec = {"ports": [{"port": 5000}], "clusterIP": "10.96.0.9", **fields.pop("spec", {})}
+    """Return the list of all Services, with one of the namespace `team` that has the port 5000."""
+    spec = {"ports": [{"port": 5000}], "clusterIP": "10.97.0.9", **fields.pop("spec", {})}
     item = {"metadata": {"namespace": "team", "name": name, "labels": labels}, "spec": spec, **fields}
-    return {("Service", "", ""): {"items": [api_server_service("10.97.0.1"), item]}}
+    return {("Service", "", ""): {"items": [item]}}
 
 
 BALANCED = {"loadBalancer": {"ingress": [{"ip": "192.168.56.10"}]}}
@@ -475,7 +475,7 @@ BALANCED = {"loadBalancer": {"ingress": [{"ip": "192.168.56.10"}]}}
 @pytest.mark.parametrize(
     ("found", "args", "key", "code"),
     [
-        (service("shop"), {"external_ips": ["10.96.0.9"]}, "external_ips", "address-of-services"),
+        (service("shop"), {"external_ips": ["10.97.0.9"]}, "external_ips", "address-of-services"),
         (service("shop", spec={"externalIPs": ["192.168.56.10"]}), {}, "port", "port-of-service"),
         (service("shop", status=BALANCED), {}, "port", "port-of-service"),
     ],

@@ -3,12 +3,11 @@
 import pulumi
 from pulumi_kubernetes.core.v1 import ServiceSpecArgsDict
 
-from ..lookup import FoundObjects
 from ..settings import ExposureSettings
 from .kind import ExposureKind, Service, traffic_policy
 
 
-def _spec_fields(settings: ExposureSettings, found: pulumi.Output[FoundObjects]) -> ServiceSpecArgsDict:
+def _spec_fields(settings: ExposureSettings) -> ServiceSpecArgsDict:
     return {"external_ips": settings.external_ips, **traffic_policy(settings)}
 
 

@@ -8,19 +8,18 @@ import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.core.v1 import ServiceSpecArgsDict
 
 from ..context import Context
-from ..lookup import FoundObjects
 from ..settings import ExposureSettings
 
 Service = kubernetes.core.v1.Service
 
-SpecFields = Callable[[ExposureSettings, pulumi.Output[FoundObjects]], ServiceSpecArgsDict]
+SpecFields = Callable[[ExposureSettings], ServiceSpecArgsDict]
 
 
 def _service_port(settings: ExposureSettings) -> int:
     return settings.port
 
 
-def _no_fields(settings: ExposureSettings, found: pulumi.Output[FoundObjects]) -> ServiceSpecArgsDict:
+def _no_fields(settings: ExposureSettings) -> ServiceSpecArgsDict:
     return {}
 
 
@@ -39,7 +38,7 @@ class ExposureKind:
         behind_proxy: Whether a proxy in the cluster connects to the Service for the clients.
         needs_node: Whether it looks up the node.
         annotations: Annotations of the Service.
-        spec_fields: Returns more fields of the Service, once the objects that were found show that it works.
+        spec_fields: Returns more fields of the Service.
         addresses: Returns the addresses that DNS must point to.
         create_route: Creates the objects that route clients to the Service. The last argument names the TLS Secret.
     """

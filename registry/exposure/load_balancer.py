@@ -5,31 +5,20 @@ from typing import Any
 import pulumi
 from pulumi_kubernetes.core.v1 import ServiceSpecArgsDict
 
-from ..lookup import FoundObjects
 from ..settings import ExposureSettings
-from ..validation.external_ips import api_server_service
-from ..validation.network import require_cluster_family
 from .kind import ExposureKind, Service, traffic_policy
 
 WAIT_FOR_LOAD_BALANCER = {"pulumi.com/waitFor": "jsonpath={.status.loadBalancer.ingress}"}
 """Annotation that waits until the load balancer has an address."""
 
 
-def _spec_fields(settings: ExposureSettings, found: pulumi.Output[FoundObjects]) -> ServiceSpecArgsDict:
+def _spec_fields(settings: ExposureSettings) -> ServiceSpecArgsDict:
     spec = traffic_policy(settings)
     if settings.load_balancer_class is not None:
         spec["load_balancer_class"] = settings.load_balancer_class
     if settings.load_balancer_address is not None:
-        requested = pulumi.Output.all(settings.load_balancer_address, found)
-        spec["load_balancer_ip"] = requested.apply(lambda both: _supported_address(*both))
+        spec["load_balancer_ip"] = settings.load_balancer_address
     return spec
-
-
-def _supported_address(address: str, found: FoundObjects) -> str:
-    """Return the address, if the cluster's Services have addresses of its family."""
-    if api := api_server_service(found.services or []):
-        require_cluster_family("load_balancer_address", [address], api["spec"]["clusterIP"])
-    return address
 
 
 def _addresses(settings: ExposureSettings, service: Service) -> pulumi.Input[list[str]]:

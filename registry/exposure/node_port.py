@@ -1,9 +1,7 @@
 """Exposure by a node port: every node accepts connections on it."""
 
-import pulumi
 from pulumi_kubernetes.core.v1 import ServiceSpecArgsDict
 
-from ..lookup import FoundObjects
 from ..settings import ExposureSettings
 from .kind import ExposureKind, traffic_policy
 
@@ -13,7 +11,7 @@ def _client_port(settings: ExposureSettings) -> int:
     return settings.node_port
 
 
-def _spec_fields(settings: ExposureSettings, found: pulumi.Output[FoundObjects]) -> ServiceSpecArgsDict:
+def _spec_fields(settings: ExposureSettings) -> ServiceSpecArgsDict:
     return traffic_policy(settings)
 
 

@@ -4,7 +4,6 @@ import pulumi
 from pulumi_kubernetes.core.v1 import ServicePortArgsDict
 
 from ..context import SKIP_AWAIT, Context
-from ..lookup import FoundObjects
 from ..settings import ExposureSettings
 from .kind import Service
 from .kinds import EXPOSURES
@@ -13,9 +12,7 @@ REPLACE_ON = ["spec.ports", "spec.type", "spec.loadBalancerClass"]
 """Fields that need a new Service. Server-side apply would keep an old port, and the class is immutable."""
 
 
-def create_service(
-    ctx: Context, settings: ExposureSettings, target_port: int, found: pulumi.Output[FoundObjects]
-) -> Service:
+def create_service(ctx: Context, settings: ExposureSettings, target_port: int) -> Service:
     """Create the Service. A load balancer's is ready when it has its addresses."""
     kind = EXPOSURES[settings.exposure]
     port: ServicePortArgsDict = {"name": "registry", "port": settings.port, "target_port": target_port}
@@ -28,7 +25,7 @@ def create_service(
             "selector": ctx.selector,
             "type": kind.service_type,
             "ports": [port],
-            **kind.spec_fields(settings, found),
+            **kind.spec_fields(settings),
         },
         opts=ctx.options(replace_on_changes=REPLACE_ON, delete_before_replace=True),
     )

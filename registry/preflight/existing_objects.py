@@ -10,6 +10,7 @@ from ..lookup import FoundObjects, Object, Objects, Reference, known_values, loo
 from ..settings import ExposureSettings, Settings
 from ..validation.existing_objects import refuse_missing_object, refuse_wrong_secret_type
 from ..validation.external_ips import external_ips_warning, refuse_taken_addresses
+from ..validation.network import require_cluster_family
 from ..validation.quotas import Demand, refuse_exceeded_quotas
 
 PULL_TYPES = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg")
@@ -22,6 +23,9 @@ Without them the provider would retry the ServiceMonitor for a minute, after eve
 
 CLAIM_KIND, WORKLOADS = "PersistentVolumeClaim", (("v1", "Pod"), ("apps/v1", "Deployment"), ("v1", "Service"))
 
+
+API_SERVER = Reference("v1", "Service", "kubernetes", "default")
+"""The API server's Service."""
 
 Others = Mapping[tuple[str, str], Object | None]
 """Objects that no input names, by kind and namespace."""
@@ -56,9 +60,10 @@ def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bo
     names = known_values([item.reference.name for item in named])
     workload = settings.workload
     amounts = known_values([workload.requests, workload.limits, settings.storage.storage_size])
+    balancer = known_values([settings.exposure.load_balancer_address])
 
     def check(resolved: Sequence[Any]) -> FoundObjects:
-        answers, names, amounts = resolved
+        answers, names, amounts, balancer = resolved
         _refuse_missing(named, names, answers)
         by_key = {(item.key, item.reference.namespace): answers.get(at) for at, item in enumerate(named)}
         others: Others = {
@@ -69,16 +74,16 @@ def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bo
             namespace=by_key.get(("namespace", "")),
             claim=by_key.get(("storage_claim", settings.namespace)),
             claims=_items(others[CLAIM_KIND, settings.namespace]),
-            services=_items(others.get(("Service", ""))),
             accounts={namespace: item for (key, namespace), item in by_key.items() if key == "default_pull_secret"},
         )
         if settings.exposure.external_ips:
-            _check_external_ips(ctx, settings.exposure, found)
+            _check_external_ips(ctx, settings.exposure, found.node, others)
+        _check_load_balancer(balancer[0], others)
         if not settings.create_namespace and None not in amounts:
             _refuse_small_quotas(ctx, settings, others, _demand(settings, *amounts))
         return found
 
-    found = pulumi.Output.all(objects, names, amounts).apply(check)
+    found = pulumi.Output.all(objects, names, amounts, balancer).apply(check)
     return ExistingObjects(found.apply(lambda _: chart), found)
 
 
@@ -138,6 +143,8 @@ def _more_objects(ctx: Context, settings: Settings) -> list[Reference]:
         more += [Reference("v1", kind, "", namespace) for kind in ("ResourceQuota", "LimitRange")]
         more += [Reference(version, kind, ctx.app, namespace) for version, kind in WORKLOADS]
     if settings.exposure.external_ips or settings.exposure.load_balancer_address is not None:
+        more.append(API_SERVER)
+    if settings.exposure.external_ips:
         more.append(Reference("v1", "Service"))
     return more
 
@@ -155,12 +162,24 @@ def _refuse_missing(named: Sequence[NamedObject], names: Sequence[str], found: O
             refuse_wrong_secret_type(item.key, name, found_object.get("type", ""), PULL_TYPES, remedy)
 
 
-def _check_external_ips(ctx: Context, settings: ExposureSettings, found: FoundObjects) -> None:
+def _check_external_ips(ctx: Context, settings: ExposureSettings, node: Object | None, others: Others) -> None:
     """Refuse external IPs that the cluster ignores or uses already. Warn if it deprecates them."""
-    refuse_taken_addresses(settings.external_ips, settings.port, found.services or [], (NAME, ctx.app))
-    info = ((found.node or {}).get("status") or {}).get("nodeInfo") or {}
+    services = _items(others["Service", ""]) or []
+    label = (NAME, ctx.app)
+    refuse_taken_addresses(settings.external_ips, settings.port, _api_server(others), services, label)
+    info = ((node or {}).get("status") or {}).get("nodeInfo") or {}
     if warning := external_ips_warning(info.get("kubeletVersion", "")):
         pulumi.log.warn(warning)
+
+
+def _check_load_balancer(address: str | None, others: Others) -> None:
+    """Refuse an address of another family than the cluster's Services. Nothing is checked while it is unknown."""
+    if address and (api_server := _api_server(others)):
+        require_cluster_family("load_balancer_address", [address], api_server["spec"]["clusterIP"])
+
+
+def _api_server(others: Others) -> Object | None:
+    return others.get((API_SERVER.kind, API_SERVER.namespace))
 
 
 def _refuse_small_quotas(ctx: Context, settings: Settings, others: Others, demand: Demand) -> None:

@@ -55,26 +55,25 @@ def external_ips_warning(kubelet_version: str) -> str:
 
 
 def refuse_taken_addresses(
-    addresses: Sequence[str], port: int, services: Sequence[Service], registry_label: tuple[str, str]
+    addresses: Sequence[str],
+    port: int,
+    api_server: Service | None,
+    services: Sequence[Service],
+    registry_label: tuple[str, str],
 ) -> None:
     """Refuse addresses and ports that the cluster, or another of its `services`, uses already.
 
+    `api_server` is the API server's Service. It has the first address of the Service network, and the server's port.
     `registry_label` is a label of every registry's Service. The Lease of a registry names the stack that has its port.
     """
-    if api := api_server_service(services):
-        require_cluster_family("external_ips", addresses, api["spec"]["clusterIP"])
-        refuse_api_server_port(port, api["spec"]["ports"][0]["targetPort"])
-        _refuse_cluster_addresses(addresses, services, api["spec"]["clusterIP"])
+    if api_server:
+        require_cluster_family("external_ips", addresses, api_server["spec"]["clusterIP"])
+        refuse_api_server_port(port, api_server["spec"]["ports"][0]["targetPort"])
+        _refuse_cluster_addresses(addresses, services, api_server["spec"]["clusterIP"])
     key, value = registry_label
     for service in services:
         if (service["metadata"].get("labels") or {}).get(key) != value:
             _refuse_port_of_service(addresses, port, service)
-
-
-def api_server_service(services: Sequence[Service]) -> Service | None:
-    """Return the Service of the API server. It has the first address of the Service network, and the server's port."""
-    named = ((service["metadata"].get("namespace"), service["metadata"]["name"], service) for service in services)
-    return next((service for namespace, name, service in named if (namespace, name) == ("default", "kubernetes")), None)
 
 
 def refuse_api_server_port(port: int, api_port: float | str) -> None:

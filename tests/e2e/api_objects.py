@@ -193,7 +193,7 @@ def autoname(resource_name: str) -> str:
 
 def registered_objects(args: Inputs) -> list[Object]:
     """Return the objects that the component registers, with names and plain secrets, as the provider sends them."""
-    engine = AutonamingEngine(found={("Service", "", ""): {"items": [_kubernetes_service(args)]}})
+    engine = AutonamingEngine(found={("Service", "default", "kubernetes"): _kubernetes_service(args)})
     pulumi.runtime.set_mocks(engine, project="private-registry", stack="test", monitor=RecordingMonitor(engine))
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from dev.cluster import Cluster, cgroup, laptop, network, node, pki, plan, process, requirements
+from dev.cluster import Cluster, cgroup, inotify, laptop, network, node, pki, plan, process, requirements
 from dev.cluster.plan import HOSTS, MACHINE, MASTER, NETWORK, NODES, PODS, SERVICES, Plan
 from dev.errors import ClusterError, RequirementError
 from registry.validation.nodes import CONTAINERD_FOLDER, DOCKER_FOLDER
@@ -20,6 +20,43 @@ MAX_LINK_NAME = 15
 @pytest.fixture
 def dev_plan(tmp_path: Path) -> Plan:
     return Plan("dev", tmp_path)
+
+
+class TestInotify:
+    @pytest.fixture(autouse=True)
+    def machine(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Let the module use files of a test, and find too few free instances."""
+        (tmp_path / "limit").write_text("100\n")
+        (tmp_path / "netns").mkdir()
+        for name, file in {"LIMIT": "limit", "ORIGINAL": "original", "NAMESPACES": "netns"}.items():
+            monkeypatch.setattr(inotify, name, tmp_path / file)
+        monkeypatch.setattr(inotify, "count_free", lambda most: min(most, 3))
+        return tmp_path
+
+    def test_the_last_cluster_restores_the_limit(self, machine: Path) -> None:
+        inotify.reserve()
+        inotify.reserve()
+        assert int((machine / "limit").read_text()) == 100 + 2 * inotify.INSTANCES
+        (machine / "netns/pr-other-switch").touch()
+        inotify.restore()
+        assert int((machine / "limit").read_text()) > 100, "another cluster runs"
+        (machine / "netns/pr-other-switch").unlink()
+        for _ in range(2):
+            inotify.restore()
+            assert (machine / "limit").read_text() == "100\n"
+        assert not (machine / "original").exists()
+
+    def test_enough_instances_change_nothing(self, machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(inotify, "count_free", lambda most: most)
+        inotify.reserve()
+        assert [file.name for file in sorted(machine.iterdir())] == ["limit", "netns"]
+        assert (machine / "limit").read_text() == "100\n"
+
+
+def test_counted_inotify_instances_are_closed() -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    assert 0 < inotify.count_free(8) <= 8
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 class TestPlan:
@@ -179,15 +216,11 @@ class TestRequirements:
 
     def test_too_few_inotify_instances_are_refused(self, dev_plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(requirements, "_check_kernel", lambda _: None)
-        monkeypatch.setattr(requirements, "count_free_inotify_instances", lambda _: 3)
+        monkeypatch.setattr(inotify, "can_raise", lambda: False)
+        monkeypatch.setattr(inotify, "count_free", lambda _: 3)
         with pytest.raises(RequirementError) as raised:
             requirements.check(dev_plan)
         assert "inotify" in raised.value.remedy
-
-    def test_counted_inotify_instances_are_closed(self) -> None:
-        before = len(os.listdir("/proc/self/fd"))
-        assert 0 < requirements.count_free_inotify_instances(8) <= 8
-        assert len(os.listdir("/proc/self/fd")) == before
 
     @pytest.mark.parametrize(("alias", "reason"), [(None, "eth9"), ("/other/.dev/dev", "/other/.dev/dev")])
     def test_addresses_in_use_are_refused_unless_the_cluster_is_isolated(

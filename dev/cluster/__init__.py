@@ -2,6 +2,7 @@
 
     plan            hosts, addresses, names of kernel objects
     requirements    checks of the machine
+    inotify         the machine's limit of inotify instances
     programs        paths of the programs
     authority       a certificate authority
     pki             certificates and kubeconfigs
@@ -33,7 +34,7 @@ from typing import Any
 
 from dev import cache
 from dev.cluster import host as hosts
-from dev.cluster import images, lifecycle, network, pki, programs, requirements, status
+from dev.cluster import images, inotify, lifecycle, network, pki, programs, requirements, status
 from dev.cluster.plan import HOSTS, NODES, Host, Plan
 from dev.cluster.status import Status
 from dev.console import step
@@ -82,6 +83,7 @@ class Cluster:
             cluster_programs = programs.provide_programs(self._programs_file)
             requirements.check_nftables(cluster_programs.environment)
             cache.ensure_folder(self.plan.pki, pki.create_pki)
+            inotify.reserve()
             lifecycle.start(self.plan, cluster_programs)
 
     def down(self) -> None:
@@ -132,6 +134,7 @@ class Cluster:
         requirements.check_root()
         network.check_owner(self.plan)
         lifecycle.stop(self.plan)
+        inotify.restore()
 
     @property
     def _programs_file(self) -> Path:

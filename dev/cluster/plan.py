@@ -42,6 +42,9 @@ LAPTOP = Host("laptop", "192.168.56.2")
 NODES = (MASTER, WORKER)
 HOSTS = (*NODES, LAPTOP)
 
+PREFIX = "pr-"
+"""Prefix of the names of namespaces, links and control groups."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -64,19 +67,19 @@ class Plan:
     @property
     def link(self) -> str:
         """Name of the link between this machine and the switch."""
-        return f"pr-{self.name}"
+        return f"{PREFIX}{self.name}"
 
     @property
     def switch(self) -> str:
         """Name of the network namespace with the bridge that connects all hosts."""
-        return f"pr-{self.name}-switch"
+        return f"{PREFIX}{self.name}-switch"
 
     def netns(self, host: Host) -> str:
-        return f"pr-{self.name}-{host.name}"
+        return f"{PREFIX}{self.name}-{host.name}"
 
     def cgroup(self, host: Host) -> PurePosixPath:
         """Return the control group of all processes of `host`."""
-        return PurePosixPath(f"/pr-{self.name}-{host.name}")
+        return PurePosixPath(f"/{PREFIX}{self.name}-{host.name}")
 
     @property
     def run(self) -> Path:

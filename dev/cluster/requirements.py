@@ -1,6 +1,5 @@
 """Checks of the machine before anything starts."""
 
-import ctypes
 import os
 import platform
 import shutil
@@ -8,7 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 
-from dev.cluster import network
+from dev.cluster import inotify, network
 from dev.cluster.host import PRIVATE_FOLDERS
 from dev.cluster.plan import Plan
 from dev.errors import RequirementError
@@ -18,9 +17,6 @@ TOOLS = {"nsenter": "util-linux", "unshare": "util-linux", "setsid": "util-linux
 
 MAX_SOCKET_PATH = 107
 """Bytes that Linux allows for the path of a socket."""
-
-INOTIFY_INSTANCES = 32
-"""Number of inotify instances that a cluster opens, 25 of them at its start. With fewer, some daemons end."""
 
 OVERLAY_CHECK = (
     'cd "$1" && mkdir upper work merged && mount -t overlay -o lowerdir=/etc,upperdir=upper,workdir=work overlay merged'
@@ -44,10 +40,10 @@ def check(plan: Plan) -> None:
             )
     _check_state_folder(plan)
     _check_kernel(plan)
-    if not plan.run.is_mount() and (free := count_free_inotify_instances(INOTIFY_INSTANCES)) < INOTIFY_INSTANCES:
+    if not plan.run.is_mount() and not inotify.can_raise() and not inotify.are_free():
         raise RequirementError(
-            f"Root can open only {free} more inotify instances, but a cluster needs {INOTIFY_INSTANCES}.",
-            "Run `sysctl fs.inotify.max_user_instances=512`, stop another cluster, "
+            f"Root can open fewer than {inotify.INSTANCES} more inotify instances, and may not raise the limit.",
+            "Run `sysctl fs.inotify.max_user_instances=512` on the host of this container, stop another cluster, "
             "or set KUBECONFIG to a cluster of your own.",
         )
     network.check_owner(plan)
@@ -109,15 +105,6 @@ def _check_kernel(plan: Plan) -> None:
                 f"The file system of {plan.state} does not support overlayfs.",
                 "Move the clone to an ext4 or xfs file system, or set KUBECONFIG to a cluster of your own.",
             )
-
-
-def count_free_inotify_instances(limit: int) -> int:
-    """Return how many more inotify instances this user may open, counted up to `limit`."""
-    results = [ctypes.CDLL(None).inotify_init() for _ in range(limit)]
-    descriptors = [descriptor for descriptor in results if descriptor >= 0]
-    for descriptor in descriptors:
-        os.close(descriptor)
-    return len(descriptors)
 
 
 def _succeeds(argv: list[str], environment: Mapping[str, str] | None = None, text: str = "") -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dev.cluster.requirements import INOTIFY_INSTANCES, count_free_inotify_instances
+from dev.cluster import inotify
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -46,12 +46,14 @@ class Part:
 
 
 def _labs() -> str:
-    """Return the variable LABS, else the number of labs that the inotify instances of Linux allow.
+    """Return the variable LABS, else MAX_LABS, or fewer if Linux has no inotify instances for them.
 
     One more cluster, which a test of `down` starts, needs instances too.
     """
-    free = count_free_inotify_instances((MAX_LABS + 1) * INOTIFY_INSTANCES)
-    return os.environ.get("LABS") or str(max(1, min(MAX_LABS, free // INOTIFY_INSTANCES - 1)))
+    free = (MAX_LABS + 1) * inotify.INSTANCES
+    if not inotify.can_raise():
+        free = inotify.count_free(free)
+    return os.environ.get("LABS") or str(max(1, min(MAX_LABS, free // inotify.INSTANCES - 1)))
 
 
 def _is_path(argument: str) -> bool:

@@ -14,6 +14,9 @@ from dev.errors import DeploymentError, RequirementError
 
 RECOVER = (sys.executable, "-m", "ops", "recover", "--stack", STACK, "--json")
 
+PROXY_INPUTS = ("access", "anonymous_pull", "robots", "pull_secrets")
+"""Inputs that bring the proxy along, whose image the nodes do not have otherwise."""
+
 NEXT_STEPS = """
   {endpoint} is up{location}.
   CA        {ca}  (the output of `pulumi stack output ca_pem`)
@@ -37,10 +40,15 @@ class Deployment:
         """Deploy a registry that the laptop's Docker engine trusts, and verify it."""
         repaired = self._select_stack()
         refresh = ["--refresh"] if self._recover() or repaired else []
+        config = json.loads(self._run("pulumi", "config", "--json", "--stack", STACK))
+        if self.cluster and any(f"private-registry:{key}" in config for key in PROXY_INPUTS):
+            self.cluster.load_haproxy()
         with stage("pulumi up"):
             self._run_in_foreground("pulumi", "up", "--yes", "--skip-preview", "--stack", STACK, *refresh)
         outputs = json.loads(self._run("pulumi", "stack", "output", "--json", "--stack", STACK))
-        address = self._read_address()
+        # This machine need not resolve the registry's name.
+        addresses = config.get("private-registry:external_ips", {}).get("objectValue") or []
+        address = str(addresses[0]) if addresses else None
         if self.cluster:
             self._trust_on_laptop(self.cluster, outputs, address)
         ca = self.state / "ca.pem"
@@ -77,12 +85,6 @@ class Deployment:
             if refresh:
                 current_step.title = "cleaned up after an interrupted up"
         return refresh
-
-    def _read_address(self) -> str | None:
-        """Return the first external IP of the stack's config. This machine need not resolve the registry's name."""
-        config = json.loads(self._run("pulumi", "config", "--json", "--stack", STACK))
-        addresses = config.get("private-registry:external_ips", {}).get("objectValue") or []
-        return str(addresses[0]) if addresses else None
 
     def _trust_on_laptop(self, cluster: Cluster, outputs: dict[str, str], address: str | None) -> None:
         """Write the registry's name to the laptop's /etc/hosts, and its CA to Docker's certs.d."""

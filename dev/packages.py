@@ -4,6 +4,7 @@ Unpacking starts no service, changes no file of the system and does not conflict
 command is on PATH, it is used. apt downloads and verifies the packages of the missing commands.
 """
 
+import functools
 import hashlib
 import os
 import shutil
@@ -102,6 +103,12 @@ def provide_packages(commands: Mapping[str, str] = COMMANDS) -> Packages:
             "Fix the cause, or install the packages.",
             details=error.stderr.strip(),
         ) from error
+
+
+@functools.cache
+def provide_haproxy() -> Packages:
+    """Return the package of HAProxy. apt takes seconds to find out its version."""
+    return provide_packages({"haproxy": "haproxy"})
 
 
 def _ensure_unpacked(packages: Iterable[str]) -> Path:

@@ -71,7 +71,7 @@ class TestPins:
 
     @pytest.mark.parametrize("program", PROGRAMS.values(), ids=lambda program: program.name)
     def test_a_program_has_the_version_of_the_table(self, program: Program) -> None:
-        assert any(re.search(rf"=v?{program.version}$", stamp) for stamp in program.stamps)
+        assert not program.stamps or any(re.search(rf"=v?{program.version}$", stamp) for stamp in program.stamps)
         # Providers and the language host are published as Go modules with other versions.
         if not program.prepare and program.name != engine.LANGUAGE:
             assert re.search(

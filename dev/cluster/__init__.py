@@ -32,7 +32,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dev import cache
+from dev import cache, packages
 from dev.cluster import host as hosts
 from dev.cluster import images, inotify, lifecycle, network, pki, programs, requirements, status
 from dev.cluster.plan import HOSTS, NODES, Host, Plan
@@ -127,6 +127,14 @@ class Cluster:
         """Load an image `registry:VERSION` with another `program` than the default into both nodes."""
         cluster_programs = programs.provide_programs(self._programs_file)
         image = images.create_registry_image(Path(cluster_programs.busybox), program, version)
+        for node in NODES:
+            images.load_into_node(self.plan, cluster_programs, node, [image])
+
+    def load_haproxy(self) -> None:
+        """Load an image of HAProxy, the proxy of the access rules, into both nodes."""
+        cluster_programs = programs.provide_programs(self._programs_file)
+        haproxy = packages.provide_haproxy()
+        image = images.create_haproxy_image(Path(cluster_programs.busybox), haproxy)
         for node in NODES:
             images.load_into_node(self.plan, cluster_programs, node, [image])
 

@@ -3,7 +3,9 @@
 The component configures its registry itself. The default configuration makes the image behave like the official one.
 """
 
-from collections.abc import Iterable
+import re
+import subprocess
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dev.cluster import host
@@ -12,9 +14,13 @@ from dev.cluster.node import PAUSE_IMAGE
 from dev.cluster.plan import LAPTOP, Host, Plan
 from dev.cluster.programs import Programs
 from dev.errors import ClusterError
+from dev.packages import Packages
 from dev.toolchain.programs import PROGRAMS
 
 BUSYBOX = "docker.io/library/busybox:1.35"
+HAPROXY = "haproxy:3.4.6-alpine"
+"""Image of the proxy, the default of the input `front_image`. Here it has the version of the Debian package."""
+
 CTR_IMAGES = ("ctr", "--namespace=k8s.io", "images")
 
 ENTRYPOINT = """\
@@ -83,6 +89,24 @@ def create_registry_image(busybox: Path, program: Path, version: str = PROGRAMS[
             "Volumes": {"/var/lib/registry": {}},
         },
     )
+
+
+def create_haproxy_image(busybox: Path, haproxy: Packages) -> Image:
+    """Return an image of HAProxy with the layout of the official one, from the Debian package."""
+    programs = with_libraries("/usr/local/sbin/haproxy", haproxy.find("haproxy"), haproxy.env)
+    return Image(f"docker.io/library/{HAPROXY}", busybox, programs, config={"StopSignal": "SIGUSR1"})
+
+
+def with_libraries(path: str, program: Path, variables: Mapping[str, str]) -> dict[str, Path]:
+    """Return the files of a dynamically linked program at `path`: itself, and the libraries that it loads."""
+    output = subprocess.run(["ldd", program], check=True, capture_output=True, text=True, env={**variables}).stdout
+    libraries = re.findall(r"(/\S+) \(0x", output)
+    return {path: program, **{_system_path(library): Path(library).resolve() for library in libraries}}
+
+
+def _system_path(library: str) -> str:
+    """Return where the loader finds the library of an unpacked package in an image."""
+    return library[library.index("/usr/lib/") :] if "/usr/lib/" in library else library
 
 
 def list_node_images(programs: Programs) -> tuple[Image, ...]:

@@ -127,6 +127,31 @@ PROGRAMS = {
                 ),
             ),
         ),
+        # Clients that only end-to-end tests run. Most of their packages are those of the programs above and below.
+        Program(
+            name="crane",
+            version="0.22.1",
+            package="github.com/google/go-containerregistry/cmd/crane",
+            stamps=("github.com/google/go-containerregistry/cmd/crane/cmd.Version=v0.22.1",),
+        ),
+        Program(
+            name="oras",
+            version="1.3.0",
+            package="oras.land/oras/cmd/oras",
+            stamps=("oras.land/oras/internal/version.Version=1.3.0",),
+        ),
+        Program(
+            name="helm",
+            version="3.20.2",
+            package="helm.sh/helm/v3/cmd/helm",
+            stamps=("helm.sh/helm/v3/internal/version.version=v3.20.2",),
+        ),
+        Program(
+            name="conformance",
+            version="0.0.0-20260831232431-97274622c111",
+            package="github.com/opencontainers/distribution-spec/conformance",
+            stamps=(),  # It has no version of its own.
+        ),
         Program(
             name="pulumi",
             version=PULUMI,

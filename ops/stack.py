@@ -85,8 +85,8 @@ def read_outputs(stack: str) -> Outputs:
     outputs = read_all_outputs(stack)
     if not outputs["username"]:
         raise CommandError(
-            f"The stack {stack!r} has no password, because its users come from an existing Secret (`users_secret`).",
-            "Log in with a user of that Secret, or use `python -m ops status`, which needs no password.",
+            f"The stack {stack!r} has no password, because its users come from elsewhere (`users_secret` or `token`).",
+            "Log in with one of those users, or use `python -m ops status`, which needs no password.",
         )
     return Outputs.from_stack_outputs(outputs)
 

@@ -6,6 +6,7 @@ own. The component does not create a provider, change a namespace that it did no
 
 import pulumi
 
+from .access import ACCESS_SECRET, WATCH_SCRIPT, Certificate, Endpoints, create_access_secret
 from .context import create_context
 from .discovery import create_discovery_config_map
 from .exposure import EXPOSURES, create_service, external_addresses, resolve_endpoint
@@ -22,11 +23,16 @@ from .storage import MOUNT_PATH, Storage
 from .tls import CertificateAuthority, ExistingCertificate
 from .upstreams import upstream_urls, with_proxies
 from .users import Users
+from .validation.access_rules import PULL_USER
 from .validation.names import component_name
-from .workload import METRICS_PORT, PORT, Workload, WorkloadInputs, own_tolerations
+from .validation.users import current_login
+from .workload import FRONT_FOLDER, METRICS_PORT, PORT, SOCKET, Front, Workload, WorkloadInputs, own_tolerations
 
 APP = "docker-registry"
 """Name of the workload, the Service and the policy. It is fixed, so a namespace has place for one registry."""
+
+ENDPOINTS = Endpoints(f":{PORT}", SOCKET, FRONT_FOLDER)
+"""Addresses of the proxy, if there is one: its own, and those that it passes requests on to."""
 
 
 class PrivateRegistry(pulumi.ComponentResource):
@@ -87,13 +93,21 @@ class PrivateRegistry(pulumi.ComponentResource):
             trust = trust_on_nodes(ctx, settings.node_trust, endpoint.host_port, authority.ca_pem, address)
         certificate = authority.issue(trust.with_addresses(endpoint.hosts), after=trust.after)
 
-        users = Users(ctx, settings.users)
+        users = Users(ctx, settings.users, has_file=settings.access is None)
+        front: Front | None = None
+        before_pods: list[pulumi.Resource] = [certificate, users]
+        if settings.access is not None:
+            files = Certificate(certificate.chain, certificate.key)
+            secret = create_access_secret(ctx, settings.access, ENDPOINTS, files, users.passwords, users.hashes)
+            front = Front(settings.access, ACCESS_SECRET, WATCH_SCRIPT)
+            before_pods.append(secret)
         images = Storage(ctx, storage, namespace.own, found, node.hostname if node is not None else None)
         upstreams = upstream_urls(storage, settings.serving.mirror)
         inputs = WorkloadInputs(
-            certificate=certificate.secret_name,
+            certificate=certificate.secret_name if front is None else None,
             certificate_pem=certificate.pem,
-            users=users.secret_name,
+            users=users.secret_name if front is None and settings.users.token is None else None,
+            front=front,
             claim=images.claim_name,
             claim_path=MOUNT_PATH,
             driver=images.driver,
@@ -101,7 +115,7 @@ class PrivateRegistry(pulumi.ComponentResource):
             external_url=pulumi.Output.concat("https://", endpoint.host_port) if kind.behind_proxy else None,
             rolls=storage.rolls,
             upstreams=upstreams,
-            after=[certificate, users],
+            after=before_pods,
         )
         pods = Workload(ctx, workload, settings.serving, inputs)
         authority.complete_rotation_step(after=[pods])
@@ -114,7 +128,9 @@ class PrivateRegistry(pulumi.ComponentResource):
         if settings.metrics:
             create_metrics_service(ctx, METRICS_PORT, service_monitor=settings.service_monitor)
         if settings.pull_secrets is not None:
-            login = Login(users.username, users.password, accepted_after=users)
+            puller = current_login(PULL_USER, settings.users.password_generations)
+            password = users.passwords.apply(lambda passwords: passwords[puller])
+            login = Login(pulumi.Output.from_input(puller), password, accepted_after=before_pods[-1])
             create_pull_secrets(ctx, settings.pull_secrets, endpoint.host_port, login, found)
         if settings.discovery:
             create_discovery_config_map(ctx, endpoint.host_port, exposure.port)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pulumi
 
+from .validation.access_rules import PULL_USER
 from .validation.storage import STORAGE_KINDS, StorageKind
 
 Text = pulumi.Input[str]
@@ -48,12 +49,38 @@ class TlsSettings:
 
 @dataclass(frozen=True)
 class UserSettings:
-    """The users that may push and pull."""
+    """The users, robots among them."""
 
     users: list[str]
+    robots: Mapping[str, Mapping[str, list[str]]]
+    pull_secrets: list[str]
     passwords: pulumi.Input[Mapping[str, Text]] | None
     password_generations: Mapping[str, list[int]]
     users_secret: Text | None
+    token: Mapping[str, str] | None
+
+    @property
+    def names(self) -> list[str]:
+        """Everybody who has a password: users, robots, and the user of the pull Secrets."""
+        return [*self.users, *self.robots, *([PULL_USER] if self.pull_secrets else [])]
+
+
+@dataclass(frozen=True)
+class AccessSettings:
+    """The rights of users, and the proxy that decides about them."""
+
+    users: list[str]
+    access: list[Mapping[str, list[str]]]
+    anonymous_pull: list[str]
+    robots: Mapping[str, Mapping[str, list[str]]]
+    pull_secrets: list[str]
+    pull_secret_repositories: list[str]
+    password_generations: Mapping[str, list[int]]
+    front_image: Text
+    front_requests: pulumi.Input[dict[str, str]]
+    front_limits: pulumi.Input[dict[str, str]]
+    log_level: str
+    log_format: str
 
 
 @dataclass(frozen=True)
@@ -135,6 +162,7 @@ class ServingSettings:
     metrics: bool
     log_level: str
     log_format: str
+    token: Mapping[str, str] | None
     mirror: MirrorSettings | None
 
 
@@ -166,6 +194,7 @@ class Settings:
     exposure: ExposureSettings
     tls: TlsSettings
     users: UserSettings
+    access: AccessSettings | None
     storage: StorageSettings
     workload: WorkloadSettings
     serving: ServingSettings

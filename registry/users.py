@@ -21,7 +21,7 @@ from .context import Context
 from .lookup import lookup_name
 from .settings import UserSettings
 from .validation.secrets import ExistingSecret, decode_secret_data
-from .validation.users import current_login, logins
+from .validation.users import Hashes, current_login, logins
 from .validation.users import htpasswd as validate_htpasswd
 
 SECRET_NAME = "auth-secret"
@@ -53,50 +53,65 @@ class Users(pulumi.ComponentResource):
     """The password of that login, a secret."""
     secret_name: pulumi.Output[str]
     """A plain name: the registry reloads the file, so a changed Secret must not replace the Pod."""
+    hashes: pulumi.Output[Hashes]
+    """bcrypt hashes by login, a secret."""
 
-    def __init__(self, ctx: Context, settings: UserSettings) -> None:
+    def __init__(self, ctx: Context, settings: UserSettings, *, has_file: bool) -> None:
+        """Create the passwords, and with `has_file` the htpasswd Secret that the registry reads."""
         super().__init__("private-registry:index:Users", f"{ctx.name}-auth", {}, ctx.options())
         ctx = ctx.below(self, "auth")
         login = ""
+        self.passwords, self.hashes = pulumi.Output.secret({}), pulumi.Output.from_input(Hashes({}, ()))
+        self.secret_name = pulumi.Output.from_input(SECRET_NAME)
         if settings.users_secret is not None:
-            self.passwords = pulumi.Output.secret({})
             self.secret_name = _existing_secret(ctx, settings.users_secret)
-        else:
+        elif settings.token is None:
             login = current_login(settings.users[0], settings.password_generations)
-            self.passwords = _create_secret(ctx, settings)
-            self.secret_name = pulumi.Output.from_input(SECRET_NAME)
+            self.passwords, self.hashes = _create_passwords(ctx, settings)
+            if has_file:
+                _create_secret(ctx, self.hashes)
         self.username = pulumi.Output.from_input(login)
         self.password = self.passwords.apply(lambda passwords: passwords.get(login, ""))
-        self.register_outputs({key: getattr(self, key) for key in Users.__annotations__})
+        self.register_outputs({key: getattr(self, key) for key in Users.__annotations__ if key != "hashes"})
 
 
-def _create_secret(ctx: Context, settings: UserSettings) -> pulumi.Output[dict[str, str]]:
-    """Create the htpasswd Secret. Return the passwords by login."""
-    accepted = logins(settings.users, settings.password_generations)
+def _create_passwords(
+    ctx: Context, settings: UserSettings
+) -> tuple[pulumi.Output[dict[str, str]], pulumi.Output[Hashes]]:
+    """Generate passwords and salts. Return the passwords by login, and their hashes."""
+    accepted = logins(settings.names, settings.password_generations)
     generated = {login: _password(ctx, login) for login in accepted}
     salts = {login: _salt(ctx, login) for login in accepted}
     chosen = settings.passwords or {}
     passwords = pulumi.Output.all(generated, chosen).apply(lambda resolved: {**resolved[0], **resolved[1]})
-    content = pulumi.Output.all(passwords, chosen, salts).apply(lambda resolved: htpasswd(*resolved))
+    hashes = pulumi.Output.all(passwords, chosen, salts).apply(lambda resolved: hash_passwords(*resolved))
+    return passwords, hashes
+
+
+def hash_passwords(passwords: Mapping[str, str], chosen: Mapping[str, str], salts: Mapping[str, str]) -> Hashes:
+    """Return the hash of each login. Chosen passwords are hashed at the higher cost."""
+    costs = {login: CHOSEN_COST if login in chosen else GENERATED_COST for login in salts}
+    by_login = {login: hash_password(passwords[login], salt, cost=costs[login]) for login, salt in salts.items()}
+    return Hashes(by_login, [login for login in by_login if login in chosen])
+
+
+def hash_password(password: str, salt: str, *, cost: int) -> str:
+    """Return the bcrypt hash, `$2b$...`. The same arguments give the same hash in every run."""
+    return bcrypt.hashpw(password.encode(), f"$2b${cost:02}${salt}.".encode()).decode()
+
+
+def _create_secret(ctx: Context, hashes: pulumi.Output[Hashes]) -> None:
     kubernetes.core.v1.Secret(
         f"{ctx.name}-secret",
         metadata=ctx.metadata(SECRET_NAME),
-        string_data={HTPASSWD_KEY: content},
+        string_data={HTPASSWD_KEY: hashes.apply(htpasswd)},
         opts=ctx.options(),
     )
-    return passwords
 
 
-def htpasswd(passwords: Mapping[str, str], chosen: Mapping[str, str], salts: Mapping[str, str]) -> str:
-    """Return an htpasswd file with a line for each login. Chosen passwords are hashed at the higher cost."""
-    costs = {login: CHOSEN_COST if login in chosen else GENERATED_COST for login in salts}
-    return "".join(htpasswd_line(login, passwords[login], salts[login], cost=costs[login]) for login in salts)
-
-
-def htpasswd_line(username: str, password: str, salt: str, *, cost: int) -> str:
-    """Return one line of an htpasswd file, `user:$2b$...`. The same arguments give the same line in every run."""
-    hashed = bcrypt.hashpw(password.encode(), f"$2b${cost:02}${salt}.".encode())
-    return f"{username}:{hashed.decode()}\n"
+def htpasswd(hashes: Hashes) -> str:
+    """Return an htpasswd file with a line for each login."""
+    return "".join(f"{login}:{hashed}\n" for login, hashed in hashes.by_login.items())
 
 
 def _password(ctx: Context, login: str) -> pulumi.Output[str]:

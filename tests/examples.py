@@ -1,5 +1,6 @@
 """Values for every input: an example, refused values, and the other inputs that it needs."""
 
+import json
 from typing import Any
 
 from registry.inputs.combinations import check_combinations
@@ -11,6 +12,14 @@ Inputs = dict[str, Any]
 
 CA = issue(CertificateSpec())
 SHARED_STORAGE: dict[str, Any] = {"storage": "s3", "s3_bucket": "images"}
+
+KEY = {"kty": "EC", "crv": "P-256", "x": "f83O", "y": "x_FE", "kid": "1"}
+TOKEN = {
+    "realm": "https://gitlab.example.com/jwt/auth",
+    "service": "container_registry",
+    "issuer": "gitlab-issuer",
+    "jwks": json.dumps({"keys": [KEY]}),
+}
 
 EXAMPLES: dict[str, Any] = {
     "hostname": "registry.example.com",
@@ -40,11 +49,19 @@ EXAMPLES: dict[str, Any] = {
     "passwords": {"centos": "correct horse battery"},
     "password_generations": {"centos": [2, 1]},
     "users_secret": "my-users",
+    "access": [{"users": ["authenticated"], "repositories": ["team/**"], "rights": ["push"]}],
+    "anonymous_pull": ["public/**"],
+    "robots": {"ci": {"repositories": ["team/*"], "rights": ["push"]}},
+    "token": TOKEN,
+    "front_image": "mirror.example.com/haproxy:3.4.2",
+    "front_requests": {"cpu": "50m"},
+    "front_limits": {"memory": "200Mi"},
     "node_trust": True,
     "node_trust_image": "busybox:1.37",
     "containerd_folder": "/var/lib/rancher/k3s/agent/etc/containerd/certs.d",
     "docker_folder": "/etc/containers/certs.d",
     "pull_secrets": ["builds", "kube-system"],
+    "pull_secret_repositories": ["team/*"],
     "default_pull_secret": True,
     "discovery": True,
     "storage": "local",
@@ -86,6 +103,14 @@ EXAMPLES: dict[str, Any] = {
     "log_format": "json",
 }
 """An accepted value of every input that is not its default."""
+
+ROBOT = {"repositories": ["team/*"], "rights": ["push"]}
+
+
+def rule(**changes: Any) -> dict[str, Any]:
+    """Return an access rule with some fields changed."""
+    return {"users": ["jean"], "repositories": ["team/web"], "rights": ["pull"], **changes}
+
 
 REFUSED: list[tuple[str, Any, str]] = [
     # key, value, code
@@ -294,6 +319,61 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("users", ["cen\rtos"], "name-characters"),
     ("users", ["\ud800"], "name-characters"),
     ("users", [f"user-{number}" for number in range(101)], "too-many"),
+    ("access", {"jean": "push"}, "not-a-list"),
+    ("access", ["jean"], "not-a-list"),
+    ("access", [rule()] * 101, "too-many"),
+    ("access", [rule(right="push")], "unknown-key"),
+    ("access", [{"users": ["jean"], "rights": ["pull"]}], "missing"),
+    ("access", [rule(users=[])], "missing"),
+    ("access", [rule(users="jean")], "not-a-list"),
+    ("access", [rule(users=["jean", "jean"])], "repeated"),
+    ("access", [rule(users=["anonymous", "jean"])], "group-and-users"),
+    ("access", [rule(users=["jean", "authenticated"])], "group-and-users"),
+    ("access", [rule(users=["anonymous"], rights=["push"])], "right-of-anonymous"),
+    ("access", [rule(users=["anonymous"], rights=["pull", "delete"])], "right-of-anonymous"),
+    ("access", [rule(rights=["write"])], "not-a-choice"),
+    ("access", [rule(rights=["Pull"])], "not-a-choice"),
+    ("access", [rule(repositories=["Team/web"])], "not-a-glob"),
+    ("access", [rule(repositories=["/team/web"])], "not-a-glob"),
+    ("access", [rule(repositories=["team//web"])], "not-a-glob"),
+    ("access", [rule(repositories=["team/web:latest"])], "not-a-glob"),
+    ("access", [rule(repositories=["team/web*"])], "not-a-glob"),
+    ("access", [rule(repositories=["team/.."])], "not-a-glob"),
+    ("access", [rule(repositories=["team/***"])], "not-a-glob"),
+    ("access", [rule(repositories=["docker-registry:5000/team"])], "not-a-glob"),
+    ("access", [rule(repositories=["t" * 256])], "not-a-glob"),
+    ("anonymous_pull", "public/**", "not-a-list"),
+    ("anonymous_pull", ["public/"], "not-a-glob"),
+    ("pull_secret_repositories", ["Team"], "not-a-glob"),
+    ("robots", ["ci"], "not-a-map"),
+    ("robots", {"ci": ["team/*"]}, "not-a-map"),
+    ("robots", {f"ci-{number}": ROBOT for number in range(101)}, "too-many"),
+    ("robots", {"CI": ROBOT}, "name-characters"),
+    ("robots", {"ci:web": ROBOT}, "name-characters"),
+    ("robots", {"a" * 64: ROBOT}, "name-characters"),
+    ("robots", {"ci": {"repositories": ["team/*"]}}, "missing"),
+    ("robots", {"ci": {**ROBOT, "users": ["jean"]}}, "unknown-key"),
+    ("robots", {"ci": {**ROBOT, "repositories": ["team/"]}}, "not-a-glob"),
+    ("token", "https://gitlab.example.com", "not-a-map"),
+    ("token", {**TOKEN, "realms": "x"}, "unknown-key"),
+    ("token", {**TOKEN, "issuer": ""}, "missing"),
+    ("token", {**TOKEN, "service": 7}, "not-text"),
+    ("token", {**TOKEN, "realm": "http://gitlab.example.com/jwt/auth"}, "not-https"),
+    ("token", {**TOKEN, "realm": "gitlab.example.com"}, "not-https"),
+    ("token", {**TOKEN, "jwks": "keys.json"}, "not-a-jwks"),
+    ("token", {**TOKEN, "jwks": "[]"}, "not-a-jwks"),
+    ("token", {**TOKEN, "jwks": '{"keys": [7]}'}, "not-a-jwks"),
+    ("token", {**TOKEN, "jwks": '{"keys": []}'}, "no-keys"),
+    ("token", {**TOKEN, "jwks": json.dumps({"keys": [{"kty": "oct", "k": "hunter2", "kid": "1"}]})}, "symmetric-key"),
+    ("token", {**TOKEN, "jwks": json.dumps({"keys": [{**KEY, "d": "hunter2"}]})}, "private-key"),
+    ("token", {**TOKEN, "jwks": json.dumps({"keys": [{**KEY, "kid": ""}]})}, "no-key-id"),
+    ("front_image", "haproxy", "not-pinned"),
+    ("front_image", "Haproxy:3.2", "not-an-image"),
+    ("front_image", "haproxy:2.8.1", "version-with-holes"),
+    ("front_image", "haproxy:2.6.12-alpine", "version-with-holes"),
+    ("front_image", "haproxy:1.9", "version-with-holes"),
+    ("front_requests", {"cpu": "0"}, "not-an-amount"),
+    ("front_limits", "200Mi", "not-a-map"),
     ("node_trust", "yes", "not-a-flag"),
     ("node_trust_image", "busybox", "not-pinned"),
     ("node_trust_image", "Busybox:1.37", "not-an-image"),
@@ -619,6 +699,11 @@ ACCEPTED: list[tuple[str, Any]] = [
     ("mirror_username", "jean@example.com"),
     ("storage_access", "ReadWriteOncePod"),
     ("password_generations", {"centos": [1, 2], "jean": [3, 2], "marie": [2]}),
+    ("access", [rule(users=["anonymous"], repositories=["**"]), rule(rights=["pull", "push", "delete"])]),
+    ("access", [rule(repositories=["a__b/c--d.e/*/**/f"])]),
+    ("front_image", f"haproxy@sha256:{'0' * 64}"),
+    ("front_image", "haproxy:3"),
+    ("front_image", "haproxy:3.4.0"),
     ("pull_secrets", ["team-a", "kube-system", "default", "7"]),
     *DEFAULTS.items(),
 ]
@@ -662,6 +747,9 @@ OUTPUTS: list[tuple[str, Any, Inputs, str]] = [
     ("tls_secret", "Certificate", {"create_namespace": False}, "registry-workload-pod"),
     ("passwords", {"centos": ""}, {}, "registry-auth-secret"),
     ("users_secret", "Users", {"create_namespace": False}, "registry-workload-pod"),
+    ("front_image", "haproxy:latest", {"anonymous_pull": ["public/**"]}, "registry-workload-pod"),
+    ("front_requests", {"cpu": "0"}, {"anonymous_pull": ["public/**"]}, "registry-workload-pod"),
+    ("front_limits", {"memory": "0"}, {"anonymous_pull": ["public/**"]}, "registry-workload-pod"),
     ("node_trust_image", "registry:latest", {"node_trust": True}, "registry-nodes-agent"),
     ("containerd_folder", "/etc", {"node_trust": True}, "registry-nodes-agent"),
     ("docker_folder", "/etc", {"node_trust": True}, "registry-nodes-agent"),

@@ -23,6 +23,7 @@ from registry.inputs.table import DEFAULTS, INPUTS, SECRETS
 from registry.preflight.existing_objects import named_objects
 from registry.tls.authority import rotation_hint
 from registry.validation import InvalidInput
+from registry.validation.access import keys_are_read
 from registry.validation.certificates import ca_end_advice
 from registry.validation.chains import TypedHost, validate_server_chain
 from registry.validation.existing_objects import ENFORCE, Claim, refuse_unusable_claim, refuse_unusable_namespace
@@ -30,13 +31,20 @@ from registry.validation.rotation import require_next_step
 from registry.validation.secrets import ExistingSecret
 from registry.validation.servers import bucket_not_in_endpoint, region_of_endpoint
 from registry.validation.tolerations import refuse_taints
-from tests.examples import EXAMPLES, REFUSED, Inputs, choice, companions
+from tests.examples import EXAMPLES, REFUSED, TOKEN, Inputs, choice, companions, rule
 from tests.issuing import issue, server_spec
 
 COMMAND = re.compile(r"`(pulumi config [^`]*)`")
 
 AWKWARD_USER = "jean.d\"o'r $HOME"
 """User whose name has a dot, quotes, a space and a variable of the shell."""
+
+REST: dict[str, Inputs] = {
+    "password_generations": {"users": ["centos", "jean"]},
+    "access": {"users": ["centos", "jean"], "access": [rule(users=["centos"])]},
+    "token": {"token": {key: value for key, value in TOKEN.items() if key != "realm"}},
+}
+"""The other inputs, and the rest of an input of which a command sets one part."""
 
 OTHER_SERVER = issue(server_spec("registry.example.com"))
 """Certificate for a name that clients do not type."""
@@ -58,7 +66,7 @@ def remedies() -> list[Remedy]:
 def _texts() -> Iterator[tuple[str, Inputs]]:
     """Yield texts with commands, and the inputs that the commands need."""
     for key, value, _ in REFUSED:
-        others = {"users": ["centos", "jean"]} if key == "password_generations" else companions(key)
+        others = companions(key) | REST.get(key, {})
         text = _message(INPUTS[key].rule, value)
         if "outbound_proxy.no_proxy" in text:
             others = {**others, "outbound_proxy": {"https": "http://proxy.example.com:3128"}}
@@ -85,6 +93,7 @@ def _texts() -> Iterator[tuple[str, Inputs]]:
     yield from _texts_of_lookups()
     yield _message(bucket_not_in_endpoint, "https://images.s3.example.com", "images"), companions("s3_endpoint")
     yield _message(region_of_endpoint, "https://s3.eu-west-3.amazonaws.com", "us-east-1"), companions("s3_region")
+    yield _message(keys_are_read, "registry:2.8.3", TOKEN), {"token": TOKEN}
     secret = ExistingSecret("tls_secret", "docker-registry", "tls", ("tls.crt", "tls.key"))
     files = {"tls.crt": OTHER_SERVER.pem, "tls.key": OTHER_SERVER.key_pem}
     yield _message(validate_server_chain, secret, files, TypedHost("docker-registry"), list), {}

@@ -10,6 +10,12 @@ PAGE = PROJECT / "docs/symptoms.md"
 
 LAPTOP = "laptop"
 
+LOG_IN = "Log in first"
+NOT_ALLOWED = "Your login does not allow this here, 403 Forbidden"
+TOO_MANY = "Too many wrong passwords"
+REFUSALS = (LOG_IN, NOT_ALLOWED, TOO_MANY)
+"""Sections for refusals of the proxy, which tests/e2e/test_access_clients.py provokes without a cluster."""
+
 HOSTS = {"": LAPTOP, "on the node": WORKER.name, "on the node with the images": MASTER.name}
 """Host of a block of commands, by the comment above it."""
 

@@ -82,6 +82,8 @@ NOT_SECRET = {
     "s3_access_key": "an ID",
     "password_generations": "numbers",
     "pull_secrets": "namespaces",
+    "pull_secret_repositories": "globs",
+    "token": "public keys",
     "default_pull_secret": "a flag",
     **dict.fromkeys(("tls_secret", "users_secret", "s3_secret", "image_pull_secret"), "the name of a Secret"),
 }
@@ -93,6 +95,9 @@ CONFIGURATIONS: dict[str, Inputs] = {
     "node trust during rotations": USERS
     | {"node_trust": True, "ca_generations": [1, 2], "password_generations": {"jean": [2, 1]}},
     "chosen passwords": USERS | {"passwords": CHOSEN_PASSWORDS},
+    "one chosen password and access rules": USERS
+    | {"passwords": {"marie": CHOSEN_PASSWORDS["marie"]}, "anonymous_pull": ["public/**"]}
+    | {"robots": {"ci": {"repositories": ["team/*"], "rights": ["push"]}}},
     "one chosen password": USERS
     | {"passwords": {"marie": CHOSEN_PASSWORDS["marie"]}, "exposure": "ingress"}
     | {"ingress_class": "nginx"},

@@ -32,16 +32,24 @@ def hashes(engine: Engine) -> dict[str, str]:
 def test_every_generation_is_a_login_and_the_first_one_is_current(
     deploy: Deploy, engine: Engine, generations: Any, current: str, names: list[str]
 ) -> None:
-    args: Any = {"users": ["centos", "jean"], "password_generations": generations, "pull_secrets": ["builds"]}
+    args: Any = {"users": ["centos", "jean"], "password_generations": generations}
     outputs = deploy(lambda: PrivateRegistry("registry", args))
     assert list(hashes(engine)) == names == sorted(outputs["passwords"])
     for login, password_hash in hashes(engine).items():
         assert bcrypt.checkpw(outputs["passwords"][login].encode(), password_hash.encode())
         assert password_hash.startswith("$2b$05$"), "A generated password needs no expensive hash."
     assert (outputs["username"], outputs["password"]) == (current, outputs["passwords"][current])
+
+
+@pytest.mark.parametrize(("generations", "current"), [([1, 2], "pull"), ([2, 1], "pull-2"), ([2], "pull-2")])
+def test_the_pull_secrets_have_the_current_generation(
+    deploy: Deploy, engine: Engine, generations: list[int], current: str
+) -> None:
+    args: Any = {"password_generations": {"pull": generations}, "pull_secrets": ["builds"]}
+    outputs = deploy(lambda: PrivateRegistry("registry", args))
     data = unwrap(engine.by_name("registry-pull-secrets-builds-current").inputs["data"])
     (login_of_kubelet,) = json.loads(b64decode(data[".dockerconfigjson"]))["auths"].values()
-    assert (login_of_kubelet["username"], login_of_kubelet["password"]) == (current, outputs["password"])
+    assert (login_of_kubelet["username"], login_of_kubelet["password"]) == (current, outputs["passwords"][current])
 
 
 def test_the_current_login_may_change_without_a_change_of_the_file() -> None:

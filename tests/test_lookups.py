@@ -395,6 +395,12 @@ def limit_range(**limits: Any) -> Found:
 DEPLOYED: Found = {("Pod", "team", "docker-registry"): {"metadata": {"name": "docker-registry"}}}
 
 
+PROXY = {"anonymous_pull": ["public/*"]}
+"""An input that adds the proxy's container to the Pod."""
+
+SMALL = {"front_requests": {"memory": "32Mi"}}
+
+
 class TestQuotas:
     REFUSED: ClassVar[list[tuple[Found, Inputs, str, str]]] = [
         (quota({"limits.cpu": "4"}), {}, "limits.cpu", "quota-needs-it"),
@@ -424,6 +430,9 @@ class TestQuotas:
             quota({"limits.cpu": "1"}) | limit_range(default={"cpu": "2"}),
             *({}, "limits.cpu", "quota-exceeded"),
         ),
+        (quota({"limits.memory": "600Mi"}), PROXY, "limits.memory", "quota-exceeded"),
+        (quota({"limits.cpu": "4"}), {**PROXY, "limits": {"cpu": "1"}}, "front_limits.cpu", "quota-needs-it"),
+        (limit_range(min={"memory": "64Mi"}), {**PROXY, **SMALL}, "front_requests.memory", "outside-of-limit-range"),
     ]
 
     @pytest.mark.parametrize(("found", "args", "key", "code"), REFUSED)

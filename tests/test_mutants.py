@@ -8,6 +8,7 @@ from tests import mutants
 PACKAGE = Path(__file__).parent.parent / "registry"
 
 PROTECTIONS = {
+    "access.create_access_secret: kubernetes.core.v1.Secret": 1,
     "config._read: from None": 1,
     "config._read: is_config_secret": 1,
     "config._read: problem": 2,
@@ -38,6 +39,7 @@ PROTECTIONS = {
     "users._create_secret: kubernetes.core.v1.Secret": 1,
     "users._password: from None": 1,
     "users._password: problem": 4,
+    "access.create_access_secret: random.RandomPassword": 1,
     "users._password: random.RandomPassword": 1,
     "users._user: without_password": 1,
     "users.htpasswd: problem": 5,

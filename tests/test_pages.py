@@ -25,8 +25,8 @@ OUTPUTS = set(PrivateRegistry.__annotations__)
 NOT_INPUTS = {"config_path"}
 """Words that look like an input: a setting of containerd."""
 
-OTHER_OPTIONS = {"--hosts-dir", "--resolve", "--add-host", "--driver-opt", "--path", "--type"}
-"""Options of ctr, of curl, of docker and of pulumi."""
+OTHER_OPTIONS = {"--hosts-dir", "--resolve", "--add-host", "--driver-opt", "--path", "--type", "--ca-file"}
+"""Options of ctr, of curl, of docker, of pulumi and of oras."""
 
 
 def code(page: str) -> tuple[list[str], list[str]]:
@@ -81,6 +81,6 @@ def test_every_file_and_object_that_the_page_of_trust_names_is_in_the_code() -> 
     files = {word for word in running if re.match(r"/|\w+\.[a-z]+$", word)} - {"ca.pem"}
     assert files
     secrets = set(re.findall(r"\b[a-z]+-secret\b", (ROOT / "docs/trust.md").read_text()))
-    assert secrets == {"cert-secret", "auth-secret"}
+    assert secrets == {"cert-secret", "auth-secret", "access-secret"}
     for name in files | secrets:
         assert re.search(rf'(?<=["/ ]){re.escape(name)}(?=["/\n])', CODE), name

@@ -20,7 +20,7 @@ def logins(engine: Engine, name: str) -> dict[str, Any]:
     return dict(json.loads(b64decode(data[".dockerconfigjson"]))["auths"])
 
 
-def test_every_namespace_has_a_secret_with_the_login_of_the_first_user(deploy: Deploy, engine: Engine) -> None:
+def test_every_namespace_has_a_secret_of_a_user_who_may_only_pull(deploy: Deploy, engine: Engine) -> None:
     args = PrivateRegistryArgs(users=["jean", "marie"], pull_secrets=["builds", "kube-system"], namespace="team")
     outputs = deploy(lambda: PrivateRegistry("registry", args))
     for namespace in ("builds", "kube-system"):
@@ -30,8 +30,9 @@ def test_every_namespace_has_a_secret_with_the_login_of_the_first_user(deploy: D
         assert is_secret(secret["data"])
         ((endpoint, login),) = logins(engine, f"registry-pull-secrets-{namespace}").items()
         assert endpoint == outputs["endpoint"] == "docker-registry.team.svc:5000"
-        assert (login["username"], login["password"]) == ("jean", outputs["password"])
-        assert b64decode(login["auth"]).decode() == f"jean:{outputs['password']}"
+        password = outputs["passwords"]["pull"]
+        assert (login["username"], login["password"]) == ("pull", password)
+        assert b64decode(login["auth"]).decode() == f"pull:{password}"
 
 
 def test_a_changed_password_patches_the_secret_and_does_not_replace_it(deploy: Deploy, engine: Engine) -> None:
@@ -51,7 +52,7 @@ def test_a_changed_password_patches_the_secret_and_does_not_replace_it(deploy: D
     assert "registry-pull-secrets-builds" in dependencies, "Without the Secret it would create one of another type."
 
 
-@pytest.mark.parametrize("dependency", ["registry-namespace", "registry-auth-secret"], ids=["leases", "users"])
+@pytest.mark.parametrize("dependency", ["registry-namespace", "registry-access"], ids=["leases", "users"])
 def test_a_pull_secret_waits_for_the_leases_and_the_users(deploy: Deploy, engine: Engine, dependency: str) -> None:
     deploy(lambda: PrivateRegistry("registry", {"pull_secrets": ["builds"]}))
     for name in ("registry-pull-secrets-builds", "registry-pull-secrets-builds-current"):

@@ -1,6 +1,9 @@
 """Every value that a remedy names is accepted, and a test types every command that one names."""
 
+import copy
 import re
+from functools import reduce
+from operator import getitem
 from typing import Any
 
 import pytest
@@ -27,12 +30,18 @@ def proposals(remedy: str) -> list[Any]:
     return [value.strip("'") if value.startswith("'") else int(value) for value in VALUE.findall(prose)]
 
 
-def placed(error: InvalidInput, proposal: Any) -> Any:
-    """Return the input with the proposal in the place of the refused part."""
-    key, dot, entry = error.key.partition(".")
-    if dot:
-        return {entry: proposal}
-    return [proposal] if isinstance(EXAMPLES[key], list) else proposal
+def placed(error: InvalidInput, value: Any, proposal: Any) -> Any:
+    """Return the input with the proposal in the place of the refused part of `value`."""
+    key, *path = re.findall(r"[^.\[\]]+", error.key)
+    if not path:
+        return [proposal] if isinstance(EXAMPLES[key], list) else proposal
+    if key not in ("access", "robots", "token"):
+        return {error.key.partition(".")[2]: proposal}
+    changed = copy.deepcopy(value)
+    *parents, last = [int(part) if part.isdigit() else part for part in path]
+    parent = reduce(getitem, parents, changed)
+    parent[last] = [proposal] if isinstance(parent[last], list) else proposal
+    return changed
 
 
 WITH_PROPOSAL = [(key, value) for key, value, _ in REFUSED if proposals(refusal(key, value).remedy)]
@@ -42,7 +51,7 @@ WITH_PROPOSAL = [(key, value) for key, value, _ in REFUSED if proposals(refusal(
 def test_a_value_that_a_remedy_proposes_is_accepted(key: str, value: Any) -> None:
     error = refusal(key, value)
     for proposal in proposals(error.remedy):
-        INPUTS[key].rule(placed(error, proposal))
+        INPUTS[key].rule(placed(error, value, proposal))
 
 
 def test_most_remedies_propose_a_value() -> None:

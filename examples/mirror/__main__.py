@@ -1,6 +1,7 @@
 """Deploy a registry and its mirror, which keeps every image that is pulled through it.
 
-The mirror takes the upstream's endpoint, login and CA from the upstream's outputs.
+The mirror takes the upstream's endpoint, login and CA from the upstream's outputs. Everybody pulls from it without a
+login.
 """
 
 import pulumi
@@ -23,6 +24,7 @@ mirror = PrivateRegistry(
         "namespace": "mirror-registry",
         "storage_path": "/var/lib/mirror-registry",
         "mode": "mirror",
+        "anonymous_pull": ["**"],
         "mirror_of": pulumi.Output.concat("https://", upstream.endpoint),
         "mirror_username": upstream.username,
         "mirror_password": upstream.password,

@@ -11,6 +11,26 @@ from typing import NotRequired, TypedDict
 import pulumi
 
 
+class AccessRuleArgs(TypedDict):
+    """Rights of users in repositories."""
+
+    users: list[str]
+    """Users or robots by name, or anonymous (everybody), or authenticated (every user and robot)."""
+    repositories: list[str]
+    """Names of repositories. A part of a name may be *, and any number of parts **."""
+    rights: list[str]
+    """pull, push and delete. Whoever may push or delete may pull too."""
+
+
+class RobotArgs(TypedDict):
+    """Rights of a robot."""
+
+    repositories: list[str]
+    """Names of repositories. A part of a name may be *, and any number of parts **."""
+    rights: list[str]
+    """pull, push and delete. Whoever may push or delete may pull too."""
+
+
 class PrivateRegistryArgs(TypedDict):
     # How clients reach it
     hostname: NotRequired[pulumi.Input[str]]
@@ -66,13 +86,29 @@ class PrivateRegistryArgs(TypedDict):
 
     # Users
     users: NotRequired[list[str]]
-    """Users that may push and pull. The outputs username and password are those of the first. Default centos."""
+    """Users, who may push and pull unless access says otherwise. The outputs are those of the first. Default centos."""
     passwords: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
     """Chosen passwords by user, secret, at most 72 bytes. Default: 32 generated letters and digits."""
     password_generations: NotRequired[Mapping[str, list[int]]]
     """Generations of generated passwords by user, current first. Rotate by [1], [1, 2], [2, 1], [2]. Default none."""
     users_secret: NotRequired[pulumi.Input[str]]
     """Name of an existing Secret with bcrypt htpasswd lines in registry.password, instead of users. Default none."""
+
+    # Access rules
+    access: NotRequired[list[AccessRuleArgs]]
+    """Rules of users, repositories and rights. If there are any, what none allows is refused. Default none."""
+    anonymous_pull: NotRequired[list[str]]
+    """Repositories that everybody may pull without a login, by name or glob such as public/**. Default none."""
+    robots: NotRequired[Mapping[str, RobotArgs]]
+    """Users for pipelines by name, with repositories and rights, and with generated passwords. Default none."""
+    token: NotRequired[Mapping[str, str]]
+    """Instead of users: realm, service, issuer and jwks of a token service such as GitLab or Keycloak. Default none."""
+    front_image: NotRequired[pulumi.Input[str]]
+    """With access, anonymous_pull, robots or pull_secrets: image of HAProxy. Default haproxy:3.4.6-alpine."""
+    front_requests: NotRequired[pulumi.Input[dict[str, str]]]
+    """Requested cpu and memory of that proxy, Kubernetes quantities. Default cpu 100m, memory 64Mi."""
+    front_limits: NotRequired[pulumi.Input[dict[str, str]]]
+    """Limits of cpu and memory of that proxy, Kubernetes quantities. Default memory 256Mi."""
 
     # Nodes and other namespaces
     node_trust: NotRequired[bool]
@@ -84,7 +120,9 @@ class PrivateRegistryArgs(TypedDict):
     docker_folder: NotRequired[pulumi.Input[str]]
     """With node_trust: folder of Docker, podman and skopeo on the nodes. Default /etc/docker/certs.d."""
     pull_secrets: NotRequired[list[str]]
-    """Existing namespaces that get a pull Secret, `namespace`-pull, such as docker-registry-pull. Default none."""
+    """Existing namespaces that get a pull Secret, `namespace`-pull, whose user may only pull. Default none."""
+    pull_secret_repositories: NotRequired[list[str]]
+    """With pull_secrets: repositories that the user pull may pull, by name or glob. Default **."""
     default_pull_secret: NotRequired[bool]
     """With pull_secrets: whether the default ServiceAccount uses it, if it uses no other one. Default false."""
     discovery: NotRequired[bool]

@@ -41,7 +41,8 @@ def _refuse_replaced(key: str, row: Row, values: Values) -> None:
     """Refuse an input that another one replaces."""
     for other in row.replaces:
         if _is_set(key, values) and _is_set(other, values):
-            remedy = CREATE_PULL_SECRETS if other == "pull_secrets" else "Remove one of the two"
+            is_pull = (key, other) == ("users_secret", "pull_secrets")
+            remedy = CREATE_PULL_SECRETS if is_pull else "Remove one of the two"
             raise InvalidInput(other, "replaced", f"cannot be set together with `{key}`, which replaces it", remedy)
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args
 import pulumi
 
 from ..settings import (
+    AccessSettings,
     ExposureSettings,
     MirrorSettings,
     NodeTrustSettings,
@@ -23,7 +24,7 @@ from ..validation import contains_output, require_plain_value, validate
 from ..validation.basics import refuse_unknown_keys
 from .args import PrivateRegistryArgs
 from .combinations import check_combinations
-from .table import ADVICE, CROSS_FIELD_RULES, DEFAULTS, INPUTS, SECRETS
+from .table import ADVICE, CROSS_FIELD_RULES, DEFAULTS, INPUTS, RESTRICTED, SECRETS
 
 Subject = TypeVar("Subject")
 
@@ -87,6 +88,7 @@ def _settings(values: Mapping[str, Any]) -> Settings:
         exposure=_subject(ExposureSettings, values),
         tls=_subject(TlsSettings, values),
         users=_subject(UserSettings, values),
+        access=_subject(AccessSettings, values) if any(one.holds(values) for one in RESTRICTED) else None,
         storage=_subject(StorageSettings, values),
         workload=_subject(WorkloadSettings, values),
         serving=_subject(

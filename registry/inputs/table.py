@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from ..exposure import EXPOSURES
 from ..validation import (
+    access,
     certificates,
     images,
     names,
@@ -84,6 +85,7 @@ CLASS = Condition("storage", ("class",))
 S3 = Condition("storage", ("s3",))
 MIRROR = Condition("mode", ("mirror",))
 NODE_TRUST = Condition("node_trust", (True,))
+RESTRICTED = tuple(Condition(key) for key in ("access", "anonymous_pull", "robots", "pull_secrets"))
 
 
 def _flag(key: str, **more: Any) -> Row:
@@ -144,7 +146,30 @@ INPUTS: dict[str, Row] = {
     "passwords": Row(users.passwords, secret=True),
     "password_generations": Row(users.password_generations, default={}),
     "users_secret": _name(
-        "users_secret", existing=True, replaces=("users", "passwords", "password_generations", "pull_secrets")
+        "users_secret",
+        existing=True,
+        replaces=(
+            *("users", "passwords", "password_generations"),
+            *("access", "anonymous_pull", "robots", "pull_secrets"),
+        ),
+    ),
+    # Access rules
+    "access": Row(access.access, default=[]),
+    "anonymous_pull": Row(partial(access.globs, "anonymous_pull"), default=[]),
+    "robots": Row(access.robots, default={}),
+    "token": Row(
+        access.token,
+        replaces=(
+            *("users", "passwords", "password_generations", "users_secret"),
+            *("access", "anonymous_pull", "robots", "pull_secrets"),
+        ),
+    ),
+    "front_image": Row(access.front_image, default=access.NEWEST_FRONT, only_with=RESTRICTED),
+    "front_requests": Row(
+        partial(quantities.resources, "front_requests"), default={"cpu": "100m", "memory": "64Mi"}, only_with=RESTRICTED
+    ),
+    "front_limits": Row(
+        partial(quantities.resources, "front_limits"), default={"memory": "256Mi"}, only_with=RESTRICTED
     ),
     # Nodes and other namespaces
     "node_trust": _flag("node_trust"),
@@ -154,6 +179,9 @@ INPUTS: dict[str, Row] = {
     ),
     "docker_folder": Row(partial(nodes.folder, "docker_folder"), default=nodes.DOCKER_FOLDER, only_with=(NODE_TRUST,)),
     "pull_secrets": Row(pull_secrets.pull_secrets, default=[]),
+    "pull_secret_repositories": Row(
+        partial(access.globs, "pull_secret_repositories"), default=["**"], only_with=(Condition("pull_secrets"),)
+    ),
     "default_pull_secret": _flag("default_pull_secret", only_with=(Condition("pull_secrets"),)),
     "discovery": _flag("discovery"),
     # Images
@@ -219,10 +247,16 @@ SECRETS = tuple(key for key, row in INPUTS.items() if row.secret)
 CROSS_FIELD_RULES: dict[Callable[..., None], tuple[str, ...]] = {
     certificates.refuse_endless_renewal: ("renew_before_days", "certificate_days"),
     certificates.ca_and_key_match: ("ca_certificate", "ca_key"),
+    access.names_are_distinct: ("users", "robots", "pull_secrets"),
+    access.names_are_plain: ("users", "access", "anonymous_pull", "robots", "pull_secrets"),
+    access.rules_name_users: ("access", "users", "robots"),
+    access.deletion_is_allowed: ("access", "robots", "allow_delete"),
+    access.keys_are_read: ("image", "token"),
     users.passwords_of_users: ("passwords", "users"),
-    users.generations_of_users: ("password_generations", "users"),
+    users.generations_of_users: ("password_generations", "users", "robots", "pull_secrets"),
     users.generations_are_generated: ("passwords", "password_generations"),
-    quantities.within_limits: ("requests", "limits"),
+    partial(quantities.within_limits, ""): ("requests", "limits"),
+    partial(quantities.within_limits, "front_"): ("front_requests", "front_limits"),
     network.load_balancer_reaches_clients: ("load_balancer_address", "client_cidrs"),
     servers.bucket_not_in_endpoint: ("s3_endpoint", "s3_bucket"),
     servers.region_of_endpoint: ("s3_endpoint", "s3_region"),

@@ -11,7 +11,7 @@ from ..settings import ExposureSettings, Settings
 from ..validation.existing_objects import refuse_missing_object, refuse_wrong_secret_type
 from ..validation.external_ips import external_ips_warning, refuse_taken_addresses
 from ..validation.network import require_cluster_family
-from ..validation.quotas import Demand, refuse_exceeded_quotas
+from ..validation.quotas import Container, Demand, refuse_exceeded_quotas
 
 PULL_TYPES = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg")
 """Types of Secrets that the kubelet reads to pull images."""
@@ -58,8 +58,9 @@ def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bo
     more = _more_objects(ctx, settings)
     chart, objects = look_up_objects(ctx, [*(item.reference for item in named), *more])
     names = known_values([item.reference.name for item in named])
-    workload = settings.workload
-    amounts = known_values([workload.requests, workload.limits, settings.storage.storage_size])
+    amounts = known_values(
+        [settings.storage.storage_size, *(amount for _, *pair in _resources(settings) for amount in pair)]
+    )
     balancer = known_values([settings.exposure.load_balancer_address])
 
     def check(resolved: Sequence[Any]) -> FoundObjects:
@@ -205,8 +206,18 @@ def _items(objects: Object | None) -> list[Object] | None:
     return None if objects is None else list(objects.get("items") or [])
 
 
-def _demand(settings: Settings, requests: Mapping[str, str], limits: Mapping[str, str], storage_size: str) -> Demand:
-    """Return the amounts that the quotas of an existing namespace must allow."""
+def _resources(settings: Settings) -> Iterator[tuple[str, pulumi.Input[dict[str, str]], pulumi.Input[dict[str, str]]]]:
+    """Yield the prefix, requests and limits of each container of a Pod."""
+    yield "", settings.workload.requests, settings.workload.limits
+    if settings.access is not None:
+        yield "front_", settings.access.front_requests, settings.access.front_limits
+
+
+def _demand(settings: Settings, storage_size: str, *resources: Mapping[str, str]) -> Demand:
+    """Return the amounts that the quotas of an existing namespace must allow.
+
+    `resources` has the requests and limits of each container.
+    """
     counts = {"services": str(1 + settings.metrics)}
     if settings.exposure.exposure in ("node-port", "load-balancer"):
         counts["services.nodeports"] = "1"
@@ -214,6 +225,8 @@ def _demand(settings: Settings, requests: Mapping[str, str], limits: Mapping[str
         counts["services.loadbalancers"] = "1"
     if settings.storage.kind.is_mounted and settings.storage.storage_claim is None:
         counts |= {"persistentvolumeclaims": "1", "requests.storage": storage_size}
-    existing = (settings.tls.tls_secret, settings.users.users_secret)
-    counts["secrets"] = str(1 + sum(name is None for name in existing))
-    return Demand(settings.storage.replicas, requests, limits, counts)
+    created = (settings.tls.tls_secret is None, settings.users.users_secret is None and settings.users.token is None)
+    counts["secrets"] = str(1 + sum(created))
+    prefixes = [prefix for prefix, *_ in _resources(settings)]
+    containers = map(Container, prefixes, resources[::2], resources[1::2])
+    return Demand(settings.storage.replicas, [*containers], counts)

@@ -1,5 +1,6 @@
 """A server certificate that the user made: the existing Secret that `tls_secret` names."""
 
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Self
 
@@ -19,6 +20,10 @@ class ExistingCertificate(pulumi.ComponentResource):
     """The CAs that clients trust, PEM."""
     pem: pulumi.Output[str]
     """The server certificate, PEM."""
+    chain: pulumi.Output[str]
+    """The server certificate and those that follow it, PEM."""
+    key: pulumi.Output[str]
+    """The private key, PEM, a secret."""
     secret_name: pulumi.Output[str]
     """The name of the Secret, known once the certificate is checked."""
 
@@ -43,6 +48,8 @@ class ExistingCertificate(pulumi.ComponentResource):
             )
         )
         self.ca_pem, self.pem = chain.apply(lambda pair: pair[0]), chain.apply(lambda pair: pair[1])
+        files = pulumi.Output.all(secret.data, chain).apply(lambda both: _read_files(both[0]))
+        self.chain, self.key = files.apply(lambda pair: pair[0]), files.apply(lambda pair: pair[1])
         self.secret_name = pulumi.Output.all(chain, tls_secret).apply(lambda both: str(both[1]))
         self.register_outputs({"ca_pem": self.ca_pem, "pem": self.pem, "secret_name": self.secret_name})
 
@@ -52,6 +59,11 @@ class ExistingCertificate(pulumi.ComponentResource):
 
     def complete_rotation_step(self, after: Sequence[pulumi.Resource]) -> None:
         """Do nothing: the user rotates the CA."""
+
+
+def _read_files(data: Mapping[str, str]) -> tuple[str, str]:
+    """Return the files of the checked Secret as they are."""
+    return b64decode(data["tls.crt"]).decode(), b64decode(data["tls.key"]).decode()
 
 
 def _read_chain(data: Mapping[str, str], host: str, namespace: str, name: str, *, is_hostname: bool) -> tuple[str, str]:

@@ -19,6 +19,10 @@ class ServerCertificate(pulumi.ComponentResource):
 
     pem: pulumi.Output[str]
     """The server certificate, PEM. The registry reads it only at its start, so a new one needs a new Pod."""
+    chain: pulumi.Output[str]
+    """The server certificate and the CA that issued it, PEM."""
+    key: pulumi.Output[str]
+    """The private key, PEM, a secret."""
     secret_name: pulumi.Output[str]
     """A plain name, not an output of the Secret: replacing the Secret would otherwise replace the Pod as well."""
 
@@ -43,14 +47,12 @@ class ServerCertificate(pulumi.ComponentResource):
             issuer,
             pulumi.ResourceOptions(parent=self, depends_on=[*issuer.after, *after]),
         )
+        self.chain, self.key = pulumi.Output.concat(issued.cert_pem, issuer.ca_pem), key.private_key_pem_pkcs8
         kubernetes.core.v1.Secret(
             f"{name}-secret",
             metadata=ctx.metadata(SECRET_NAME),
             type="kubernetes.io/tls",
-            string_data={
-                "tls.crt": pulumi.Output.concat(issued.cert_pem, issuer.ca_pem),
-                "tls.key": key.private_key_pem_pkcs8,
-            },
+            string_data={"tls.crt": self.chain, "tls.key": self.key},
             opts=child,
         )
         self.pem, self.secret_name = issued.cert_pem, pulumi.Output.from_input(SECRET_NAME)

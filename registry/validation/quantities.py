@@ -71,11 +71,11 @@ def resources(key: str, value: Mapping[str, str]) -> Mapping[str, str]:
     return quantities  # type: ignore[return-value]  # `amount` refuses all but text
 
 
-def within_limits(requests: Mapping[str, str], limits: Mapping[str, str]) -> None:
-    """Refuse to request more than the limit, because the API server would."""
+def within_limits(prefix: str, requests: Mapping[str, str], limits: Mapping[str, str]) -> None:
+    """Refuse to request more than the limit, because the API server would. `prefix` is that of both inputs."""
     for name in requests.keys() & limits.keys():
         requested, limit = (amount(name, quantities[name], "1", milli=True) for quantities in (requests, limits))
         if requested > limit:
-            problem = f"is {requests[name]}, but must be at most `limits.{name}`, which is {limits[name]}"
+            problem = f"is {requests[name]}, but must be at most `{prefix}limits.{name}`, which is {limits[name]}"
             remedy = "Raise the limit, or request less"
-            raise InvalidInput(f"requests.{name}", "more-than-limit", problem, remedy)
+            raise InvalidInput(f"{prefix}requests.{name}", "more-than-limit", problem, remedy)

@@ -18,19 +18,25 @@ EXAMPLES = {"cpu": "500m", "memory": "512Mi"}
 Object = Mapping[str, Any]
 
 
+class Container(NamedTuple):
+    """The requests and limits of a container, cpu and memory. `prefix` is that of their inputs, such as `front_`."""
+
+    prefix: str
+    requests: Mapping[str, str]
+    limits: Mapping[str, str]
+
+
 class Demand(NamedTuple):
     """The resources that the registry needs in its namespace.
 
     Attributes:
         replicas: Number of Pods.
-        requests: Requested cpu and memory of each Pod.
-        limits: Limits of each Pod.
+        containers: The containers of each Pod.
         counts: Other resources by name: the number of objects, and the storage.
     """
 
     replicas: int
-    requests: Mapping[str, str]
-    limits: Mapping[str, str]
+    containers: Sequence[Container]
     counts: Mapping[str, str]
 
 
@@ -41,16 +47,19 @@ def refuse_exceeded_quotas(
 
     If the registry `is_deployed`, the used amounts contain its own, so only the whole quotas are compared.
     """
-    demand = _with_defaults(demand, limit_ranges)
-    _refuse_outside_of_ranges(namespace, limit_ranges, demand)
+    demand = demand._replace(containers=[_with_defaults(container, limit_ranges) for container in demand.containers])
+    for container in demand.containers:
+        _refuse_outside_of_ranges(namespace, limit_ranges, container)
     for quota in quotas:
         name = quota["metadata"]["name"]
         for resource, left in _counted(quota, is_deployed=is_deployed):
             kind, _, unit = resource.rpartition(".")
-            if unit in RESOURCES and unit not in getattr(demand, kind):
-                problem = f"is missing, but the quota {name!r} of the namespace {namespace!r} counts it"
-                remedy = f"Run `pulumi config set --path --type string {resource} {EXAMPLES[unit]}`"
-                raise InvalidInput(resource, "quota-needs-it", problem, remedy)
+            for container in demand.containers if unit in RESOURCES else ():
+                if unit not in getattr(container, kind):
+                    key = f"{container.prefix}{resource}"
+                    problem = f"is missing, but the quota {name!r} of the namespace {namespace!r} counts it"
+                    remedy = f"Run `pulumi config set --path --type string {key} {EXAMPLES[unit]}`"
+                    raise InvalidInput(key, "quota-needs-it", problem, remedy)
             needed = _needed(demand, resource)
             if needed is not None and needed > left:
                 problem = f"does not fit the quota {name!r} of the namespace {namespace!r}: the registry needs"
@@ -58,21 +67,21 @@ def refuse_exceeded_quotas(
                 raise InvalidInput(_key(resource), "quota-exceeded", problem, "Raise the quota, or use less")
 
 
-def _with_defaults(demand: Demand, limit_ranges: Sequence[Object]) -> Demand:
+def _with_defaults(container: Container, limit_ranges: Sequence[Object]) -> Container:
     """Add the defaults of the limit ranges, and those of Kubernetes: a missing request is the limit."""
-    limits, requests = dict(demand.limits), dict(demand.requests)
+    limits, requests = dict(container.limits), dict(container.requests)
     for item in _containers(limit_ranges):
         limits = {**(item.get("default") or {}), **limits}
-        requests = {**(item.get("defaultRequest") or {}), **demand.limits, **requests}
-    return demand._replace(limits=limits, requests={**limits, **requests})
+        requests = {**(item.get("defaultRequest") or {}), **container.limits, **requests}
+    return container._replace(limits=limits, requests={**limits, **requests})
 
 
-def _refuse_outside_of_ranges(namespace: str, limit_ranges: Sequence[Object], demand: Demand) -> None:
+def _refuse_outside_of_ranges(namespace: str, limit_ranges: Sequence[Object], container: Container) -> None:
     """Refuse amounts below the minimum of a limit range, or above its maximum."""
     for item in _containers(limit_ranges):
         for unit in RESOURCES:
             for kind, bound in (("requests", "min"), ("limits", "max")):
-                value, limit = getattr(demand, kind).get(unit), (item.get(bound) or {}).get(unit)
+                value, limit = getattr(container, kind).get(unit), (item.get(bound) or {}).get(unit)
                 if value is None or limit is None:
                     continue
                 is_outside = _amount(value) < _amount(limit) if bound == "min" else _amount(value) > _amount(limit)
@@ -80,8 +89,9 @@ def _refuse_outside_of_ranges(namespace: str, limit_ranges: Sequence[Object], de
                     side = "least" if bound == "min" else "most"
                     problem = f"is {value}, but a limit range of the namespace {namespace!r} requires"
                     problem += f" at {side} {limit}"
-                    remedy = f"Run `pulumi config set --path --type string {kind}.{unit} {limit}`"
-                    raise InvalidInput(f"{kind}.{unit}", "outside-of-limit-range", problem, remedy)
+                    key = f"{container.prefix}{kind}.{unit}"
+                    remedy = f"Run `pulumi config set --path --type string {key} {limit}`"
+                    raise InvalidInput(key, "outside-of-limit-range", problem, remedy)
 
 
 def _containers(limit_ranges: Sequence[Object]) -> Iterator[Object]:
@@ -109,7 +119,8 @@ def _needed(demand: Demand, resource: str) -> Decimal | None:
     """Return the needed amount of the resource, or None if the registry does not need it."""
     kind, _, unit = resource.rpartition(".")
     if unit in RESOURCES:
-        return _amount(getattr(demand, kind)[unit]) * demand.replicas
+        amounts = (_amount(getattr(container, kind)[unit]) for container in demand.containers)
+        return sum(amounts, Decimal()) * demand.replicas
     if resource == "pods":
         return Decimal(demand.replicas)
     return _amount(demand.counts[resource]) if resource in demand.counts else None

@@ -5,8 +5,10 @@ logs in by the user's name. Later generations add their number, such as `centos-
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
+from .access_rules import PULL_USER
 from .basics import did_you_mean, text, typed_text
 from .commands import set_numbers, set_password
 from .errors import InvalidInput, quoted
@@ -43,6 +45,15 @@ COMMON_PASSWORDS = (
     "iloveyou",
 )
 """Passwords of eight characters and more that are on every published list of the most used ones."""
+
+
+@dataclass(frozen=True)
+class Hashes:
+    """bcrypt hashes by login, and the logins whose password is chosen. Those take longer to compare."""
+
+    by_login: Mapping[str, str]
+    chosen: Collection[str]
+
 
 FIRST_GENERATION = [1]
 """Generations of a user that `password_generations` does not name."""
@@ -126,11 +137,17 @@ def password_generations(value: Mapping[str, list[int]]) -> dict[str, list[int]]
     return {user: generations(f"{key}.{user}", numbers) for user, numbers in value.items()}
 
 
-def generations_of_users(password_generations: Mapping[str, Sequence[int]], users: Sequence[str]) -> None:
+def generations_of_users(
+    password_generations: Mapping[str, Sequence[int]],
+    users: Sequence[str],
+    robots: Collection[str],
+    pull_secrets: Sequence[str],
+) -> None:
     """Refuse generations of an unknown user, and a user with the same name as the generation of another one."""
+    names = [*users, *robots, *([PULL_USER] if pull_secrets else [])]
     for user in password_generations:
-        _known_user("password_generations", user, users)
-        if alike := [name for name in users if re.fullmatch(rf"{re.escape(user)}-[0-9]+", name)]:
+        _known_user("password_generations", user, names)
+        if alike := [name for name in names if re.fullmatch(rf"{re.escape(user)}-[0-9]+", name)]:
             problem = f"has {alike[0]!r}, which `password_generations` makes the login of a generation of {user!r}"
             raise InvalidInput("users", "name-of-a-generation", problem, "Rename one of the two users")
 

@@ -21,16 +21,29 @@ from ..settings import ServingSettings, WorkloadSettings
 from ..upstreams import never_proxied
 from .configuration import (
     FILE_NAME,
+    KEYS_FILE,
     METRICS_PORT,
     PORT,
+    SOCKET,
     UPSTREAM_CA_FILE,
     UPSTREAM_LOGIN_FILE,
     configuration,
     login_script,
 )
-from .pod import PROXY_FILES, Mounts, own_tolerations, pod_spec
+from .container import PROXY_FILES, Mounts
+from .front import FRONT_FOLDER, Front
+from .pod import own_tolerations, pod_spec
 
-__all__ = ["METRICS_PORT", "PORT", "Workload", "WorkloadInputs", "own_tolerations"]
+__all__ = [
+    "FRONT_FOLDER",
+    "METRICS_PORT",
+    "PORT",
+    "SOCKET",
+    "Front",
+    "Workload",
+    "WorkloadInputs",
+    "own_tolerations",
+]
 
 SECRET_NAME = "configuration-secret"
 
@@ -53,9 +66,10 @@ class WorkloadInputs(NamedTuple):
     """The outputs of other parts that the workload needs.
 
     Attributes:
-        certificate: Name of the TLS Secret.
-        certificate_pem: The server certificate. Another one restarts the Pods.
-        users: Name of the htpasswd Secret.
+        certificate: Name of the TLS Secret, or None if the proxy serves the certificate.
+        certificate_pem: The server certificate. Another one restarts the Pods, unless the proxy serves it.
+        users: Name of the htpasswd Secret, or None if the registry has no users of its own.
+        front: The proxy that decides who may do what, or None.
         claim: Name of the claim, or None for an object store.
         claim_path: Path of the claim in the container.
         driver: Storage section of the configuration.
@@ -66,9 +80,10 @@ class WorkloadInputs(NamedTuple):
         after: Resources to create first. Their changes do not restart the Pods.
     """
 
-    certificate: pulumi.Input[str]
+    certificate: pulumi.Input[str] | None
     certificate_pem: pulumi.Input[str]
-    users: pulumi.Input[str]
+    users: pulumi.Input[str] | None
+    front: Front | None
     claim: pulumi.Input[str] | None
     claim_path: str
     driver: pulumi.Input[Mapping[str, Any]]
@@ -100,8 +115,17 @@ class Workload(pulumi.ComponentResource):
         ).result
         is_direct = settings.outbound_proxy is None
         files: dict[str, pulumi.Input[str]] = {
-            FILE_NAME: configuration(serving, inputs.driver, http_secret, inputs.external_url, is_direct=is_direct)
+            FILE_NAME: configuration(
+                serving,
+                inputs.driver,
+                http_secret,
+                inputs.external_url,
+                is_direct=is_direct,
+                has_front=inputs.front is not None,
+            )
         }
+        if serving.token is not None:
+            files[KEYS_FILE] = serving.token["jwks"]
         if settings.upstream_ca is not None:
             files[UPSTREAM_CA_FILE] = settings.upstream_ca
         if serving.mirror is not None:
@@ -120,10 +144,11 @@ class Workload(pulumi.ComponentResource):
             inputs.claim_path,
             has_program=serving.mirror is not None,
         )
+        read_once = inputs.certificate_pem if inputs.front is None else ""
         template = PodTemplate(
-            pod_spec(settings, mounts, inputs.node_selector, _no_proxy(settings, inputs.upstreams)),
+            pod_spec(settings, mounts, inputs.node_selector, _no_proxy(settings, inputs.upstreams), inputs.front),
             # An annotation is public, and so is a checksum of secrets.
-            pulumi.Output.unsecret(pulumi.Output.all(inputs.certificate_pem, content).apply(checksum)),
+            pulumi.Output.unsecret(pulumi.Output.all(read_once, content).apply(checksum)),
             ctx.options(depends_on=[*inputs.after, secret]),
         )
         if settings.workload == "pod":

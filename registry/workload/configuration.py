@@ -16,8 +16,16 @@ PORT = 5000
 METRICS_PORT = 5001
 """Port of the debug server. It serves profiles as well as metrics, so it is never on the Service for clients."""
 
+SOCKET_FOLDER = "/run/registry"
+
+SOCKET = f"{SOCKET_FOLDER}/registry.sock"
+"""Address of the registry behind the proxy. It has no other one, so no request gets around the proxy."""
+
 FILE_NAME = "config.yml"
 UPSTREAM_CA_FILE = "upstream-ca.pem"
+
+KEYS_FILE = "jwks.json"
+"""Public keys of the issuer of tokens."""
 
 CONFIGURATION_FOLDER = "/etc/distribution"
 """Mount path of the configuration's Secret."""
@@ -53,9 +61,11 @@ def configuration(
     external_url: pulumi.Input[str] | None,
     *,
     is_direct: bool,
+    has_front: bool,
 ) -> pulumi.Output[str]:
     """Return the file. It is as secret as its parts.
 
+    `has_front` means that a proxy in the Pod decides about every request.
     `is_direct` means that the registry connects to its object store without a proxy.
     `external_url` is the URL for the next requests of an upload. Without it the registry answers with the name that
     the client typed, which is right for all its names. Behind a proxy it does not know that name.
@@ -65,7 +75,7 @@ def configuration(
         http_secret=http_secret,
         external_url=external_url,
         proxy=_proxy(settings.mirror),
-    ).apply(lambda resolved: render(_file(settings, is_direct=is_direct, **resolved)))
+    ).apply(lambda resolved: render(_file(settings, is_direct=is_direct, has_front=has_front, **resolved)))
 
 
 def render(file: Mapping[str, Any]) -> str:
@@ -85,6 +95,7 @@ def login_script(mirror: MirrorSettings) -> pulumi.Output[str]:
 def _file(
     settings: ServingSettings,
     is_direct: bool,
+    has_front: bool,
     driver: Mapping[str, Any],
     http_secret: str,
     external_url: str | None,
@@ -94,8 +105,12 @@ def _file(
         "version": "0.1",
         "log": {"level": settings.log_level, "formatter": settings.log_format},
         "storage": {**driver, **_storage_maintenance(settings)},
-        "http": _http(settings, http_secret, external_url),
+        "http": {**_http(settings, http_secret, external_url), **_address(has_front=has_front)},
     }
+    if has_front:  # it logs the requests, with the users, whom the registry does not know
+        file["log"]["accesslog"] = {"disabled": True}
+    if settings.token is not None:
+        file["auth"] = {"token": _token(settings.token)}
     if proxy:
         file["proxy"] = {**proxy, "exec": {"command": f"{CONFIGURATION_FOLDER}/{UPSTREAM_LOGIN_FILE}"}}
     if "s3" in driver:
@@ -123,7 +138,6 @@ def _http(settings: ServingSettings, http_secret: str, external_url: str | None)
     pulls.
     """
     http: dict[str, Any] = {
-        "addr": f":{PORT}",
         "secret": http_secret,
         "draintimeout": DRAIN_TIMEOUT,
         "http2": {"disabled": True},
@@ -134,6 +148,16 @@ def _http(settings: ServingSettings, http_secret: str, external_url: str | None)
     if settings.metrics:
         http["debug"] = {"addr": f":{METRICS_PORT}", "prometheus": {"enabled": True, "path": "/metrics"}}
     return http
+
+
+def _address(*, has_front: bool) -> dict[str, str]:
+    return {"net": "unix", "addr": SOCKET} if has_front else {"addr": f":{PORT}"}
+
+
+def _token(token: Mapping[str, str]) -> dict[str, str]:
+    """Return the section for tokens of another issuer."""
+    names = {"realm": token["realm"], "service": token["service"], "issuer": token["issuer"]}
+    return {**names, "jwks": f"{CONFIGURATION_FOLDER}/{KEYS_FILE}"}
 
 
 def _health(endpoint: str | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from dev.cluster.programs import BUILT_PROGRAMS
+from dev.deploy import PROXY_INPUTS
 from dev.environment import PROJECT, STATE, create_environment
 from dev.toolchain.engine import provide_engine
 from tests.e2e import artifacts, providers, schedule
@@ -30,7 +31,7 @@ from tests.e2e.lab import (
 )
 from tests.e2e.s3 import S3, serve
 
-SERVERS = ("pulumi-language-yaml", "traefik", "versitygw", "registry-2.7")
+TEST_PROGRAMS = ("pulumi-language-yaml", "traefik", "versitygw", "registry-2.7", "crane", "oras", "helm", "conformance")
 """Programs that only these tests run. They are built before the labs start, so that no lab waits for them."""
 
 LOCK = pytest.StashKey[TextIO]()
@@ -56,7 +57,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         ) from None
     config.stash[LOCK] = lock
     artifacts.delete_old()
-    provide_engine(programs=(*BUILT_PROGRAMS, *SERVERS))
+    provide_engine(programs=(*BUILT_PROGRAMS, *TEST_PROGRAMS))
     # The workers inherit this, and so does every command that they run. Engine, providers and kubectl run for seconds.
     # With less garbage collection `pulumi version` takes a quarter less processor time.
     os.environ.setdefault("GOGC", "400")
@@ -137,6 +138,8 @@ def deploy_registry(create_project: Callable[[str, str], Project]) -> Callable[.
             declared_config = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
             file = by_name[name].folder / "Pulumi.yaml"
             file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"config": declared_config}))
+        if any(settings.get(key) for key in PROXY_INPUTS):
+            by_name[name].lab.cluster.load_haproxy()
         by_name[name].configure(secret, **settings)
         outputs = by_name[name].up()
         port = outputs["endpoint"].rpartition(":")[2]

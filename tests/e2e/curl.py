@@ -1,8 +1,7 @@
 """Build an image with curl from the machine's own curl and the libraries that it loads."""
 
-import re
+import os
 import shutil
-import subprocess
 from pathlib import Path
 
 from dev.cluster import Cluster, images, programs
@@ -21,6 +20,4 @@ def load_image(cluster: Cluster, reference: str) -> None:
 def _curl_files() -> dict[str, Path]:
     curl = shutil.which("curl")
     assert curl, "curl is installed, as all tests need it"
-    output = subprocess.run(["ldd", curl], check=True, capture_output=True, text=True).stdout
-    libraries = re.findall(r"(/\S+) \(0x", output)
-    return {"/usr/bin/curl": Path(curl).resolve(), **{library: Path(library).resolve() for library in libraries}}
+    return images.with_libraries("/usr/bin/curl", Path(curl).resolve(), os.environ)

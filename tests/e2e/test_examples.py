@@ -3,17 +3,20 @@
 Only a cluster shows that the objects of an example work together.
 """
 
+import json
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
-from dev.cluster.plan import MASTER, SERVICES
+from dev.cluster.plan import LAPTOP, MASTER, SERVICES
 from dev.environment import STATE
 from tests.e2e import curl, dns
 from tests.e2e.lab import ADDRESS, NAME, Lab, Project, eventually, is_ready
@@ -48,6 +51,9 @@ class Client:
     def log_in(self, user: str, password: str) -> None:
         done = self.lab.docker("login", self.endpoint, "--username", user, "--password-stdin", stdin=password)
         assert done.returncode == 0, done.stderr
+
+    def log_out(self) -> None:
+        self.lab.docker("logout", self.endpoint)
 
     def push(self, local: str, tag: str) -> CompletedProcess[str]:
         self.lab.docker("tag", local, f"{self.endpoint}/{tag}")
@@ -210,12 +216,18 @@ def pull_during(change: Future[Any], client: Client, tag: str) -> list[str]:
 @pytest.mark.usefixtures("service_dns")
 def test_a_mirror_serves_cached_images_without_its_upstream(lab: Lab, create_project: CreateProject) -> None:
     project = create_project("mirror")
+    lab.cluster.load_haproxy()
     outputs = project.up()
     upstream, mirror = client_inside(lab, outputs["upstream"]), client_outside(lab, outputs["mirror"])
     upstream.log_in("ci", outputs["upstream"]["passwords"]["ci"])
-    mirror.log_in("centos", outputs["mirror"]["passwords"]["centos"])
     digest = find_pushed_digest(upstream.push(build_layered_image(lab, SMALL_LAYER), "team/app:1"))
+    assert "unauthorized" in mirror.push("layers:1", "team/app:2").stderr, "everybody may pull, and nothing else"
+    mirror.log_in("centos", outputs["mirror"]["passwords"]["centos"])
     refused = mirror.push("layers:1", "team/app:2")
+    mirror.log_out()
+    upstream.push("layers:1", "library/layers:2")
+    with registry_mirror(lab, mirror.endpoint):
+        assert lab.docker("pull", "layers:2").returncode == 0, "the engine asks the mirror instead of Docker Hub"
     assert refused.returncode != 0
     assert "unsupported" in refused.stderr
     delete_image(lab, "layers:1")
@@ -235,8 +247,32 @@ def test_a_mirror_serves_cached_images_without_its_upstream(lab: Lab, create_pro
     project.up("--expect-no-changes")
 
 
+@contextmanager
+def registry_mirror(lab: Lab, endpoint: str) -> Iterator[None]:
+    """Let the laptop's engine pull images of Docker Hub from a mirror until the block ends."""
+    try:
+        set_mirrors(lab, [f"https://{endpoint}/"])
+        yield
+    finally:
+        set_mirrors(lab, [])
+        lab.cluster.path("laptop", "/etc/docker/daemon.json").unlink()
+
+
+def set_mirrors(lab: Lab, mirrors: list[str]) -> None:
+    """Have the engine read a file with these mirrors."""
+
+    def has_read_file() -> bool:
+        return (json.loads(lab.docker("info", "--format", "{{json .RegistryConfig.Mirrors}}").stdout) or []) == mirrors
+
+    lab.cluster.path("laptop", "/etc/docker/daemon.json").write_text(json.dumps({"registry-mirrors": mirrors}))
+    engine, _ = lab.cluster.plan.record(LAPTOP, "dockerd").read_text().split()
+    os.kill(int(engine), signal.SIGHUP)
+    eventually(10, "the engine has read its file", has_read_file)
+
+
 def is_ready_again(pod: dict[str, Any]) -> bool:
-    return is_ready(pod) and pod["status"]["containerStatuses"][0]["restartCount"] == 1
+    restarts = {each["name"]: each["restartCount"] for each in pod["status"]["containerStatuses"]}
+    return is_ready(pod) and restarts["registry"] == 1
 
 
 def client_outside(lab: Lab, registry: Mapping[str, Any]) -> Client:

@@ -256,6 +256,26 @@ def test_docker_pushes_and_pulls_through_an_ingress(exposed: ExposedRegistry, co
     run_docker(lab, "pull", f"{HOST}/busybox:1.35")
 
 
+def test_the_proxy_behind_an_ingress_names_the_outer_host(exposed: ExposedRegistry, controller: str) -> None:
+    """Only a real controller shows which host and scheme the Pod gets."""
+    lab = exposed.lab
+    lab.cluster.load_haproxy()
+    exposed.up(exposure="ingress", ingress_class=controller, anonymous_pull=["public/**"])
+    challenge = f'Bearer realm="https://{HOST}/token"'
+
+    def is_refused_by_proxy() -> bool:
+        return challenge in exposed.curl("/v2/", "--user", "nobody:x", address=ingress.ADDRESS)
+
+    eventually(30, "the proxy answers", is_refused_by_proxy)
+    exposed.check(ingress.ADDRESS)
+    run_docker(lab, "login", HOST, "--username", "centos", "--password-stdin", stdin=exposed.outputs["password"])
+    run_docker(lab, "tag", "busybox:1.35", f"{HOST}/public/busybox:1.35")
+    run_docker(lab, "push", f"{HOST}/public/busybox:1.35")
+    run_docker(lab, "logout", HOST)
+    run_docker(lab, "image", "rm", f"{HOST}/public/busybox:1.35")
+    run_docker(lab, "pull", f"{HOST}/public/busybox:1.35")
+
+
 def test_an_ingress_streams_a_large_layer_without_a_buffer(exposed: ExposedRegistry, controller: str) -> None:
     """The controller has no limit and no buffer: the registry stores a part while the client still sends the rest."""
     exposed.up(exposure="ingress", ingress_class=controller)

@@ -6,9 +6,11 @@ state files show what engine, providers and Kubernetes write.
 """
 
 import json
+import re
 import secrets
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
@@ -34,12 +36,21 @@ PASSPHRASE, CHOSEN_PASSWORD, CHANGED_PASSWORD, WRONG_PASSWORD = (
 )
 CA = issue(CertificateSpec("Canary CA"))
 
-SECRET_KEYS = {"cert-secret": ["tls.key"], "auth-secret": ["registry.password"], "configuration-secret": ["config.yml"]}
+SECRET_KEYS = {
+    "cert-secret": ["tls.key"],
+    "auth-secret": ["registry.password"],
+    "access-secret": ["haproxy.cfg", "certificate.pem", "hashes.map"],
+    "configuration-secret": ["config.yml"],
+}
 """Keys with secret values, by Secret. They are readable with the permission to read the namespace's Secrets."""
 
 ENGINE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG")
 """Variables with the passphrase for the engine, and with the stack's config for the program. Only root and the user of
 the process can read them."""
+
+
+ROBOTS = {"robots": {"ci": {"repositories": ["team/*"], "rights": ["push"]}}}
+"""A change that brings the proxy along, which then has the passwords."""
 
 
 class Place(NamedTuple):
@@ -73,8 +84,10 @@ def settings(s3: S3) -> dict[str, Any]:
 def read_secrets(lab: Lab, s3: S3, outputs: dict[str, Any]) -> dict[str, str]:
     """Return all secrets of the registry by name."""
     config = json.loads(read_secret(lab, NAMESPACE, "configuration-secret")["config.yml"])
-    lines = read_secret(lab, NAMESPACE, "auth-secret")["registry.password"].splitlines()
+    proxy = read_secret(lab, NAMESPACE, "access-secret") if "ci" in outputs["passwords"] else {}
+    lines = hash_lines(lab, proxy)
     return {
+        **(proxy_secrets(proxy, outputs) if proxy else {}),
         **{
             "passphrase": PASSPHRASE,
             "chosen password": CHOSEN_PASSWORD,
@@ -86,6 +99,20 @@ def read_secrets(lab: Lab, s3: S3, outputs: dict[str, Any]) -> dict[str, str]:
         **canary.secrets_of_key("server's key", read_secret(lab, NAMESPACE, "cert-secret")["tls.key"]),
         **canary.secrets_of_key("CA's key", CA.key_pem),
     }
+
+
+def hash_lines(lab: Lab, proxy: dict[str, str]) -> list[str]:
+    """Return a line `login:hash` for each login that has one."""
+    if proxy:
+        return proxy["hashes.map"].replace(" ", ":").splitlines()
+    return read_secret(lab, NAMESPACE, "auth-secret")["registry.password"].splitlines()
+
+
+def proxy_secrets(files: dict[str, str], outputs: dict[str, Any]) -> dict[str, str]:
+    """Return the secrets that exist only with the proxy."""
+    key = re.search(r"hmac\(sha256,([^)]+)\)", files["haproxy.cfg"])
+    assert key
+    return {"password of ci": outputs["passwords"]["ci"], "key of tokens": b64decode(key[1]).decode()}
 
 
 def test_secrets_are_only_in_their_intended_places(lab: Lab, s3: S3, deploy_registry: Callable[..., Registry]) -> None:
@@ -104,13 +131,20 @@ def test_secrets_are_only_in_their_intended_places(lab: Lab, s3: S3, deploy_regi
     )
     assert undetected_secrets(lab, project, watch_of_up, secrets_by_name) == []
     assert project.pulumi("stack", "output", "ca_pem").strip() == CA.pem.strip(), "the CA is not secret"
-    project.configure({**secret_config, "passwords.jean": CHANGED_PASSWORD}, **settings(s3))
+    project.configure({**secret_config, "passwords.jean": CHANGED_PASSWORD}, **settings(s3), **ROBOTS)
     secrets_by_name["changed password"] = CHANGED_PASSWORD
     search(secrets_by_name, engine_debug_places(project))
     findings |= search(secrets_by_name, password_change_places(project))
-    secrets_by_name |= {f"new {name}": text for name, text in read_secrets(lab, s3, registry.outputs).items()}
-    findings |= search(secrets_by_name, cluster_places(lab), file_places(lab, project))
+    outputs = json.loads(project.pulumi("stack", "output", "--json", "--show-secrets"))
+    send_logins(replace(registry, outputs=outputs), CHANGED_PASSWORD)
+    secrets_by_name |= {f"new {name}": text for name, text in read_secrets(lab, s3, outputs).items()}
+    assert undetected_secrets(lab, project, watch_of_up, proxy_secrets_of(secrets_by_name)) == []
+    findings |= search(secrets_by_name, proxy_places(lab), cluster_places(lab), file_places(lab, project))
     assert findings == {}
+
+
+def proxy_secrets_of(secrets_by_name: dict[str, str]) -> dict[str, str]:
+    return {name: text for name, text in secrets_by_name.items() if name in ("new password of ci", "new key of tokens")}
 
 
 def test_the_watch_records_a_process_of_half_a_second() -> None:
@@ -136,10 +170,10 @@ def search(secrets_by_name: dict[str, str], *places: Iterator[Place]) -> dict[st
     return findings
 
 
-def send_logins(registry: Registry) -> None:
+def send_logins(registry: Registry, password: str = CHOSEN_PASSWORD) -> None:
     """Send requests with the right password, with wrong ones, and with a password as the name."""
     for user, status in {
-        f"jean:{CHOSEN_PASSWORD}": 200,
+        f"jean:{password}": 200,
         f"jean:{WRONG_PASSWORD}": 401,
         f"{WRONG_PASSWORD}:x": 401,
         f"nobody:{WRONG_PASSWORD}": 401,
@@ -161,6 +195,12 @@ def pod_places(lab: Lab) -> Iterator[Place]:
     pids = [each.name for each in Path("/proc").glob("[0-9]*") if runs_in_lab(each, argv)]
     text = b"\n".join(read(pid) for pid in pids for read in (command_line, environ_of)).decode(errors="replace")
     yield Place("arguments and variables of the registry", text, "REGISTRY_AUTH_HTPASSWD_PATH")
+
+
+def proxy_places(lab: Lab) -> Iterator[Place]:
+    """Yield the log of the proxy."""
+    log = lab.kubectl("logs", "--namespace", NAMESPACE, "docker-registry", "--container", "proxy")
+    yield Place("log of the proxy", log, "/v2/")
 
 
 def runs_in_lab(process: Path, argv: bytes) -> bool:
@@ -266,7 +306,8 @@ def undetected_secrets(
     lab: Lab, project: Project, watch_of_up: ProcessWatch, secrets_by_name: dict[str, str]
 ) -> list[str]:
     """Return the secrets that the search does not find even in their intended places."""
-    texts = [json.dumps([lab.get("secret", name, NAMESPACE)["data"] for name in SECRET_KEYS])]
+    stored = lab.api.objects("Secret", NAMESPACE)
+    texts = [json.dumps([secret["data"] for secret in stored if secret["metadata"]["name"] in SECRET_KEYS])]
     texts += [
         project.pulumi(*command, "--show-secrets")
         for command in (("stack", "export"), ("stack", "output"), ("config",))

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from dev.cluster.plan import NODES
+from registry.access import ACCESS_SECRET
 from registry.discovery import ALREADY_ANNOUNCED
 from registry.validation.pull_secrets import refuse_other_pull_secrets
 from tests.e2e.lab import ADDRESS, Lab, Registry, eventually, read_secret
@@ -27,7 +28,6 @@ SETTINGS: dict[str, Any] = {
     **{"exposure": "external-ips", "external_ips": [ADDRESS]},
 }
 TRUSTED_SETTINGS: dict[str, Any] = {**SETTINGS, "node_trust": True}
-PASSWORD = "correct horse battery"
 LOAD_SCRIPT = """
 for i in $(seq 100000); do
     [ -e "$1" ] && exit
@@ -154,6 +154,11 @@ def test_pods_pull_on_every_node_only_with_the_secret(
                 lab, builds, node.name, image, SECRET
             )
     registry = deploy_registry("pulled", pull_secrets=[builds], **TRUSTED_SETTINGS)
+    eventually(
+        120,
+        "the proxy serves the certificate for the Service's address",
+        lambda: "x509" not in expect_failed_pull(lab, builds, NODES[0].name, image, None),
+    )
     for node in NODES:
         error = expect_failed_pull(lab, builds, node.name, image, None)
         assert "401" in error or "authorization failed" in error, error
@@ -174,21 +179,25 @@ def test_a_changed_password_updates_the_secret_in_place_in_the_same_up(
     first = deploy_registry("pulled", pull_secrets=[builds], **TRUSTED_SETTINGS)
     image = push_image(lab, first, "team/app:2")
     uid = secret_uid(lab, builds)
-    second = deploy_registry("pulled", {"passwords.centos": PASSWORD}, pull_secrets=[builds], **TRUSTED_SETTINGS)
-    assert read_login(lab, builds)["password"] == PASSWORD == second.outputs["password"]
+    rotated: dict[str, Any] = {"pull_secrets": [builds], "password_generations": {"pull": [2]}}
+    second = deploy_registry("pulled", **rotated, **TRUSTED_SETTINGS)
+    password = second.outputs["passwords"]["pull-2"]
+    assert read_login(lab, builds)["password"] == password != first.outputs["passwords"]["pull"]
     assert secret_uid(lab, builds) == uid, "the Secret was not replaced"
-    eventually(120, "the registry accepts the new password", lambda: second.status("/v2/") == 200)
+    login = f"pull-2:{password}"
+    eventually(120, "the registry accepts the new password", lambda: second.status("/v2/", user=login) == 200)
     for node in NODES:
         expect_pull(lab, builds, node.name, image, SECRET)
+    assert second.status("/v2/team/app/blobs/uploads/", "--request", "POST", user=login) == 403, "it may only pull"
     more = {"labels": {"example.com/team": "red"}}
-    third = deploy_registry("pulled", {"passwords.centos": PASSWORD}, pull_secrets=[builds], **more, **TRUSTED_SETTINGS)
+    third = deploy_registry("pulled", **rotated, **more, **TRUSTED_SETTINGS)
     assert lab.get("secret", SECRET, builds)["metadata"]["labels"]["example.com/team"] == "red"
-    assert read_login(lab, builds)["password"] == PASSWORD, "a change of labels keeps the password"
+    assert read_login(lab, builds)["password"] == password, "a change of labels keeps the password"
     third.project.up("--expect-no-changes", "--refresh")
     assert secret_uid(lab, builds) == uid
     lab.kubectl("delete", "secret", SECRET, "--namespace", builds)
     third.project.up("--refresh")
-    assert read_login(lab, builds)["password"] == PASSWORD, "the restored Secret has the new password"
+    assert read_login(lab, builds)["password"] == password, "the restored Secret has the new password"
 
 
 def used_pull_secrets(lab: Lab, namespace: str) -> list[str]:
@@ -306,9 +315,8 @@ def test_no_request_is_refused_during_a_password_rotation(
     lab: Lab, builds: str, deploy_registry: Callable[..., Registry]
 ) -> None:
     def deploy_generations(*generations: int) -> Registry:
-        return deploy_registry(
-            "pulled", pull_secrets=[builds], password_generations={"centos": list(generations)}, **TRUSTED_SETTINGS
-        )
+        both = {"centos": list(generations), "pull": list(generations)}
+        return deploy_registry("pulled", pull_secrets=[builds], password_generations=both, **TRUSTED_SETTINGS)
 
     def login_status(login: str) -> int:
         return registry.status("/v2/", user=f"{login}:{passwords[login]}")
@@ -320,16 +328,17 @@ def test_no_request_is_refused_during_a_password_rotation(
     with under_load(registry) as failures:
         registry = deploy_generations(1, 2)
         passwords = registry.outputs["passwords"]
-        assert (registry.outputs["username"], read_login(lab, builds)["username"]) == ("centos", "centos")
+        assert (registry.outputs["username"], read_login(lab, builds)["username"]) == ("centos", "pull")
         start = time.monotonic()
         eventually(120, "the new login is accepted", lambda: login_status("centos-2") == 200)
         print(f"the next generation is accepted {time.monotonic() - start:.0f} s after `up`")
 
-        users = lab.get("secret", "auth-secret", "pulled")["metadata"]["uid"]
+        users = lab.get("secret", ACCESS_SECRET, "pulled")["metadata"]["uid"]
         registry = deploy_generations(2, 1)
-        assert registry.outputs["username"] == "centos-2" == read_login(lab, builds)["username"]
-        assert registry.outputs["password"] == passwords["centos-2"] == read_login(lab, builds)["password"]
-        assert lab.get("secret", "auth-secret", "pulled")["metadata"]["uid"] == users
+        assert (registry.outputs["username"], read_login(lab, builds)["username"]) == ("centos-2", "pull-2")
+        assert registry.outputs["password"] == passwords["centos-2"]
+        assert read_login(lab, builds)["password"] == passwords["pull-2"]
+        assert lab.get("secret", ACCESS_SECRET, "pulled")["metadata"]["uid"] == users
         write_login(registry)
         assert login_status("centos") == 200, "clients may still use the old login"
         expect_pull(lab, builds, NODES[1].name, image, SECRET)
@@ -341,4 +350,4 @@ def test_no_request_is_refused_during_a_password_rotation(
         registry.project.up("--expect-no-changes")
     assert failures == []
     assert lab.get("pod", "docker-registry", "pulled")["metadata"]["uid"] == pod
-    assert list(registry.outputs["passwords"]) == ["centos-2"]
+    assert list(registry.outputs["passwords"]) == ["centos-2", "pull-2"]

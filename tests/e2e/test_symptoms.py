@@ -32,7 +32,7 @@ from dev.environment import PROJECT
 from tests.e2e import dns
 from tests.e2e.lab import ADDRESS, HOST_FOLDER, NAMESPACE, STACK, Lab, checkout, eventually
 from tests.issuing import IssuedCertificate, issue, server_spec
-from tests.symptoms import LAPTOP, Symptom, read
+from tests.symptoms import LAPTOP, REFUSALS, Symptom, read
 
 pytestmark = pytest.mark.e2e
 
@@ -413,8 +413,11 @@ SITUATIONS: dict[str, Callable[[ClientBench], AbstractContextManager[ClientScrip
 POD = "a Pod's event"
 
 
-SYMPTOMS = sorted(read(), key=lambda symptom: symptom.title == "no such host")
-"""Sections of the page. The last one leaves files on the nodes until the end."""
+SYMPTOMS = sorted(
+    (symptom for symptom in read() if symptom.title not in REFUSALS),
+    key=lambda symptom: symptom.title == "no such host",
+)
+"""Sections of the page but those of tests/e2e/test_access_clients.py. The last one leaves files on the nodes."""
 
 
 @pytest.mark.parametrize("symptom", SYMPTOMS, ids=lambda symptom: symptom.title)

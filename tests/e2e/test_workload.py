@@ -65,6 +65,7 @@ def test_two_replicas_survive_a_drain_and_the_loss_of_a_node(
         **{"workload": "deployment", "replicas": 2, "namespace": "spread", "storage": "s3"},
         **{"s3_bucket": s3.bucket, "s3_endpoint": s3.endpoint, "s3_prefix": "spread", "upstream_ca": s3.ca_pem},
         **{"s3_access_key": s3.access_key, "exposure": "node-port", "node_port": 30512},
+        "anonymous_pull": ["public/*"],  # each replica has its own proxy
     }
     registry = deploy_registry("spread", {"s3_secret_key": s3.secret_key}, **settings)
     digest = registry.push("kept/spread")

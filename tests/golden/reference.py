@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from registry import NodeTrust, NodeTrustArgs, PrivateRegistry, PrivateRegistryArgs, TrustedRegistryArgs
+from registry.inputs.args import AccessRuleArgs, RobotArgs
 from registry.inputs.resolve import is_structural
 from registry.inputs.table import DEFAULTS, INPUTS, Condition
 from tests import golden
@@ -38,6 +39,14 @@ Every node trusts them until you destroy it, and new nodes trust them too
 """
 
 
+NAMES = {
+    "AccessRuleArgs": ("rule", "rules"),
+    "RobotArgs": ("robot", "robots"),
+    "TrustedRegistryArgs": ("registry", "registries"),
+}
+"""Singular and plural of each type of objects."""
+
+
 def page() -> str:
     """Return the whole page: the inputs under the headings of their class, their combinations, and the outputs."""
     schema = golden.current()
@@ -48,6 +57,7 @@ def page() -> str:
     for heading, key in lines:
         parts += [_headed(heading, "key", "Output?", "default")] if heading else [_input(key, inputs[key])]
     outputs = dict(zip(PrivateRegistry.__annotations__, resource["properties"].values(), strict=True))
+    parts += ["\n## Rules and robots\n", *_rules(schema)]
     parts += ["\n## Combinations\n\n", *_combinations(), _headed("Outputs", "output")]
     parts += [f"| `{key}` | {_type(output)} | {output['description']} |\n" for key, output in outputs.items()]
     return "".join([*parts, *_node_trust(schema)])
@@ -64,6 +74,15 @@ def _node_trust(schema: dict[str, Any]) -> Iterator[str]:
         ("output", NodeTrust, resource["properties"]),
     ):
         yield f"\n| {title} | type | description |\n|---|---|---|\n"
+        for key, schema_of_key in zip(args.__annotations__, properties.values(), strict=True):
+            yield f"| `{key}` | {_type(schema_of_key)} | {schema_of_key['description']} |\n"
+
+
+def _rules(schema: dict[str, Any]) -> Iterator[str]:
+    """Yield the keys of a rule and of a robot."""
+    for args in (AccessRuleArgs, RobotArgs):
+        properties = schema["types"][f"private-registry:index:{args.__name__}"]["properties"]
+        yield f"\n| key of a {NAMES[args.__name__][0]} | type | description |\n|---|---|---|\n"
         for key, schema_of_key in zip(args.__annotations__, properties.values(), strict=True):
             yield f"| `{key}` | {_type(schema_of_key)} | {schema_of_key['description']} |\n"
 
@@ -100,7 +119,7 @@ def _condition(condition: Condition) -> str:
 
 def _type(schema: dict[str, Any], plural: str = "") -> str:
     if "$ref" in schema:
-        return f"registr{'ies' if plural else 'y'}"
+        return NAMES[schema["$ref"].rpartition(":")[2]][bool(plural)]
     if of := schema.get("items") or schema.get("additionalProperties"):
         kind = {"array": "list", "object": "map"}[schema["type"]]
         return f"{kind}{plural} of {_type(of, 's')}"

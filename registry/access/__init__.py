@@ -1,0 +1,119 @@
+"""The Secret of the proxy that decides who may do what: users, rules and certificate.
+
+The proxy watches the file of the Secret. So a new user, rule or certificate changes nothing but the Secret, and the
+Pod goes on running.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+import pulumi_random as random
+
+from ..context import Context
+from ..settings import AccessSettings
+from ..validation.access_rules import (
+    ANONYMOUS,
+    EVERYTHING,
+    PULL,
+    PULL_USER,
+    RIGHTS,
+    Access,
+    AccessRule,
+    expand,
+    rule_of,
+)
+from ..validation.errors import InvalidInput
+from ..validation.users import Hashes, logins
+from .haproxy import Endpoints, KeyPair, Logging, files
+
+__all__ = ["ACCESS_SECRET", "WATCH_SCRIPT", "Certificate", "Endpoints", "create_access_secret", "resolve_access"]
+
+ACCESS_SECRET = "access-secret"
+
+WATCH_SCRIPT = "watch.sh"
+"""Name of the program that runs the proxy, and reloads it."""
+
+TOKEN_KEY_LENGTH = 43
+"""Letters and digits of the key that signs tokens: 256 bits."""
+
+HASH_LENGTH = 60
+"""Characters of a bcrypt hash."""
+
+MOST_BYTES = 900_000
+"""Bytes of the files without the certificate. A Secret has at most 1 MiB (core/v1, MaxSecretSize)."""
+
+
+class Certificate(NamedTuple):
+    """The server certificate with its chain, and its key, PEM. The key is a secret."""
+
+    chain: pulumi.Output[str]
+    key: pulumi.Output[str]
+
+
+VERIFIED_REPOSITORY = "ops-verify"
+"""Repository of the image that `ops verify` pushes and pulls as the first user, whatever the rules say."""
+
+
+def resolve_access(settings: AccessSettings) -> Access:
+    """Return all rules, with the logins of each user."""
+    names = [*settings.users, *settings.robots]
+    by_user = {name: logins([name], settings.password_generations) for name in (*names, PULL_USER)}
+    rules = _rules_of_users(settings)
+    if settings.anonymous_pull:
+        rules.append(AccessRule((ANONYMOUS,), tuple(settings.anonymous_pull), frozenset([PULL])))
+    rules += [rule_of({"users": [name], **robot}) for name, robot in settings.robots.items()]
+    if settings.pull_secrets:
+        rules.append(AccessRule((PULL_USER,), tuple(settings.pull_secret_repositories), frozenset([PULL])))
+    rules.append(AccessRule((settings.users[0],), (VERIFIED_REPOSITORY,), frozenset(RIGHTS)))
+    authenticated = tuple(login for name in names for login in by_user[name])
+    pullers = by_user[PULL_USER] if settings.pull_secrets else []
+    return Access((*authenticated, *pullers), authenticated, tuple(expand(rule, by_user) for rule in rules))
+
+
+def _rules_of_users(settings: AccessSettings) -> list[AccessRule]:
+    """Return the rules of `access`. Without any, every user may do everything, as without the proxy."""
+    if settings.access:
+        return [rule_of(rule) for rule in settings.access]
+    return [AccessRule(tuple(settings.users), (EVERYTHING,), frozenset(RIGHTS))]
+
+
+def create_access_secret(
+    ctx: Context,
+    settings: AccessSettings,
+    endpoints: Endpoints,
+    certificate: Certificate,
+    passwords: pulumi.Output[dict[str, str]],
+    hashes: pulumi.Output[Hashes],
+) -> kubernetes.core.v1.Secret:
+    """Create the Secret with the files of the proxy. Raise `InvalidInput` if it has no place for them."""
+    access, logging = resolve_access(settings), Logging(settings.log_level, settings.log_format)
+    _refuse_large(sum(map(len, _largest_files(endpoints, logging, access).values())))
+    token_key = random.RandomPassword(
+        f"{ctx.name}-access-token-key", length=TOKEN_KEY_LENGTH, special=False, opts=ctx.options()
+    ).result
+
+    def render(resolved: Sequence[Any]) -> dict[str, str]:
+        chain, key, known_passwords, known_hashes, signing_key = resolved
+        rendered = files(endpoints, logging, KeyPair(chain, key), known_passwords, known_hashes, signing_key, access)
+        return {**rendered, WATCH_SCRIPT: Path(__file__).with_name(WATCH_SCRIPT).read_text()}
+
+    content = pulumi.Output.all(certificate.chain, certificate.key, passwords, hashes, token_key).apply(render)
+    return kubernetes.core.v1.Secret(
+        f"{ctx.name}-access", metadata=ctx.metadata(ACCESS_SECRET), string_data=content, opts=ctx.options()
+    )
+
+
+def _largest_files(endpoints: Endpoints, logging: Logging, access: Access) -> dict[str, str]:
+    """Return files as long as those with the rules can be, without their secrets."""
+    passwords = dict.fromkeys(access.logins, "")
+    hashes = Hashes(dict.fromkeys(access.logins, "x" * HASH_LENGTH), access.logins)
+    return files(endpoints, logging, KeyPair("", ""), passwords, hashes, "x" * TOKEN_KEY_LENGTH, access)
+
+
+def _refuse_large(size: int) -> None:
+    if size > MOST_BYTES:
+        problem = f"makes files of {size} bytes for the proxy, which has place for {MOST_BYTES}"
+        raise InvalidInput("access", "too-large", problem, "Summarize rules by globs, and users by authenticated")

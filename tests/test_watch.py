@@ -1,0 +1,98 @@
+"""The program that runs the proxy: it reloads HAProxy if its files change, and stops it. HAProxy is a fake here."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from registry.access import WATCH_SCRIPT
+from registry.access import __file__ as package
+
+HAPROXY = f"""#!{sys.executable}
+import os, signal, sys
+if "-c" in sys.argv:
+    sys.exit("broken" in open("haproxy.cfg").read())
+def write(event):
+    with open("events", "a") as file:
+        file.write(event + "\\n")
+def stop(number, _):
+    write(signal.Signals(number).name)
+    try:
+        while True:
+            os.waitpid(-1, 0)
+    except ChildProcessError:
+        os._exit(3)
+signal.signal(signal.SIGUSR2, lambda *_: write("reload"))
+signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGUSR1, stop)
+write("start")
+while True:
+    signal.pause()
+"""
+"""HAProxy as far as the program needs it. Like HAProxy, it ends only after all of its children have ended."""
+
+FILES = ("haproxy.cfg", "certificate.pem", "logins.map", "hashes.map")
+
+
+@contextmanager
+def run(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], list[str]]]]:
+    """Run the program with a fake HAProxy. Yield its process, and a function that returns the fake's events."""
+    for name in FILES:
+        (folder / name).write_text("content")
+    (folder / "bin").mkdir()
+    (folder / "bin/haproxy").write_text(HAPROXY)
+    (folder / "bin/haproxy").chmod(0o755)
+    (folder / WATCH_SCRIPT).write_text(Path(package).with_name(WATCH_SCRIPT).read_text())
+    (folder / "events").touch()
+    path = f"{folder / 'bin'}:/usr/bin:/bin"
+    command = ["sh", str(folder / WATCH_SCRIPT)]
+    with subprocess.Popen(command, env={"PATH": path}, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        try:
+            yield process, lambda: (folder / "events").read_text().split()
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def expect(events: Callable[[], list[str]], expected: list[str]) -> None:
+    end = time.monotonic() + 10
+    while events() != expected and time.monotonic() < end:
+        time.sleep(0.02)
+    assert events() == expected
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_a_signal_of_the_container_runtime_stops_haproxy_at_once(tmp_path: Path, name: str) -> None:
+    """Some images ask for SIGUSR1. With it HAProxy finishes its requests."""
+    with run(tmp_path) as (process, events):
+        expect(events, ["start"])
+        process.send_signal(signal.Signals[name])
+        assert process.wait(10) == 3, "the status of HAProxy"
+        assert events() == ["start", "SIGUSR1"]
+
+
+def test_a_changed_file_is_loaded_if_the_configuration_is_valid(tmp_path: Path) -> None:
+    with run(tmp_path) as (_, events):
+        expect(events, ["start"])
+        (tmp_path / "logins.map").write_text("another user")
+        expect(events, ["start", "reload"])
+        (tmp_path / "haproxy.cfg").write_text("broken")
+        time.sleep(1.5)
+        (tmp_path / "haproxy.cfg").write_text("content again")
+        expect(events, ["start", "reload", "reload"])
+
+
+def test_the_program_ends_if_haproxy_ends(tmp_path: Path) -> None:
+    """The kubelet then starts the container again."""
+    with run(tmp_path) as (process, events):
+        expect(events, ["start"])
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        (haproxy,) = (child for child in children if "haproxy" in Path(f"/proc/{child}/cmdline").read_text())
+        subprocess.run(["kill", "-KILL", haproxy], check=True)
+        assert process.wait(10) == 128 + signal.SIGKILL

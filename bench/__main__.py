@@ -4,6 +4,8 @@
 Benchmarks:
   program       import of the component, and programs of 1, 10 and 100 registries
   graph         engine responses that one registry waits for in sequence
+  access        pushes, pulls and wrong logins with `access`, with htpasswd and without
+                authentication
   preview       `pulumi preview` of ten registries, of one and of none
   replacement   `pulumi up` that replaces the Pod, with 0, 25,000 and 256,000 blobs
   first-push    seconds from a ready cluster to the first authenticated push, with
@@ -28,7 +30,7 @@ from typing import Annotated
 
 import typer
 
-from bench import first_push, first_push_table, graph, preview, program, replacement
+from bench import access_table, first_push, first_push_table, graph, preview, program, replacement
 from bench.lab import Lab, running_lab
 from bench.machine import describe_lab, describe_machine
 from bench.plot import plot_first_push
@@ -45,6 +47,7 @@ class Benchmark(StrEnum):
 
     PROGRAM = "program"
     GRAPH = "graph"
+    ACCESS = "access"
     PREVIEW = "preview"
     REPLACEMENT = "replacement"
     FIRST_PUSH = "first-push"
@@ -59,6 +62,7 @@ def _benchmark_first_push(lab: Lab, rounds: int, machine: str) -> Outcome:
 LOCAL: dict[Benchmark, Callable[[int, str], Outcome]] = {
     Benchmark.PROGRAM: program.benchmark,
     Benchmark.GRAPH: graph.benchmark,
+    Benchmark.ACCESS: access_table.benchmark,
 }
 ON_CLUSTER: dict[Benchmark, Callable[[Lab, int, str], Outcome]] = {
     Benchmark.PREVIEW: preview.benchmark,

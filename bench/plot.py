@@ -1,6 +1,6 @@
 """Plots of the measured times."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -21,7 +21,15 @@ def plot_first_push(times: Times, file: Path) -> None:
     plot_dots(times.pushed | times.other, {PULUMI_UP.title}, "From a ready cluster to the first push", file)
 
 
-def plot_dots(times: Mapping[str, Sequence[float]], highlighted: Collection[str], title: str, file: Path) -> None:
+def plot_dots(
+    times: Mapping[str, Sequence[float]],
+    highlighted: Collection[str],
+    title: str,
+    file: Path,
+    *,
+    unit: str = "seconds",
+    format_values: Callable[[Sequence[float]], str] = format_seconds,
+) -> None:
     """Plot a row for each title, with a dot for each round and a bar at the median. Left is better."""
     figure, axes = _rows(list(times), title)
     end = max(map(max, times.values()))
@@ -29,9 +37,9 @@ def plot_dots(times: Mapping[str, Sequence[float]], highlighted: Collection[str]
         color = HIGHLIGHT if name in highlighted else PLAIN
         axes.plot(values, [row] * len(values), "o", color=color, alpha=0.45, markersize=6, markeredgewidth=0)
         axes.vlines(median(values), row - 0.3, row + 0.3, color=color, linewidth=2.5)
-        axes.text(max(values) + 0.03 * end, row, format_seconds(values), va="center", color=color)
-    axes.set_xlim(0, 1.25 * end)
-    axes.set_xlabel("seconds")
+        axes.text(max(values) + 0.03 * end, row, format_values(values), va="center", color=color)
+    axes.set_xlim(0, 1.35 * end)
+    axes.set_xlabel(unit)
     figure.savefig(file, dpi=150, metadata={"Software": None})
 
 

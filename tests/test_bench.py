@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import pulumi
 import pytest
 
 from bench import __main__ as command_line
-from bench import first_push, first_push_table, graph, program, replacement
+from bench import access, access_table, first_push, first_push_table, graph, program, replacement, wrong_logins
 from bench.__main__ import Benchmark
+from bench.access_servers import ACCESS, ACCESS_CHOSEN, DIRECT, HTPASSWD_CHOSEN, NOBODY, READER, WAYS, WRITER
 from bench.default_wait import SKIP_AWAIT, with_default_wait
 from bench.fake_engine import Request
 from bench.first_push import Times, measure_first_push
@@ -20,6 +22,7 @@ from bench.lab import running_lab
 from bench.measure import measure_graph
 from bench.methods import DEFAULT_WAIT, GUIDE, PULUMI_UP
 from bench.plot import plot_first_push, plot_timeline
+from bench.registry_client import REPOSITORY, Client, create_blob
 from bench.stored_registry import with_default_ownership
 from bench.tables import Outcome, compute_ratios, format_goal, format_milliseconds, format_spread
 from dev.errors import RequirementError
@@ -90,6 +93,64 @@ def test_the_page_of_replacements_compares_with_the_empty_folder_of_a_round(tmp_
     assert "| 25,000 | 3.2 s (2.0 to 4.4) | 1.05 (1.00 to 1.10) | ≤ 1.1: met | 4.5 s (3.0 to 6.0) | 1.50" in page
     assert "| 1.50 (1.50 to 1.50) | ≤ 1.1: not met | 12.0 s (8.0 to 16.0) | 4.00 (4.00 to 4.00) |" in page
     replacement.plot(times, tmp_path / "replacement.png")
+
+
+def test_ways_to_log_in_take_turns_and_every_layer_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(access, "PUSHES", 2)
+    servers, figures = [Mock(way=way) for way in (DIRECT, ACCESS)], access.Figures()
+    pushed = Mock()
+    for server in servers:
+        server.client.return_value.push_image = lambda layers, way=server.way: pushed(way, [*layers])
+    access._measure_pushes(servers, figures)
+    assert [call.args[0] for call in pushed.mock_calls] == [DIRECT, ACCESS, DIRECT, ACCESS]
+    assert len({layer.digest for call in pushed.mock_calls for layer in call.args[1]}) == 4 * access.LAYERS
+    assert [len(values) for values in figures.values.values()] == [1, 1]
+
+
+def test_the_client_pushes_a_layer_as_docker_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    send = Mock()
+    send.return_value.getheader.return_value = f"https://registry:5000/v2/{REPOSITORY}/blobs/uploads/1?_state=x"
+    monkeypatch.setattr(Client, "send", send)
+    blob = create_blob(100_000)
+    Client("registry:5000").push_blob(Mock(), blob)
+    upload = f"/v2/{REPOSITORY}/blobs/uploads/1?_state=x"
+    assert [call.args[1:3] for call in send.call_args_list] == [
+        ("HEAD", f"/v2/{REPOSITORY}/blobs/{blob.digest}"),
+        ("POST", f"/v2/{REPOSITORY}/blobs/uploads/"),
+        ("PATCH", upload),
+        ("PUT", f"{upload}&digest={blob.digest}"),
+        ("HEAD", f"/v2/{REPOSITORY}/blobs/{blob.digest}"),
+    ]
+
+
+def test_a_flood_counts_the_responses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wrong_logins, "send_wrong_login", lambda address, user, number: 401 if number < 10 else 429)
+    assert wrong_logins.flood("registry:5000", "jean", rate=1000, seconds=0.05) == {401: 10, 429: 40}
+
+
+def test_the_page_of_access_compares_with_no_authentication(tmp_path: Path) -> None:
+    """Each way takes as many times as long as its number says. The second round took twice as long for all."""
+    figures = access.Figures()
+    factors = dict(zip(WAYS, (1.0, 2.0, 40.0, 1.2, 1.3), strict=True))
+    for way, factor in factors.items():
+        for measure in (*access_table.GOALS, access.MEMORY):
+            unit = 50 * 2**20 if measure == access.MEMORY else 0.05
+            figures.values[way, measure] = [factor * unit, 2 * factor * unit]
+    for way in (HTPASSWD_CHOSEN, ACCESS_CHOSEN):
+        for number, user in enumerate(("", NOBODY, READER, WRITER)):
+            figures.values[way, user] = [0.002 * number]
+            figures.reader[way, user] = [(0.001, 0.002 * (1 + 2 * number))]
+            figures.statuses[way, user] = Counter({429: 290, 401: 10})
+    page = access_table.render_page(figures, "2 cores", "HAProxy 3")
+    assert "| `access`, generated password | 90.0 ms (60.0 to 120.0) | 1.20 (1.20 to 1.20) | ≤ 1.25: met |" in page
+    assert "| 1.30 (1.30 to 1.30) | ≤ 1.25: not met |" in page
+    assert "| htpasswd, generated password | 150 ms (100 to 200) | 2.00 (2.00 to 2.00) |  |" in page
+    assert "| `access`, chosen password | 98 (65 to 130) | 22 (15 to 30) | ≤ 60: met |" in page
+    assert "| `access` | an unknown name | 2.0 ms (2.0 to 2.0) | ≤ 3 ms: met |" in page
+    assert "| `access` | a user with a generated password | 4.0 ms (4.0 to 4.0) | ≤ 3 ms: not met |" in page
+    assert "| 7.00 (7.00 to 7.00) | ≤ 5: not met | 401: 10, 429: 290 |" in page
+    access_table.plot(figures, tmp_path / "access.png")
+    assert (tmp_path / "access.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_figures_have_median_and_range_and_whether_the_median_meets_the_goal() -> None:

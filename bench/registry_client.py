@@ -1,0 +1,167 @@
+"""A client that pushes and pulls as Docker does: it asks how to log in, and pushes five layers at a time."""
+
+import hashlib
+import http.client
+import json
+import os
+import ssl
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import NamedTuple
+
+from dev.errors import BenchmarkError
+from dev.loopback import split_address
+
+REPOSITORY = "team/web"
+
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+
+PARALLEL_UPLOADS = 5
+"""Layers that Docker pushes at the same time (`max-concurrent-uploads`)."""
+
+CHUNK = 32 * 1024
+"""Bytes of a chunk of an upload. Docker copies with a buffer of this size."""
+
+READ_BUFFER = 256 * 1024
+"""Bytes that the client reads at a time."""
+
+
+class Blob(NamedTuple):
+    """A layer: its digest, and the chunks of its content, each of `CHUNK` bytes at most."""
+
+    digest: str
+    chunks: Sequence[bytes]
+
+    @property
+    def size(self) -> int:
+        return sum(map(len, self.chunks))
+
+
+def create_blob(size: int) -> Blob:
+    """Return a blob that starts with random bytes, so that no registry has it yet."""
+    chunk = os.urandom(min(size, CHUNK))
+    chunks = [chunk] * (size // len(chunk))
+    digest = hashlib.sha256()
+    for each in chunks:
+        digest.update(each)
+    return Blob(f"sha256:{digest.hexdigest()}", chunks)
+
+
+def basic(user: str, password: str) -> str:
+    return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
+
+
+@dataclass
+class Client:
+    """A client with a login, or without one if `login` is "". `header` is what it sends after `log_in`."""
+
+    address: str
+    login: str = ""
+    header: Mapping[str, str] = field(default_factory=dict)
+
+    def connect(self) -> http.client.HTTPSConnection:
+        """Return a new connection. The client does not check the certificate, which costs the servers nothing."""
+        return http.client.HTTPSConnection(
+            *split_address(self.address), timeout=120, context=ssl._create_unverified_context()
+        )
+
+    def log_in(self) -> None:
+        """Ask the registry how to log in, and fetch a token if it says so."""
+        with closing(self.connect()) as connection:
+            ping = self.send(connection, "GET", "/v2/", (200, 401))
+            challenge = ping.getheader("WWW-Authenticate", "").lower()
+            self.header = {"Authorization": self.login} if challenge else {}
+            if challenge.startswith("bearer"):
+                scope = f"/token?service=registry&scope=repository:{REPOSITORY}:pull,push"
+                connection.request("GET", scope, headers=self.header)
+                token = json.loads(connection.getresponse().read())["token"]
+                self.header = {"Authorization": f"Bearer {token}"}
+
+    def send(
+        self,
+        connection: http.client.HTTPSConnection,
+        method: str,
+        target: str,
+        expected: Sequence[int],
+        body: bytes | Iterable[bytes] = b"",
+    ) -> http.client.HTTPResponse:
+        """Send a request, and read the response. A body of several parts is sent in chunks."""
+        headers = {"Accept": MANIFEST_TYPE, **self.header}
+        chunked = not isinstance(body, bytes)
+        if method == "PUT" and body:
+            headers["Content-Type"] = MANIFEST_TYPE
+        if chunked:
+            headers["Transfer-Encoding"] = "chunked"
+        connection.request(method, target, body, headers, encode_chunked=chunked)
+        response = connection.getresponse()
+        content = response.read()
+        if response.status not in expected:
+            raise BenchmarkError(
+                f"The registry answers {method} {target} with {response.status}.",
+                "The figures of this run are invalid. Fix the cause and run the benchmark again.",
+                details=content.decode(errors="replace"),
+            )
+        return response
+
+    def push_image(self, layers: Sequence[Blob]) -> None:
+        """Log in and push an image with the tag `latest`."""
+        self.log_in()
+        config = create_blob(1000)
+        with ExitStack() as stack:
+            connections: SimpleQueue[http.client.HTTPSConnection] = SimpleQueue()
+            for _ in range(PARALLEL_UPLOADS):
+                connections.put(stack.enter_context(closing(self.connect())))
+
+            def push(blob: Blob) -> None:
+                connection = connections.get()
+                self.push_blob(connection, blob)
+                connections.put(connection)
+
+            with ThreadPoolExecutor(PARALLEL_UPLOADS) as threads:
+                list(threads.map(push, [*layers, config]))
+            manifest = _manifest(config, layers)
+            self.send(connections.get(), "PUT", f"/v2/{REPOSITORY}/manifests/latest", (201,), manifest)
+
+    def push_blob(self, connection: http.client.HTTPSConnection, blob: Blob) -> None:
+        """Push a blob: look for it, start an upload, send the content, finish the upload, and look again."""
+        target = f"/v2/{REPOSITORY}/blobs/{blob.digest}"
+        self.send(connection, "HEAD", target, (404,))
+        upload = _location(self.send(connection, "POST", f"/v2/{REPOSITORY}/blobs/uploads/", (202,)))
+        upload = _location(self.send(connection, "PATCH", upload, (202,), iter(blob.chunks)))
+        self.send(connection, "PUT", f"{upload}&digest={blob.digest}", (201,))
+        self.send(connection, "HEAD", target, (200,))
+
+    def pull_blob(self, connection: http.client.HTTPSConnection, blob: Blob) -> None:
+        """Pull a blob, and drop its content."""
+        connection.request("GET", f"/v2/{REPOSITORY}/blobs/{blob.digest}", headers=self.header)
+        response = connection.getresponse()
+        buffer = memoryview(bytearray(READ_BUFFER))
+        received = sum(iter(lambda: response.readinto(buffer), 0))
+        assert (response.status, received) == (200, blob.size)
+
+    def read_manifest(self, connection: http.client.HTTPSConnection) -> None:
+        """Read the manifest of the pushed image."""
+        self.send(connection, "GET", f"/v2/{REPOSITORY}/manifests/latest", (200,))
+
+
+def _location(response: http.client.HTTPResponse) -> str:
+    """Return the target of the next request of an upload."""
+    return "/v2/" + response.getheader("Location", "").partition("/v2/")[2]
+
+
+def _manifest(config: Blob, layers: Sequence[Blob]) -> bytes:
+    descriptors = [
+        {"mediaType": f"application/vnd.oci.image.{kind}", "digest": blob.digest, "size": blob.size}
+        for kind, blob in _typed(config, layers)
+    ]
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": descriptors[0], "layers": descriptors[1:]}
+    return json.dumps(manifest).encode()
+
+
+def _typed(config: Blob, layers: Sequence[Blob]) -> Iterator[tuple[str, Blob]]:
+    yield "config.v1+json", config
+    yield from (("layer.v1.tar", layer) for layer in layers)

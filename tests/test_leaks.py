@@ -5,6 +5,7 @@ A new property with a secret needs a row there.
 """
 
 import json
+import re
 import traceback
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -42,6 +43,7 @@ EXISTING_CERTIFICATE = issue(server_spec("docker-registry.docker-registry.svc"),
 CHOSEN_PASSWORDS = {"jean": 'Kd7"é%/+ w\\x9-jean-chose-this', "marie": "marie-chose-Rt5&<>'vQ2"}
 GENERATED_PASSWORDS = {"jean": "generated-4Zt8Qm2Wx6Lc1Vb9Ns", "marie": "generated-7Yh3Rf5Kd0Jg8Pa2Te"}
 HTTP_SECRET = "of-http-6Bn1Xc4Mz7Lp9Ok2Ji5Uh8Yg3Tf0Rd4Es1Wa"
+TOKEN_KEY = "of-tokens-5Vb2Nh8Mj4Kl0Pq7Wz3Xs9Ce6Ru1Ty5Ia"
 S3_SECRET = "of-s3-Gq8Wn3+Zr/5Tb=7Kx1"
 MIRROR_PASSWORD = "of-the-mirror-Hj4?Vm&9Cs#2"
 PROXY_PASSWORD = "of-the-proxy-Wq8%40Ty3~Lk6!"
@@ -50,6 +52,7 @@ GENERATED_KEYS = {name: issue(CertificateSpec()) for name in ("registry-tls-key"
 GENERATED_OUTPUTS: Inputs = {
     **{f"registry-auth-{user}-password": {"result": password} for user, password in GENERATED_PASSWORDS.items()},
     "registry-workload-http-secret": {"result": HTTP_SECRET},
+    "registry-access-token-key": {"result": TOKEN_KEY},
     **{name: {"privateKeyPem": key.key_pem, "privateKeyPemPkcs8": key.key_pem} for name, key in GENERATED_KEYS.items()},
 }
 """Outputs of the providers, by name of the resource."""
@@ -122,7 +125,12 @@ WRAPPERS: dict[str, Callable[[Any], Any]] = {
 KNOWN_SECRETS: dict[str, str] = {
     **{f"{user}'s chosen password": password for user, password in CHOSEN_PASSWORDS.items()},
     **{f"{user}'s generated password": password for user, password in GENERATED_PASSWORDS.items()},
-    **{"http.secret": HTTP_SECRET, "the S3 key": S3_SECRET, "the mirror's password": MIRROR_PASSWORD},
+    **{
+        "http.secret": HTTP_SECRET,
+        "the key of tokens": TOKEN_KEY,
+        "the S3 key": S3_SECRET,
+        "the mirror's password": MIRROR_PASSWORD,
+    },
     "the proxy's password": PROXY_PASSWORD,
     **{
         "the existing S3 key": EXISTING_S3_KEY,
@@ -187,10 +195,16 @@ def other_texts(entry: StateEntry) -> Iterator[tuple[str, str]]:
 
 
 def hashes(engine: Engine) -> dict[str, str]:
-    """Return the secret parts of the lines of the users' Secret, by user."""
-    files = [entry.properties[0].get("stringData") for entry in engine.state if entry.name == "registry-auth-secret"]
+    """Return the secret parts of the hashes in the files of the registry and of the proxy, by user."""
+    secrets = ("registry-auth-secret", "registry-access")
+    files = [entry.properties[0].get("stringData") for entry in engine.state if entry.name in secrets]
     lines = [line for text in canary.texts(files) for line in text.splitlines() if "$2b$" in line]
-    return {f"the hash of {line.partition(':')[0]}": canary.secret_of_hash(line) for line in lines}
+    return {f"the hash of {login_of(line)}": canary.secret_of_hash(line) for line in lines}
+
+
+def login_of(line: str) -> str:
+    """Return the user of a line with a hash, which may have another word before it."""
+    return re.split("[: ]", line.strip().removeprefix("user "))[0]
 
 
 def wrap_values(args: Inputs, wrap: Callable[[Any], Any]) -> Any:

@@ -15,8 +15,8 @@ from statistics import median, quantiles
 from bench.access_servers import (
     ACCESS_CHOSEN,
     HTPASSWD_CHOSEN,
-    NOBODY,
     READER,
+    UNKNOWN,
     WAYS,
     WRITER,
     Server,
@@ -64,7 +64,7 @@ READER_RATE, READER_SECONDS = 200, 6
 WATCHED = (HTPASSWD_CHOSEN, ACCESS_CHOSEN)
 """Ways that get wrong logins: both have users with a generated and with a chosen password."""
 
-TARGETS = (NOBODY, READER, WRITER)
+TARGETS = (UNKNOWN, READER, WRITER)
 """Names of the wrong logins."""
 
 Key = tuple[Way, str]

@@ -22,8 +22,8 @@ from registry.settings import AccessSettings
 from registry.users import hash_passwords, htpasswd
 from registry.workload.configuration import render
 
-WRITER, READER, NOBODY = "jean", "marie", "nobody"
-"""The user that pushes, whose password is generated or chosen, one with a generated password, and an unknown name."""
+WRITER, READER, UNKNOWN = "jean", "marie", "unknown"
+"""The user that pushes, whose password is generated or chosen, one with a generated password, and a name of no user."""
 
 SETTINGS = AccessSettings(
     users=[WRITER, READER],
@@ -36,11 +36,6 @@ SETTINGS = AccessSettings(
     pull_secrets=[],
     pull_secret_repositories=[],
     password_generations={},
-    front_image="",
-    front_requests={},
-    front_limits={},
-    log_level="info",
-    log_format="json",
 )
 """Rules as those of docs/access.md."""
 
@@ -136,7 +131,7 @@ def _files(way: Way, address: str, folder: Path) -> Mapping[str, str]:
     if way.has_proxy:
         endpoints = Endpoints(address, str(folder / "registry.sock"), str(folder))
         registry = _registry_file(folder, {"net": "unix", "addr": endpoints.registry}, has_log=False)
-        logging = Logging(SETTINGS.log_level, SETTINGS.log_format)
+        logging = Logging("info", "json")
         return {**files(endpoints, logging, key_pair, PASSWORDS, hashes, "a key", access), CONFIGURATION: registry}
     tls = {"certificate": f"{folder}/server.crt", "key": f"{folder}/server.key"}
     http = {"addr": address, "tls": tls}
@@ -153,7 +148,7 @@ def _registry_file(
     folder: Path, http: Mapping[str, Any], auth: Mapping[str, Any] | None = None, *, has_log: bool
 ) -> str:
     """Return the configuration of the registry. The proxy logs the requests if there is one."""
-    log: dict[str, Any] = {"level": SETTINGS.log_level, **({} if has_log else {"accesslog": {"disabled": True}})}
+    log: dict[str, Any] = {"level": "info", **({} if has_log else {"accesslog": {"disabled": True}})}
     storage = {"filesystem": {"rootdirectory": str(folder / "images")}, "delete": {"enabled": True}}
     http = {**http, "secret": "fixed", "http2": {"disabled": True}}
     return render({"version": "0.1", "log": log, "storage": storage, "http": http, **(auth or {})})

@@ -30,7 +30,7 @@ from bench.access import (
     Figures,
     measure_access,
 )
-from bench.access_servers import DIRECT, NOBODY, READER, WAYS, WRITER, Way, describe_servers
+from bench.access_servers import DIRECT, READER, UNKNOWN, WAYS, WRITER, Way, describe_servers
 from bench.plot import plot_dots
 from bench.tables import (
     Outcome,
@@ -61,7 +61,7 @@ MOST_PLOTTED = 10
 
 TARGET_TITLES = {
     "": "none",
-    NOBODY: "an unknown name",
+    UNKNOWN: "an unknown name",
     READER: "a user with a generated password",
     WRITER: "a user with a chosen password",
 }
@@ -100,8 +100,9 @@ with all processes.
 
 - "htpasswd" is the registry's own authentication, as without `access`. The hash of a generated password has cost 5,
   that of a chosen one cost 10.
-- The client pushes as Docker does. It asks how to log in, fetches a token if it is told to, and sends five requests for
-  each layer, five layers at a time. A round has {pushes} pushes, whose median counts. Each layer has 10 kB.
+- The client pushes as Docker does. It asks how to log in, fetches a token if the answer demands one, and sends five
+  requests for each layer, five layers at a time. A round has {pushes} pushes, whose median counts. Each layer has
+  10 kB.
   The proxy compares a chosen password by bcrypt at the first of them, and remembers it.
 - A round has {reads} GETs over one connection, and {large_layers} large layers, whose medians count. htpasswd with a
   chosen password has {slow_pushes} push, {slow_reads} GETs and {slow_large_layers} large layer, because they take long.

@@ -6,7 +6,7 @@ own. The component does not create a provider, change a namespace that it did no
 
 import pulumi
 
-from .access import ACCESS_SECRET, WATCH_SCRIPT, Certificate, Endpoints, create_access_secret
+from .access import ACCESS_SECRET, WATCH_SCRIPT, Certificate, Endpoints, Logging, create_access_secret
 from .context import create_context
 from .discovery import create_discovery_config_map
 from .exposure import EXPOSURES, create_service, external_addresses, resolve_endpoint
@@ -96,10 +96,13 @@ class PrivateRegistry(pulumi.ComponentResource):
         users = Users(ctx, settings.users, has_file=settings.access is None)
         front: Front | None = None
         before_pods: list[pulumi.Resource] = [certificate, users]
-        if settings.access is not None:
+        if settings.access is not None and settings.front is not None:
+            logging = Logging(settings.front.log_level, settings.front.log_format)
             files = Certificate(certificate.chain, certificate.key)
-            secret = create_access_secret(ctx, settings.access, ENDPOINTS, files, users.passwords, users.hashes)
-            front = Front(settings.access, ACCESS_SECRET, WATCH_SCRIPT)
+            secret = create_access_secret(
+                ctx, settings.access, logging, ENDPOINTS, files, users.passwords, users.hashes
+            )
+            front = Front(settings.front, ACCESS_SECRET, WATCH_SCRIPT)
             before_pods.append(secret)
         images = Storage(ctx, storage, namespace.own, found, node.hostname if node is not None else None)
         upstreams = upstream_urls(storage, settings.serving.mirror)

@@ -67,7 +67,7 @@ class UserSettings:
 
 @dataclass(frozen=True)
 class AccessSettings:
-    """The rights of users, and the proxy that decides about them."""
+    """The rights of users, about which a proxy decides."""
 
     users: list[str]
     access: list[Mapping[str, list[str]]]
@@ -76,6 +76,12 @@ class AccessSettings:
     pull_secrets: list[str]
     pull_secret_repositories: list[str]
     password_generations: Mapping[str, list[int]]
+
+
+@dataclass(frozen=True)
+class FrontSettings:
+    """The container of that proxy, and its log."""
+
     front_image: Text
     front_requests: pulumi.Input[dict[str, str]]
     front_limits: pulumi.Input[dict[str, str]]
@@ -195,6 +201,7 @@ class Settings:
     tls: TlsSettings
     users: UserSettings
     access: AccessSettings | None
+    front: FrontSettings | None
     storage: StorageSettings
     workload: WorkloadSettings
     serving: ServingSettings

@@ -14,7 +14,7 @@ import pytest
 from bench import __main__ as command_line
 from bench import access, access_table, first_push, first_push_table, graph, program, replacement, wrong_logins
 from bench.__main__ import Benchmark
-from bench.access_servers import ACCESS, ACCESS_CHOSEN, DIRECT, HTPASSWD_CHOSEN, NOBODY, READER, WAYS, WRITER
+from bench.access_servers import ACCESS, ACCESS_CHOSEN, DIRECT, HTPASSWD_CHOSEN, READER, UNKNOWN, WAYS, WRITER
 from bench.default_wait import SKIP_AWAIT, with_default_wait
 from bench.fake_engine import Request
 from bench.first_push import Times, measure_first_push
@@ -137,7 +137,7 @@ def test_the_page_of_access_compares_with_no_authentication(tmp_path: Path) -> N
             unit = 50 * 2**20 if measure == access.MEMORY else 0.05
             figures.values[way, measure] = [factor * unit, 2 * factor * unit]
     for way in (HTPASSWD_CHOSEN, ACCESS_CHOSEN):
-        for number, user in enumerate(("", NOBODY, READER, WRITER)):
+        for number, user in enumerate(("", UNKNOWN, READER, WRITER)):
             figures.values[way, user] = [0.002 * number]
             figures.reader[way, user] = [(0.001, 0.002 * (1 + 2 * number))]
             figures.statuses[way, user] = Counter({429: 290, 401: 10})

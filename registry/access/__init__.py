@@ -29,7 +29,15 @@ from ..validation.errors import InvalidInput
 from ..validation.users import Hashes, logins
 from .haproxy import Endpoints, KeyPair, Logging, files
 
-__all__ = ["ACCESS_SECRET", "WATCH_SCRIPT", "Certificate", "Endpoints", "create_access_secret", "resolve_access"]
+__all__ = [
+    "ACCESS_SECRET",
+    "WATCH_SCRIPT",
+    "Certificate",
+    "Endpoints",
+    "Logging",
+    "create_access_secret",
+    "resolve_access",
+]
 
 ACCESS_SECRET = "access-secret"
 
@@ -83,13 +91,14 @@ def _rules_of_users(settings: AccessSettings) -> list[AccessRule]:
 def create_access_secret(
     ctx: Context,
     settings: AccessSettings,
+    logging: Logging,
     endpoints: Endpoints,
     certificate: Certificate,
     passwords: pulumi.Output[dict[str, str]],
     hashes: pulumi.Output[Hashes],
 ) -> kubernetes.core.v1.Secret:
     """Create the Secret with the files of the proxy. Raise `InvalidInput` if it has no place for them."""
-    access, logging = resolve_access(settings), Logging(settings.log_level, settings.log_format)
+    access = resolve_access(settings)
     _refuse_large(sum(map(len, _largest_files(endpoints, logging, access).values())))
     token_key = random.RandomPassword(
         f"{ctx.name}-access-token-key", length=TOKEN_KEY_LENGTH, special=False, opts=ctx.options()

@@ -1,9 +1,9 @@
 """The configuration of HAProxy, the proxy that decides on every request.
 
-A client asks `GET /v2/`, is told to fetch a token, and gets one for its login. For a generated password the token is
-the credentials themselves, which are compared by their SHA-256. For a chosen one it is a signature of its hash, so that
-bcrypt is computed once for each token. Tokens have no end of their own: they end with the password
-(docs/adr/0023-access.md).
+A client asks `GET /v2/`. The answer names `/token`, where the client gets a token for its login. For a generated
+password the token is the credentials themselves, which are compared by their SHA-256. For a chosen one it is a
+signature of its hash, so that bcrypt is computed once for each token. Tokens have no end of their own: they end with
+the password (docs/adr/0023-access.md).
 
 The rules of the frontend are read from top to bottom. The last one refuses what no rule has allowed.
 """
@@ -30,7 +30,7 @@ PLAIN_TARGET = rf"^/(token|v2(/{SEGMENT})*/?)?(\?.*)?$"
 Some clients encode the colon of a digest."""
 
 TOKEN_SECONDS = 3600
-"""Lifetime that a client is told. It asks again after that."""
+"""Lifetime in the answer of `/token`. A client asks for another token after that."""
 
 MOST_GUESSES = 10
 """Wrong chosen passwords of one user from one address in ten seconds. Each takes 50 ms of a core."""

@@ -10,6 +10,7 @@ import pulumi
 from ..settings import (
     AccessSettings,
     ExposureSettings,
+    FrontSettings,
     MirrorSettings,
     NodeTrustSettings,
     PullSecretSettings,
@@ -82,13 +83,15 @@ def _log_warning(advice: Callable[..., str], operands: list[Any]) -> None:
 
 def _settings(values: Mapping[str, Any]) -> Settings:
     node_trust = {**values, "node_trust_image": values.get("node_trust_image") or values["image"]}
+    has_front = any(condition.holds(values) for condition in RESTRICTED)
     return _subject(
         Settings,
         values,
         exposure=_subject(ExposureSettings, values),
         tls=_subject(TlsSettings, values),
         users=_subject(UserSettings, values),
-        access=_subject(AccessSettings, values) if any(one.holds(values) for one in RESTRICTED) else None,
+        access=_subject(AccessSettings, values) if has_front else None,
+        front=_subject(FrontSettings, values) if has_front else None,
         storage=_subject(StorageSettings, values),
         workload=_subject(WorkloadSettings, values),
         serving=_subject(

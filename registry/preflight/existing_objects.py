@@ -209,8 +209,8 @@ def _items(objects: Object | None) -> list[Object] | None:
 def _resources(settings: Settings) -> Iterator[tuple[str, pulumi.Input[dict[str, str]], pulumi.Input[dict[str, str]]]]:
     """Yield the prefix, requests and limits of each container of a Pod."""
     yield "", settings.workload.requests, settings.workload.limits
-    if settings.access is not None:
-        yield "front_", settings.access.front_requests, settings.access.front_limits
+    if settings.front is not None:
+        yield "front_", settings.front.front_requests, settings.front.front_limits
 
 
 def _demand(settings: Settings, storage_size: str, *resources: Mapping[str, str]) -> Demand:

@@ -168,7 +168,7 @@ def deletion_is_allowed(rules: Sequence[Mapping[str, Any]], robots: Mapping[str,
     ]
     for key, entry in entries:
         if DELETE in entry["rights"] and not allow_delete:
-            problem = f"has {DELETE}, but `allow_delete` is false, so nobody may delete"
+            problem = f"has {DELETE}, but `allow_delete` is false, so the registry refuses every deletion"
             remedy = f"Run `pulumi config set allow_delete true`, or remove {DELETE}"
             raise InvalidInput(f"{key}.rights", "deletion-is-off", problem, remedy)
 

@@ -6,7 +6,7 @@ import pulumi
 from pulumi_kubernetes.core.v1 import ContainerArgsDict, VolumeArgsDict
 
 from ..pods import NO_PRIVILEGES
-from ..settings import AccessSettings, WorkloadSettings
+from ..settings import FrontSettings, WorkloadSettings
 from .configuration import PORT
 from .container import SOCKET_MOUNT
 
@@ -19,7 +19,7 @@ VOLUME = "access"
 class Front(NamedTuple):
     """The proxy: its settings, the Secret with its files, and the program in it that runs the proxy."""
 
-    settings: AccessSettings
+    settings: FrontSettings
     secret: pulumi.Input[str]
     program: str
 

@@ -24,6 +24,7 @@ from dev.environment import PROJECT
 from dev.loopback import free_port, split_address
 from registry.access import WATCH_SCRIPT
 from registry.access.haproxy import Endpoints, KeyPair, Logging, files
+from registry.settings import AccessSettings
 from registry.users import hash_passwords
 from registry.validation.access_rules import Access
 from registry.workload.configuration import render
@@ -40,6 +41,12 @@ DEFAULT_HEADERS = {"Host": "docker-registry:5000", "Accept": f"{MANIFEST_TYPE}, 
 
 MARK = {"X-Answered-By": ["the registry"]}
 """Header of the registry's own answers."""
+
+
+def access_settings(**inputs: Any) -> AccessSettings:
+    """Return settings with these inputs, without robots and other logins."""
+    none: dict[str, Any] = {"anonymous_pull": [], "robots": {}, "pull_secrets": [], "pull_secret_repositories": []}
+    return AccessSettings(**{**none, "password_generations": {}, **inputs})
 
 
 class Response(NamedTuple):

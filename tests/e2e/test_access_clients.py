@@ -24,9 +24,8 @@ from dev.environment import PASSPHRASE, PROJECT, Environment
 from dev.toolchain.build import build_programs
 from dev.toolchain.engine import provide_engine
 from registry.access import haproxy, resolve_access
-from registry.settings import AccessSettings
 from tests.e2e import stack_file
-from tests.e2e.access_server import CA, AccessServer, basic, serve, write_layout
+from tests.e2e.access_server import CA, AccessServer, access_settings, basic, serve, write_layout
 from tests.e2e.lab import eventually
 from tests.symptoms import LOG_IN, NOT_ALLOWED, TOO_MANY, Symptom, read
 
@@ -35,22 +34,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.together]
 ENDPOINT = "docker-registry:5000"
 """Endpoint on the page. The tests use an address of the loopback interface instead."""
 
-SETTINGS = AccessSettings(
+SETTINGS = access_settings(
     users=["centos", "ann"],
     access=[
         {"users": ["centos"], "repositories": ["**"], "rights": ["push"]},
         {"users": ["ann"], "repositories": ["team/*"], "rights": ["push"]},
     ],
     anonymous_pull=["public/*"],
-    robots={},
-    pull_secrets=[],
-    pull_secret_repositories=[],
-    password_generations={},
-    front_image="",
-    front_requests={},
-    front_limits={},
-    log_level="info",
-    log_format="json",
 )
 
 SYMPTOMS = {symptom.title: symptom for symptom in read()}

@@ -17,24 +17,13 @@ import yaml
 
 from dev.toolchain.build import build_program
 from registry.access import resolve_access
-from registry.settings import AccessSettings
-from tests.e2e.access_server import CA, forward, serve
+from tests.e2e.access_server import CA, access_settings, forward, serve
 
 pytestmark = pytest.mark.e2e
 
-SETTINGS = AccessSettings(
+SETTINGS = access_settings(
     users=["centos"],
     access=[{"users": ["centos"], "repositories": ["conformance/*"], "rights": ["push", "delete"]}],
-    anonymous_pull=[],
-    robots={},
-    pull_secrets=[],
-    pull_secret_repositories=[],
-    password_generations={},
-    front_image="",
-    front_requests={},
-    front_limits={},
-    log_level="info",
-    log_format="json",
 )
 
 CATEGORIES: Mapping[str, tuple[str, ...]] = {

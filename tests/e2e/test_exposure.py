@@ -264,7 +264,7 @@ def test_the_proxy_behind_an_ingress_names_the_outer_host(exposed: ExposedRegist
     challenge = f'Bearer realm="https://{HOST}/token"'
 
     def is_refused_by_proxy() -> bool:
-        return challenge in exposed.curl("/v2/", "--user", "nobody:x", address=ingress.ADDRESS)
+        return challenge in exposed.curl("/v2/", "--user", "unknown:x", address=ingress.ADDRESS)
 
     eventually(30, "the proxy answers", is_refused_by_proxy)
     exposed.check(ingress.ADDRESS)

@@ -101,7 +101,7 @@ def test_docker_pulls_without_a_login_and_is_refused_in_words(
     for repository in ("public/base", "team/web", "private/app"):
         assert client.push(repository)[0]
     client.log_out()
-    assert client.pull("public/base")[0], "nobody needs a login"
+    assert client.pull("public/base")[0], "it needs no login"
     works, output = client.pull("team/web")
     assert (works, "authentication required" in output or "Log in first" in output) == (False, True), output
     works, output = client.push("public/base")

@@ -20,6 +20,7 @@ import pulumi
 from pulumi_kubernetes.helm.v4 import Chart
 
 from .context import Context
+from .failed_lookup import wait_for_lookups
 
 CHART = Path(__file__).with_name("lookup_chart")
 """The chart. It renders one document with all objects."""
@@ -95,7 +96,14 @@ def look_up_objects(ctx: Context, references: Sequence[Reference]) -> tuple[pulu
         post_renderer={"command": sys.executable, "args": ["-I", "-S", "-c", COPY, str(rendered)]},
         opts=ctx.options(),
     )
-    return chart, chart.urn.apply(lambda _: _read(rendered))
+    file: pulumi.Output[Path] = pulumi.Output.from_input(ensure_future(_file_of(chart, rendered)))
+    # The chart's own error must not come before that of `wait_for_lookups`, so its outputs are used after that.
+    return chart, file.apply(lambda path: chart.urn.apply(lambda _: _read(path)))
+
+
+async def _file_of(chart: pulumi.Resource, rendered: Path) -> Path:
+    await wait_for_lookups(chart)
+    return rendered
 
 
 def known_values(values: Sequence[pulumi.Input[Any]]) -> pulumi.Output[list[Any]]:

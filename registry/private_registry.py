@@ -9,7 +9,7 @@ import pulumi
 from .access import ACCESS_SECRET, WATCH_SCRIPT, Certificate, Endpoints, Logging, create_access_secret
 from .context import create_context
 from .discovery import create_discovery_config_map
-from .exposure import EXPOSURES, create_service, external_addresses, resolve_endpoint
+from .exposure import EXPOSURES, cluster_address, create_service, external_addresses, resolve_endpoint
 from .inputs.args import PrivateRegistryArgs
 from .inputs.resolve import resolve
 from .monitoring import create_metrics_service
@@ -89,7 +89,7 @@ class PrivateRegistry(pulumi.ComponentResource):
         trust = NO_TRUST
         if settings.node_trust is not None:
             # An existing certificate is not for the Service's address, so the nodes use the name then.
-            address = NodeAddress(service.spec.cluster_ip.apply(str), exposure.port) if tls.tls_secret is None else None
+            address = NodeAddress(cluster_address(service), exposure.port) if tls.tls_secret is None else None
             trust = trust_on_nodes(ctx, settings.node_trust, endpoint.host_port, authority.ca_pem, address)
         certificate = authority.issue(trust.with_addresses(endpoint.hosts), after=trust.after)
 

@@ -292,6 +292,12 @@ class TestInputOfTheRegistry:
         assert 'server = "https://docker-registry:443"' in self.hosts(engine)
         assert '[host."https://10.96.0.7:5000"]' in self.hosts(engine)
 
+    def test_a_service_without_an_address_is_not_refused(self, deploy: Deploy, engine: Engine) -> None:
+        """So it is at preview after a failed `pulumi up`: the CA is known, and the namespace does not exist."""
+        engine.live["registry-service"] = {"spec": {"type": "ClusterIP"}}
+        deploy(lambda: PrivateRegistry("registry", {"node_trust": True}))
+        assert "None" not in str(engine.one("CertRequest").inputs)
+
     def test_without_node_trust_no_resource_waits_for_the_service(self, deploy: Deploy, engine: Engine) -> None:
         deploy(lambda: PrivateRegistry("registry", {}))
         assert not [each for each in engine.resources if each.type.endswith(":DaemonSet")]

@@ -2,6 +2,6 @@
 
 from .endpoint import Endpoint, resolve_endpoint
 from .kinds import EXPOSURES
-from .service import create_service, external_addresses
+from .service import cluster_address, create_service, external_addresses
 
-__all__ = ["EXPOSURES", "Endpoint", "create_service", "external_addresses", "resolve_endpoint"]
+__all__ = ["EXPOSURES", "Endpoint", "cluster_address", "create_service", "external_addresses", "resolve_endpoint"]

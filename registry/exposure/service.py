@@ -31,6 +31,14 @@ def create_service(ctx: Context, settings: ExposureSettings, target_port: int) -
     )
 
 
+def cluster_address(service: Service) -> pulumi.Output[str]:
+    """Return the address of the Service in the cluster.
+
+    A preview that cannot ask the API server, because the namespace does not exist yet, has a Service without address.
+    """
+    return service.spec.cluster_ip.apply(lambda address: address or pulumi.UNKNOWN)
+
+
 def external_addresses(settings: ExposureSettings, service: Service) -> pulumi.Output[list[str]]:
     """Return the addresses that DNS must point to, if the exposure has any."""
     return pulumi.Output.from_input(EXPOSURES[settings.exposure].addresses(settings, service))

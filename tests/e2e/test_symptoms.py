@@ -19,6 +19,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+import yaml
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509 import load_pem_x509_certificate
@@ -393,6 +394,32 @@ def folder_of_another_user(bench: ClientBench) -> Iterator[ClientScripts]:
     )
 
 
+@contextmanager
+def missing_rights(bench: ClientBench) -> Iterator[ClientScripts]:
+    """Preview as a user without any rights. The administrator may act as this user."""
+    (bench.folder / "docs").symlink_to(PROJECT / "docs")
+    kubeconfig = yaml.safe_load(bench.lab.cluster.kubeconfig.read_text())
+    kubeconfig["users"][0]["user"]["as"] = "jane"
+    (bench.folder / "jane").write_text(yaml.safe_dump(kubeconfig))
+    roles = "registry-namespace registry-cluster"
+    try:
+        yield ClientScripts({"pulumi": "KUBECONFIG=jane pulumi preview"})
+    finally:
+        bench.run_script(f"kubectl delete --ignore-not-found clusterrole,clusterrolebinding {roles}")
+
+
+@contextmanager
+def wrong_context(bench: ClientBench) -> Iterator[ClientScripts]:
+    bench.run_script(
+        'cp "$KUBECONFIG" kubeconfig; kubectl config set-cluster old --server https://192.168.56.10:6444\n'
+        "kubectl config set-context old --cluster old --user admin; kubectl config use-context old"
+    )
+    try:
+        yield ClientScripts({"pulumi": "pulumi preview"})
+    finally:
+        bench.run_script('cp kubeconfig "$KUBECONFIG"')
+
+
 SITUATIONS: dict[str, Callable[[ClientBench], AbstractContextManager[ClientScripts]]] = {
     "x509: certificate signed by unknown authority": unknown_ca,
     "x509: certificate is valid for ..., not ...": other_name,
@@ -409,6 +436,8 @@ SITUATIONS: dict[str, Callable[[ClientBench], AbstractContextManager[ClientScrip
     "error parsing HTTP 405 response body": read_only_registry,
     "manifest unknown": missing_tag,
     "500 Internal Server Error": folder_of_another_user,
+    "is forbidden": missing_rights,
+    "cluster is unreachable": wrong_context,
 }
 POD = "a Pod's event"
 

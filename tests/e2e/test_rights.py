@@ -1,0 +1,102 @@
+"""Deploy with the rights of docs/rights.yaml and no others.
+
+tests/test_rights.py compares the roles with the component's own objects. Only a real API server and provider show what
+the provider reads and watches in addition.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from dev.environment import PROJECT, STATE
+from tests.e2e.lab import NAME, Lab, Project, marked, projects
+from tests.e2e.test_storage import apply, create_empty_folder, volume_manifest
+
+pytestmark = pytest.mark.e2e
+
+PAGE = "docs/embedding.md"
+
+DEPLOYER = "team:deployer"
+"""ServiceAccount that stands for the user `jane` of the page."""
+
+IN_NAMESPACE: dict[str, Any] = {
+    **{"namespace": "team", "create_namespace": False, "storage": "claim", "storage_claim": "images"},
+    **{"exposure": "node-port", "node_port": 30533, "metrics": True},
+}
+ANYWHERE: dict[str, Any] = {
+    **{"namespace": "anywhere", "storage_path": "/var/lib/anywhere", "workload": "deployment", "discovery": True},
+    **{"exposure": "external-ips", "external_ips": ["192.168.56.11"], "port": 5007, "node_trust": True},
+    **{"pull_secrets": ["team"], "default_pull_secret": True, "priority_class": "system-cluster-critical"},
+}
+
+
+def run_commands(lab: Lab, lines: str) -> None:
+    """Run commands of the page as the administrator."""
+    for line in lines.splitlines():
+        command = line.replace("--user jane", f"--serviceaccount {DEPLOYER}").replace("docs/", f"{PROJECT}/docs/")
+        lab.kubectl(*command.split()[1:])
+
+
+@pytest.fixture
+def deployer(lab: Lab) -> Iterator[Lab]:
+    """Return the lab for a ServiceAccount in the namespace `team`, which has no rights yet."""
+    create_empty_folder(lab, "/var/lib/team")
+    lab.kubectl("create", "namespace", "team")
+    claim = {
+        **{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "images", "namespace": "team"}},
+        "spec": {
+            **{"storageClassName": "", "volumeName": "team", "accessModes": ["ReadWriteOnce"]},
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }
+    apply(lab, volume_manifest("team", "/var/lib/team", ""), json.dumps(claim))
+    lab.kubectl("create", "serviceaccount", "deployer", "--namespace", "team")
+    token = lab.kubectl("create", "token", "deployer", "--namespace", "team").strip()
+    kubeconfig = yaml.safe_load(lab.cluster.kubeconfig.read_text())
+    kubeconfig["users"][0]["user"] = {"token": token}
+    file = STATE / NAME / "deployer"
+    file.write_text(yaml.safe_dump(kubeconfig))
+    run_commands(lab, marked("these lines for the roles", "sh", PAGE))
+    yield dataclasses.replace(lab, environment=lab.environment.with_variables({"KUBECONFIG": str(file)}))
+    lab.kubectl("delete", "namespace", "team")
+    lab.kubectl("delete", "pv", "team")
+    lab.kubectl("delete", "clusterrole,clusterrolebinding", "registry-namespace", "registry-cluster", check=False)
+
+
+@pytest.fixture
+def project(deployer: Lab) -> Iterator[Callable[..., None]]:
+    """Yield a function that deploys, changes and destroys a registry with the rights of the ServiceAccount."""
+    with projects(deployer) as create:
+        yield lambda name, **settings: deploy_change_and_destroy(create_program(create, name), settings)
+
+
+def create_program(create: Callable[..., Project], name: str) -> Project:
+    project = create(name, (PROJECT / "__main__.py").read_text())
+    declared_config = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
+    file = project.folder / "Pulumi.yaml"
+    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"config": declared_config}))
+    return project
+
+
+def deploy_change_and_destroy(project: Project, settings: dict[str, Any]) -> None:
+    project.configure(**settings)
+    project.up()
+    project.configure(**settings, log_level="warn")
+    project.up()
+    project.pulumi("destroy", "--yes", "--skip-preview", "--refresh")
+
+
+def test_a_team_needs_no_right_outside_of_its_namespace(lab: Lab, deployer: Lab, project: Callable[..., None]) -> None:
+    run_commands(lab, marked("these lines for one namespace", "sh", PAGE))
+    assert deployer.kubectl("auth", "can-i", "get", "nodes", check=False).strip() == "no"
+    project("one-namespace", **IN_NAMESPACE)
+
+
+def test_both_roles_allow_every_configuration(lab: Lab, deployer: Lab, project: Callable[..., None]) -> None:
+    run_commands(lab, marked("these lines for the cluster", "sh", PAGE))
+    assert deployer.kubectl("auth", "can-i", "create", "clusterroles", check=False).strip() == "no"
+    project("anywhere", **ANYWHERE)

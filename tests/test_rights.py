@@ -1,0 +1,98 @@
+"""docs/rights.yaml has a rule for every object that the component creates or looks up.
+
+tests/e2e/test_rights.py deploys with these rights.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import pytest
+import yaml
+
+from dev.environment import PROJECT
+from registry import PrivateRegistry
+from tests.conftest import Deploy, Engine
+from tests.examples import compatible_groups, example_inputs
+
+NAMESPACE_ROLE, CLUSTER_ROLE = yaml.safe_load_all((PROJECT / "docs/rights.yaml").read_text())
+CHANGE = {"get", "list", "watch", "create", "patch", "delete"}
+PATCH = {"get", "patch"}
+OUTSIDE = {
+    *("namespaces", "nodes", "persistentvolumes", "ingressclasses", "priorityclasses", "storageclasses", "leases"),
+    *("validatingadmissionpolicies", "validatingadmissionpolicybindings", "apiservices"),
+}
+"""Resources without a namespace, and the Leases, which are in the namespace `default`."""
+
+EXISTING_SECRETS = {"tls_secret", "users_secret", "s3_secret"}
+
+GROUPS = [
+    [key for key in group if key not in EXISTING_SECRETS]
+    for group in compatible_groups()
+    if {*group} - EXISTING_SECRETS
+]
+"""Inputs that can be set together, without the existing Secrets, of which the engine of the tests has none."""
+
+Resource = tuple[str, str]
+"""API group and plural."""
+
+
+def allowed(*roles: dict[str, Any]) -> dict[Resource, set[str]]:
+    """Return the verbs that the roles allow for each resource."""
+    verbs: dict[Resource, set[str]] = defaultdict(set)
+    for rule in (rule for role in roles for rule in role["rules"]):
+        for group in rule["apiGroups"]:
+            for plural in rule["resources"]:
+                verbs[group, plural] |= {*rule["verbs"]}
+    return verbs
+
+
+def plural(kind: str) -> str:
+    """Return the resource of a kind. The API server derives it in the same way."""
+    name = kind.lower()
+    if name.endswith("y"):
+        return f"{name[:-1]}ies"
+    return f"{name}es" if name.endswith(("s", "x")) else f"{name}s"
+
+
+def used(engine: Engine) -> Iterator[tuple[bool, Resource, set[str]]]:
+    """Yield whether the deployment used a resource outside of namespaces of its own, the resource, and the verbs."""
+    for resource in engine.resources:
+        package, _, path = resource.type.partition(":")
+        group, _, kind = path.partition(":")
+        if path == "helm.sh/v4:Chart":
+            for reference in resource.inputs["values"]["references"]:
+                group = reference["apiVersion"].rpartition("/")[0]
+                name, is_list = plural(reference["kind"]), not reference["name"]
+                is_own = name == "namespaces" or reference["namespace"] not in ("", "default")
+                yield not is_own, (group, name), {"list" if is_list else "get"}
+        elif package == "kubernetes":
+            name = plural(kind.removesuffix("Patch"))
+            verbs = PATCH if kind.endswith("Patch") else CHANGE
+            yield name in OUTSIDE, (group.rpartition("/")[0].removeprefix("core"), name), verbs
+
+
+def deploy_group(deploy: Deploy, keys: Sequence[str]) -> None:
+    inputs = {name: value for key in keys for name, value in example_inputs(key).items()}
+    deploy(lambda: PrivateRegistry("registry", cast(Any, inputs)))
+
+
+@pytest.mark.parametrize("keys", GROUPS, ids=" ".join)
+def test_the_roles_allow_every_object(deploy: Deploy, engine: Engine, keys: Sequence[str]) -> None:
+    deploy_group(deploy, keys)
+    rights = {True: allowed(CLUSTER_ROLE), False: allowed(NAMESPACE_ROLE)}
+    missing = [
+        (resource, verbs) for is_outside, resource, verbs in used(engine) if not verbs <= rights[is_outside][resource]
+    ]
+    assert missing == []
+
+
+def test_the_roles_allow_no_other_resource(deploy: Deploy, engine: Engine) -> None:
+    for keys in GROUPS:
+        deploy_group(deploy, keys)
+    watched_by_provider = {("apps", "replicasets")}
+    needed = {resource for _, resource, _ in used(engine)} | watched_by_provider
+    groups, names = {group for group, _ in needed}, {name for _, name in needed}
+    for rule in NAMESPACE_ROLE["rules"] + CLUSTER_ROLE["rules"]:
+        assert {*rule["apiGroups"]} <= groups
+        assert {*rule["resources"]} <= names

@@ -452,9 +452,9 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("replicas", True, "out-of-range"),
     ("node", "", "not-a-node-name"),
     ("node", "K8s-Master", "not-a-node-name"),
-    ("node", "a" * 64, "not-a-node-name"),
+    ("node", "a" * 254, "not-a-node-name"),
     ("node", "node_1", "not-a-node-name"),
-    ("node", "a." * 32 + "a", "not-a-node-name"),
+    ("node", "a." * 127, "not-a-node-name"),
     ("node_label", "run docker registry=true", "not-a-qualified-name"),
     ("node_label", "run-docker-registry", "not-key=value"),
     ("node_label", "=true", "not-a-qualified-name"),
@@ -642,6 +642,8 @@ REFUSED: list[tuple[str, Any, str]] = [
 """Refused values of every input, with the code of the refusal."""
 
 ACCEPTED: list[tuple[str, Any]] = [
+    ("node", "a" * 253),
+    ("node", "worker-1." * 27 + "example"),
     ("hostname", "registry.example.com"),
     ("hostname", "xn--rgistre-bya.example.com"),
     ("port", 443),

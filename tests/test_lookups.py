@@ -1,5 +1,6 @@
 """Objects of the cluster are looked up before anything is created: node, claim, namespace, classes and Secrets."""
 
+import re
 import shlex
 from pathlib import Path
 from tempfile import gettempdir
@@ -145,6 +146,32 @@ class TestNode:
         expected = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["worker-1"]}
         assert term["matchExpressions"] == [expected]
         assert engine.one("NodePatch").inputs["metadata"]["name"] == "worker-1.example.com"
+
+    @pytest.mark.parametrize("name", ["a" * 64, "worker-1." * 27 + "example", f"{'w' * 53}.{'b.' * 50}example"])
+    def test_a_node_with_a_longer_name_than_a_label_is_used(self, deploy: Deploy, engine: Engine, name: str) -> None:
+        """The remedy for the missing label, as typed, has a value that Kubernetes accepts."""
+        engine.found.update(node(name))
+        command = shlex.split(refuse(deploy, {"node": name}).remedy.split("`")[1])
+        assert command[:4] == ["kubectl", "label", "node", name]
+        key, _, hostname = command[4].partition("=")
+        assert key == "kubernetes.io/hostname"
+        assert re.fullmatch(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?", hostname)
+
+        engine.found.update(node(name, hostname=hostname))
+        deploy(lambda: PrivateRegistry("registry", {"node": name}))
+        (term,) = engine.one("PersistentVolume").inputs["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"]
+        assert term["matchExpressions"][0]["values"] == [hostname]
+        assert engine.one("NodePatch").inputs["metadata"]["name"] == name
+        lease = engine.one("Lease").inputs["metadata"]
+        assert len(lease["name"]) <= 63
+        assert lease["annotations"]["private-registry/of"].endswith(f" on {name}")
+
+    def test_long_names_with_the_same_beginning_get_different_labels(self, deploy: Deploy, engine: Engine) -> None:
+        names = [f"{'a' * 64}{number}" for number in range(2)]
+        for name in names:
+            engine.found.update(node(name))
+        labels = {refuse(deploy, {"node": name}).remedy.partition("hostname=")[2] for name in names}
+        assert len(labels) == 2
 
     REFUSED: ClassVar[list[tuple[Found, Inputs, str, str]]] = [
         # answer of the cluster, inputs, code, part of the problem

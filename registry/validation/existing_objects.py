@@ -1,5 +1,6 @@
 """Rules for objects of the cluster that the registry uses: the node, the claim and the namespace."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -8,6 +9,9 @@ from .storage import ACCESS_MODES
 
 HOSTNAME_LABEL = "kubernetes.io/hostname"
 """Label that a volume selects its node by. The kubelet sets it. It may differ from the name of the node."""
+
+LONGEST_LABEL = 63
+"""Characters of a label's value. The name of a node may have 253."""
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 """Label that sets the Pod Security level of a namespace."""
@@ -27,9 +31,17 @@ def hostname_of(node: str, labels: Mapping[str, str] | None) -> str:
         return node
     if not labels.get(HOSTNAME_LABEL):
         problem = f"is {quoted(node)}, which has no label {HOSTNAME_LABEL}, so no volume can select it"
-        remedy = f"Run `kubectl label node {node} {HOSTNAME_LABEL}={node}`"
+        remedy = f"Run `kubectl label node {node} {HOSTNAME_LABEL}={_hostname_label(node)}`"
         raise InvalidInput("node", "no-hostname-label", problem, remedy)
     return labels[HOSTNAME_LABEL]
+
+
+def _hostname_label(node: str) -> str:
+    """Return a value for the label, which has at most 63 characters. A longer name is cut, and gets a digest."""
+    if len(node) <= LONGEST_LABEL:
+        return node
+    digest = hashlib.sha256(node.encode()).hexdigest()[:8]
+    return f"{node[: LONGEST_LABEL - 9].rstrip('-.')}-{digest}"
 
 
 class Claim(NamedTuple):

@@ -95,10 +95,9 @@ def namespace(value: str) -> str:
 
 
 def node(value: str) -> str:
-    """Require the name of a node, as `kubectl get nodes` prints it."""
+    """Require the name of a node, as `kubectl get nodes` prints it: a DNS subdomain, RFC 1123."""
     name = text("node", value, "k8s-master")
-    # The volume selects its node by the label kubernetes.io/hostname, which holds at most 63 characters.
-    if len(name) > 63 or not is_dns_name(name):
+    if not _is_subdomain(name):
         problem = f"must be the name of a node, not {quoted(name)}"
         raise InvalidInput("node", "not-a-node-name", problem, "Take one from `kubectl get nodes`")
     return name

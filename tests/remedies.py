@@ -30,6 +30,7 @@ from registry.validation.existing_objects import ENFORCE, Claim, refuse_unusable
 from registry.validation.rotation import require_next_step
 from registry.validation.secrets import ExistingSecret
 from registry.validation.servers import bucket_not_in_endpoint, region_of_endpoint
+from registry.validation.storage import refuse_relocation
 from registry.validation.tolerations import refuse_taints
 from tests.examples import EXAMPLES, REFUSED, TOKEN, Inputs, choice, companions, rule
 from tests.issuing import issue, server_spec
@@ -90,6 +91,8 @@ def _texts() -> Iterator[tuple[str, Inputs]]:
     yield ca_end_advice(1, "2027-01-01T00:00:00Z", datetime(2026, 1, 1, tzinfo=UTC)), {}
     yield rate_authorities([CertificateAuthority("CA", 1, 1)], StackSettings(ca_generations=[1])).remedy, {}
     yield NODE_TRUST, {}
+    yield _message(refuse_relocation, {"storage_path": "/srv/first"}, {"storage_path": "/srv/second"}), {}
+    yield _message(refuse_relocation, {"storage": "local"}, {"storage": "host-path"}), {"storage_path": "/srv/first"}
     yield from _texts_of_lookups()
     yield _message(bucket_not_in_endpoint, "https://images.s3.example.com", "images"), companions("s3_endpoint")
     yield _message(region_of_endpoint, "https://s3.eu-west-3.amazonaws.com", "us-east-1"), companions("s3_region")

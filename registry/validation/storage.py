@@ -1,6 +1,7 @@
 """Rules for the storage location and its size."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -169,8 +170,8 @@ def refuse_relocation(current: Mapping[str, str], requested: Mapping[str, str]) 
             continue
         problem = f"was {current[key]!r} and cannot become {requested[key]!r}, because the images would stay behind"
         remedy = (
-            "Set it back. To move the images, run `pulumi destroy`, which keeps them, move them, set the key, and run "
-            "`pulumi up`"
+            f"To keep it, run `pulumi config set {key} {shlex.quote(current[key])}`. To change it, run "
+            "`pulumi destroy`, which keeps the images, move them if there are any, and run `pulumi up`"
         )
         raise InvalidInput(key, "relocation", problem, remedy)
     return True

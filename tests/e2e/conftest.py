@@ -8,7 +8,6 @@ from contextlib import closing
 from typing import Any, TextIO
 
 import pytest
-import yaml
 
 from dev.cluster.programs import BUILT_PROGRAMS
 from dev.deploy import PROXY_INPUTS
@@ -135,9 +134,7 @@ def deploy_registry(create_project: Callable[[str, str], Project]) -> Callable[.
     def deploy(name: str, secret: Mapping[str, Any] | None = None, **settings: Any) -> Registry:
         if name not in by_name:
             by_name[name] = create_project(name, (PROJECT / "__main__.py").read_text())
-            declared_config = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
-            file = by_name[name].folder / "Pulumi.yaml"
-            file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"config": declared_config}))
+            by_name[name].declare_config()
         if any(settings.get(key) for key in PROXY_INPUTS):
             by_name[name].lab.cluster.load_haproxy()
         by_name[name].configure(secret, **settings)

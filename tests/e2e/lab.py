@@ -221,6 +221,12 @@ class Project:
         config = {f"{self.folder.name}:{key}": value for key, value in (settings | encrypted).items()}
         file.write_text(yaml.safe_dump(settings_file | {"config": config}))
 
+    def declare_config(self) -> None:
+        """Declare the config keys of the repository's own program, with their types and defaults."""
+        declared_config = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
+        file = self.folder / "Pulumi.yaml"
+        file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"config": declared_config}))
+
     def expect_refusal(self, command: str = "preview") -> str:
         """Return the output of a preview or an update that must fail without a traceback."""
         done = self.run(command, *(("--yes", "--skip-preview") if command == "up" else ()), check=False)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import yaml
 
 from dev.environment import PROJECT
 from registry.validation.existing_objects import refuse_missing_object
@@ -48,9 +47,7 @@ MISSING: list[tuple[dict[str, Any], tuple[str, str, str, str]]] = [
 def project(lab: Lab, create_project: Callable[[str, str], Project]) -> Project:
     """Create a project with the repository's own program, which is not deployed yet."""
     created = create_project("looked-up", (PROJECT / "__main__.py").read_text())
-    declared_config = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
-    file = created.folder / "Pulumi.yaml"
-    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"config": declared_config}))
+    created.declare_config()
     return created
 
 

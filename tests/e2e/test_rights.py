@@ -76,9 +76,7 @@ def project(deployer: Lab) -> Iterator[Callable[..., None]]:
 
 def create_program(create: Callable[..., Project], name: str) -> Project:
     project = create(name, (PROJECT / "__main__.py").read_text())
-    declared_config = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
-    file = project.folder / "Pulumi.yaml"
-    file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"config": declared_config}))
+    project.declare_config()
     return project
 
 

@@ -4,14 +4,16 @@ Only kubelets mount volumes, and only a real registry writes images to them.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from dev.environment import PROJECT
 from registry.validation.storage import refuse_relocation, refuse_unshared_claim
-from tests.e2e.lab import Lab, Registry, eventually, is_ready
+from tests.e2e.lab import Lab, Project, Registry, eventually, is_ready
 from tests.e2e.messages import message
 from tests.e2e.s3 import S3
 
@@ -187,3 +189,25 @@ def check_a_missing_bucket(lab: Lab, registry: Registry, s3: S3) -> None:
         hidden.rename(s3.folder)
     eventually(30, "the Pod is ready again", lambda: is_ready(pod()))
     assert pod()["status"]["containerStatuses"][0]["restartCount"] == 0
+
+
+def test_a_mistyped_folder_is_corrected_by_the_commands_of_the_refusal(
+    lab: Lab, create_project: Callable[..., Project]
+) -> None:
+    """Only a real API server has the Lease and the volume of the first folder, which the commands must remove."""
+    project = create_project("mistyped", (PROJECT / "__main__.py").read_text())
+    project.declare_config()
+    settings: dict[str, Any] = {**EXPOSURE, "namespace": "mistyped"}
+    project.configure(storage_path="/var/lib/mistypde", **settings)
+    # The first `pulumi up` ends before there is a Pod, so nothing was ever stored.
+    project.pulumi("up", "--yes", "--skip-preview", "--exclude", "**::registry-workload-pod")
+    project.configure(storage_path="/var/lib/mistyped", **settings)
+    output = project.expect_refusal()
+    assert (
+        message(refuse_relocation, {"storage_path": "/var/lib/mistypde"}, {"storage_path": "/var/lib/mistyped"})
+        in output
+    )
+    for command in re.findall(r"`pulumi (destroy|up)`", output)[:2]:
+        project.pulumi(command, "--yes", "--skip-preview")
+    assert lab.get("pod", "docker-registry", "mistyped")["status"]["phase"] == "Running"
+    assert lab.cluster.path("k8s-master", "/var/lib/mistyped").is_dir()

@@ -32,10 +32,21 @@ UPSTREAM = Server("upstream", "mirror_of", "`mirror_username` and `mirror_passwo
 UP = "Then run `pulumi up`."
 
 FAILURES = (
+    # Go ends with the status of the proxy after the URL. A server's own status has another form.
     (
-        r"Proxy Authentication Required",
-        "The proxy refuses the login of the registry (407).",
+        r'Proxy Authentication Required|": Unauthorized\b',
+        "The proxy refuses the login of the registry (401 or 407).",
         f"Correct user and password in `outbound_proxy`. {UP}",
+    ),
+    (
+        r'": Forbidden\b',
+        "The proxy does not allow connections to the {server.name} (403).",
+        f"Allow that server at the proxy, or add its host to `outbound_proxy.no_proxy`. {UP}",
+    ),
+    (
+        r'": (Bad Gateway|Service Unavailable|Gateway Timeout|Unable to connect)\b',
+        "The proxy cannot connect to the {server.name}.",
+        f"Correct `{{server.url_key}}`, or check that the proxy reaches that server. {UP}",
     ),
     (
         r"proxyconnect",

@@ -9,6 +9,9 @@ from .server_errors import UPSTREAM, explain
 UNKNOWN_DIGEST = f"sha256:{'0' * 63}1"
 """A digest that no manifest has. A mirror asks its upstream for it."""
 
+NO_ANSWER = "i/o timeout"
+"""Error of a mirror that does not answer in time, because it waits for its upstream or for its DNS."""
+
 PUBLIC_REPOSITORY = "library/busybox"
 """Repository to ask an upstream for if the mirror holds none. It need not exist there."""
 
@@ -19,7 +22,10 @@ def check_upstream(request: Callable[[str, str], requests.Response], endpoint: s
     `request` sends a method to a URL. `repository` is one of the mirror, or "" if it holds none.
     """
     url = f"https://{endpoint}/v2/{repository or PUBLIC_REPOSITORY}/manifests/{UNKNOWN_DIGEST}"
-    response = request("GET", url)
+    try:
+        response = request("GET", url)
+    except requests.ReadTimeout:
+        raise explain(UPSTREAM, NO_ANSWER) from None
     codes = _error_codes(response)
     if response.status_code == 404:
         return "the upstream answers"

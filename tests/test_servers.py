@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import requests
 from kubernetes.client.exceptions import ApiException
 from typer.testing import CliRunner
 
@@ -14,6 +15,7 @@ from ops import __main__ as command_line
 from ops import kubernetes, server_errors, servers, stack, verify
 from ops.errors import ClusterError, CommandError
 from ops.kubernetes import list_registry_pods
+from ops.registry_client import RegistryClient
 from ops.server_errors import HEALTH_CHECK, S3, UPSTREAM, explain
 from ops.servers import find_problem
 from ops.stack import Outputs
@@ -21,7 +23,7 @@ from ops.status import verdicts
 from ops.status.facts import StackSettings
 from ops.status.servers import read_servers
 from ops.status.target import Target
-from ops.verify import sample_image
+from ops.verify import modes, sample_image
 from registry.validation.errors import URL_CREDENTIALS
 from tests import test_verify
 from tests.test_status import api
@@ -50,7 +52,11 @@ S3_ERRORS: Mapping[str, tuple[str, str]] = {
     ),
     f"{SENT}http: server gave HTTP response to HTTPS client": ("does not speak TLS", "http://"),
     f"{SENT}proxyconnect tcp: dial tcp 127.0.0.1:7998: connect: connection refused": ("its proxy", "`outbound_proxy`"),
-    f"{SENT}Proxy Authentication Required": ("refuses the login", "`outbound_proxy`"),
+    f"{SENT}Proxy Authentication Required": ("proxy refuses the login", "`outbound_proxy`"),
+    f"{SENT}Unauthorized": ("proxy refuses the login", "`outbound_proxy`"),
+    f"{SENT}Forbidden": ("proxy does not allow", "`outbound_proxy.no_proxy`"),
+    f"{SENT}Service Unavailable": ("proxy cannot connect", "`s3_endpoint`"),
+    f"{SENT}Unable to connect": ("proxy cannot connect", "`s3_endpoint`"),
     "s3aws: NoSuchBucket: The specified bucket does not exist.\\n\\tstatus code: 404": (
         "bucket does not exist",
         "bucket",
@@ -285,6 +291,24 @@ def test_a_mirror_that_holds_a_part_of_an_image_fails_because_of_its_upstream(
     failed = failure(check(outputs, registry))
     assert failed.title == "pull"
     assert "cannot connect" in failed.summary
+
+
+@pytest.mark.parametrize("title", ["pull", "upstream"])
+def test_a_mirror_that_waits_for_its_upstream_fails_because_of_it(
+    outputs: Outputs, registry: Registry, monkeypatch: pytest.MonkeyPatch, title: str
+) -> None:
+    def time_out(*_: Any) -> Any:
+        raise requests.ReadTimeout("Read timed out.")
+
+    check(outputs, registry)
+    registry.mode = "mirror"
+    if title == "pull":
+        monkeypatch.setattr(modes, "check_stored_image", time_out)
+    else:
+        monkeypatch.setattr(RegistryClient, "send", time_out)
+    failed = failure(check(outputs, registry))
+    assert failed.title == title
+    assert "the upstream does not answer" in failed.summary
 
 
 def test_an_upstream_that_hides_a_public_repository_answers(outputs: Outputs, registry: Registry) -> None:

@@ -13,7 +13,7 @@ import requests
 
 from ..errors import CheckError
 from ..server_errors import UPSTREAM, explain
-from ..upstream import check_upstream
+from ..upstream import NO_ANSWER, check_upstream
 from . import sample_image
 from .checks import CheckContext, Checks, check_catalog, check_pull, check_push
 
@@ -75,6 +75,8 @@ def check_cached_image(context: CheckContext) -> str:
         return check_stored_image(context)
     except requests.HTTPError as error:
         raise explain(UPSTREAM, error.response.text) from None
+    except requests.ReadTimeout:
+        raise explain(UPSTREAM, NO_ANSWER) from None
 
 
 def check_upstream_answers(context: CheckContext) -> str:

@@ -46,7 +46,7 @@ def serve(cluster: Cluster) -> Iterator[S3]:
     home = cluster.path(LAPTOP.name, HOME)
     home.mkdir()
     s3 = _prepare(home)
-    _route_to_pods(cluster)
+    route_to_pods(cluster)
     server = Daemon(LAPTOP, NAME, _command(s3))
     process.start(cluster.plan, server, {"PATH": os.environ["PATH"]})
     try:
@@ -78,7 +78,7 @@ def _command(s3: S3) -> tuple[str, ...]:
     )
 
 
-def _route_to_pods(cluster: Cluster) -> None:
+def route_to_pods(cluster: Cluster) -> None:
     """Add the laptop's routes to Pods, because their packets leave a node with the Pod's own address."""
     for node in NODES:
         cluster.run(LAPTOP.name, ["ip", "route", "replace", node.pods, "via", node.address], check=True)

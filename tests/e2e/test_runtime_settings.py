@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.lab import ADDRESS, STACK, Lab, Registry, read_secret
+from tests.e2e import forward_proxy
+from tests.e2e.lab import ADDRESS, NAMESPACE, STACK, Lab, Registry, read_secret
 
 pytestmark = pytest.mark.e2e
 
@@ -72,12 +73,46 @@ def test_a_mirror_starts_without_its_upstream_and_names_what_is_missing(
     assert failed_checks(registry) == {}
 
 
+def test_a_mirror_reaches_its_upstream_through_a_proxy_with_a_login(
+    lab: Lab, deploy_registry: Callable[..., Registry]
+) -> None:
+    """Only a real proxy shows which requests it gets. Pods do not resolve the upstream's name, so the proxy must."""
+    lab.environment.run(sys.executable, "-m", "ops", "verify", *STACK, "--address", ADDRESS)  # leaves an image
+    upstream = lab.outputs()
+    host = f"{NAMESPACE}.{NAMESPACE}"
+    lab.cluster.set_hosts_entry("laptop", ADDRESS, host)
+    mirror = {"mode": "mirror", "mirror_username": upstream["username"], "upstream_ca": upstream["ca_pem"], **SETTINGS}
+    mirror["mirror_of"] = f"https://{host}:5000"
+    image = ("/v2/ops-verify/manifests/latest", "--header", "Accept: application/vnd.oci.image.manifest.v1+json")
+    with forward_proxy.serve(lab.cluster) as proxy:
+        secrets = {"mirror_password": upstream["password"], "outbound_proxy.https": proxy.url("hunter33")}
+        registry = deploy_registry("operated", secrets, **mirror)
+        assert "The proxy refuses the login of the registry" in failed_checks(registry)["upstream"]
+        servers = json.loads(registry.ops("status", "--no-drift", "--json").stdout)["servers"]
+        assert "refuses the login" in servers["seen"]
+        assert "`outbound_proxy`" in servers["remedy"]
+
+        deploy_registry("operated", secrets | {"outbound_proxy.https": proxy.url()}, **mirror)
+        assert registry.status(*image) == 200
+        assert failed_checks(registry) == {}
+        requests = proxy.requests()
+        assert {*requests} == {f"CONNECT {host}:5000"}
+
+        excluded = secrets | {"outbound_proxy.https": proxy.url(), "outbound_proxy.no_proxy": host}
+        deploy_registry("operated", excluded, **mirror)
+        failed = failed_checks(registry)
+        assert failed, "the registry connects by itself, and Pods have no DNS"
+        assert all("The registry cannot connect" in cause for cause in failed.values()), failed
+        assert proxy.requests() == requests
+        assert "hunter" not in read_log(lab) + json.dumps(lab.get("pod", "docker-registry", "operated"))
+
+
 def failed_checks(registry: Registry) -> dict[str, str]:
     """Return what `ops verify` saw in each failed check, after checking that the exit code fits."""
     done = registry.ops("verify", "--json")
     failed = {check["title"]: check["seen"] for check in json.loads(done.stdout)["checks"] if not check["passed"]}
     assert done.returncode == (1 if failed else 0), done.stdout + done.stderr
-    assert "hunter22" not in done.stdout + done.stderr
+    assert "hunter" not in done.stdout + done.stderr
     return failed
 
 

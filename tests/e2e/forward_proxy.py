@@ -1,0 +1,65 @@
+"""Run a forwarding proxy outside the cluster, as at the edge of a company's network, with a login.
+
+The proxy is tinyproxy: one Debian package without dependencies, with logins, and a log of every CONNECT. Squid needs 14
+more packages. A proxy in Python would be this project's own idea of a proxy. It runs on the laptop.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dev.cluster import Cluster, process
+from dev.cluster.authority import write_private
+from dev.cluster.plan import LAPTOP
+from dev.cluster.process import Daemon
+from tests.e2e.lab import unpack_package
+from tests.e2e.s3 import route_to_pods
+
+NAME = "tinyproxy"
+PORT = 8888
+HOME = "/var/lib/tinyproxy"
+
+
+@dataclass(frozen=True)
+class ForwardProxy:
+    """A proxy that asks for the login `user:password`."""
+
+    log: Path
+    user: str = "ci"
+    password: str = "hunter22"
+
+    def url(self, password: str | None = None) -> str:
+        return f"http://{self.user}:{password or self.password}@{LAPTOP.address}:{PORT}"
+
+    def requests(self) -> list[str]:
+        """Return method and target of every request, such as `CONNECT example.com:443`."""
+        return re.findall(r"Request \(file descriptor \d+\): (\S+ \S+)", self.log.read_text())
+
+
+@contextmanager
+def serve(cluster: Cluster) -> Iterator[ForwardProxy]:
+    """Run a proxy until the block ends. Pods reach it, and it resolves the names of the laptop."""
+    home = cluster.path(LAPTOP.name, HOME)
+    home.mkdir(exist_ok=True)
+    proxy = ForwardProxy(home / "log")
+    proxy.log.unlink(missing_ok=True)
+    settings = [f"Port {PORT}", f"Listen {LAPTOP.address}", f'LogFile "{HOME}/log"', "LogLevel Info", "MaxClients 100"]
+    settings.append(f"BasicAuth {proxy.user} {proxy.password}")
+    write_private(home / "conf", "\n".join([*settings, ""]).encode())
+    route_to_pods(cluster)
+    program = unpack_package(NAME, "tinyproxy-bin").find(NAME)
+    daemon = Daemon(LAPTOP, NAME, (str(program), "-d", "-c", f"{HOME}/conf"))
+    process.start(cluster.plan, daemon, {"PATH": os.environ["PATH"]})
+    try:
+        process.wait_until_ready(cluster.plan, daemon, lambda: _listens(cluster))
+        yield proxy
+    finally:
+        process.stop(cluster.plan, LAPTOP, NAME)
+
+
+def _listens(cluster: Cluster) -> bool:
+    connect = ("bash", "-c", f"> /dev/tcp/{LAPTOP.address}/{PORT}")
+    return cluster.run(LAPTOP.name, connect, capture_output=True, check=False).returncode == 0

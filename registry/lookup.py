@@ -6,15 +6,16 @@ after seconds and without a remedy. So one request looks up all objects: a chart
 after that, because the engine encrypts what it reads (docs/adr/0021-lookups.md).
 """
 
+import atexit
 import json
 import sys
 from asyncio import ensure_future
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import gettempdir
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import pulumi
 from pulumi_kubernetes.helm.v4 import Chart
@@ -85,7 +86,9 @@ def lookup_name(prefix: str, kubectl_resource: str) -> str:
 
 def look_up_objects(ctx: Context, references: Sequence[Reference]) -> tuple[pulumi.Resource, pulumi.Output[Objects]]:
     """Look up the objects at preview and at deployment. Return the resource that asks for them, and the objects."""
-    rendered = Path(gettempdir(), f"registry-lookups-{uuid4()}.yaml")
+    rendered = Path(mkdtemp(prefix="registry-lookups-"), "objects.yaml")
+    # A program that ends before it reads the file, because an input is refused, leaves it otherwise.
+    atexit.register(rmtree, rendered.parent, ignore_errors=True)
     names = known_values([reference.name for reference in references])
     chart = Chart(
         f"{ctx.name}-lookups",
@@ -138,6 +141,6 @@ def _read(rendered: Path) -> Objects:
     if not rendered.exists():
         return Objects({})
     text = rendered.read_text()
-    rendered.unlink()
+    rmtree(rendered.parent)
     items = json.loads(text[text.index("{") :])["objects"]
     return Objects({int(item["position"]): item["object"] for item in items})

@@ -5,6 +5,7 @@ it: equal objects are sent once. `registered_objects` returns the objects that t
 longer, so only one test does it, for a few configurations.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -193,6 +194,8 @@ def autoname(resource_name: str) -> str:
 
 def registered_objects(args: Inputs) -> list[Object]:
     """Return the objects that the component registers, with names and plain secrets, as the provider sends them."""
+    # Tests that ran before may have left the thread without an event loop, or with their own.
+    asyncio.set_event_loop(loop := asyncio.new_event_loop())
     engine = AutonamingEngine(found={("Service", "default", "kubernetes"): _kubernetes_service(args)})
     pulumi.runtime.set_mocks(engine, project="private-registry", stack="test", monitor=RecordingMonitor(engine))
 
@@ -202,6 +205,8 @@ def registered_objects(args: Inputs) -> list[Object]:
         return PrivateRegistry("registry", cast(Any, args)).passwords
 
     main()
+    loop.close()
+    asyncio.set_event_loop(None)
     # A Chart is not an object of the cluster, and the lab has no CRD for ServiceMonitors.
     excluded = (":Chart", ":ServiceMonitor")
     return [

@@ -173,10 +173,7 @@ def _key_and_code(refusal: BaseException) -> tuple[str, str]:
 
 
 def test_the_api_server_accepts_the_objects_of_the_component(api: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The component takes a hundred times longer than the rules, so it gets fewer configurations.
-
-    This test comes first, because the SDK does not use its own event loops after `apply_rules` has set one.
-    """
+    """The component takes a hundred times longer than the rules, so it gets fewer configurations."""
     monkeypatch.setattr("pulumi.log.warn", lambda _: None)
     examples = [*counterexamples.read_all(), *draw_examples(COMPONENT_COUNT, configs(), lambda args: args)]
     accepted = [(args, objects) for args, objects in map(_component_objects, examples) if objects]

@@ -2,14 +2,15 @@
 
 import re
 import shlex
+from functools import partial
 from pathlib import Path
-from tempfile import gettempdir
+from tempfile import mkdtemp
 from typing import Any, ClassVar, cast
 
 import pulumi
 import pytest
 
-from registry import PrivateRegistry
+from registry import PrivateRegistry, lookup
 from registry.context import INSTANCE, NAME
 from registry.validation import InvalidInput
 from registry.validation.external_ips import PORTS_OF_NODES
@@ -119,10 +120,12 @@ def _resolved(value: Any) -> Any:
     return asyncio.get_event_loop().create_task(_resolve(value))
 
 
-def test_the_lookups_leave_no_file(deploy: Deploy, engine: Engine) -> None:
-    before = {*Path(gettempdir()).glob("registry-lookups-*")}
+def test_the_lookups_leave_no_file(
+    deploy: Deploy, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lookup, "mkdtemp", partial(mkdtemp, dir=tmp_path))
     deploy(lambda: PrivateRegistry("registry", {}))
-    assert {*Path(gettempdir()).glob("registry-lookups-*")} <= before
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_the_lookups_ask_for_no_secret_data() -> None:

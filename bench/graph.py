@@ -14,16 +14,18 @@ from bench.tables import Outcome, compute_ratios, format_goal, format_rows, form
 from dev.console import step
 
 LATENCY = 0.2
-"""Seconds of each response, long compared to the program's own time, which is part of the span."""
+"""Seconds until the engine answers a request.
+
+This is long compared to the program's own time, which the measured time includes."""
 
 SPAN_GOAL = 5.5
-"""Number of latencies from the first request to the last response that meets the goal."""
+"""Longest time from the first request to the last response that meets the goal, in multiples of `LATENCY`."""
 
 SEQUENCE_GOAL = 0.4
-"""Ratio to the same requests in sequence that meets the goal."""
+"""Highest ratio to the time of the same requests in sequence that meets the goal."""
 
 PAGE = """\
-# The graph of one registry, with an engine that takes {latency:.0f} ms for each response
+# The dependency graph of one registry, with an engine that takes {latency:.0f} ms for each response
 
 | from the first request to the last response | time | goal |
 |---|---|---|
@@ -42,22 +44,29 @@ Measured on {machine}.
 """
 
 
-class Rounds(NamedTuple):
-    """The requests of all rounds."""
+class RequestsByVariant(NamedTuple):
+    """The requests of each variant, with a list for each round.
+
+    In `delayed_components` the engine delays the answers for components too.
+    """
 
     parallel: list[list[Request]]
     in_sequence: list[list[Request]]
     delayed_components: list[list[Request]]
 
 
+VARIANTS = {"parallel": (WORKERS, 0), "in_sequence": (1, 0), "delayed_components": (WORKERS, 1)}
+"""Requests that the engine answers at a time, and whether it delays the answers for components."""
+
+
 def benchmark(rounds: int, machine: str) -> Outcome:
     """Measure the three variants in turn."""
-    results = Rounds([], [], [])
+    results = RequestsByVariant([], [], [])
     for number in range(1, rounds + 1):
         with step(f"graph, round {number} of {rounds}"):
-            for variant, workers, delay_components in zip(results, (WORKERS, 1, WORKERS), (0, 0, 1), strict=True):
+            for variant, (workers, delay_components) in VARIANTS.items():
                 requests = measure_in_new_process("graph", LATENCY, workers, delay_components)
-                variant.append([Request(**request) for request in requests])
+                getattr(results, variant).append([Request(**request) for request in requests])
     last = results.parallel[-1]
     plot = partial(plot_timeline, last, LATENCY, {name for chain in find_longest_chains(last) for name in chain})
     return Outcome(render_page(results, machine), {"graph.png": plot})
@@ -69,7 +78,10 @@ def compute_span(requests: Sequence[Request]) -> float:
 
 
 def find_longest_chains(requests: Sequence[Request]) -> list[list[str]]:
-    """Return the names of the longest chains of dependent resources. Resources without latency do not count."""
+    """Return the longest chains of dependent resources, each as a list of names.
+
+    Resources without latency do not count.
+    """
     by_urn = {request.urn: request for request in requests}
 
     @cache
@@ -89,12 +101,12 @@ def _longest(chains: Sequence[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
     return tuple(dict.fromkeys(chain for chain in chains if len(chain) == length))
 
 
-def render_page(rounds: Rounds, machine: str) -> str:
+def render_page(variants: RequestsByVariant, machine: str) -> str:
     """Return the page in Markdown."""
-    parallel, in_sequence, delayed = ([compute_span(requests) / LATENCY for requests in each] for each in rounds)
+    parallel, in_sequence, delayed = ([compute_span(requests) / LATENCY for requests in each] for each in variants)
     ratios = compute_ratios(parallel, in_sequence)
-    first = rounds.parallel[0]
-    chains = find_longest_chains(first)
+    requests = variants.parallel[-1]  # the chains are the same in every round
+    chains = find_longest_chains(requests)
     return PAGE.format(
         latency=1000 * LATENCY,
         rows=format_rows(
@@ -104,7 +116,7 @@ def render_page(rounds: Rounds, machine: str) -> str:
             ("one registry, if components had a latency too", format_spread(delayed, unit=" latencies"), ""),
         ),
         length=len(chains[0]),
-        resources=sum(request.has_latency for request in first),
+        resources=sum(request.has_latency for request in requests),
         chains="\n".join(f"- {' → '.join(f'`{name}`' for name in chain)}" for chain in chains),
         rounds=len(parallel),
         machine=machine,

@@ -1,4 +1,4 @@
-"""The lab of the benchmarks: an isolated embedded cluster with a laptop to push from.
+"""The lab of the benchmarks: an embedded cluster without a link to this machine. Its laptop pushes images.
 
 It shares nothing with the cluster `dev` and the user's Pulumi backend, and is deleted at the end of the run.
 """
@@ -18,7 +18,7 @@ from dev import cache
 from dev.cluster import Cluster
 from dev.cluster.plan import DOCKER_CERTIFICATES
 from dev.console import step
-from dev.environment import PASSPHRASE, STATE, Environment, create_environment
+from dev.environment import STATE, Environment, create_environment
 from dev.errors import BenchmarkError, RequirementError
 from dev.toolchain.engine import provide_engine
 
@@ -29,7 +29,7 @@ ADDRESS = "192.168.56.10"
 HOST = "docker-registry"
 ENDPOINT = f"{HOST}:5000"
 IMAGE = "busybox:1.35"
-REPOSITORY = "/var/lib/docker-registry/repository"
+STORAGE_PATH = "/var/lib/docker-registry/repository"
 PUSH_TIMEOUT = 30.0
 """Seconds until a deployed registry must accept a push."""
 
@@ -42,7 +42,7 @@ class Lab:
     environment: Environment
 
     def run(self, *argv: str, stdin: str | None = None) -> str:
-        """Return the output of a command on the laptop, which must succeed."""
+        """Run a command on the laptop and return its output. Raise `BenchmarkError` if it fails."""
         result = self.environment.run(*argv, check=False, stdin=stdin)
         if result.returncode:
             raise BenchmarkError(
@@ -72,7 +72,7 @@ class Lab:
 
     def reset(self) -> None:
         """Delete the pushed images, the login and the CA, so that the next push is a first one again."""
-        shutil.rmtree(self.cluster.path("k8s-master", REPOSITORY), ignore_errors=True)
+        shutil.rmtree(self.cluster.path("k8s-master", STORAGE_PATH), ignore_errors=True)
         self.run("docker", "logout", ENDPOINT)
         self.ca.unlink(missing_ok=True)
 
@@ -82,13 +82,14 @@ def running_lab() -> Iterator[Lab]:
     """Start the cluster, and delete it at the end of the block, also after an error."""
     with _locked():
         cluster = Cluster(STATE_FOLDER, NAME, isolated=True)
+        _require_openssl()
         cluster.check()
         engine = provide_engine()
         cluster.wipe()  # remove the leftovers of a killed run
         try:
             with step("two nodes of Kubernetes, and a laptop"):
                 cluster.up()
-            lab = Lab(cluster, _add_variables(create_environment(NAME, engine, cluster)))
+            lab = Lab(cluster, _add_guide_programs(create_environment(NAME, engine, cluster)))
             cluster.set_hosts_entry("laptop", ADDRESS, HOST)
             lab.run("docker", "tag", IMAGE, f"{ENDPOINT}/{IMAGE}")
             yield lab
@@ -111,22 +112,23 @@ def _locked() -> Iterator[None]:
         yield
 
 
-def _add_variables(environment: Environment) -> Environment:
-    """Return the environment with a Pulumi backend of this run, and the programs that `guide.sh` needs."""
+def _require_openssl() -> None:
+    """Raise `RequirementError` if `openssl` is missing."""
     if not shutil.which("openssl"):
         raise RequirementError(
             "The command `openssl` is missing. It creates the guide's certificate.", "Install the package openssl."
         )
-    (STATE_FOLDER / "pulumi").mkdir(exist_ok=True)
-    variables = {
-        "PULUMI_BACKEND_URL": (STATE_FOLDER / "pulumi").as_uri(),
-        "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
-        "PYTHON": sys.executable,
-        "KUBECTL": find_standalone_kubectl() or "kubectl",
-    }
+
+
+def _add_guide_programs(environment: Environment) -> Environment:
+    """Return the environment with the programs that `guide.sh` calls by variables."""
+    variables = {"PYTHON": sys.executable, "KUBECTL": find_standalone_kubectl() or "kubectl"}
     return replace(environment, variables={**environment.variables, **variables})
 
 
 def find_standalone_kubectl() -> str | None:
-    """Return the machine's kubectl. The embedded one starts 50 ms slower, as its binary contains all of Kubernetes."""
+    """Return the kubectl on PATH that is not the embedded one, or None.
+
+    The embedded one starts 50 ms slower, as its binary contains all of Kubernetes.
+    """
     return shutil.which("kubectl", path=cache.strip_from_path(os.environ.get("PATH", os.defpath)))

@@ -10,7 +10,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 def create_registries(count: int) -> None:
     """Create registries that share only a node."""
-    from registry import PrivateRegistry  # here, because Pulumi searches modules in the project's folder only
+    from registry import PrivateRegistry  # here, because Pulumi searches modules only in the folder of its project
 
     for number in range(count):
         name = f"registry-{number}"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bench.lab import STATE_FOLDER, Lab
 from bench.methods import PACKAGE, PulumiProject
+from bench.ownership_program import storage_path
 from bench.plot import plot_dots
-from bench.stored_registry import storage_path
 from bench.tables import Outcome, compute_ratios, format_goal, format_rows, format_seconds, format_spread
 from dev.console import step
 
@@ -44,7 +44,7 @@ Times = dict[tuple[int, bool], list[float]]
 
 def _project(blobs: int) -> PulumiProject:
     name = f"blobs-{blobs}"
-    return PulumiProject(f"{blobs:,} blobs", STATE_FOLDER / name, name, PACKAGE / "stored_registry.py", {POLICY: 1})
+    return PulumiProject(f"{blobs:,} blobs", STATE_FOLDER / name, name, PACKAGE / "ownership_program.py", {POLICY: 1})
 
 
 PROJECTS = {blobs: _project(blobs) for blobs in BLOBS}

@@ -1,4 +1,4 @@
-"""Turn an error of the registry about a server behind it into a cause and a remedy.
+"""Turn an error that the registry reports about its S3 server or its upstream into a cause and a remedy.
 
 Only failures that were observed are listed. Any other error is shown with its own text, without credentials.
 """
@@ -12,14 +12,14 @@ HEALTH_CHECK = "storage driver health check: "
 """Text in front of an error of the S3 server in the log of CNCF Distribution 3."""
 
 URL_CREDENTIALS = re.compile(r"://[^@\s]+@")
-"""Credentials in a URL, as in `registry.validation.errors`. A literal, because that import takes a second."""
+"""Pattern of credentials in a URL. It is a copy, because `registry.validation.errors` takes a second to import."""
 
 LONGEST_ERROR = 200
 """Characters of an unknown error that are shown."""
 
 
 class Server(NamedTuple):
-    """A server behind the registry: its name in messages, the key of its URL, and the keys of the login."""
+    """A server that the registry uses: its name in messages, the key of its URL, and the keys of the login."""
 
     name: str
     url_key: str
@@ -32,7 +32,8 @@ UPSTREAM = Server("upstream", "mirror_of", "`mirror_username` and `mirror_passwo
 UP = "Then run `pulumi up`."
 
 FAILURES = (
-    # Go ends with the status of the proxy after the URL. A server's own status has another form.
+    # An error of Go ends with the status text of the proxy: `Get "https://host/": Forbidden`. The status of the server
+    # itself is written as `status code: 403`.
     (
         r'Proxy Authentication Required|": Unauthorized\b',
         "The proxy refuses the login of the registry (401 or 407).",
@@ -50,7 +51,7 @@ FAILURES = (
     ),
     (
         r"proxyconnect",
-        "The registry cannot connect to its proxy, and so not to the {server.name}.",
+        "The registry cannot connect to its proxy, so it cannot reach the {server.name}.",
         f"Check the URLs in `outbound_proxy`, and that the proxy is up. {UP}",
     ),
     (
@@ -64,8 +65,8 @@ FAILURES = (
         "Renew it at that server, or correct the clock of the node.",
     ),
     (
-        r"x509: ",
-        "The certificate of the {server.name} is not valid for its name (TLS, x509).",
+        r"x509: (certificate is (not )?valid for|certificate relies on|cannot validate certificate for) ",
+        "The certificate of the {server.name} does not contain the host in `{server.url_key}` (TLS, x509).",
         f"Use a name or address of the certificate in `{{server.url_key}}`. {UP}",
     ),
     (
@@ -96,16 +97,22 @@ FAILURES = (
     (
         r"NoCredentialProviders",
         "The registry found no access key for the S3 server (NoCredentialProviders).",
-        f"Set {S3.login_keys}, or give the node a role. {UP}",
+        f"Set {S3.login_keys}. Or give the node an IAM role that may use the bucket. {UP}",
     ),
+    # XAdminUserNotFound is an error of VersityGW.
     (
         r"InvalidAccessKeyId|SignatureDoesNotMatch|XAdminUserNotFound|AccessDenied|Forbidden|status code: 40[13]"
         r"|UNAUTHORIZED|incorrect username or password",
-        "The {server.name} refused the login.",
+        "The {server.name} refused the login, or that user may not do this.",
         f"Correct {{server.login_keys}}, and check the rights of that user. {UP}",
     ),
     (
-        r"TOOMANYREQUESTS|SlowDown|status code: 429",
+        r"SlowDown",
+        "The {server.name} limits the requests to the bucket (SlowDown).",
+        "Wait, then try again.",
+    ),
+    (
+        r"TOOMANYREQUESTS|status code: 429",
         "The {server.name} limits the requests of the registry (too many requests).",
         f"Wait, or set {{server.login_keys}} to a user with a higher limit. {UP}",
     ),
@@ -128,10 +135,12 @@ FAILURES = (
     (
         r"connection reset|broken pipe|EOF",
         "The {server.name} closed the connection of the registry.",
-        f"Check that scheme and port of `{{server.url_key}}` are right, and the log of that server. {UP}",
+        f"Check the scheme and the port in `{{server.url_key}}`, and read the log of that server. {UP}",
     ),
 )
-"""Pattern in an error of Go or of the AWS client, cause and remedy. The first match counts."""
+"""Rows of pattern, cause and remedy. The patterns match errors of Go, of the AWS client and of a registry.
+
+The first match counts."""
 
 
 def explain(server: Server, error: str) -> CheckError:
@@ -142,6 +151,6 @@ def explain(server: Server, error: str) -> CheckError:
     text = " ".join((error.partition(HEALTH_CHECK)[2] or error).split())
     text = URL_CREDENTIALS.sub("://...@", text)[:LONGEST_ERROR].rstrip(".")
     return CheckError(
-        f"The {server.name} answered with an error: {text}.",
-        f"Check `{server.url_key}`, and the log of that server.",
+        f"The registry cannot use the {server.name}: {text}.",
+        f"Check `{server.url_key}`, and read the log of that server.",
     )

@@ -21,9 +21,9 @@ from bench.first_push import Times, measure_first_push
 from bench.lab import running_lab
 from bench.measure import measure_graph
 from bench.methods import DEFAULT_WAIT, GUIDE, PULUMI_UP
+from bench.ownership_program import remove_change_policy
 from bench.plot import plot_first_push, plot_timeline
 from bench.registry_client import REPOSITORY, Client, create_blob
-from bench.stored_registry import with_default_ownership
 from bench.tables import Outcome, compute_ratios, format_goal, format_milliseconds, format_spread
 from dev.errors import RequirementError
 
@@ -72,7 +72,7 @@ def test_only_a_pod_gets_the_default_ownership() -> None:
     for kind, expected in {"Pod": {"fsGroup": 65532}, "Secret": None}.items():
         props: dict[str, Any] = {"spec": {"securityContext": context}}
         args = pulumi.ResourceTransformArgs(True, f"kubernetes:core/v1:{kind}", "it", props, pulumi.ResourceOptions())
-        result: Any = with_default_ownership(args)
+        result: Any = remove_change_policy(args)
         assert (result and result.props["spec"]["securityContext"]) == expected
 
 
@@ -179,7 +179,7 @@ def test_pages_compare_the_values_of_a_round(tmp_path: Path) -> None:
 
     parallel = [create_request("key"), create_request("leaf", "key", at=0.2), create_request("salt")]
     in_sequence = [create_request("key"), create_request("leaf", "key", at=0.2), create_request("salt", at=0.4)]
-    page = graph.render_page(graph.Rounds([parallel], [in_sequence], [in_sequence]), "2 cores")
+    page = graph.render_page(graph.RequestsByVariant([parallel], [in_sequence], [in_sequence]), "2 cores")
     assert "| 2.00 latencies (2.00 to 2.00) | ≤ 5.5: met |" in page
     assert "| 0.67 (0.67 to 0.67) | ≤ 0.4: not met |" in page
     plot_timeline(parallel, 0.2, {"key"}, tmp_path / "graph.png")

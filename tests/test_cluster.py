@@ -222,9 +222,16 @@ class TestRequirements:
             requirements.check(dev_plan)
         assert "inotify" in raised.value.remedy
 
-    @pytest.mark.parametrize(("alias", "reason"), [(None, "eth9"), ("/other/.dev/dev", "/other/.dev/dev")])
+    @pytest.mark.parametrize(
+        ("link", "alias", "cause", "remedy"),
+        [
+            ("eth9", None, "eth9", "ip address del"),
+            ("eth9", "uplink", "eth9", "ip address del"),
+            ("pr-second", "/other/.dev/second", "/other/.dev/second", "down --cluster second"),
+        ],
+    )
     def test_addresses_in_use_are_refused_unless_the_cluster_is_isolated(
-        self, alias: str | None, reason: str, dev_plan: Plan, monkeypatch: pytest.MonkeyPatch
+        self, link: str, alias: str | None, cause: str, remedy: str, dev_plan: Plan, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         class FakeIPRoute:
             def __enter__(self) -> "FakeIPRoute":
@@ -233,7 +240,7 @@ class TestRequirements:
             def __exit__(self, *_: object) -> None: ...
 
             def link(self, _: str) -> list[Mapping[str, object]]:
-                return [{"index": 7, "ifname": "eth9", "ifalias": alias}]
+                return [{"index": 7, "ifname": link, "ifalias": alias}]
 
             def addr(self, _: str) -> list[Mapping[str, object]]:
                 return [{"index": 7, "address": "192.168.56.20"}, {"index": 7, "address": None}]
@@ -241,5 +248,6 @@ class TestRequirements:
         monkeypatch.setattr(network, "IPRoute", FakeIPRoute)
         with pytest.raises(RequirementError) as raised:
             network.check_addresses(dev_plan)
-        assert reason in raised.value.cause
+        assert cause in raised.value.cause
+        assert remedy in raised.value.remedy
         network.check_addresses(replace(dev_plan, isolated=True))

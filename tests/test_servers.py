@@ -43,7 +43,7 @@ S3_ERRORS: Mapping[str, tuple[str, str]] = {
         "upstream_ca",
     ),
     f"{SENT}tls: failed to verify certificate: x509: certificate is valid for a.example.com, not s3.example.com": (
-        "not valid for its name",
+        "does not contain the host",
         "`s3_endpoint`",
     ),
     f"{SENT}tls: failed to verify certificate: x509: certificate has expired or is not yet valid: now": (
@@ -70,6 +70,10 @@ S3_ERRORS: Mapping[str, tuple[str, str]] = {
     "s3aws: AccessDenied: Access Denied\\n\\tstatus code: 403": ("refused the login", "rights"),
     "s3aws: NoCredentialProviders: no valid providers in chain": ("no access key", "`s3_secret`"),
     "s3aws: AuthorizationHeaderMalformed: the region 'a' is wrong\\n\\tstatus code: 400": ("region", "`s3_region`"),
+    f"{SENT}tls: failed to verify certificate: x509: cannot validate certificate for 10.0.0.1 because it doesn't "
+    "contain any IP SANs": ("does not contain the host", "`s3_endpoint`"),
+    f"{SENT}tls: failed to verify certificate: x509: negative serial number": ("negative serial number", "log"),
+    "s3aws: SlowDown: Please reduce your request rate.\\n\\tstatus code: 503": ("limits the requests", "Wait"),
     "s3aws: RequestTimeTooSkewed: The difference": ("clocks", "clock"),
     "s3aws: InternalError: We encountered an error": ("InternalError", "`s3_endpoint`"),
 }

@@ -19,7 +19,7 @@ CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 
 @dataclass(frozen=True)
 class KeyPair:
-    """A certificate and its private key. `name` is the name of their files."""
+    """A certificate and its private key. Their files are NAME.crt and NAME.key."""
 
     name: str
     certificate: x509.Certificate
@@ -34,13 +34,14 @@ class KeyPair:
         return encode_private_key(self.key)
 
     def write(self, folder: Path) -> None:
+        """Create both files in a folder."""
         (folder / f"{self.name}.crt").write_bytes(self.certificate_pem)
-        write_private(folder / f"{self.name}.key", self.key_pem)
+        write_private_file(folder / f"{self.name}.key", self.key_pem)
 
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate authority that issues leaf certificates."""
+    """A certificate authority: its own certificate and key."""
 
     pair: KeyPair
 
@@ -49,7 +50,7 @@ class Authority:
         key = generate_key()
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         builder = (
-            _certificate(subject, subject, key.public_key())
+            _certificate_builder(subject, subject, key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_key_usage(authority=True), critical=True)
         )
@@ -63,12 +64,16 @@ class Authority:
         hosts: Sequence[str] = (),
         group: str = "",
     ) -> KeyPair:
-        """Issue a certificate for a Kubernetes `user` of `group`. `hosts` are the names and addresses of a server."""
+        """Issue a certificate with the common name `user` and the organization `group`, as Kubernetes reads them.
+
+        `name` is the name of the files, `usages` are the extended key usages, and `hosts` the names and addresses of a
+        server.
+        """
         key = generate_key()
         parts = [(NameOID.ORGANIZATION_NAME, group)] if group else []
         subject = x509.Name([x509.NameAttribute(*part) for part in (*parts, (NameOID.COMMON_NAME, user))])
         builder = (
-            _certificate(subject, self.pair.certificate.subject, key.public_key())
+            _certificate_builder(subject, self.pair.certificate.subject, key.public_key())
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(authority=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
@@ -79,7 +84,9 @@ class Authority:
         return KeyPair(name, builder.sign(self.pair.key, hashes.SHA256()), key)
 
 
-def _certificate(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def _certificate_builder(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -121,6 +128,7 @@ def encode_private_key(key: ec.EllipticCurvePrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
 
 
-def write_private(path: Path, content: bytes) -> None:
+def write_private_file(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read. An existing file keeps its mode."""
     path.touch(mode=0o600)
     path.write_bytes(content)

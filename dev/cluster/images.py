@@ -1,6 +1,6 @@
 """The images of the cluster: their content, and how they are loaded into containerd and Docker.
 
-The component configures its registry itself. The default configuration makes the image behave like the official one.
+`DEFAULT_CONFIG` is close to the configuration of the official registry image. The component mounts its own.
 """
 
 import re
@@ -19,9 +19,11 @@ from dev.toolchain.programs import PROGRAMS
 
 BUSYBOX = "docker.io/library/busybox:1.35"
 HAPROXY = "haproxy:3.4.6-alpine"
-"""Image of the proxy, the default of the input `front_image`. Here it has the version of the Debian package."""
+"""Reference of HAProxy, the proxy of a registry with rules for access: the default of the input `front_image`.
 
-CTR_IMAGES = ("ctr", "--namespace=k8s.io", "images")
+The image of this name in the embedded cluster has the HAProxy of the Debian package, another version."""
+
+CTR_IMAGES_COMMAND = ("ctr", "--namespace=k8s.io", "images")
 
 ENTRYPOINT = """\
 #!/bin/sh
@@ -92,31 +94,35 @@ def create_registry_image(busybox: Path, program: Path, version: str = PROGRAMS[
 
 
 def create_haproxy_image(busybox: Path, haproxy: Packages) -> Image:
-    """Return an image of HAProxy with the layout of the official one, from the Debian package."""
+    """Return an image with the HAProxy of the Debian package, at the path where the official image has it."""
     programs = with_libraries("/usr/local/sbin/haproxy", haproxy.find("haproxy"), haproxy.env)
     return Image(f"docker.io/library/{HAPROXY}", busybox, programs, config={"StopSignal": "SIGUSR1"})
 
 
 def with_libraries(path: str, program: Path, variables: Mapping[str, str]) -> dict[str, Path]:
-    """Return the files of a dynamically linked program at `path`: itself, and the libraries that it loads."""
+    """Return the files that an image needs to run `program` at `path`, by path in the image.
+
+    They are the program and the libraries of this machine that `ldd` finds with `variables`.
+    """
     output = subprocess.run(["ldd", program], check=True, capture_output=True, text=True, env={**variables}).stdout
     libraries = re.findall(r"(/\S+) \(0x", output)
     return {path: program, **{_system_path(library): Path(library).resolve() for library in libraries}}
 
 
 def _system_path(library: str) -> str:
-    """Return where the loader finds the library of an unpacked package in an image."""
+    """Return the path of a library in an image. On this machine it may be in the folder of an unpacked package."""
     return library[library.index("/usr/lib/") :] if "/usr/lib/" in library else library
 
 
-def list_node_images(programs: Programs) -> tuple[Image, ...]:
+def required_node_images(programs: Programs) -> tuple[Image, ...]:
     """Return the images that nodes need. They cannot pull a missing one, as they have no internet access."""
     busybox = Path(programs.busybox)
     registry_image = create_registry_image(busybox, Path(programs.registry))
     return create_pause_image(busybox), create_test_image(busybox), registry_image
 
 
-def list_docker_images(programs: Programs) -> tuple[Image, ...]:
+def required_docker_images(programs: Programs) -> tuple[Image, ...]:
+    """Return the images that the laptop's Docker engine needs."""
     return (create_test_image(Path(programs.busybox)),)
 
 
@@ -130,15 +136,17 @@ def is_containerd_ready(plan: Plan, programs: Programs, node: Host) -> bool:
 
 
 def load_into_node(plan: Plan, programs: Programs, node: Host, required: Iterable[Image]) -> None:
-    """Import the images that the containerd of `node` lacks."""
-    present = host.run(plan, node, (*CTR_IMAGES, "ls", "--quiet"), programs.environment).split()
+    """Import the images whose references the containerd of `node` lacks."""
+    present = host.run(plan, node, (*CTR_IMAGES_COMMAND, "ls", "--quiet"), programs.environment).split()
     for image in required:
         if image.reference not in present:
-            host.run(plan, node, (*CTR_IMAGES, "import", create_archive(image, plan.images)), programs.environment)
+            host.run(
+                plan, node, (*CTR_IMAGES_COMMAND, "import", create_archive(image, plan.images)), programs.environment
+            )
 
 
 def load_into_docker(plan: Plan, programs: Programs, required: Iterable[Image]) -> None:
-    """Load the images that the laptop's Docker engine lacks."""
+    """Load the images whose references the laptop's Docker engine lacks."""
     for image in required:
         image_ids = host.run(plan, LAPTOP, ("docker", "image", "ls", "--quiet", image.reference), programs.environment)
         if not image_ids:

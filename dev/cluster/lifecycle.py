@@ -78,7 +78,7 @@ class Startup:
         self._ensure_running(containerd)
         is_ready = partial(images.is_containerd_ready, self.plan, self.programs, node)
         process.wait_until_ready(self.plan, containerd, is_ready)
-        images.load_into_node(self.plan, self.programs, node, images.list_node_images(self.programs))
+        images.load_into_node(self.plan, self.programs, node, images.required_node_images(self.programs))
         self._ensure_running(nodes.define_kubelet(self.plan, node))
 
     def start_docker(self) -> None:
@@ -86,7 +86,7 @@ class Startup:
         self._ensure_running(laptop.define_containerd())
         self._ensure_running(dockerd)
         process.wait_until_ready(self.plan, dockerd, lambda: laptop.is_dockerd_ready(self.plan))
-        images.load_into_docker(self.plan, self.programs, images.list_docker_images(self.programs))
+        images.load_into_docker(self.plan, self.programs, images.required_docker_images(self.programs))
 
     def wait_for_nodes(self) -> None:
         for node in NODES:

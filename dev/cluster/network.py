@@ -1,8 +1,8 @@
-"""The network of the cluster: a bridge in a network namespace of its own, which is called the switch.
+"""The network of the cluster: a bridge in a network namespace of its own. That namespace is called the switch.
 
-It connects the hosts, and also this machine unless the cluster is isolated. The machine then has one link with one
-address. The machine routes, forwards and translates nothing for the hosts. So they have no internet access, and their
-attempts fail at once.
+The bridge connects the hosts. If the cluster is not isolated, it also connects this machine, by one link with one
+address. The machine does not route packets of the hosts, and does no NAT for them. So they have no internet access,
+and their attempts fail at once.
 """
 
 import socket
@@ -15,7 +15,7 @@ from typing import Any
 
 from pyroute2 import IPRoute, NetNS, netns  # type: ignore[import-untyped]
 
-from dev.cluster.plan import HOSTS, MACHINE, NETWORK, NODES, SERVICES, Host, Plan
+from dev.cluster.plan import HOSTS, MACHINE, NETWORK, NODES, PREFIX, SERVICES, Host, Plan
 from dev.errors import RequirementError
 
 NAMESPACES = Path("/run/netns")
@@ -36,7 +36,7 @@ def create(plan: Plan) -> None:
     for name in (plan.switch, *map(plan.netns, HOSTS)):
         netns.create(name)
     with _open_namespace(plan.switch) as switch:
-        # The alias of the bridge is the owner. Another clone would take a network without an owner for its own.
+        # The alias names the owner: its state folder. A clone takes a network without an owner for its own.
         switch.link("add", ifname=BRIDGE, kind="bridge")
         _set_link(switch, BRIDGE, state="up", ifalias=str(plan.state))
         for host in HOSTS:
@@ -58,7 +58,8 @@ def remove(plan: Plan) -> None:
         if (NAMESPACES / name).exists():
             netns.remove(name)
     if NAMESPACES.exists() and not any(NAMESPACES.iterdir()):
-        # The first `netns.create` or `ip netns add` mounts the folder on itself, and no command undoes that.
+        # The first `netns.create` or `ip netns add` mounts the folder on itself, and neither pyroute2 nor
+        # `ip netns` unmounts it.
         subprocess.run(["umount", NAMESPACES], capture_output=True, check=False)
         with suppress(OSError):  # another cluster uses it again
             NAMESPACES.rmdir()
@@ -77,16 +78,14 @@ def find_owner(plan: Plan) -> Path | None:
 
 
 def check_owner(plan: Plan) -> None:
-    """Raise if the running cluster with this name belongs to another clone that still exists."""
+    """Raise `RequirementError` if the running cluster with this name belongs to another clone that still exists."""
     owner = find_owner(plan)
     if owner and owner != plan.state and plan.with_state(owner).lock.exists():
-        raise RequirementError(
-            f"The cluster of {owner} is running and has the same name.", "Stop it with `make down` in that clone."
-        )
+        raise RequirementError(f"The cluster of {owner} is running and has the same name.", _stop_command(plan.name))
 
 
 def check_addresses(plan: Plan) -> None:
-    """Raise if another network of the machine uses the cluster's addresses."""
+    """Raise `RequirementError` if a link of this machine has an address in the cluster's network."""
     if plan.isolated:
         return
     with IPRoute() as machine:
@@ -95,27 +94,34 @@ def check_addresses(plan: Plan) -> None:
     for link in [links[entry["index"]] for entry in addresses]:
         if (name := link.get("ifname")) == plan.link:
             continue
-        if owner := link.get("ifalias"):
+        if name.startswith(PREFIX):
             raise RequirementError(
-                f"The cluster of {owner} is running and has the same addresses.",
-                "Stop it with `make down` in that clone.",
+                f"The cluster of {link.get('ifalias')} is running and has the same addresses.",
+                _stop_command(name.removeprefix(PREFIX)),
             )
         raise RequirementError(
             f"The network {NETWORK} is in use by the link {name}.",
-            "Take that link down, or set KUBECONFIG to a cluster of your own.",
+            "Remove that address with `ip address del`, or set KUBECONFIG to a cluster of your own.",
         )
 
 
+def _stop_command(name: str) -> str:
+    return f"Stop it with `python -m dev down --cluster {name}` in that clone."
+
+
 def connect(plan: Plan, host: Host, port: int, address: str = "127.0.0.1", timeout: float = 5) -> socket.socket:
-    """Open a TCP connection from `host`. A socket stays in the network namespace where it was created."""
+    """Open a TCP connection from `host` to `address`, as `host` sees it, within `timeout` seconds.
+
+    Raise `OSError` if it fails. A socket stays in the network namespace where it was created.
+    """
 
     def create_socket() -> socket.socket:
         netns.setns(plan.netns(host), flags=0, fork=False)
         return socket.socket()
 
-    # setns moves only the calling thread. This thread ends with the block, so no other code runs in the namespace.
-    with ThreadPoolExecutor(1) as thread:
-        connection = thread.submit(create_socket).result()
+    # setns moves only the thread that calls it: the only thread of the pool, which ends with the block.
+    with ThreadPoolExecutor(1) as pool:
+        connection = pool.submit(create_socket).result()
     try:
         connection.settimeout(timeout)
         connection.connect((address, port))

@@ -9,7 +9,15 @@ from pathlib import Path
 import yaml
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from dev.cluster.authority import CLIENT, SERVER, Authority, KeyPair, encode_private_key, generate_key, write_private
+from dev.cluster.authority import (
+    CLIENT,
+    SERVER,
+    Authority,
+    KeyPair,
+    encode_private_key,
+    generate_key,
+    write_private_file,
+)
 from dev.cluster.plan import API_SERVICE, MASTER, NODES, Host
 
 API_SERVER = f"https://{MASTER.address}:6443"
@@ -37,7 +45,7 @@ def create_pki(folder: Path) -> None:
     ]
     for user in users:
         user.write(folder)
-        write_private(folder / f"{user.name}.conf", render_kubeconfig(kubernetes.pair, user).encode())
+        write_private_file(folder / f"{user.name}.conf", render_kubeconfig(kubernetes.pair, user).encode())
     _write_service_account_keys(folder)
 
 
@@ -68,7 +76,7 @@ def render_kubeconfig(authority: KeyPair, user: KeyPair) -> str:
 
 def _write_service_account_keys(folder: Path) -> None:
     key = generate_key()
-    write_private(folder / "service-account.key", encode_private_key(key))
+    write_private_file(folder / "service-account.key", encode_private_key(key))
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     (folder / "service-account.pub").write_bytes(public)
 

@@ -1,1 +1,4 @@
-"""End-to-end tests on embedded clusters: real engine, API server, kubelets, and a real Docker engine as the client."""
+"""End-to-end tests on embedded clusters, with a real Pulumi engine, API server and kubelets.
+
+A real Docker engine is the main client.
+"""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dev.cluster import Cluster, process
-from dev.cluster.authority import write_private
+from dev.cluster.authority import write_private_file
 from dev.cluster.plan import LAPTOP
 from dev.cluster.process import Daemon
 from tests.e2e.lab import unpack_package
@@ -48,7 +48,7 @@ def serve(cluster: Cluster) -> Iterator[ForwardProxy]:
     proxy.log.unlink(missing_ok=True)
     settings = [f"Port {PORT}", f"Listen {LAPTOP.address}", f'LogFile "{HOME}/log"', "LogLevel Info", "MaxClients 100"]
     settings.append(f"BasicAuth {proxy.user} {proxy.password}")
-    write_private(home / "conf", "\n".join([*settings, ""]).encode())
+    write_private_file(home / "conf", "\n".join([*settings, ""]).encode())
     route_to_pods(cluster)
     program = unpack_package(NAME, "tinyproxy-bin").find(NAME)
     daemon = Daemon(LAPTOP, NAME, (str(program), "-d", "-c", f"{HOME}/conf"))

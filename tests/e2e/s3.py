@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dev.cluster import Cluster, process
-from dev.cluster.authority import SERVER, Authority, write_private
+from dev.cluster.authority import SERVER, Authority, write_private_file
 from dev.cluster.plan import LAPTOP, NODES
 from dev.cluster.process import Daemon
 from dev.toolchain.build import build_program
@@ -64,7 +64,7 @@ def _prepare(home: Path) -> S3:
     ca = authority.pair.certificate_pem
     (home / "ca.crt").write_bytes(ca)
     s3 = S3(ca.decode(), home / "buckets" / BUCKET)
-    write_private(home / "keys", f"ROOT_ACCESS_KEY={s3.access_key}\nROOT_SECRET_KEY={s3.secret_key}\n".encode())
+    write_private_file(home / "keys", f"ROOT_ACCESS_KEY={s3.access_key}\nROOT_SECRET_KEY={s3.secret_key}\n".encode())
     s3.folder.mkdir(parents=True)
     return s3
 

@@ -1,4 +1,4 @@
-"""A program with one registry on a local volume, by the component or with Kubernetes' default change of ownership.
+"""A program that deploys one registry on a local volume, with its `fsGroupChangePolicy` or with Kubernetes' default.
 
 Pulumi runs this file as the program of another project, which the benchmark creates (`replacement.py`).
 """
@@ -9,7 +9,7 @@ from typing import Any
 
 import pulumi
 
-PROJECT = Path(__file__).resolve().parent.parent
+CLONE = Path(__file__).resolve().parent.parent
 
 
 def storage_path(stack: str) -> str:
@@ -17,8 +17,11 @@ def storage_path(stack: str) -> str:
     return f"/var/lib/{stack}"
 
 
-def with_default_ownership(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
-    """Remove the policy from a Pod, so that each start changes the ownership of every file."""
+def remove_change_policy(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
+    """Remove `fsGroupChangePolicy` from a Pod, so that each start changes the owner of every file.
+
+    Return None for other resources.
+    """
     if args.type_ != "kubernetes:core/v1:Pod":
         return None
     spec: Any = args.props["spec"]
@@ -28,14 +31,14 @@ def with_default_ownership(args: pulumi.ResourceTransformArgs) -> pulumi.Resourc
 
 def create_registry(stack: str) -> None:
     """Create a registry that shares only the node with those of other stacks."""
-    from registry import PrivateRegistry  # here, because Pulumi searches modules in the project's folder only
+    from registry import PrivateRegistry  # here, because Pulumi searches modules only in the folder of its project
 
     path, label = storage_path(stack), f"run-{stack}=true"
     PrivateRegistry("registry", {"namespace": stack, "node_label": label, "storage": "local", "storage_path": path})
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(PROJECT))
+    sys.path.insert(0, str(CLONE))
     if pulumi.Config().require_int("default_ownership"):
-        pulumi.runtime.register_resource_transform(with_default_ownership)
+        pulumi.runtime.register_resource_transform(remove_change_policy)
     create_registry(pulumi.get_stack())

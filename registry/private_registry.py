@@ -26,7 +26,17 @@ from .users import Users
 from .validation.access_rules import PULL_USER
 from .validation.names import component_name
 from .validation.users import current_login
-from .workload import FRONT_FOLDER, METRICS_PORT, PORT, SOCKET, Front, Workload, WorkloadInputs, own_tolerations
+from .workload import (
+    FRONT_FOLDER,
+    METRICS_PORT,
+    PORT,
+    SOCKET,
+    Front,
+    Workload,
+    WorkloadInputs,
+    drain_seconds,
+    own_tolerations,
+)
 
 APP = "docker-registry"
 """Name of the workload, the Service and the policy. It is fixed, so a namespace has place for one registry."""
@@ -93,6 +103,7 @@ class PrivateRegistry(pulumi.ComponentResource):
             trust = trust_on_nodes(ctx, settings.node_trust, endpoint.host_port, authority.ca_pem, address)
         certificate = authority.issue(trust.with_addresses(endpoint.hosts), after=trust.after)
 
+        drain = drain_seconds(workload.workload, rolls=storage.rolls)
         users = Users(ctx, settings.users, has_file=settings.access is None)
         front: Front | None = None
         before_pods: list[pulumi.Resource] = [certificate, users]
@@ -102,13 +113,13 @@ class PrivateRegistry(pulumi.ComponentResource):
             secret = create_access_secret(
                 ctx, settings.access, logging, ENDPOINTS, files, users.passwords, users.hashes
             )
-            front = Front(settings.front, ACCESS_SECRET, WATCH_SCRIPT)
+            front = Front(settings.front, ACCESS_SECRET, WATCH_SCRIPT, drain)
             before_pods.append(secret)
         images = Storage(ctx, storage, namespace.own, found, node.hostname if node is not None else None)
         upstreams = upstream_urls(storage, settings.serving.mirror)
         inputs = WorkloadInputs(
             certificate=certificate.secret_name if front is None else None,
-            certificate_pem=certificate.pem,
+            certificate_revision=certificate.revision if front is None else "",
             users=users.secret_name if front is None and settings.users.token is None else None,
             front=front,
             claim=images.claim_name,
@@ -117,6 +128,7 @@ class PrivateRegistry(pulumi.ComponentResource):
             node_selector=label_node(ctx, storage.node_label, node.name) if node is not None else None,
             external_url=pulumi.Output.concat("https://", endpoint.host_port) if kind.behind_proxy else None,
             rolls=storage.rolls,
+            drain_seconds=drain,
             upstreams=upstreams,
             after=before_pods,
         )

@@ -163,6 +163,20 @@ class TestTheGuide:
         assert list(options.replaceOnChanges) == ['metadata.annotations["checksum/config"]']
         assert len(engine.one("Pod").inputs["metadata"]["annotations"]["checksum/config"]) == 64, "It is a SHA-256."
 
+    @pytest.mark.parametrize(
+        ("secret", "restarts"),
+        [("registry-tls-secret", True), ("registry-workload-configuration", True), ("registry-auth-secret", False)],
+    )
+    def test_a_replaced_secret_changes_the_checksum(self, engine: Engine, secret: str, restarts: bool) -> None:
+        """A Secret that somebody edited is replaced, though its content is the same for the program.
+
+        The registry reloads the users by itself.
+        """
+        attach(changed := Engine(live={secret: {"metadata": {"uid": "another"}}}))
+        run(lambda: PrivateRegistry("registry", GUIDE))
+        before, after = (each.one("Pod").inputs["metadata"]["annotations"] for each in (engine, changed))
+        assert (before["checksum/config"] != after["checksum/config"]) is restarts
+
     def test_pulumi_does_not_wait_for_the_endpoints_of_the_service(self, engine: Engine) -> None:
         service = engine.one("Service").inputs
         assert service["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}
@@ -308,6 +322,7 @@ def test_a_renamed_namespace_is_refused(deploy: Deploy, engine: Engine) -> None:
         (lambda: {"image": "registry:2.7"}, "CVE-2026-41888"),
         (lambda: {"storage_size": "2G"}, "counts in powers of ten"),
         (lambda: {"passwords": {"centos": pulumi.Output.secret("centos")}}, "easily guessed"),
+        (lambda: {"passwords": {"centos": pulumi.Output.secret("a long sentence")}}, "50 ms of a core on each guess"),
     ],
 )
 def test_an_unwise_value_is_accepted_with_a_warning(
@@ -315,6 +330,13 @@ def test_an_unwise_value_is_accepted_with_a_warning(
 ) -> None:
     deploy(lambda: PrivateRegistry("registry", create_inputs()))
     assert warning in caplog.text
+
+
+def test_the_proxy_limits_guesses_so_a_chosen_password_causes_no_warning(
+    deploy: Deploy, caplog: pytest.LogCaptureFixture
+) -> None:
+    deploy(lambda: PrivateRegistry("registry", {"passwords": {"centos": "a long one"}, "anonymous_pull": ["public/*"]}))
+    assert "guess" not in caplog.text
 
 
 def test_in_an_existing_namespace_the_volume_is_created_before_its_claim(deploy: Deploy, engine: Engine) -> None:

@@ -23,6 +23,8 @@ def write(event):
         file.write(event + "\\n")
 def stop(number, _):
     write(signal.Signals(number).name)
+    if number == signal.SIGUSR1 and os.path.exists("open-request"):
+        return
     try:
         while True:
             os.waitpid(-1, 0)
@@ -52,7 +54,9 @@ def run(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], li
     (folder / "events").touch()
     path = f"{folder / 'bin'}:/usr/bin:/bin"
     command = ["sh", str(folder / WATCH_SCRIPT)]
-    with subprocess.Popen(command, env={"PATH": path}, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+    with subprocess.Popen(
+        command, env={"PATH": path, "DRAIN_SECONDS": "1"}, stderr=subprocess.DEVNULL, start_new_session=True
+    ) as process:
         try:
             yield process, lambda: (folder / "events").read_text().split()
         finally:
@@ -75,6 +79,15 @@ def test_a_signal_of_the_container_runtime_stops_haproxy_at_once(tmp_path: Path,
         process.send_signal(signal.Signals[name])
         assert process.wait(10) == 3, "the status of HAProxy"
         assert events() == ["start", "SIGUSR1"]
+
+
+def test_an_open_request_delays_the_end_for_the_drain_seconds_only(tmp_path: Path) -> None:
+    with run(tmp_path) as (process, events):
+        expect(events, ["start"])
+        (tmp_path / "open-request").touch()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 3, "the status of HAProxy"
+        assert events() == ["start", "SIGUSR1", "SIGTERM"]
 
 
 def test_a_changed_file_is_loaded_if_the_configuration_is_valid(tmp_path: Path) -> None:

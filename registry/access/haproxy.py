@@ -55,6 +55,9 @@ BUFFER_BYTES = 65_536
 MOST_CONNECTIONS = 2000
 """Open connections of clients. Each takes up to 95 KiB before its login is known, and the container has 256 MiB."""
 
+RELOAD_SECONDS = 3600
+"""Seconds in which requests that are open at a reload may finish. When the Pod stops, watch.sh ends them earlier."""
+
 CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 """Ciphers of TLS 1.3, in Go's order. OpenSSL prefers 256 bits, which take more of a core."""
 
@@ -126,7 +129,7 @@ def _frame(endpoints: Endpoints, logging: Logging) -> Iterator[str]:
     yield from (
         "global",
         f"    log stdout format raw local0 {LOG_LEVELS[logging.level]}",
-        "    hard-stop-after 30s",
+        f"    hard-stop-after {RELOAD_SECONDS}s",
         f"    maxconn {MOST_CONNECTIONS}",
         "    nbthread 4",
         f"    tune.bufsize {BUFFER_BYTES}",

@@ -11,8 +11,15 @@ loaded=$(checksum)
 haproxy -W -db -f haproxy.cfg &
 proxy=$!
 
-# Both signals let open requests finish: the official image asks for USR1, and others get TERM.
-trap 'stopping=yes; kill -USR1 "$proxy"' TERM USR1
+# Let open requests finish for DRAIN_SECONDS, then end the proxy.
+stop() {
+    stopping=yes
+    kill -USR1 "$proxy"
+    (sleep "${DRAIN_SECONDS:-20}"; kill -TERM "$proxy") &
+}
+
+# The official image asks for USR1, and others get TERM.
+trap stop TERM USR1
 
 # Compare the files each second. Loading them takes no connection away: the new process inherits the sockets.
 while [ -z "$stopping" ] && kill -0 "$proxy" 2>/dev/null; do

@@ -267,6 +267,7 @@ ADVICE: dict[Callable[..., str], tuple[str, ...]] = {
     images.image_advice: ("image",),
     storage.size_advice: ("storage_size",),
     users.password_advice: ("passwords",),
+    users.guessing_advice: ("passwords", "access", "anonymous_pull", "robots", "pull_secrets"),
     certificates.ca_advice: ("ca_certificate", "certificate_days"),
 }
 """Warnings about values that are allowed but unwise, and the inputs they are about."""

@@ -20,6 +20,8 @@ class ExistingCertificate(pulumi.ComponentResource):
     """The CAs that clients trust, PEM."""
     pem: pulumi.Output[str]
     """The server certificate, PEM."""
+    revision: pulumi.Output[str]
+    """A text that changes with the certificate."""
     chain: pulumi.Output[str]
     """The server certificate and those that follow it, PEM."""
     key: pulumi.Output[str]
@@ -48,6 +50,7 @@ class ExistingCertificate(pulumi.ComponentResource):
             )
         )
         self.ca_pem, self.pem = chain.apply(lambda pair: pair[0]), chain.apply(lambda pair: pair[1])
+        self.revision = self.pem
         files = pulumi.Output.all(secret.data, chain).apply(lambda both: _read_files(both[0]))
         self.chain, self.key = files.apply(lambda pair: pair[0]), files.apply(lambda pair: pair[1])
         self.secret_name = pulumi.Output.all(chain, tls_secret).apply(lambda both: str(both[1]))

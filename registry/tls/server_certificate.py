@@ -18,7 +18,11 @@ class ServerCertificate(pulumi.ComponentResource):
     """The key, the request, the certificate and the Secret."""
 
     pem: pulumi.Output[str]
-    """The server certificate, PEM. The registry reads it only at its start, so a new one needs a new Pod."""
+    """The server certificate, PEM."""
+    revision: pulumi.Output[str]
+    """A text that changes with the certificate, and if its Secret was replaced because somebody had edited it.
+
+    The registry reads the certificate only at its start, so a new revision needs a new Pod."""
     chain: pulumi.Output[str]
     """The server certificate and the CA that issued it, PEM."""
     key: pulumi.Output[str]
@@ -48,7 +52,7 @@ class ServerCertificate(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self, depends_on=[*issuer.after, *after]),
         )
         self.chain, self.key = pulumi.Output.concat(issued.cert_pem, issuer.ca_pem), key.private_key_pem_pkcs8
-        kubernetes.core.v1.Secret(
+        secret = kubernetes.core.v1.Secret(
             f"{name}-secret",
             metadata=ctx.metadata(SECRET_NAME),
             type="kubernetes.io/tls",
@@ -56,6 +60,7 @@ class ServerCertificate(pulumi.ComponentResource):
             opts=child,
         )
         self.pem, self.secret_name = issued.cert_pem, pulumi.Output.from_input(SECRET_NAME)
+        self.revision = pulumi.Output.format("{}{}", self.pem, secret.metadata.uid)
         self.register_outputs({"pem": self.pem, "secret_name": self.secret_name})
 
 

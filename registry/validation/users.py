@@ -216,6 +216,17 @@ def _bcrypt_cost(number: int, hashed: str, remedy: str) -> None:
         raise InvalidInput("users_secret", "bcrypt-cost", problem, remedy)
 
 
+def guessing_advice(passwords: Mapping[str, str], *inputs_of_proxy: object) -> str:
+    """Return a warning about chosen passwords without the proxy that limits guesses, else ""."""
+    if not passwords or any(inputs_of_proxy):
+        return ""
+    return (
+        f"The password of {', '.join(passwords)} is chosen, so the registry spends 50 ms of a core on each guess. "
+        "Anyone who reaches the port can slow it down, and can find out which of these users exist. Leave the password "
+        "out to have one generated, or set `access`: its proxy limits guesses."
+    )
+
+
 def password_advice(passwords: Mapping[str, str] | None) -> str:
     """Return a warning about passwords that are easily guessed, else "".
 

@@ -28,6 +28,7 @@ from .configuration import (
     UPSTREAM_CA_FILE,
     UPSTREAM_LOGIN_FILE,
     configuration,
+    drain_seconds,
     login_script,
 )
 from .container import PROXY_FILES, Mounts
@@ -42,6 +43,7 @@ __all__ = [
     "Front",
     "Workload",
     "WorkloadInputs",
+    "drain_seconds",
     "own_tolerations",
 ]
 
@@ -67,7 +69,7 @@ class WorkloadInputs(NamedTuple):
 
     Attributes:
         certificate: Name of the TLS Secret, or None if the proxy serves the certificate.
-        certificate_pem: The server certificate. Another one restarts the Pods, unless the proxy serves it.
+        certificate_revision: Text that restarts the Pods if it changes. It is "" if the proxy serves the certificate.
         users: Name of the htpasswd Secret, or None if the registry has no users of its own.
         front: The proxy that decides who may do what, or None.
         claim: Name of the claim, or None for an object store.
@@ -76,12 +78,13 @@ class WorkloadInputs(NamedTuple):
         node_selector: Labels of the node that has the images, or None if the Pods may run anywhere.
         external_url: URL of the registry behind a proxy, else None.
         rolls: Whether a new Pod reaches the images while the old one runs.
+        drain_seconds: Seconds in which the open requests of a Pod that stops may finish.
         upstreams: URLs of the servers that the registry connects to.
         after: Resources to create first. Their changes do not restart the Pods.
     """
 
     certificate: pulumi.Input[str] | None
-    certificate_pem: pulumi.Input[str]
+    certificate_revision: pulumi.Input[str]
     users: pulumi.Input[str] | None
     front: Front | None
     claim: pulumi.Input[str] | None
@@ -90,6 +93,7 @@ class WorkloadInputs(NamedTuple):
     node_selector: pulumi.Input[dict[str, str]] | None
     external_url: pulumi.Input[str] | None
     rolls: bool
+    drain_seconds: int
     upstreams: pulumi.Output[list[str]]
     after: Sequence[pulumi.Resource]
 
@@ -120,6 +124,7 @@ class Workload(pulumi.ComponentResource):
                 inputs.driver,
                 http_secret,
                 inputs.external_url,
+                drain_seconds=inputs.drain_seconds,
                 is_direct=is_direct,
                 has_front=inputs.front is not None,
             )
@@ -144,11 +149,13 @@ class Workload(pulumi.ComponentResource):
             inputs.claim_path,
             has_program=serving.mirror is not None,
         )
-        read_once = inputs.certificate_pem if inputs.front is None else ""
         template = PodTemplate(
             pod_spec(settings, mounts, inputs.node_selector, _no_proxy(settings, inputs.upstreams), inputs.front),
-            # An annotation is public, and so is a checksum of secrets.
-            pulumi.Output.unsecret(pulumi.Output.all(read_once, content).apply(checksum)),
+            # An annotation is public, and so is a checksum of secrets. A Secret that somebody has edited is replaced by
+            # one with another UID. That restarts the Pods, which may have read the edited files.
+            pulumi.Output.unsecret(
+                pulumi.Output.all(inputs.certificate_revision, content, secret.metadata.uid).apply(checksum)
+            ),
             ctx.options(depends_on=[*inputs.after, secret]),
         )
         if settings.workload == "pod":

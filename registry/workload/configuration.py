@@ -50,8 +50,18 @@ Until then it calls itself healthy."""
 UPLOAD_PURGE_INTERVAL = "6h"
 """Interval of the upload purge. With the default a full disk would take eight days to recover."""
 
-DRAIN_TIMEOUT = "20s"
-"""Time for pushes in flight to finish before the Pod ends."""
+DRAIN_SECONDS = 20
+"""Seconds in which the open requests of a Pod that stops may finish. The kubelet kills it after 30."""
+
+DRAIN_SECONDS_ALONE = 5
+"""The same if no other Pod serves meanwhile. A push in flight would otherwise interrupt the service for 20 seconds.
+
+A push in chunks continues after the interruption."""
+
+
+def drain_seconds(workload: str, *, rolls: bool) -> int:
+    """Return the seconds in which the open requests of a Pod that stops may finish."""
+    return DRAIN_SECONDS if workload == "deployment" and rolls else DRAIN_SECONDS_ALONE
 
 
 def configuration(
@@ -60,11 +70,13 @@ def configuration(
     http_secret: pulumi.Input[str],
     external_url: pulumi.Input[str] | None,
     *,
+    drain_seconds: int,
     is_direct: bool,
     has_front: bool,
 ) -> pulumi.Output[str]:
     """Return the file. It is as secret as its parts.
 
+    `drain_seconds` is the time in which open requests may finish when the Pod stops.
     `has_front` means that a proxy in the Pod decides about every request.
     `is_direct` means that the registry connects to its object store without a proxy.
     `external_url` is the URL for the next requests of an upload. Without it the registry answers with the name that
@@ -75,7 +87,7 @@ def configuration(
         http_secret=http_secret,
         external_url=external_url,
         proxy=_proxy(settings.mirror),
-    ).apply(lambda resolved: render(_file(settings, is_direct=is_direct, has_front=has_front, **resolved)))
+    ).apply(lambda resolved: render(_file(settings, drain_seconds, is_direct, has_front, **resolved)))
 
 
 def render(file: Mapping[str, Any]) -> str:
@@ -94,6 +106,7 @@ def login_script(mirror: MirrorSettings) -> pulumi.Output[str]:
 
 def _file(
     settings: ServingSettings,
+    drain_seconds: int,
     is_direct: bool,
     has_front: bool,
     driver: Mapping[str, Any],
@@ -105,7 +118,7 @@ def _file(
         "version": "0.1",
         "log": {"level": settings.log_level, "formatter": settings.log_format},
         "storage": {**driver, **_storage_maintenance(settings)},
-        "http": {**_http(settings, http_secret, external_url), **_address(has_front=has_front)},
+        "http": {**_http(settings, drain_seconds, http_secret, external_url), **_address(has_front=has_front)},
     }
     if has_front:  # it logs the requests, with the users, whom the registry does not know
         file["log"]["accesslog"] = {"disabled": True}
@@ -131,7 +144,7 @@ def _storage_maintenance(settings: ServingSettings) -> dict[str, Any]:
     }
 
 
-def _http(settings: ServingSettings, http_secret: str, external_url: str | None) -> dict[str, Any]:
+def _http(settings: ServingSettings, drain_seconds: int, http_secret: str, external_url: str | None) -> dict[str, Any]:
     """Return the HTTP section.
 
     The secret lets an upload continue after a restart, or at another replica. HTTP/2 would halve the speed of large
@@ -139,7 +152,7 @@ def _http(settings: ServingSettings, http_secret: str, external_url: str | None)
     """
     http: dict[str, Any] = {
         "secret": http_secret,
-        "draintimeout": DRAIN_TIMEOUT,
+        "draintimeout": f"{drain_seconds}s",
         "http2": {"disabled": True},
         "headers": {"X-Content-Type-Options": ["nosniff"]},
     }

@@ -13,7 +13,9 @@ import pytest
 import yaml
 
 from dev.toolchain.build import build_program
+from tests.conftest import to_base64
 from tests.e2e.lab import NAMESPACE, STACK, Lab, eventually
+from tests.issuing import issue, server_spec
 
 pytestmark = pytest.mark.e2e
 
@@ -146,6 +148,27 @@ def test_up_restores_a_deleted_object_with_the_images(
     lab.up("--refresh")
     assert lab.get("pvc", "repository")["status"]["phase"] == "Bound"
     assert lab.pull("kept/lost:1") == digest
+
+
+def test_after_an_edit_by_hand_the_process_runs_with_what_the_secret_says(
+    lab: Lab, outputs: dict[str, str], ca_file: str
+) -> None:
+    """Only a kubelet delivers the edited file, and only a process that was restarted has read it."""
+    lab.log_in(outputs["password"])
+    before = lab.get("pod", NAMESPACE)["metadata"]["uid"]
+    other = issue(server_spec(NAMESPACE))
+    files = {"tls.crt": to_base64(other.pem), "tls.key": to_base64(other.key_pem)}
+    exec_in_pod = ("exec", "--namespace", NAMESPACE, NAMESPACE, "--")
+    lab.kubectl("patch", "secret", "cert-secret", "--namespace", NAMESPACE, "--patch", json.dumps({"data": files}))
+    eventually(
+        120, "the file is delivered", lambda: lab.kubectl(*exec_in_pod, "cat", "/certs/tls.crt").strip() in other.pem
+    )
+    lab.kubectl(*exec_in_pod, "kill", "1")
+    eventually(60, "curl does not trust it", lambda: lab.curl("/v2/", "--cacert", ca_file).returncode == 60)
+    lab.up("--refresh")
+    assert lab.get("pod", NAMESPACE)["metadata"]["uid"] != before
+    assert lab.push("kept/edited:1") == lab.pull("kept/edited:1"), "clients trust the registry again"
+    lab.up("--expect-no-changes")
 
 
 def test_the_exact_values_of_the_guide_still_work(lab: Lab, outputs: dict[str, str]) -> None:

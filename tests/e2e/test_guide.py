@@ -151,7 +151,7 @@ def test_7_the_registry_runs_with_the_projects_configuration(lab: Lab) -> None:
     assert "level=debug" not in lab.kubectl("logs", "--namespace", NAMESPACE, NAMESPACE)
     config = secret_value(lab, "configuration-secret", "config.yml").decode()
     http = json.loads(config)["http"]
-    assert http["draintimeout"] == "20s"
+    assert http["draintimeout"] == "5s"
     assert http["secret"]
 
 

@@ -7,6 +7,8 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -39,9 +41,15 @@ def lock_files() -> list[Path]:
     return list((STATE / NAME / "pulumi/.pulumi/locks").rglob("*.json"))
 
 
-def start_up() -> subprocess.Popen[bytes]:
-    with LOG.open("wb") as log:
-        return subprocess.Popen(UP, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True)
+@contextmanager
+def running_up() -> Iterator[subprocess.Popen[bytes]]:
+    """Start an `up`. End it after the block, because its lock would make all following tests fail."""
+    with LOG.open("wb") as log, subprocess.Popen(UP, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True) as up:
+        try:
+            yield up
+        finally:
+            if up.poll() is None:
+                kill_group(up, signal.SIGKILL)
 
 
 def printed_lines() -> int:
@@ -58,7 +66,8 @@ def kill_group(process: subprocess.Popen[bytes], signal_number: signal.Signals) 
 def total_lines(lab: Lab) -> int:
     """Return the number of lines of a whole `up`. They measure its progress independently of the machine's speed."""
     lab.pulumi("destroy", "--yes", "--skip-preview", *STACK)
-    assert start_up().wait() == 0
+    with running_up() as up:
+        assert up.wait() == 0
     return printed_lines()
 
 
@@ -68,10 +77,11 @@ def test_an_interrupted_up_converges_if_it_is_repeated(
     lab: Lab, total_lines: int, moment: float, signal_number: signal.Signals
 ) -> None:
     lab.pulumi("destroy", "--yes", "--skip-preview", *STACK)
-    process = start_up()
-    eventually(60, "the command has printed enough lines", lambda: printed_lines() >= moment * total_lines, pause=0.01)
-    assert process.poll() is None, "the command still runs"
-    kill_group(process, signal_number)
+    with running_up() as up:
+        lines = moment * total_lines
+        eventually(300, "the command has printed enough lines", lambda: printed_lines() >= lines, pause=0.01)
+        assert up.poll() is None, "the command still runs"
+        kill_group(up, signal_number)
     second_up = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert second_up.returncode == 0, f"{second_up.stdout}\n{second_up.stderr}"
     assert_converged(lab)
@@ -88,10 +98,10 @@ def test_up_repairs_the_truncated_file_of_a_killed_engine(lab: Lab) -> None:
 def test_up_adopts_objects_that_the_state_does_not_have(lab: Lab) -> None:
     """After Ctrl-C the engine may not record objects that the API server has created. The test removes such records."""
     lab.pulumi("destroy", "--yes", "--skip-preview", *STACK)
-    process = start_up()
-    eventually(30, "the Pod exists", lambda: lab.api.exists("pod", NAMESPACE, NAMESPACE))
-    kill_group(process, signal.SIGINT)
-    assert process.returncode, "the command was interrupted"
+    with running_up() as up:
+        eventually(300, "the Pod exists", lambda: lab.api.exists("pod", NAMESPACE, NAMESPACE))
+        kill_group(up, signal.SIGINT)
+        assert up.returncode, "the command was interrupted"
     lab.pulumi("cancel", "--yes", *STACK, check=False)
     state = json.loads(lab.pulumi("stack", "export", *STACK).stdout)
     removed = ("registry-label", "registry-data-volume", "registry-workload-configuration", "registry-workload-pod")

@@ -174,7 +174,7 @@ class PrivateRegistryArgs(TypedDict):
     requests: NotRequired[pulumi.Input[dict[str, str]]]
     """Requested cpu and memory of each replica, Kubernetes quantities. Default cpu 100m, memory 64Mi."""
     limits: NotRequired[pulumi.Input[dict[str, str]]]
-    """Limits of cpu and memory of each replica, Kubernetes quantities. Default memory 512Mi."""
+    """Limits of cpu and memory of each replica. An upload to s3 takes 12 MiB. Default memory 512Mi, with s3 1Gi."""
     priority_class: NotRequired[pulumi.Input[str]]
     """PriorityClass of the Pods. Default the cluster's."""
     tolerations: NotRequired[pulumi.Input[list[Mapping[str, str]]]]

@@ -33,10 +33,15 @@ ROOT, NONROOT = 0, 65532
 """Numeric users. A host path belongs to root. 65532 is the user `nonroot` of distroless images."""
 
 
+MEMORY, MEMORY_WITH_S3 = "512Mi", "1Gi"
+"""Default limits of memory. The S3 driver holds two parts of each layer in flight, and 64 layers at once must fit."""
+
+
 def resolve(args: PrivateRegistryArgs) -> Settings:
     """Return the checked settings. Raise `InvalidInput`, and log a warning for each value that is unwise."""
     values: dict[str, Any] = {**DEFAULTS, **{key: value for key, value in args.items() if value is not None}}
     refuse_unknown_keys(values, INPUTS)
+    values.setdefault("limits", {"memory": MEMORY_WITH_S3 if values["storage"] == "s3" else MEMORY})
     values = {key: _validated(key, value) for key, value in values.items()}
     check_combinations(values)
     for rule, keys in CROSS_FIELD_RULES.items():

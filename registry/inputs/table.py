@@ -213,7 +213,7 @@ INPUTS: dict[str, Row] = {
     "node_label": Row(names.node_label, default="run-docker-registry=true", only_with=(ON_NODE,)),
     "run_as_user": Row(workload.run_as_user),
     "requests": Row(partial(quantities.resources, "requests"), default={"cpu": "100m", "memory": "64Mi"}),
-    "limits": Row(partial(quantities.resources, "limits"), default={"memory": "512Mi"}),
+    "limits": Row(partial(quantities.resources, "limits")),
     "priority_class": _name("priority_class"),
     "tolerations": Row(tolerations.tolerations, default=[]),
     "image": Row(images.image, default=images.NEWEST),

@@ -15,6 +15,13 @@ DRIVER_KEYS = {"access-key": "accesskey", "secret-key": "secretkey"}
 """Keys of an existing Secret, and their names in the registry's S3 driver."""
 
 
+PART_BYTES = 5 * 2**20
+"""Size of the parts of an upload, the least that S3 accepts. The driver holds two parts of each layer in flight.
+
+S3 takes 10,000 parts, so a layer may have 48 GiB. With the driver's default of 10 MiB, 64 layers of 32 MiB at once take
+2.2 GiB of memory, and with 5 MiB and GOMEMLIMIT 0.9 GiB."""
+
+
 def s3_driver(ctx: Context, settings: StorageSettings) -> pulumi.Output[Mapping[str, Any]]:
     """Return the storage section of the registry's configuration.
 
@@ -36,7 +43,15 @@ def _driver(
     is_secure = not (endpoint or "").startswith("http://")
     root = {"rootdirectory": f"/{prefix}"} if prefix else {}
     return {
-        "s3": {"bucket": bucket, "region": region, "secure": is_secure, **server, **root, **keys},
+        "s3": {
+            "bucket": bucket,
+            "region": region,
+            "secure": is_secure,
+            "chunksize": PART_BYTES,
+            **server,
+            **root,
+            **keys,
+        },
         "redirect": {"disable": True},
     }
 

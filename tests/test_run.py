@@ -29,8 +29,8 @@ def test_every_part_is_in_one_stage() -> None:
 
 def test_make_and_ci_use_this_command() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    verbs = dict(re.findall(r"^(\w+): venv ##.*\n\t@\$\(BIN\)/python -m tests(?!\.) ?(\w*)", makefile, re.MULTILINE))
-    assert verbs == {"test": "", "soak": "soak", **{name: name for name in PARTS}}
+    targets = dict(re.findall(r"^(\w+): venv ##.*\n\t@\$\(BIN\)/python -m tests(?!\.) ?(\w*)", makefile, re.MULTILINE))
+    assert targets == {"test": "", "soak": "soak", **{name: name for name in PARTS}}
     assert "exec make test" in (ROOT / ".ci/run").read_text()
 
 
@@ -52,9 +52,15 @@ def test_pytest_gets_the_number_of_labs_and_the_arguments(monkeypatch: pytest.Mo
     assert arguments[-2:] == ["-k", "rotation"]
 
 
-def test_a_named_test_runs_alone() -> None:
+def test_a_named_end_to_end_test_runs_alone() -> None:
     ((_, *arguments),) = E2E.command_lines(["tests/e2e/test_users.py::test_x[a/b]"])
     assert "tests/e2e" not in arguments
+
+
+def test_a_named_offline_test_keeps_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SOAK_SEED", raising=False)
+    ((_, *arguments),) = UNIT.command_lines(["tests/test_pem.py"])
+    assert arguments == ["--ignore=tests/e2e", "-n", "2", "--dist", "loadfile", "tests/test_pem.py"]
 
 
 def test_soak_seeds_hypothesis(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,8 +68,8 @@ def test_soak_seeds_hypothesis(monkeypatch: pytest.MonkeyPatch) -> None:
     assert UNIT.command_lines()[0][-1] == "--hypothesis-seed=7"
 
 
-@pytest.mark.parametrize("names", [["nix"], ["soak", "lint"]])
-def test_an_unknown_part_is_refused(names: list[str]) -> None:
+@pytest.mark.parametrize("names", [["nix"], ["soak", "lint"]], ids=["unknown", "soak-with-another"])
+def test_a_part_that_is_unknown_or_beside_soak_is_refused(names: list[str]) -> None:
     with pytest.raises(typer.BadParameter):
         command_line._select(names)
 

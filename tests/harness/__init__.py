@@ -1,4 +1,4 @@
-"""The runner of the tests: their parts, their progress, and the summary at the end.
+"""The runner of the tests, and the check of the language.
 
 parts       the commands of lint, types, unit and e2e
 runner      parallel processes, their times, Ctrl-C
@@ -6,4 +6,7 @@ progress    a pytest plugin that prints the time left
 estimate    the time left, from expected durations
 report      the report file of a pytest run
 summary     the table at the end
+soak_page   the page of the last complete soak
+language    the check of docstrings, comments and pages
+prose       the texts that it checks
 """

@@ -51,7 +51,7 @@ REMEDIES: dict[prose.Kind, str] = {
 
 
 def check(path: Path, name: str) -> Iterator[str]:
-    """Return the problems of one file, which is called `name` in them."""
+    """Yield the problems of one file. `name` is the path that they show."""
     for text in prose.read(path):
         if text.kind == "orphan":
             yield f"{name}:{text.line}: string that describes no constant. Delete it, or move it below its constant."

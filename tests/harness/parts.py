@@ -18,7 +18,10 @@ Command = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the tests. Its commands run one after another, until one fails."""
+    """A part of the tests. Its commands run one after another, until one fails.
+
+    pytest arguments that name files replace the directories in the command of a part.
+    """
 
     name: str
     description: str
@@ -75,7 +78,7 @@ TYPES = Part("types", "types of all packages", (("mypy",),))
 UNIT = Part(
     "unit",
     "offline tests of all rules and the resource graph",
-    (("pytest", "--ignore", "tests/e2e", "-n", "2", "--dist", "loadfile"),),
+    (("pytest", "--ignore=tests/e2e", "-n", "2", "--dist", "loadfile"),),
 )
 E2E = Part(
     "e2e",

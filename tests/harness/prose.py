@@ -1,4 +1,4 @@
-"""Read the docstrings and comments of Python files, and the sentences of Markdown pages."""
+"""Read the docstrings and comments of Python files, and the paragraphs of Markdown pages."""
 
 import ast
 import io

@@ -47,7 +47,7 @@ def up(name: Name = "dev", isolated: Isolated = False, default_periods: DefaultP
     """Start the cluster, deploy the registry and verify it.
 
     A second run starts the missing parts. It takes seconds if the cluster is complete. If KUBECONFIG names a cluster
-    that answers, the registry is deployed there.
+    that answers, the registry is deployed there, unless the embedded cluster is isolated.
 
     \b
     Examples:
@@ -111,7 +111,10 @@ def env(name: Name = "dev") -> None:
 
 
 def _select_cluster(name: str, isolated: bool, default_periods: bool = False) -> Cluster | None:
-    """Return the embedded cluster, or None if KUBECONFIG names another cluster that answers."""
+    """Return the embedded cluster, or None if KUBECONFIG names another cluster that answers.
+
+    If the embedded cluster is isolated, return it without regard to KUBECONFIG.
+    """
     cluster = Cluster(STATE / name, name, isolated, default_periods)
     kubeconfig = os.environ.get("KUBECONFIG")
     if isolated or not kubeconfig or Path(kubeconfig) == cluster.kubeconfig:

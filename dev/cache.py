@@ -1,7 +1,7 @@
 """The cache: folders that are expensive to fill, shared by all clones of one user.
 
-A folder gets its name only when it is complete, so it is enough to check that it exists. Folders never change and are
-never deleted automatically. Delete the cache to free its space.
+A folder gets its name only when it is complete, so it is enough to check that it exists. This module never changes or
+deletes a complete folder. Delete the cache to free its space.
 """
 
 import fcntl
@@ -20,7 +20,7 @@ def root() -> Path:
 
 
 def strip_from_path(search_path: str) -> str:
-    """Return a PATH without folders of the cache. `dev env` adds them, but their programs are not the machine's."""
+    """Return a PATH without folders of the cache, which `dev env` adds. The machine itself lacks their programs."""
     folders = search_path.split(os.pathsep)
     return os.pathsep.join(folder for folder in folders if not Path(folder).is_relative_to(root()))
 

@@ -15,29 +15,40 @@ from dev.errors import DeploymentError, RequirementError
 RECOVER = (sys.executable, "-m", "ops", "recover", "--stack", STACK, "--json")
 
 PROXY_INPUTS = ("access", "anonymous_pull", "robots", "pull_secrets")
-"""Inputs that bring the proxy along, whose image the nodes do not have otherwise."""
+"""Inputs that add a proxy in front of the registry. Its image is loaded into the nodes only if one of them is set."""
 
 NEXT_STEPS = """
   {endpoint} is up{location}.
   CA        {ca}  (the output of `pulumi stack output ca_pem`)
-  shell     eval "$({python} -m dev env)"
-            provides pulumi, kubectl, and docker with an engine on another host that trusts the CA
+  shell     {shell}
+            {provides}
   log in    pulumi stack output password --show-secrets | docker login {endpoint} --username {username} --password-stdin
   push      docker tag busybox:1.35 {endpoint}/busybox && docker push {endpoint}/busybox
   pull      docker pull {endpoint}/busybox
 """
 
 
+EMBEDDED_CLIENTS = "provides pulumi, kubectl, and docker with an engine on another host that trusts the CA"
+"""Effect of `dev env` for the embedded cluster."""
+
+OWN_CLIENTS = f"provides pulumi. Set up docker with `{{python}} -m ops trust --stack {STACK}`"
+"""Effect of `dev env` for the cluster of KUBECONFIG, and the command that makes docker trust the CA."""
+
+
 @dataclass(frozen=True)
 class Deployment:
-    """The stack, the environment of its commands, and the embedded cluster unless KUBECONFIG names another."""
+    """The stack `dev` and the environment of its commands.
+
+    `state` is the folder .dev/NAME, which gets the file `ca.pem`. `cluster` is None if the stack is on the cluster of
+    KUBECONFIG.
+    """
 
     environment: Environment
     state: Path
     cluster: Cluster | None
 
     def up(self) -> None:
-        """Deploy a registry that the laptop's Docker engine trusts, and verify it."""
+        """Deploy the registry and verify it. The Docker engine of an embedded cluster's laptop trusts its CA."""
         repaired = self._select_stack()
         refresh = ["--refresh"] if self._recover() or repaired else []
         config = json.loads(self._run("pulumi", "config", "--json", "--stack", STACK))
@@ -46,7 +57,7 @@ class Deployment:
         with stage("pulumi up"):
             self._run_in_foreground("pulumi", "up", "--yes", "--skip-preview", "--stack", STACK, *refresh)
         outputs = json.loads(self._run("pulumi", "stack", "output", "--json", "--stack", STACK))
-        # This machine need not resolve the registry's name.
+        # An address for `ops verify`, because this machine may not resolve the registry's name.
         addresses = config.get("private-registry:external_ips", {}).get("objectValue") or []
         address = str(addresses[0]) if addresses else None
         if self.cluster:
@@ -56,7 +67,15 @@ class Deployment:
         verify = (sys.executable, "-m", "ops", "verify", "--stack", STACK, "--wait", "30")
         self._run_in_foreground(*verify, *(["--address", address] if address else []))
         location = f" at {address}" if address else ""
-        print(NEXT_STEPS.format(**outputs, location=location, ca=ca, python=sys.executable))
+        print(NEXT_STEPS.format(**outputs, **self._shell(), location=location, ca=ca))
+
+    def _shell(self) -> dict[str, str]:
+        """Return the command that sets up a shell, and what it provides."""
+        name = self.state.name
+        option = "" if name == STACK else f" --cluster {name}"
+        provides = EMBEDDED_CLIENTS if self.cluster else OWN_CLIENTS
+        shell = f'eval "$({sys.executable} -m dev env{option})"'
+        return {"shell": shell, "provides": provides.format(python=sys.executable)}
 
     def _select_stack(self) -> bool:
         """Select the stack, and create it the first time. Return whether its state file had to be repaired.

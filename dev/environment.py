@@ -37,7 +37,7 @@ class Environment:
         return [*self.command_prefix, *argv]
 
     def run(self, *argv: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command and capture its output."""
+        """Run a command and capture its output. Raise `CalledProcessError` if it fails, unless `check` is False."""
         return subprocess.run(
             self.command(*argv), cwd=PROJECT, env=self.env, input=stdin, capture_output=True, text=True, check=check
         )
@@ -56,7 +56,7 @@ class Environment:
                 raise
 
     def with_variables(self, variables: Mapping[str, str]) -> "Environment":
-        """Return the environment with additional variables. They replace those of the same name."""
+        """Return the environment with these variables added or replaced."""
         prefix = self.command_prefix
         if prefix:
             prefix = (*prefix, "env", *(f"{name}={value}" for name, value in variables.items()))
@@ -87,7 +87,7 @@ def create_environment(name: str, engine: Engine, cluster: Cluster | None) -> En
 
 
 def _backend_variables(state: Path) -> dict[str, str]:
-    """Return the variables of a file backend in the clone. The user's own backend is not used."""
+    """Return the variables of a file backend in the clone, and create its folder. The user's backend is not used."""
     folder = state / "pulumi"
     folder.mkdir(parents=True, exist_ok=True)
     return {"PULUMI_BACKEND_URL": folder.as_uri(), "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}

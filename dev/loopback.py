@@ -16,21 +16,21 @@ from dev import packages
 from dev.errors import CommandError
 from dev.toolchain.build import build_program
 
-SECONDS_TO_START = 10
-"""Seconds in which a server must answer."""
+START_TIMEOUT = 10
+"""Seconds until a server must answer."""
 
-SECONDS_TO_END = 20
-"""Seconds in which a process must end after SIGTERM. Others would leave a Pod waiting for its grace period."""
+STOP_TIMEOUT = 20
+"""Seconds until a process must end after SIGTERM. A slower program would delay the deletion of its Pod."""
 
 CONFIGURATION, LOG = "config.yml", "log"
-"""Files of the registry's configuration and of the output of both processes."""
+"""Name of the file with the registry's configuration, and of the file with the output of both processes."""
 
 
 @contextmanager
 def run_servers(folder: Path, watch_script: Path | None = None) -> Iterator[list[psutil.Process]]:
-    """Run the registry until the block ends, and HAProxy if there is a script that runs it.
+    """Run the registry until the block ends, and HAProxy if `watch_script` is set, which runs it.
 
-    `folder` has the configurations of both.
+    `folder` has the configurations of both. Yield the process of the registry, then that of the script.
     """
     haproxy = packages.provide_haproxy()
     commands: list[list[str | Path]] = [[build_program("registry") / "registry", "serve", folder / CONFIGURATION]]
@@ -48,20 +48,23 @@ def run_servers(folder: Path, watch_script: Path | None = None) -> Iterator[list
             for process in running:
                 process.terminate()
             for process in running:
-                process.wait(SECONDS_TO_END)
+                process.wait(STOP_TIMEOUT)
 
 
 def wait_until(is_true: Callable[[], bool], log: Path) -> None:
-    """Wait until a server of `run_servers` answers as expected. Raise CommandError after `SECONDS_TO_START`."""
-    end = time.monotonic() + SECONDS_TO_START
+    """Wait until a server of `run_servers` answers as expected. Raise `CommandError` after `START_TIMEOUT`.
+
+    `is_true` may raise an error of the connection, which counts as no answer.
+    """
+    end = time.monotonic() + START_TIMEOUT
     while time.monotonic() < end:
         with suppress(OSError, HTTPException):
             if is_true():
                 return
         time.sleep(0.02)
     raise CommandError(
-        f"The registry or its proxy does not answer within {SECONDS_TO_START} seconds.",
-        "Read its log.",
+        f"The registry or its proxy does not answer within {START_TIMEOUT} seconds.",
+        "Read the log above.",
         details=log.read_text(),
     )
 
@@ -80,7 +83,7 @@ def _total(processes: Iterable[psutil.Process], read: Callable[[psutil.Process],
     total = 0.0
     for parent in processes:
         for process in (parent, *parent.children(recursive=True)):
-            with suppress(psutil.NoSuchProcess):  # the script starts short programs
+            with suppress(psutil.NoSuchProcess):  # the script starts programs that end quickly
                 total += read(process)
     return total
 

@@ -1,7 +1,7 @@
 """The Debian packages of the embedded cluster, unpacked into the cache and never installed.
 
-Unpacking starts no service, changes no file of the system and does not conflict with an installed Docker. If a
-command is on PATH, it is used. apt downloads and verifies the packages of the missing commands.
+Unpacking starts no service, changes no file of the system and does not conflict with an installed Docker. A usable
+command of the system is preferred. apt downloads and verifies the packages of the missing commands.
 """
 
 import functools
@@ -42,15 +42,15 @@ APT_INSTALL = (
 
 @dataclass(frozen=True)
 class Packages:
-    """The location of each command: on PATH, or below `root` if its package was unpacked."""
+    """The location of each command: in a folder of the system, or below `root` if its package was unpacked."""
 
-    unpacked: frozenset[str] = frozenset()
+    unpacked_commands: frozenset[str] = frozenset()
     root: Path = Path("/")
 
     @property
     def path(self) -> tuple[Path, ...]:
         """Folders of the unpacked packages for PATH."""
-        folders = ("usr/sbin", "usr/bin", "sbin", "bin") if self.unpacked else ()
+        folders = ("usr/sbin", "usr/bin", "sbin", "bin") if self.unpacked_commands else ()
         return tuple(self.root / folder for folder in folders)
 
     @property
@@ -58,7 +58,7 @@ class Packages:
         """Variables that the commands need: PATH, and the library path of unpacked packages."""
         search_path = os.pathsep.join([_search_path(), *map(str, self.path)])
         libraries = sorted({str(library.parent) for library in self.root.glob("usr/lib/*/lib*.so.*")})
-        if not self.unpacked or not libraries:
+        if not self.unpacked_commands or not libraries:
             return {"PATH": search_path}
         library_path = os.environ.get("LD_LIBRARY_PATH")
         return {
@@ -67,9 +67,12 @@ class Packages:
         }
 
     def find(self, command: str) -> Path:
-        """Return the path of `command`. Prefer the command of the system if it is usable."""
+        """Return the path of `command`. Raise `RequirementError` if it is missing.
+
+        The command of the system is preferred, unless it is not usable.
+        """
         unpacked = os.pathsep.join(map(str, (*self.path, self.root / "usr/lib/cni")))
-        search_path = unpacked if command in self.unpacked else os.pathsep.join([_search_path(), unpacked])
+        search_path = unpacked if command in self.unpacked_commands else os.pathsep.join([_search_path(), unpacked])
         path = shutil.which(command, path=search_path)
         if not path:
             raise RequirementError(
@@ -79,13 +82,14 @@ class Packages:
 
 
 def provide_packages(commands: Mapping[str, str] = COMMANDS) -> Packages:
-    """Return the packages of `commands`. Download those of the commands that this machine lacks."""
+    """Return the locations of `commands`, a table of their packages. Download the packages that this machine lacks."""
     missing_commands = frozenset(command for command in commands if not _is_usable(command))
     if not missing_commands:
         return Packages()
-    if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
+    if missing_tools := [tool for tool in ("apt-get", "dpkg-deb") if not shutil.which(tool)]:
         raise RequirementError(
-            f"This machine lacks apt-get and the commands {', '.join(sorted(missing_commands))}.",
+            f"This machine lacks the commands {', '.join(sorted(missing_commands))}, "
+            f"and {' and '.join(missing_tools)} to unpack their packages.",
             "Install the commands, or set KUBECONFIG to a cluster of your own.",
         )
     names = sorted({commands[command] for command in missing_commands})
@@ -93,13 +97,13 @@ def provide_packages(commands: Mapping[str, str] = COMMANDS) -> Packages:
         return Packages(missing_commands, _ensure_unpacked(names))
     except subprocess.CalledProcessError:
         with step("package lists updated (apt-get update)"):
-            # It fails if any third-party source is unreachable. The packages may still be available: try again.
+            # This fails if any package source is unreachable. The packages may still be available, so go on.
             subprocess.run(["apt-get", "update", "-qq"], capture_output=True, check=False)
     try:
         return Packages(missing_commands, _ensure_unpacked(names))
     except subprocess.CalledProcessError as error:
         raise RequirementError(
-            f"The command `apt-get` cannot download the packages {' '.join(names)}.",
+            f"The command `{error.cmd[0]}` failed for the packages {' '.join(names)}.",
             "Fix the cause, or install the packages.",
             details=error.stderr.strip(),
         ) from error
@@ -107,7 +111,7 @@ def provide_packages(commands: Mapping[str, str] = COMMANDS) -> Packages:
 
 @functools.cache
 def provide_haproxy() -> Packages:
-    """Return the package of HAProxy. apt takes seconds to find out its version."""
+    """Return the location of HAProxy. The result is cached, because apt takes seconds to look up its version."""
     return provide_packages({"haproxy": "haproxy"})
 
 

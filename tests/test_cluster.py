@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from dev.cluster import Cluster, cgroup, inotify, laptop, network, node, pki, plan, process, requirements
+from dev.cluster.archive import Image
 from dev.cluster.plan import HOSTS, MACHINE, MASTER, NETWORK, NODES, PODS, SERVICES, Plan
 from dev.errors import ClusterError, RequirementError
 from registry.validation.nodes import CONTAINERD_FOLDER, DOCKER_FOLDER
@@ -28,27 +29,27 @@ class TestInotify:
         """Let the module use files of a test, and find too few free instances."""
         (tmp_path / "limit").write_text("100\n")
         (tmp_path / "netns").mkdir()
-        for name, file in {"LIMIT": "limit", "ORIGINAL": "original", "NAMESPACES": "netns"}.items():
+        for name, file in {"LIMIT_FILE": "limit", "ORIGINAL_FILE": "original", "NAMESPACES": "netns"}.items():
             monkeypatch.setattr(inotify, name, tmp_path / file)
         monkeypatch.setattr(inotify, "count_free", lambda most: min(most, 3))
         return tmp_path
 
     def test_the_last_cluster_restores_the_limit(self, machine: Path) -> None:
-        inotify.reserve()
-        inotify.reserve()
+        inotify.raise_limit_if_needed()
+        inotify.raise_limit_if_needed()
         assert int((machine / "limit").read_text()) == 100 + 2 * inotify.INSTANCES
         (machine / "netns/pr-other-switch").touch()
-        inotify.restore()
+        inotify.restore_limit()
         assert int((machine / "limit").read_text()) > 100, "another cluster runs"
         (machine / "netns/pr-other-switch").unlink()
         for _ in range(2):
-            inotify.restore()
+            inotify.restore_limit()
             assert (machine / "limit").read_text() == "100\n"
         assert not (machine / "original").exists()
 
-    def test_enough_instances_change_nothing(self, machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_limit_stays_if_enough_instances_are_free(self, machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(inotify, "count_free", lambda most: most)
-        inotify.reserve()
+        inotify.raise_limit_if_needed()
         assert [file.name for file in sorted(machine.iterdir())] == ["limit", "netns"]
         assert (machine / "limit").read_text() == "100\n"
 
@@ -90,6 +91,12 @@ class TestPlan:
 
     def test_the_runtimes_look_for_certificates_where_the_component_writes_them(self) -> None:
         assert (plan.CONTAINERD_CERTIFICATES, plan.DOCKER_CERTIFICATES) == (CONTAINERD_FOLDER, DOCKER_FOLDER)
+
+
+def test_a_program_at_another_path_of_an_image_is_another_archive(tmp_path: Path) -> None:
+    (tmp_path / "program").touch()
+    images = [Image("registry:3", tmp_path / "program", {path: tmp_path / "program"}) for path in ("/bin/a", "/bin/b")]
+    assert images[0].key != images[1].key
 
 
 def test_only_the_owner_can_read_private_keys(tmp_path: Path) -> None:
@@ -216,7 +223,7 @@ class TestRequirements:
 
     def test_too_few_inotify_instances_are_refused(self, dev_plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(requirements, "_check_kernel", lambda _: None)
-        monkeypatch.setattr(inotify, "can_raise", lambda: False)
+        monkeypatch.setattr(inotify, "can_raise_limit", lambda: False)
         monkeypatch.setattr(inotify, "count_free", lambda _: 3)
         with pytest.raises(RequirementError) as raised:
             requirements.check(dev_plan)

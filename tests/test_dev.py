@@ -1,4 +1,4 @@
-"""The command line of `python -m dev`, its errors and the commands of its page."""
+"""The command line of `python -m dev`, its errors, and its calls on the pages."""
 
 import re
 import subprocess
@@ -9,6 +9,7 @@ import pytest
 import typer.main
 
 from dev import __main__ as command_line
+from dev.cluster import Cluster
 from dev.deploy import Deployment
 from dev.environment import PROJECT, Environment
 from dev.errors import BuildError, ClusterError, CommandError, DeploymentError, RequirementError
@@ -45,14 +46,15 @@ class FakeEnvironment(Environment):
 
     def run(self, *argv: str, check: bool = True, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         code = int(self.variables["fails"] in argv)
-        return subprocess.CompletedProcess(argv, 3 * code, '{"refresh": false}', "its error" * code)
+        outputs = '{"refresh": false, "endpoint": "registry:5000", "username": "jean", "ca_pem": "CA"}'
+        return subprocess.CompletedProcess(argv, 3 * code, outputs, "its error" * code)
 
     def run_in_foreground(self, *argv: str) -> int:
         return 4 * int(self.variables["fails"] in argv)
 
 
-def deploy(tmp_path: Path, variables: Mapping[str, str]) -> None:
-    Deployment(FakeEnvironment(variables), tmp_path, None).up()
+def deploy(state: Path, variables: Mapping[str, str], cluster: Cluster | None = None) -> None:
+    Deployment(FakeEnvironment(variables), state, cluster).up()
 
 
 @pytest.mark.parametrize(("command", "code", "details"), [("select", 3, "its error"), ("up", 4, "")])
@@ -70,7 +72,24 @@ def test_a_state_that_cannot_be_recovered_is_not_deployed(tmp_path: Path) -> Non
     assert raised.value.details == "its error"
 
 
-def test_an_unreachable_kubeconfig_needs_kubectl(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "is_embedded", "expected"),
+    [
+        ("dev", True, "-m dev env)"),
+        ("other", True, "-m dev env --cluster other)"),
+        ("dev", True, "docker with an engine on another host"),
+        ("dev", False, "-m ops trust"),  # no laptop trusts the CA
+    ],
+)
+def test_the_next_steps_set_up_a_shell_for_the_deployed_registry(
+    name: str, is_embedded: bool, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).mkdir()
+    deploy(tmp_path / name, {"fails": "nothing"}, Cluster(tmp_path / name, name) if is_embedded else None)
+    assert expected in capsys.readouterr().out
+
+
+def test_the_cluster_of_kubeconfig_cannot_be_checked_without_kubectl(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", "/elsewhere")
     monkeypatch.setenv("PATH", "")
     with pytest.raises(RequirementError):

@@ -117,6 +117,18 @@ def test_without_apt_the_missing_commands_are_reported(
 
     assert "busybox" in raised.value.cause
     assert "containerd" not in raised.value.cause
+    assert "apt-get and dpkg-deb" in raised.value.cause
+
+
+@pytest.mark.usefixtures("fake_apt_log")
+def test_a_package_that_cannot_be_unpacked_is_reported(add_command: AddCommand) -> None:
+    add_command("dpkg-deb", "#!/bin/sh\necho 'No space left on device' >&2\nexit 2\n")
+
+    with pytest.raises(RequirementError) as raised:
+        packages.provide_packages(COMMANDS)
+
+    assert "dpkg-deb" in raised.value.cause
+    assert raised.value.details == "No space left on device"
 
 
 @pytest.mark.usefixtures("fake_apt_log")

@@ -37,7 +37,7 @@ def test_make_and_ci_use_this_command() -> None:
 @pytest.mark.parametrize(("free", "labs"), [(128, "3"), (100, "2"), (64, "1"), (20, "1")])
 def test_the_number_of_labs_depends_on_inotify_instances(monkeypatch: pytest.MonkeyPatch, free: int, labs: str) -> None:
     monkeypatch.delenv("LABS", raising=False)
-    monkeypatch.setattr(inotify, "can_raise", lambda: False)
+    monkeypatch.setattr(inotify, "can_raise_limit", lambda: False)
     monkeypatch.setattr(inotify, "count_free", lambda limit: min(free, limit))
     ((_, *arguments),) = E2E.command_lines()
     assert arguments[3:5] == ["-n", labs]

@@ -1,4 +1,4 @@
-"""The engine is downloaded or built. `go` and `pulumi` are fakes here. The end-to-end tests run the real ones."""
+"""The engine on PATH is used, or one is built. `go` and `pulumi` are fakes. The end-to-end tests run the real ones."""
 
 import re
 import shutil
@@ -70,7 +70,7 @@ class TestPins:
         assert "5.6.2" in raised.value.cause
 
     @pytest.mark.parametrize("program", PROGRAMS.values(), ids=lambda program: program.name)
-    def test_a_program_has_the_version_of_the_table(self, program: Program) -> None:
+    def test_the_linker_and_go_mod_have_the_version_of_the_table(self, program: Program) -> None:
         assert not program.stamps or any(re.search(rf"=v?{program.version}$", stamp) for stamp in program.stamps)
         # Providers and the language host are published as Go modules with other versions.
         if not program.prepare and program.name != engine.LANGUAGE:
@@ -112,13 +112,14 @@ class TestGo:
         assert "1.99.0" in raised.value.cause
 
     def test_the_user_cannot_switch_verification_off(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name, value in {"GOFLAGS": "-insecure", "GONOSUMDB": "*", "GONOSUMCHECK": "1", "GOPROXY": "own"}.items():
+        variables = {"GOFLAGS": "-insecure", "GONOSUMDB": "*", "GONOSUMCHECK": "1", "GOSUMDB": "off", "GOPROXY": "own"}
+        for name, value in variables.items():
             monkeypatch.setenv(name, value)
 
         environment = golang.build_environment()
 
         assert environment["GOFLAGS"].startswith("-mod=readonly")
-        assert not {"GONOSUMDB", "GONOSUMCHECK", "GOINSECURE"} & environment.keys()
+        assert not {"GONOSUMDB", "GONOSUMCHECK", "GOINSECURE", "GOSUMDB"} & environment.keys()
         assert environment["GOPROXY"] == "own"
 
 

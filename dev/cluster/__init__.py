@@ -46,7 +46,7 @@ class Cluster:
     """The cluster of a state folder. Clusters with different names can run at the same time."""
 
     def __init__(self, state: Path, name: str = "dev", isolated: bool = False, default_periods: bool = False) -> None:
-        """Plan the cluster. If it is isolated, this machine reaches it only through `run`."""
+        """Plan the cluster. If it is isolated, this machine reaches its network only through commands on its hosts."""
         self.plan = Plan(name, state.resolve(), isolated, default_periods)
 
     @property
@@ -83,7 +83,7 @@ class Cluster:
             cluster_programs = programs.provide_programs(self._programs_file)
             requirements.check_nftables(cluster_programs.environment)
             cache.ensure_folder(self.plan.pki, pki.create_pki)
-            inotify.reserve()
+            inotify.raise_limit_if_needed()
             lifecycle.start(self.plan, cluster_programs)
 
     def down(self) -> None:
@@ -117,14 +117,14 @@ class Cluster:
         return self.plan.path(self._find_host(host), path)
 
     def set_hosts_entry(self, host: str, ip: str, name: str) -> None:
-        """Resolve `name` to `ip` on `host`: replace its line in /etc/hosts."""
+        """Resolve `name` to `ip` on `host`: add a line to /etc/hosts, and remove the other lines with `name`."""
         lines = self.run(host, ["cat", "/etc/hosts"], check=True, capture_output=True, text=True).stdout.splitlines()
         other_lines = [line for line in lines if name not in line.split()[1:]]
         text = "\n".join([*other_lines, f"{ip} {name}", ""])
         self.run(host, ["tee", "/etc/hosts"], check=True, input=text, stdout=subprocess.DEVNULL, text=True)
 
     def load_registry(self, version: str, program: Path) -> None:
-        """Load an image `registry:VERSION` with another `program` than the default into both nodes."""
+        """Load the image `registry:VERSION` into both nodes, with `program` as its registry."""
         cluster_programs = programs.provide_programs(self._programs_file)
         image = images.create_registry_image(Path(cluster_programs.busybox), program, version)
         for node in NODES:
@@ -142,7 +142,7 @@ class Cluster:
         requirements.check_root()
         network.check_owner(self.plan)
         lifecycle.stop(self.plan)
-        inotify.restore()
+        inotify.restore_limit()
 
     @property
     def _programs_file(self) -> Path:

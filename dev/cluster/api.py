@@ -1,6 +1,7 @@
-"""Requests to the Kubernetes API while the cluster starts, sent from the master's network namespace.
+"""Requests to the Kubernetes API for the start and the status of the cluster.
 
-An isolated cluster cannot be reached otherwise. A client library would take longer to import than the requests take.
+They are sent from the master's network namespace, because this machine cannot reach an isolated cluster. A client
+library would take longer to import than the requests take.
 """
 
 import json
@@ -32,7 +33,10 @@ class Api:
         return self._request("GET", "/api/v1/namespaces/default/serviceaccounts/default") is not None
 
     def ready_nodes(self, since: dict[str, float]) -> set[str]:
-        """Return the nodes that reported Ready after their time in `since`. Earlier reports are outdated."""
+        """Return the nodes that reported Ready after their time in `since`. Earlier reports are outdated.
+
+        The times are seconds since the epoch, by the name of the node.
+        """
         answer = self._request("GET", "/api/v1/nodes")
         return {
             name
@@ -41,7 +45,7 @@ class Api:
         }
 
     def label_master(self) -> bool:
-        """Label the master with its role. NodeRestriction does not allow its kubelet to add this label."""
+        """Label the master with its role, and return whether it succeeded. Its kubelet may not add this label."""
         patch = json.dumps({"metadata": {"labels": {CONTROL_PLANE_ROLE: ""}}})
         return self._request("PATCH", f"/api/v1/nodes/{MASTER.name}", patch) is not None
 

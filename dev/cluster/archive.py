@@ -22,7 +22,9 @@ FORMAT_VERSION = "1"
 
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 DATE = "2026-01-01T00:00:00Z"
-OCI = "application/vnd.oci.image"
+"""Creation time of every image. It is fixed, so that equal images have equal digests."""
+
+MEDIA_TYPE_PREFIX = "application/vnd.oci.image"
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,11 @@ class Image:
 
     @property
     def key(self) -> str:
-        """Name of the archive. It contains a digest of the image's content."""
-        files = (self.busybox, *self.programs.values())
+        """Name of the archive. It contains a digest of the texts, and of path, size and time of each program."""
+        files = {"bin/busybox": self.busybox, **self.programs}
         recipe = json.dumps(
             [FORMAT_VERSION, self.reference, dict(self.texts), dict(self.config)]
-            + [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files],
+            + [[path, str(file), file.stat().st_size, file.stat().st_mtime_ns] for path, file in files.items()],
             sort_keys=True,
         )
         return f"{self.reference.rpartition('/')[2].replace(':', '-')}-{_sha256(recipe.encode())[:12]}"
@@ -56,12 +58,12 @@ def _write_archive(image: Image, folder: Path) -> None:
     layer = folder / "layer.tar"
     with tarfile.open(layer, "w") as tar:
         _write_layer(image, tar)
-    with layer.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    with layer.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     with tarfile.open(folder / "image.tar", "w") as tar:
         tar.add(layer, f"blobs/sha256/{digest}", filter=_normalize)
-        for name, content_of in _metadata(image, digest, layer.stat().st_size).items():
-            _add(tar, name, content_of)
+        for name, content in _metadata(image, digest, layer.stat().st_size).items():
+            _add(tar, name, content)
     layer.unlink()
 
 
@@ -84,15 +86,15 @@ def _write_layer(image: Image, tar: tarfile.TarFile) -> None:
         _add(tar, path.lstrip("/"), text.encode(), 0o755 if text.startswith("#!") else 0o644)
 
 
-def _metadata(image: Image, layer: str, size: int) -> dict[str, bytes]:
+def _metadata(image: Image, layer_digest: str, layer_size: int) -> dict[str, bytes]:
     """Return the files that describe the layer, for an OCI layout and for `docker save`."""
-    config = _json(_configuration(image, layer))
+    config = _json(_configuration(image, layer_digest))
     manifest = _json(
         {
             "schemaVersion": 2,
-            "mediaType": f"{OCI}.manifest.v1+json",
+            "mediaType": f"{MEDIA_TYPE_PREFIX}.manifest.v1+json",
             "config": _descriptor("config.v1+json", _sha256(config), len(config)),
-            "layers": [_descriptor("layer.v1.tar", layer, size)],
+            "layers": [_descriptor("layer.v1.tar", layer_digest, layer_size)],
         }
     )
     names = {"org.opencontainers.image.ref.name": image.reference, "io.containerd.image.name": image.reference}
@@ -100,7 +102,7 @@ def _metadata(image: Image, layer: str, size: int) -> dict[str, bytes]:
     docker_manifest = {
         "Config": f"blobs/sha256/{_sha256(config)}",
         "RepoTags": [image.reference],
-        "Layers": [f"blobs/sha256/{layer}"],
+        "Layers": [f"blobs/sha256/{layer_digest}"],
     }
     return {
         f"blobs/sha256/{_sha256(config)}": config,
@@ -111,20 +113,20 @@ def _metadata(image: Image, layer: str, size: int) -> dict[str, bytes]:
     }
 
 
-def _configuration(image: Image, layer: str) -> dict[str, Any]:
+def _configuration(image: Image, layer_digest: str) -> dict[str, Any]:
     environment = ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", *image.config.get("Env", [])]
     return {
         "architecture": ARCHITECTURE,
         "os": "linux",
         "created": DATE,
         "config": {**image.config, "Env": environment},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer}"]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{layer_digest}"]},
         "history": [{"created": DATE, "created_by": "dev/cluster/images.py"}],
     }
 
 
 def _descriptor(kind: str, digest: str, size: int) -> dict[str, Any]:
-    return {"mediaType": f"{OCI}.{kind}", "digest": f"sha256:{digest}", "size": size}
+    return {"mediaType": f"{MEDIA_TYPE_PREFIX}.{kind}", "digest": f"sha256:{digest}", "size": size}
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> None:
@@ -134,7 +136,7 @@ def _add(tar: tarfile.TarFile, name: str, content: bytes, mode: int = 0o644) -> 
 
 
 def _normalize(entry: tarfile.TarInfo) -> tarfile.TarInfo:
-    """Remove owner and time, which differ between machines."""
+    """Remove owner and time, which differ between machines, and make the file executable."""
     entry.uid = entry.gid = entry.mtime = 0
     entry.uname = entry.gname = ""
     entry.mode = 0o755

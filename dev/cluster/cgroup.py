@@ -1,7 +1,7 @@
-"""Control groups: the kernel's list of the processes of each host.
+"""Control groups: the kernel's list of the daemons of each host, and of all processes that they start.
 
-Every process of a host stays below the group of that host, even if it forks and its parent is killed. Therefore
-`down` ends exactly the processes of the cluster. The kubelet sets limits, and this module sets none.
+Such a process stays below the group of its host, even if it forks and its parent is killed. Therefore `down` ends all
+of them, and no process of the machine. The kubelet sets limits, and this module sets none.
 """
 
 import os
@@ -26,13 +26,16 @@ def list_hierarchies(root: Path = ROOT) -> list[Path]:
 
 
 def find_tracking_folder(group: PurePosixPath, root: Path = ROOT) -> Path:
-    """Return the folder of `group` that processes join. On v1 it is that of pids: a new cpuset accepts no process."""
+    """Return the folder of `group` that processes join.
+
+    On v1 this folder is in the hierarchy of the controller pids, because a new group of cpuset accepts no process.
+    """
     mounts = list_hierarchies(root)
     return next((mount for mount in mounts if mount.name == "pids"), mounts[0]) / group.relative_to("/")
 
 
 def read_controllers(root: Path = ROOT) -> set[str]:
-    """Return the controllers that cgroup v2 enables for all groups. The kubelet enables more."""
+    """Return the controllers that are enabled below the root of cgroup v2, or none on v1. The kubelet enables more."""
     subtree_control = root / "cgroup.subtree_control"
     return set(subtree_control.read_text().split()) if subtree_control.exists() else set()
 
@@ -63,13 +66,16 @@ def read_members(group: PurePosixPath, root: Path = ROOT) -> set[int]:
 
 
 def terminate(group: PurePosixPath, grace: float, root: Path = ROOT) -> None:
-    """Send SIGTERM to the processes of `group`, and SIGKILL after `grace` seconds. Without grace, kill at once."""
+    """Send SIGTERM to the processes of `group`, and SIGKILL after `grace` seconds. Without grace, kill at once.
+
+    Raise `ClusterError` if a process does not end within `KILL_TIMEOUT`.
+    """
     if grace:
         _signal(read_members(group, root), signal.SIGTERM)
-        _is_empty_within(group, grace, root)
+        _wait_until_empty(group, grace, root)
     while alive := read_members(group, root):  # again, for processes that were forked meanwhile
         _signal(alive, signal.SIGKILL)
-        if not _is_empty_within(group, KILL_TIMEOUT, root):
+        if not _wait_until_empty(group, KILL_TIMEOUT, root):
             raise ClusterError(
                 f"Processes of the control group {group} do not end after SIGKILL: {sorted(alive)}.",
                 "Reboot this machine.",
@@ -84,7 +90,8 @@ def remove(group: PurePosixPath, root: Path = ROOT) -> None:
                 Path(below).rmdir()
 
 
-def _is_empty_within(group: PurePosixPath, seconds: float, root: Path) -> bool:
+def _wait_until_empty(group: PurePosixPath, seconds: float, root: Path) -> bool:
+    """Wait until `group` has no process. Return False after `seconds`."""
     deadline = time.monotonic() + seconds
     while read_members(group, root):
         if time.monotonic() > deadline:

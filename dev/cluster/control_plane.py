@@ -1,6 +1,6 @@
-"""The control plane on k8s-master: four daemons with the flags of kubeadm, but without containers.
+"""The control plane on k8s-master: four daemons with flags like those of kubeadm, but without containers.
 
-Each daemon runs once, without leader election and high availability.
+Each daemon runs once, so there is neither leader election nor high availability.
 """
 
 from dev.cluster.plan import MASTER, PODS, SERVICES, Plan

@@ -1,7 +1,7 @@
-"""A host of the cluster: a network, mount and UTS namespace that look like a machine to its programs.
+"""A host of the cluster: network, mount and UTS namespaces that look like a machine to its programs.
 
-Its /etc is an overlay on that of the machine, its /var is in the state folder, its /run is a tmpfs. So daemons use
-their default paths, and no file of the machine changes. Processes, users and devices are those of the machine.
+Its /etc is an overlay on the /etc of the machine, its /var is in the state folder, and its /run is a tmpfs. So daemons
+use their default paths, and no file of the machine changes. Processes, users and devices are those of the machine.
 """
 
 import os
@@ -27,7 +27,7 @@ TUNABLES = {
 """Kernel settings that the kubelet would change for the machine. A host has files with these values instead."""
 
 SETUP_SCRIPT = """
-umount --all --types nsfs  # copies of mounted namespaces would keep those alive
+umount --all --types nsfs  # a copy of the mount of a namespace would keep that namespace alive
 hostname "$HOST"
 mkdir "$NAMESPACES/cgroup"
 mount --rbind /sys/fs/cgroup "$NAMESPACES/cgroup"
@@ -67,9 +67,10 @@ def create(plan: Plan, host: Host) -> None:
         "TUNABLES": " ".join(f"{key}={value}" for key, value in TUNABLES.items()),
         "FORWARD": str(int(host in NODES)),
     }
-    enter = ("nsenter", f"--net={NAMESPACES / plan.netns(host)}")
-    keep = ("unshare", f"--mount={folder / 'mnt'}", f"--uts={folder / 'uts'}", "--propagation=private")
-    _run(host, "setup", (*enter, *keep, "sh", "-ec", SETUP_SCRIPT), environment)
+    enter_network = ("nsenter", f"--net={NAMESPACES / plan.netns(host)}")
+    # The files keep the new namespaces after the script has ended.
+    create_others = ("unshare", f"--mount={folder / 'mnt'}", f"--uts={folder / 'uts'}", "--propagation=private")
+    _run(host, "setup", (*enter_network, *create_others, "sh", "-ec", SETUP_SCRIPT), environment)
 
 
 def command(

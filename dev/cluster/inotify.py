@@ -16,10 +16,11 @@ from dev.cluster.plan import PREFIX
 INSTANCES = 32
 """Number of instances that a cluster opens, 25 of them at its start. With fewer, some daemons end."""
 
-LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
+LIMIT_FILE = Path("/proc/sys/fs/inotify/max_user_instances")
+"""File of the kernel with the number of instances that each user may open."""
 
-ORIGINAL = Path("/run/private-registry-inotify")
-"""The limit before the first cluster raised it."""
+ORIGINAL_FILE = Path("/run/private-registry-inotify")
+"""File with the limit before the first cluster raised it."""
 
 
 def count_free(most: int) -> int:
@@ -31,37 +32,37 @@ def count_free(most: int) -> int:
     return len(descriptors)
 
 
-def can_raise() -> bool:
+def can_raise_limit() -> bool:
     """Return whether this user may raise the limit. Root in a container often may not."""
-    return os.access(LIMIT, os.W_OK)
+    return os.access(LIMIT_FILE, os.W_OK)
 
 
-def are_free() -> bool:
+def has_enough_free() -> bool:
     """Return whether enough instances are free for a cluster."""
     return count_free(INSTANCES) == INSTANCES
 
 
-def reserve() -> None:
-    """Raise the limit if too few instances are free for a cluster."""
+def raise_limit_if_needed() -> None:
+    """Raise the limit if too few instances are free for a cluster, and this user may raise it."""
     with _locked():
-        if not are_free() and can_raise():
-            limit = LIMIT.read_text()
-            if not ORIGINAL.exists():
-                ORIGINAL.write_text(limit)
-            LIMIT.write_text(str(int(limit) + INSTANCES))
+        if not has_enough_free() and can_raise_limit():
+            limit = LIMIT_FILE.read_text()
+            if not ORIGINAL_FILE.exists():
+                ORIGINAL_FILE.write_text(limit)
+            LIMIT_FILE.write_text(str(int(limit) + INSTANCES))
 
 
-def restore() -> None:
+def restore_limit() -> None:
     """Restore the limit if no cluster runs on this machine."""
     with _locked():
-        if ORIGINAL.exists() and not any(NAMESPACES.glob(f"{PREFIX}*")):
-            LIMIT.write_text(ORIGINAL.read_text())
-            ORIGINAL.unlink()
+        if ORIGINAL_FILE.exists() and not any(NAMESPACES.glob(f"{PREFIX}*")):
+            LIMIT_FILE.write_text(ORIGINAL_FILE.read_text())
+            ORIGINAL_FILE.unlink()
 
 
 @contextmanager
 def _locked() -> Iterator[None]:
     """Hold a lock that all clusters of this machine share."""
-    with LIMIT.open() as file:
+    with LIMIT_FILE.open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

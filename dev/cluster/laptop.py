@@ -17,7 +17,10 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 
 
 def define_containerd() -> Daemon:
-    """Return the daemon of containerd. One that dockerd starts itself would block the next dockerd after a kill."""
+    """Return the daemon of containerd.
+
+    If dockerd started containerd itself and was killed, that containerd would go on and block the next dockerd.
+    """
     return Daemon(LAPTOP, "containerd", ("containerd",), {"/etc/containerd/config.toml": CONTAINERD_CONFIG})
 
 

@@ -41,10 +41,11 @@ def start(plan: Plan, programs: Programs) -> None:
 
 
 def stop(plan: Plan) -> None:
-    """End every process of the cluster, then remove its control groups, namespaces, mounts and links."""
+    """End all daemons and their processes, then remove the control groups, namespaces, mounts and links."""
     _on_all_hosts(lambda host: _stop_host(plan, host))
     for host in HOSTS:
         cgroup.remove(plan.cgroup(host))
+    # A clone that was deleted meanwhile may have started the cluster, with another state folder.
     running = plan.with_state(network.find_owner(plan) or plan.state)
     if (controllers := running.run / CONTROLLERS_FILE).exists():
         cgroup.restore_controllers(set(controllers.read_text().split()))
@@ -110,7 +111,7 @@ def _is_built(plan: Plan) -> bool:
 def _build(plan: Plan) -> None:
     plan.run.mkdir(parents=True, exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=700", plan.link, plan.run], check=True)
-    # A mount namespace must not contain a mount of itself.
+    # `unshare --mount=FILE` fails on a shared mount: the namespace would contain a mount of itself.
     subprocess.run(["mount", "--make-private", plan.run], check=True)
     (plan.run / CONTROLLERS_FILE).write_text(" ".join(cgroup.read_controllers()))
     network.create(plan)
@@ -121,7 +122,10 @@ def _build(plan: Plan) -> None:
 
 
 def _stop_host(plan: Plan, host: Host) -> None:
-    """Stop the containers after the kubelet, which would restart them. Then stop the daemons that write data."""
+    """Stop the daemons of `host`, and all processes that they have started.
+
+    The kubelet ends before the containers, because it would restart them. The daemons that write data get time to end.
+    """
     group = plan.cgroup(host)
     for stateless in ("kubelet", "kube-apiserver"):
         process.stop(plan, host, stateless, grace=0)

@@ -23,7 +23,7 @@ DISK_THRESHOLDS = {
     "imageGCLowThresholdPercent": 99,
     "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%"},
 }
-"""Thresholds of the kubelet for the disk of the machine. Other data on it must not evict Pods or delete images."""
+"""Thresholds of the kubelet. Other data on the disk of the machine must not evict Pods or delete images."""
 
 QUICK_PERIODS = {
     "syncFrequency": "5s",

@@ -1,7 +1,7 @@
 """The plan of a cluster: its hosts, addresses and paths, and the names of its objects in the kernel.
 
-This module only computes values. All names contain that of the cluster, so two clusters can run at the same time, and
-`down` finds the leftovers of a killed `up`.
+This module only computes values. All names in the kernel contain the cluster's name, so two clusters can run at the
+same time, and `down` finds the leftovers of a killed `up`.
 """
 
 import os
@@ -29,7 +29,7 @@ CONTAINERD_CERTIFICATES, DOCKER_CERTIFICATES = "/etc/containerd/certs.d", "/etc/
 
 @dataclass(frozen=True)
 class Host:
-    """A host of the cluster. A node has a subnet for its Pods."""
+    """A host of the cluster. `pods` is the subnet of a node's Pods, or "" if the host is not a node."""
 
     name: str
     address: str
@@ -53,6 +53,7 @@ class Plan:
     name: str
     state: Path
     isolated: bool = False
+    """Whether this machine has no address in the cluster's network."""
     default_periods: bool = False
     """Whether Kubernetes' default periods apply. A changed Secret or a lost node is then noticed after a minute."""
 
@@ -88,7 +89,7 @@ class Plan:
 
     @property
     def lock(self) -> Path:
-        """File that is locked while the cluster changes. It exists as long as the state folder is in use."""
+        """File that is locked while the cluster changes. It exists from the first `up` until `wipe`."""
         return self.state / "lock"
 
     @property
@@ -118,10 +119,11 @@ class Plan:
         return self.state / "logs" / host.name / f"{daemon}.log"
 
     def record(self, host: Host, daemon: str) -> Path:
+        """Return the file with the PID of a daemon and the fingerprint of its configuration."""
         return self.run / host.name / f"{daemon}.pid"
 
     def path(self, host: Host, path: str) -> Path:
-        """Return the path on this machine of the file `path` of `host`."""
+        """Return the path on this machine of the file `path` of `host`. Raise `ValueError` outside of `VOLUMES`."""
         normal = os.path.normpath(path)
         if not any(PurePosixPath(normal).is_relative_to(volume) for volume in VOLUMES):
             raise ValueError(f"{path!r} is not below one of the folders of a host: {', '.join(VOLUMES)}")

@@ -24,6 +24,7 @@ class Programs:
     registry: str
     busybox: str
     network_plugins: str
+    """Folder of the CNI plugins."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables of the daemons. They do not depend on the shell in which `up` runs."""
@@ -34,7 +35,10 @@ class Programs:
 
 
 def provide_programs(file: Path) -> Programs:
-    """Build, unpack or find the programs, and save their paths to `file`, because apt takes seconds to answer."""
+    """Build, unpack or find the programs. Save their paths to `file`, and read them from it if they still exist.
+
+    apt takes seconds to answer.
+    """
     kube, registry = (build_program(name) for name in BUILT_PROGRAMS)
     registry /= "registry"
     saved_programs = read_saved_programs(file)

@@ -13,7 +13,7 @@ from dev.cluster.plan import Plan
 from dev.errors import RequirementError
 
 TOOLS = {"nsenter": "util-linux", "unshare": "util-linux", "setsid": "util-linux", "mount": "mount", "env": "coreutils"}
-"""Debian package of each command that `up` needs."""
+"""Debian package of each command that the machine must have. The commands in `dev.packages` can be downloaded."""
 
 MAX_SOCKET_PATH = 107
 """Bytes that Linux allows for the path of a socket."""
@@ -30,7 +30,10 @@ table ip probe {
 
 
 def check(plan: Plan) -> None:
-    """Raise `RequirementError` for the first requirement that is not met. Change nothing."""
+    """Raise `RequirementError` for the first requirement that is not met. Create nothing but the state folder.
+
+    `check_nftables` is not included, because it needs the packages.
+    """
     check_root()
     for tool, package in TOOLS.items():
         if not shutil.which(tool):
@@ -40,7 +43,7 @@ def check(plan: Plan) -> None:
             )
     _check_state_folder(plan)
     _check_kernel(plan)
-    if not plan.run.is_mount() and not inotify.can_raise() and not inotify.are_free():
+    if not plan.run.is_mount() and not inotify.can_raise_limit() and not inotify.has_enough_free():
         raise RequirementError(
             f"Root can open fewer than {inotify.INSTANCES} more inotify instances, and may not raise the limit.",
             "Run `sysctl fs.inotify.max_user_instances=512` on the host of this container, stop another cluster, "

@@ -1,9 +1,9 @@
-"""Programs that are built from published Go modules, because they cannot be downloaded everywhere.
+"""Build programs from published Go modules, because many networks do not reach the servers with the finished programs.
 
 programs    the table of the programs
-build       builds a program into the cache
-golang      finds a Go for it
-prepare     files that the providers embed
-complete    parts of modules that are replaced before a build
+build       the build of a program into the cache
+golang      the Go command
+prepare     the files that the providers embed
+partial     the modules of which only a part is compiled
 engine      a `pulumi` that works on this machine
 """

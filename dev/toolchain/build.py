@@ -25,7 +25,7 @@ from dev.toolchain.golang import Go
 from dev.toolchain.programs import PROGRAMS, Program
 
 ARGUMENTS = ("-trimpath", "-tags", "grpcnotrace", "-gcflags=all=-dwarf=false")
-"""Arguments that `go list` and `go build` share. They are the same for all programs, so that these share packages.
+"""Arguments of `go list` and `go build`. All programs have the same ones, so that they share compiled packages.
 
 The tag leaves out gRPC's request traces, which make the linker keep functions that nothing calls. Debug information
 is not linked (`-s -w`), so the compiler need not write it: that saves an eighth of its time.
@@ -38,6 +38,7 @@ STALE_PACKAGES = "{{if .Stale}}{{.ImportPath}}{{end}}"
 """Template of `go list` that prints the packages that Go's cache lacks."""
 
 IMPORTED_PACKAGES = '{{join .Imports "\\n"}}'
+"""Template of `go list` that prints the packages that a package imports, one a line."""
 
 TAIL = 15
 """Lines of the log that an error shows."""
@@ -46,8 +47,8 @@ TAIL = 15
 def build_programs(names: Sequence[str]) -> dict[str, Path]:
     """Return the folder of each program by its name. Build those that the cache lacks.
 
-    First the packages of all of them are compiled by one Go command, because two at the same time would compile the
-    packages twice that they share.
+    First one Go command compiles the packages that programs share. Two commands at the same time would compile them
+    twice.
     """
     targets = {name: _find_target(PROGRAMS[name]) for name in names}
     missing = [PROGRAMS[name] for name, (_, target) in targets.items() if not target.is_dir()]
@@ -55,7 +56,7 @@ def build_programs(names: Sequence[str]) -> dict[str, Path]:
     if len(sharing) > 1:
         _compile_shared_packages(sharing)
     with ThreadPoolExecutor(PARALLEL_LINKS) as pool:
-        # Programs that still have to be compiled go first. The rest is linked at the same time.
+        # Programs with packages of their own are compiled first, while another one is linked.
         ordered = sorted(names, key=lambda name: PROGRAMS[name].shares_packages)
         builds = {name: pool.submit(_ensure_built, PROGRAMS[name], *targets[name]) for name in ordered}
         try:
@@ -89,7 +90,7 @@ def _ensure_built(program: Program, go: Go, target: Path) -> Path:
 
 
 def compute_digest(program: Program, release: str) -> str:
-    """Return a digest of the program's sources: its module, its build command and the Go release.
+    """Return a digest of what decides the program: its module, its row in the table, and the Go release.
 
     It includes the whole text of the Python module with the `prepare` function.
     """
@@ -125,7 +126,10 @@ class _Module:
         self.step.total = sum(1 for _ in stale_packages)
 
     def list_imports(self, packages: Sequence[str]) -> list[str]:
-        """Return the packages outside the standard library that `packages` import. They may lack embedded files."""
+        """Return the packages outside the standard library that `packages` import.
+
+        The files that `packages` embed may be missing.
+        """
         imports = self._run("list", "-e", *ARGUMENTS, "-f", IMPORTED_PACKAGES, *packages)
         return sorted({package for package in imports if "." in package.partition("/")[0]})
 
@@ -136,7 +140,7 @@ class _Module:
             self.step.advance()
 
     def _run(self, *arguments: str) -> Iterator[str]:
-        """Run `go ARGUMENTS` and yield the packages that it prints, one a line."""
+        """Run `go ARGUMENTS` and yield the packages that it prints. Raise `CalledProcessError` if it fails."""
         command = [str(self.go.command), *arguments]
         with (
             self.log.open("a") as log,
@@ -162,8 +166,8 @@ def _compile_shared_packages(programs: Sequence[Program]) -> None:
     go.ensure_installed()
     with (
         step(f"packages of {len(programs)} programs compiled") as current_step,
-        cache.lock(cache.root() / "packages", lambda: current_step.note("waiting for another process that builds")),
-        _copy_module(programs[0], go, "packages", current_step, "The packages of the programs") as module,
+        cache.lock(cache.root() / "go-packages", lambda: current_step.note("waiting for another process that builds")),
+        _copy_module(programs[0], go, "go-packages", current_step, "The packages of the programs") as module,
     ):
         # Not the main packages: Go would link them, and some embed files that are generated later.
         packages = module.list_imports([package for program in programs for package in program.packages])
@@ -191,7 +195,10 @@ def _build(program: Program, module: _Module, folder: Path) -> None:
 
 @contextmanager
 def _copy_module(program: Program, go: Go, name: str, current_step: Step, subject: str) -> Iterator[_Module]:
-    """Yield a temporary copy of the program's module. Raise BuildError if a command in it fails."""
+    """Yield a temporary copy of the program's module. Raise `BuildError` if a command in it fails.
+
+    `name` is the name of the log, and `subject` begins the error.
+    """
     log = cache.root() / "logs" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.unlink(missing_ok=True)

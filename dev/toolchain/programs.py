@@ -1,7 +1,7 @@
 """The table of the programs that can be built, with their versions and their packages.
 
-The Pulumi programs have the versions of the installed wheels (`engine.py` checks it), because the engine asks for
-exactly the plugin that a wheel names. So change the pins of requirements.txt, go.mod and this table together.
+The engine and its providers have the versions of the installed wheels (`engine.py` checks it), because the engine asks
+for exactly the plugin that a wheel names. So change the pins of requirements.txt, go.mod and this table together.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,8 @@ LANGUAGE_YAML = "1.38.0"
 class Program:
     """A program: `go build PACKAGE` in `modules/MODULE`, with its version set by the linker.
 
-    Most programs share one module, so that a package that several need is compiled once. Two old ones do not.
+    Most programs share one module, so that a package that several need is compiled once. Two old programs have modules
+    of their own.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Program:
     generator: str = ""
     """Package that is built first, into the copy of the module, for `prepare` to run."""
     prepare: Callable[[Go, Path, str], None] | None = None
-    """Function that writes the files that PACKAGE embeds, called with that copy and the version."""
+    """Function that writes the files that PACKAGE embeds. Its arguments are Go, the copy and the version."""
     replacements: tuple[str, ...] = ()
     """Modules that replace others for this program alone, as arguments of `go mod edit -replace`."""
     scripts: tuple[str, ...] = ()
@@ -55,7 +56,7 @@ class Program:
 
     @property
     def shares_packages(self) -> bool:
-        """Whether its packages are compiled as those of the other programs."""
+        """Whether it has the versions of the module `current`, so that its packages are those of other programs."""
         return self.module == "current" and not self.replacements
 
     @property
@@ -115,7 +116,7 @@ PROGRAMS = {
             version="3.7.13",
             package="github.com/traefik/traefik/v3/cmd/traefik",
             stamps=("github.com/traefik/traefik/v3/pkg/version.Version=v3.7.13",),
-            # It needs its own fork of the router, which the registry needs in the original, and older log packages.
+            # Traefik needs a fork of gorilla/mux, of which the registry needs the original, and older log packages.
             replacements=(
                 "github.com/gorilla/mux=github.com/containous/mux@v0.0.0-20250523120546-41b6ec3aed59",
                 *_pin(
@@ -157,7 +158,7 @@ PROGRAMS = {
             version=PULUMI,
             package="github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
             stamps=(f"github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v{PULUMI}",),
-            # Its Markdown renderer needs an older one than the bridge of the providers.
+            # Its Markdown renderer needs an older version than the bridge of the providers.
             replacements=_pin("v0.0.5", "github.com/olekukonko/tablewriter"),
         ),
         Program(
@@ -196,7 +197,7 @@ PROGRAMS = {
             package="./cmd/pulumi-resource-kubernetes",
             stamps=("github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version.Version=4.29.0",),
             prepare=prepare.kubernetes,
-            # It does not compile with the packages of the engine's version.
+            # It does not compile with the Pulumi packages of the engine's version.
             replacements=_pin("v3.228.0", "github.com/pulumi/pulumi/pkg/v3", "github.com/pulumi/pulumi/sdk/v3"),
         ),
     )

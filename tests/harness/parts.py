@@ -54,7 +54,7 @@ def _labs() -> str:
     One more cluster, which a test of `down` starts, needs instances too.
     """
     free = (MAX_LABS + 1) * inotify.INSTANCES
-    if not inotify.can_raise():
+    if not inotify.can_raise_limit():
         free = inotify.count_free(free)
     return os.environ.get("LABS") or str(max(1, min(MAX_LABS, free // inotify.INSTANCES - 1)))
 

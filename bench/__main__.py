@@ -12,8 +12,8 @@ Benchmarks:
                 `pulumi up`, the guide as a shell script, and `pulumi up` with the
                 Service's default wait
 
-preview, replacement and first-push have the requirements of `python -m dev up`. They create a cluster and delete it at
-the end. The pages and plots are written to bench/results. The exit code does not depend on the goals.
+preview, replacement and first-push need openssl and the requirements of `python -m dev up`. They create a cluster and
+delete it at the end. The pages and plots are written to bench/results. The exit code does not depend on the goals.
 
 \b
 Examples:
@@ -59,7 +59,7 @@ def _benchmark_first_push(lab: Lab, rounds: int, machine: str) -> Outcome:
     return Outcome(first_push_table.render_page(times, machine), {"first_push.png": plot})
 
 
-LOCAL: dict[Benchmark, Callable[[int, str], Outcome]] = {
+WITHOUT_CLUSTER: dict[Benchmark, Callable[[int, str], Outcome]] = {
     Benchmark.PROGRAM: program.benchmark,
     Benchmark.GRAPH: graph.benchmark,
     Benchmark.ACCESS: access_table.benchmark,
@@ -82,7 +82,7 @@ def run(
 ) -> None:
     """Run the benchmarks."""
     selected = set(names or Benchmark)
-    for name, benchmark in LOCAL.items():
+    for name, benchmark in WITHOUT_CLUSTER.items():
         if name in selected:
             save_outcome(name, benchmark(rounds, describe_machine()), rounds)
     if selected & ON_CLUSTER.keys():

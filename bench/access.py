@@ -16,11 +16,11 @@ from bench.access_servers import (
     ACCESS_CHOSEN,
     HTPASSWD_CHOSEN,
     READER,
+    SETUPS,
     UNKNOWN,
-    WAYS,
     WRITER,
     Server,
-    Way,
+    Setup,
     running_server,
 )
 from bench.registries import PROJECT
@@ -41,7 +41,7 @@ LARGE_LAYERS = 3
 """Pushes and pulls of a large layer in a round. The medians count."""
 
 SLOW_PUSHES, SLOW_READS, SLOW_LARGE_LAYERS = 1, 20, 1
-"""The same for a slow way."""
+"""Pushes, reads and large layers in a round of a slow setup."""
 
 LARGE = 512 * 2**20
 """Bytes of the large layer."""
@@ -50,25 +50,27 @@ IN_MEMORY = Path("/dev/shm")
 """Folder of the images. It is in memory, so that no disk is measured."""
 
 WRONG_LOGINS = 100
-"""Wrong logins in a round whose processor time is measured."""
+"""Wrong logins of each user in a round whose processor time is measured."""
 
-GUESSES = 10
-"""The same for a chosen password. The proxy refuses more of them within ten seconds (registry/access/haproxy.py)."""
+CHOSEN_WRONG_LOGINS = 10
+"""The same for a user with a chosen password.
+
+The proxy refuses more of them within ten seconds without a look at the password (registry/access/haproxy.py)."""
 
 FLOOD_RATE = 50
 """Wrong logins a second of a flood."""
 
 READER_RATE, READER_SECONDS = 200, 6
-"""Reads a second of the client that suffers a flood, and the duration."""
+"""Reads a second of the client that is measured during a flood, and seconds of that measurement."""
 
-WATCHED = (HTPASSWD_CHOSEN, ACCESS_CHOSEN)
-"""Ways that get wrong logins: both have users with a generated and with a chosen password."""
+FLOODED = (HTPASSWD_CHOSEN, ACCESS_CHOSEN)
+"""Setups that get wrong logins. Both have users with a generated and with a chosen password."""
 
 TARGETS = (UNKNOWN, READER, WRITER)
-"""Names of the wrong logins."""
+"""User names of the wrong logins."""
 
-Key = tuple[Way, str]
-"""A way, and the name of a measure or of a flooded user. The user "" is no flood."""
+Key = tuple[Setup, str]
+"""A setup, and the name of a measure or of a user that gets wrong logins. The user "" stands for no flood."""
 
 
 @dataclass
@@ -76,26 +78,27 @@ class Figures:
     """Measured figures, with one value for each round.
 
     Attributes:
-        values: Seconds and bytes by way and measure.
-        reader: p50 and p99 in seconds of the client that reads, by way and flooded user.
-        statuses: Number of the responses to wrong logins by status, of all rounds.
+        values: Seconds or bytes by setup and measure. The measure of a wrong login is the name of its user.
+        reader: p50 and p99 in seconds of the client that reads, by setup and user of the flood.
+        statuses: Number of the responses to a flood by status, of all rounds.
     """
 
     values: dict[Key, list[float]] = field(default_factory=dict)
     reader: dict[Key, list[tuple[float, float]]] = field(default_factory=dict)
     statuses: dict[Key, Counter[int]] = field(default_factory=dict)
 
-    def add(self, way: Way, measure: str, value: float) -> None:
+    def add(self, setup: Setup, measure: str, value: float) -> None:
         """Add the value of a round."""
-        self.values.setdefault((way, measure), []).append(value)
+        self.values.setdefault((setup, measure), []).append(value)
 
 
 PUSH, READ, MEMORY = "push", "read", "memory"
 PUSHED_TIME, PUSHED_CPU, PULLED_TIME, PULLED_CPU = "pushed time", "pushed cpu", "pulled time", "pulled cpu"
+"""Names of the measures. The last four are those of a large layer."""
 
 
 def measure_access(rounds: int) -> Figures:
-    """Measure the ways in turn, after an unmeasured round."""
+    """Return the figures of `rounds` rounds, after an unmeasured round. The setups take turns in each round."""
     figures = Figures()
     for number in range(rounds + 1):
         with (
@@ -107,28 +110,28 @@ def measure_access(rounds: int) -> Figures:
 
 
 def _measure_round(folder: Path, figures: Figures) -> None:
-    """Measure all ways with new servers. In each part of the round the ways take turns."""
+    """Measure all setups with new servers. Each measurement covers all setups before the next one starts."""
     with ExitStack() as stack:
-        servers = [stack.enter_context(running_server(way, folder / str(at))) for at, way in enumerate(WAYS)]
+        servers = [stack.enter_context(running_server(setup, folder / str(at))) for at, setup in enumerate(SETUPS)]
         for measure in (_measure_pushes, _measure_reads, _measure_large_layers):
             measure(servers, figures)
         for server in servers:
-            if server.way in WATCHED:
+            if server.setup in FLOODED:
                 _measure_wrong_logins(server, figures)
                 _measure_floods(server, figures)
 
 
 def _measure_pushes(servers: Sequence[Server], figures: Figures) -> None:
-    seconds: dict[Way, list[float]] = {server.way: [] for server in servers}
+    seconds: dict[Setup, list[float]] = {server.setup: [] for server in servers}
     for number in range(PUSHES):
         for server in servers:
-            if server.way.is_slow and number >= SLOW_PUSHES:
+            if server.setup.is_slow and number >= SLOW_PUSHES:
                 continue
             layers = [create_blob(LAYER_SIZE) for _ in range(LAYERS)]
             client = server.client()
-            seconds[server.way].append(_time(client.push_image, layers))
-    for way, values in seconds.items():
-        figures.add(way, PUSH, median(values))
+            seconds[server.setup].append(_time(client.push_image, layers))
+    for setup, values in seconds.items():
+        figures.add(setup, PUSH, median(values))
 
 
 def _measure_reads(servers: Sequence[Server], figures: Figures) -> None:
@@ -138,22 +141,22 @@ def _measure_reads(servers: Sequence[Server], figures: Figures) -> None:
         with closing(client.connect()) as connection:
             client.read_manifest(connection)
             seconds = [
-                _time(client.read_manifest, connection) for _ in range(SLOW_READS if server.way.is_slow else READS)
+                _time(client.read_manifest, connection) for _ in range(SLOW_READS if server.setup.is_slow else READS)
             ]
-        figures.add(server.way, READ, median(seconds))
+        figures.add(server.setup, READ, median(seconds))
 
 
 def _measure_large_layers(servers: Sequence[Server], figures: Figures) -> None:
     values: dict[Key, list[float]] = {}
     for number in range(LARGE_LAYERS):
         for server in servers:
-            if number < SLOW_LARGE_LAYERS or not server.way.is_slow:
+            if number < SLOW_LARGE_LAYERS or not server.setup.is_slow:
                 for measure, value in _measure_large_layer(server):
-                    values.setdefault((server.way, measure), []).append(value)
-    for (way, measure), measured in values.items():
-        figures.add(way, measure, median(measured))
+                    values.setdefault((server.setup, measure), []).append(value)
+    for (setup, measure), measured in values.items():
+        figures.add(setup, measure, median(measured))
     for server in servers:
-        figures.add(server.way, MEMORY, server.memory())
+        figures.add(server.setup, MEMORY, server.memory())
 
 
 def _measure_large_layer(server: Server) -> Iterator[tuple[str, float]]:
@@ -173,13 +176,13 @@ def _measure_large_layer(server: Server) -> Iterator[tuple[str, float]]:
 
 
 def _measure_wrong_logins(server: Server, figures: Figures) -> None:
-    """Measure the processor time of a wrong login. It includes that of its connection."""
+    """Measure the processor time of a wrong login, including its connection."""
     for user in TARGETS:
-        count = GUESSES if user == WRITER else WRONG_LOGINS
+        count = CHOSEN_WRONG_LOGINS if user == WRITER else WRONG_LOGINS
         before = server.processor_seconds()
         for number in range(count):
             send_wrong_login(server.address, user, number)
-        figures.add(server.way, user, (server.processor_seconds() - before) / count)
+        figures.add(server.setup, user, (server.processor_seconds() - before) / count)
 
 
 def _measure_floods(server: Server, figures: Figures) -> None:
@@ -187,7 +190,7 @@ def _measure_floods(server: Server, figures: Figures) -> None:
     client = server.client(READER)
     client.log_in()
     for user in ("", *TARGETS):
-        key = (server.way, user)
+        key = (server.setup, user)
         argv = [sys.executable, "-m", "bench.wrong_logins", server.address, user, str(FLOOD_RATE), str(READER_SECONDS)]
         flood = subprocess.Popen(argv, cwd=PROJECT, stdout=subprocess.PIPE, text=True) if user else None
         time.sleep(0.5)  # until the flood has begun

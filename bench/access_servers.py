@@ -23,7 +23,9 @@ from registry.users import hash_passwords, htpasswd
 from registry.workload.configuration import render
 
 WRITER, READER, UNKNOWN = "jean", "marie", "unknown"
-"""The user that pushes, whose password is generated or chosen, one with a generated password, and a name of no user."""
+"""Names of two users, and a name that no user has.
+
+The writer pushes, with a generated or a chosen password. The reader always has a generated password."""
 
 SETTINGS = AccessSettings(
     users=[WRITER, READER],
@@ -37,18 +39,22 @@ SETTINGS = AccessSettings(
     pull_secret_repositories=[],
     password_generations={},
 )
-"""Rules as those of docs/access.md."""
+"""Rules like those of docs/access.md."""
 
 PASSWORDS = {name: f"{name}-{'x' * 32}" for name in (WRITER, READER, "pipeline")}
 
 SALT = "abcdefghijklmnopqrstu"
+"""Salt of all bcrypt hashes."""
 
 
-class Way(NamedTuple):
-    """A way to authenticate.
+class Setup(NamedTuple):
+    """A setup of the registry that is compared with the others: how it authenticates users.
 
     Attributes:
-        chosen: Users with a chosen password.
+        title: Name in the tables.
+        has_users: Whether requests need a login.
+        has_proxy: Whether the proxy authenticates users, and not the registry.
+        chosen: Users with a chosen password. Other passwords are generated.
         is_slow: Whether a request takes so long that fewer of them are measured.
     """
 
@@ -59,12 +65,12 @@ class Way(NamedTuple):
     is_slow: bool = False
 
 
-DIRECT = Way("no authentication", has_users=False)
-HTPASSWD = Way("htpasswd, generated password", has_users=True)
-HTPASSWD_CHOSEN = Way("htpasswd, chosen password", has_users=True, chosen=(WRITER,), is_slow=True)
-ACCESS = Way("`access`, generated password", has_users=True, has_proxy=True)
-ACCESS_CHOSEN = Way("`access`, chosen password", has_users=True, has_proxy=True, chosen=(WRITER,))
-WAYS = (DIRECT, HTPASSWD, HTPASSWD_CHOSEN, ACCESS, ACCESS_CHOSEN)
+DIRECT = Setup("no authentication", has_users=False)
+HTPASSWD = Setup("htpasswd, generated password", has_users=True)
+HTPASSWD_CHOSEN = Setup("htpasswd, chosen password", has_users=True, chosen=(WRITER,), is_slow=True)
+ACCESS = Setup("`access`, generated password", has_users=True, has_proxy=True)
+ACCESS_CHOSEN = Setup("`access`, chosen password", has_users=True, has_proxy=True, chosen=(WRITER,))
+SETUPS = (DIRECT, HTPASSWD, HTPASSWD_CHOSEN, ACCESS, ACCESS_CHOSEN)
 
 
 def describe_servers() -> str:
@@ -80,13 +86,13 @@ def describe_servers() -> str:
 class Server:
     """A running registry, with its proxy if it has one."""
 
-    way: Way
+    setup: Setup
     address: str
     folder: Path
     processes: list[psutil.Process]
 
     def client(self, user: str = WRITER) -> Client:
-        """Return a client of the user, who logs in if the registry asks for it."""
+        """Return a client with the login of `user`. It sends the login only if the registry asks for it."""
         return Client(self.address, basic(user, PASSWORDS[user]))
 
     def is_ready(self) -> bool:
@@ -103,39 +109,39 @@ class Server:
         return resident_memory(self.processes)
 
     def delete_blob(self, digest: str) -> None:
-        """Delete the file of a blob, which takes much space."""
+        """Delete the folder of a blob, because a large one takes much memory."""
         hexadecimal = digest.removeprefix("sha256:")
         shutil.rmtree(self.folder / "images/docker/registry/v2/blobs/sha256" / hexadecimal[:2] / hexadecimal)
 
 
 @contextmanager
-def running_server(way: Way, folder: Path) -> Iterator[Server]:
-    """Run the registry, and its proxy, until the block ends. All files are in `folder`."""
+def running_server(setup: Setup, folder: Path) -> Iterator[Server]:
+    """Run the registry, and its proxy if it has one, until the block ends. All files are in `folder`."""
     folder.mkdir()
     address = f"127.0.0.1:{free_port()}"
-    for name, content in _files(way, address, folder).items():
+    for name, content in _files(setup, address, folder).items():
         (folder / name).write_text(content)
-    watch_script = PROJECT / "registry/access" / WATCH_SCRIPT if way.has_proxy else None
+    watch_script = PROJECT / "registry/access" / WATCH_SCRIPT if setup.has_proxy else None
     with run_servers(folder, watch_script) as processes:
-        server = Server(way, address, folder, processes)
+        server = Server(setup, address, folder, processes)
         wait_until(server.is_ready, folder / LOG)
         yield server
 
 
-def _files(way: Way, address: str, folder: Path) -> Mapping[str, str]:
+def _files(setup: Setup, address: str, folder: Path) -> Mapping[str, str]:
     """Return the files that the component would create."""
     access = resolve_access(SETTINGS)
     pair = Authority.create("bench").issue("server", "docker-registry", [SERVER], ["docker-registry"])
     key_pair = KeyPair(pair.certificate_pem.decode(), pair.key_pem.decode())
-    hashes = hash_passwords(PASSWORDS, dict.fromkeys(way.chosen, ""), dict.fromkeys(access.logins, SALT))
-    if way.has_proxy:
+    hashes = hash_passwords(PASSWORDS, dict.fromkeys(setup.chosen, ""), dict.fromkeys(access.logins, SALT))
+    if setup.has_proxy:
         endpoints = Endpoints(address, str(folder / "registry.sock"), str(folder))
         registry = _registry_file(folder, {"net": "unix", "addr": endpoints.registry}, has_log=False)
         logging = Logging("info", "json")
         return {**files(endpoints, logging, key_pair, PASSWORDS, hashes, "a key", access), CONFIGURATION: registry}
     tls = {"certificate": f"{folder}/server.crt", "key": f"{folder}/server.key"}
     http = {"addr": address, "tls": tls}
-    auth = {"auth": {"htpasswd": {"realm": "registry", "path": f"{folder}/htpasswd"}}} if way.has_users else {}
+    auth = {"auth": {"htpasswd": {"realm": "registry", "path": f"{folder}/htpasswd"}}} if setup.has_users else {}
     return {
         "server.crt": key_pair.certificate,
         "server.key": key_pair.key,
@@ -147,7 +153,7 @@ def _files(way: Way, address: str, folder: Path) -> Mapping[str, str]:
 def _registry_file(
     folder: Path, http: Mapping[str, Any], auth: Mapping[str, Any] | None = None, *, has_log: bool
 ) -> str:
-    """Return the configuration of the registry. The proxy logs the requests if there is one."""
+    """Return the configuration of the registry. `has_log` is False if the proxy logs the requests."""
     log: dict[str, Any] = {"level": "info", **({} if has_log else {"accesslog": {"disabled": True}})}
     storage = {"filesystem": {"rootdirectory": str(folder / "images")}, "delete": {"enabled": True}}
     http = {**http, "secret": "fixed", "http2": {"disabled": True}}

@@ -6,8 +6,9 @@ from pathlib import Path
 from statistics import median
 
 from bench.access import (
+    CHOSEN_WRONG_LOGINS,
     FLOOD_RATE,
-    GUESSES,
+    FLOODED,
     LARGE_LAYERS,
     LAYERS,
     MEMORY,
@@ -25,12 +26,11 @@ from bench.access import (
     SLOW_PUSHES,
     SLOW_READS,
     TARGETS,
-    WATCHED,
     WRONG_LOGINS,
     Figures,
     measure_access,
 )
-from bench.access_servers import DIRECT, READER, UNKNOWN, WAYS, WRITER, Way, describe_servers
+from bench.access_servers import DIRECT, READER, SETUPS, UNKNOWN, WRITER, Setup, describe_servers
 from bench.plot import plot_dots
 from bench.tables import (
     Outcome,
@@ -52,7 +52,7 @@ FLOOD_GOAL = 5
 """Highest ratio of the p99 under a flood to the p99 without one that meets the goal."""
 
 LOGIN_GOAL = 0.003
-"""Highest processor time in seconds of a wrong login that meets the goal, at a name without a chosen password."""
+"""Highest processor time in seconds of a wrong login that meets the goal, for a user without a chosen password."""
 
 PLOTTED = {PUSH: "push", READ: "GET", PUSHED_CPU: "CPU, pushed layer", PULLED_CPU: "CPU, pulled layer"}
 
@@ -89,34 +89,33 @@ PAGE = """\
 |---|---|---|---|
 {memory}
 
-| wrong logins | at | CPU of each | goal | other client's p50 | p99 | ratio to none | goal | responses |
+| registry | wrong logins for | CPU of each | goal | other client's p50 | p99 | ratio to none | goal | responses |
 |---|---|---|---|---|---|---|---|---|
 {logins}
 
-Median and range of {rounds} rounds, after an unmeasured round. In a round, all ways run side by side with new
+Median and range of {rounds} rounds, after an unmeasured round. In a round, all setups run side by side with new
 processes, and take turns. Ratios compare the figures of a round. Servers and clients share the machine and its loopback
 address. The images are in memory, so that no disk is measured. CPU and memory are those of the registry and the proxy,
 with all processes.
 
 - "htpasswd" is the registry's own authentication, as without `access`. The hash of a generated password has cost 5,
-  that of a chosen one cost 10.
+  that of a chosen password cost 10.
 - The client pushes as Docker does. It asks how to log in, fetches a token if the answer demands one, and sends five
   requests for each layer, five layers at a time. A round has {pushes} pushes, whose median counts. Each layer has
-  10 kB.
-  The proxy compares a chosen password by bcrypt at the first of them, and remembers it.
+  10 kB. The proxy compares a chosen password by bcrypt in the first push of a round, and remembers it.
 - A round has {reads} GETs over one connection, and {large_layers} large layers, whose medians count. htpasswd with a
   chosen password has {slow_pushes} push, {slow_reads} GETs and {slow_large_layers} large layer, because they take long.
-- A wrong login has a connection of its own. Its CPU is that of {wrong_logins} of them, or of {guesses} at a chosen
-  password. A flood has {flood_rate} of them a second. The other client reads a manifest {reader_rate} times a second
-  for {reader_seconds} seconds. 429 means that the proxy refuses to compare more passwords. It then costs as little as
-  that of an unknown name.
+- A wrong login has a connection of its own. Its CPU is the average of {wrong_logins} wrong logins, or of {guesses} for
+  a user with a chosen password. A flood has {flood_rate} wrong logins a second. Meanwhile another client reads a
+  manifest {reader_rate} times a second for {reader_seconds} seconds. The status 429 means that the proxy refuses to
+  compare more passwords. Such a wrong login costs as little as one for an unknown name.
 
 Measured on {machine}, {servers}.
 """
 
 
 def benchmark(rounds: int, machine: str) -> Outcome:
-    """Measure the ways in turn. Return the page and its plot."""
+    """Measure the setups in turn. Return the page and its plot."""
     figures = measure_access(rounds)
     return Outcome(render_page(figures, machine, describe_servers()), {"access.png": partial(plot, figures)})
 
@@ -124,12 +123,12 @@ def benchmark(rounds: int, machine: str) -> Outcome:
 def render_page(figures: Figures, machine: str, servers: str) -> str:
     """Return the page in Markdown."""
     return PAGE.format(
-        push=format_rows(*(_time_row(figures, way, PUSH) for way in WAYS)),
-        read=format_rows(*(_time_row(figures, way, READ) for way in WAYS)),
-        pushed=format_rows(*(_large_row(figures, way, PUSHED_CPU, PUSHED_TIME) for way in WAYS)),
-        pulled=format_rows(*(_large_row(figures, way, PULLED_CPU, PULLED_TIME) for way in WAYS)),
-        memory=format_rows(*(_memory_row(figures, way) for way in WAYS)),
-        logins=format_rows(*(_login_row(figures, way, user) for way in WATCHED for user in ("", *TARGETS))),
+        push=format_rows(*(_time_row(figures, setup, PUSH) for setup in SETUPS)),
+        read=format_rows(*(_time_row(figures, setup, READ) for setup in SETUPS)),
+        pushed=format_rows(*(_large_row(figures, setup, PUSHED_CPU, PUSHED_TIME) for setup in SETUPS)),
+        pulled=format_rows(*(_large_row(figures, setup, PULLED_CPU, PULLED_TIME) for setup in SETUPS)),
+        memory=format_rows(*(_memory_row(figures, setup) for setup in SETUPS)),
+        logins=format_rows(*(_login_row(figures, setup, user) for setup in FLOODED for user in ("", *TARGETS))),
         rounds=len(figures.values[DIRECT, PUSH]),
         machine=machine,
         servers=servers,
@@ -141,50 +140,50 @@ def render_page(figures: Figures, machine: str, servers: str) -> str:
         slow_pushes=SLOW_PUSHES,
         slow_reads=SLOW_READS,
         wrong_logins=WRONG_LOGINS,
-        guesses=GUESSES,
+        guesses=CHOSEN_WRONG_LOGINS,
         flood_rate=FLOOD_RATE,
         reader_rate=READER_RATE,
         reader_seconds=READER_SECONDS,
     )
 
 
-def _ratio_cells(figures: Figures, way: Way, measure: str) -> tuple[str, str]:
+def _ratio_cells(figures: Figures, setup: Setup, measure: str) -> tuple[str, str]:
     """Return the ratio to no authentication, and for `access` the goal."""
-    if way == DIRECT:
+    if setup == DIRECT:
         return "", ""
-    ratios = compute_ratios(figures.values[way, measure], figures.values[DIRECT, measure])
-    return format_spread(ratios), format_goal(ratios, GOALS[measure]) if way.has_proxy else ""
+    ratios = compute_ratios(figures.values[setup, measure], figures.values[DIRECT, measure])
+    return format_spread(ratios), format_goal(ratios, GOALS[measure]) if setup.has_proxy else ""
 
 
-def _time_row(figures: Figures, way: Way, measure: str) -> tuple[str, ...]:
-    return way.title, format_milliseconds(figures.values[way, measure]), *_ratio_cells(figures, way, measure)
+def _time_row(figures: Figures, setup: Setup, measure: str) -> tuple[str, ...]:
+    return setup.title, format_milliseconds(figures.values[setup, measure]), *_ratio_cells(figures, setup, measure)
 
 
-def _large_row(figures: Figures, way: Way, cpu: str, duration: str) -> tuple[str, ...]:
+def _large_row(figures: Figures, setup: Setup, cpu: str, duration: str) -> tuple[str, ...]:
     cells = (
-        (format_seconds(figures.values[way, measure]), *_ratio_cells(figures, way, measure))
+        (format_seconds(figures.values[setup, measure]), *_ratio_cells(figures, setup, measure))
         for measure in (cpu, duration)
     )
-    return way.title, *(cell for group in cells for cell in group)
+    return setup.title, *(cell for group in cells for cell in group)
 
 
-def _memory_row(figures: Figures, way: Way) -> tuple[str, ...]:
-    values = [value / 2**20 for value in figures.values[way, MEMORY]]
+def _memory_row(figures: Figures, setup: Setup) -> tuple[str, ...]:
+    values = [value / 2**20 for value in figures.values[setup, MEMORY]]
     direct = [value / 2**20 for value in figures.values[DIRECT, MEMORY]]
     more = [value - reference for value, reference in zip(values, direct, strict=True)]
-    goal = format_goal(more, MEMORY_GOAL) if way.has_proxy else ""
-    return way.title, format_spread(values, digits=0), "" if way == DIRECT else format_spread(more, digits=0), goal
+    goal = format_goal(more, MEMORY_GOAL) if setup.has_proxy else ""
+    return setup.title, format_spread(values, digits=0), "" if setup == DIRECT else format_spread(more, digits=0), goal
 
 
-def _login_row(figures: Figures, way: Way, user: str) -> tuple[str, ...]:
-    reads, idle = figures.reader[way, user], figures.reader[way, ""]
+def _login_row(figures: Figures, setup: Setup, user: str) -> tuple[str, ...]:
+    reads, idle = figures.reader[setup, user], figures.reader[setup, ""]
     middle, slow = ([read[at] for read in reads] for at in (0, 1))
-    cells = way.title.partition(",")[0], TARGET_TITLES[user]
+    cells = setup.title.partition(",")[0], TARGET_TITLES[user]
     if not user:
         return *cells, "", "", format_milliseconds(middle), format_milliseconds(slow), "", "", ""
-    seconds = figures.values[way, user]
+    seconds = figures.values[setup, user]
     ratios = compute_ratios(slow, [read[1] for read in idle])
-    has_login_goal = way.has_proxy and user != WRITER
+    has_login_goal = setup.has_proxy and user != WRITER
     return (
         *cells,
         format_milliseconds(seconds),
@@ -192,8 +191,8 @@ def _login_row(figures: Figures, way: Way, user: str) -> tuple[str, ...]:
         format_milliseconds(middle),
         format_milliseconds(slow),
         format_spread(ratios),
-        format_goal(ratios, FLOOD_GOAL) if way.has_proxy else "",
-        ", ".join(f"{status}: {count}" for status, count in sorted(figures.statuses[way, user].items())),
+        format_goal(ratios, FLOOD_GOAL) if setup.has_proxy else "",
+        ", ".join(f"{status}: {count}" for status, count in sorted(figures.statuses[setup, user].items())),
     )
 
 
@@ -206,7 +205,7 @@ def plot(figures: Figures, file: Path) -> None:
 
 def _plotted_rows(figures: Figures) -> Iterator[tuple[str, list[float]]]:
     for measure, title in PLOTTED.items():
-        for way in WAYS[1:]:
-            ratios = compute_ratios(figures.values[way, measure], figures.values[DIRECT, measure])
+        for setup in SETUPS[1:]:
+            ratios = compute_ratios(figures.values[setup, measure], figures.values[DIRECT, measure])
             if median(ratios) < MOST_PLOTTED:
-                yield f"{title}: {way.title}", ratios
+                yield f"{title}: {setup.title}", ratios

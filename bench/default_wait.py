@@ -9,12 +9,12 @@ from typing import Any
 
 import pulumi
 
-PROGRAM = Path(__file__).resolve().parent.parent
+CLONE = Path(__file__).resolve().parent.parent
 SKIP_AWAIT = "pulumi.com/skipAwait"
 
 
-def with_default_wait(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
-    """Remove the annotation from a Service. Leave every other resource unchanged."""
+def remove_skip_await(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
+    """Remove the annotation `SKIP_AWAIT` from a Service. Return None for other resources, which stay unchanged."""
     if args.type_ != "kubernetes:core/v1:Service":
         return None
     metadata: Any = args.props["metadata"]
@@ -25,5 +25,5 @@ def with_default_wait(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTran
 
 
 if __name__ == "__main__":
-    pulumi.runtime.register_resource_transform(with_default_wait)
-    runpy.run_path(str(PROGRAM), run_name="__main__")
+    pulumi.runtime.register_resource_transform(remove_skip_await)
+    runpy.run_path(str(CLONE), run_name="__main__")

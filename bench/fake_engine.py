@@ -44,7 +44,10 @@ class Request:
 
 @dataclass(eq=False)  # hashable, as the real monitor is
 class FakeEngine(mocks.MockMonitor):
-    """Answers after `latency` seconds. Components are answered at once, because no provider is asked for them."""
+    """An engine that answers after `latency` seconds.
+
+    It answers requests for components at once, as no provider handles them, unless `delay_components` is set.
+    """
 
     latency: float = 0.0
     delay_components: bool = False
@@ -86,7 +89,10 @@ def _response(request: Any, properties: Any) -> Any:
 
 
 def run_program(program: Callable[[], None], engine: FakeEngine, workers: ThreadPoolExecutor) -> float:
-    """Return the seconds from the start of the program to the last response. A process can use one engine only."""
+    """Return the seconds from the start of the program to the last response.
+
+    `workers` wait for the responses. A process can use one engine at a time.
+    """
     pulumi.runtime.set_mocks(None, monitor=engine)  # type: ignore[arg-type]  # the monitor uses no mocks
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]

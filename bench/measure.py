@@ -1,8 +1,9 @@
-"""Measure in a new process, which has not loaded any module. `python -m bench.measure` prints JSON.
+"""Measure in a new process, in which no module is loaded yet. `python -m bench.measure` prints JSON.
 
 program COUNT                     seconds and resources of a program with COUNT registries
 config_maps COUNT                 seconds of a program with COUNT ConfigMaps
-graph LATENCY WORKERS DELAY       requests of one registry, with a latency of components too if DELAY is 1
+graph LATENCY WORKERS DELAY       requests of one registry, and the engine delays the answers for components too
+                                  if DELAY is 1
 """
 
 import json

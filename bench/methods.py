@@ -39,6 +39,7 @@ class PulumiUp:
     stack: str = "dev"
 
     def pulumi(self, lab: Lab, *arguments: str) -> str:
+        """Run a command of `pulumi` for the stack, and return its output."""
         config = ("--config-file", str(PROJECT / "Pulumi.dev.yaml")) if arguments[0] in ("up", "preview") else ()
         return lab.run("pulumi", "--cwd", str(self.folder), *arguments, "--stack", self.stack, *config)
 
@@ -63,7 +64,7 @@ class Guide:
     title: str
 
     def prepare(self, lab: Lab) -> None:
-        """Return at once. The guide starts with an empty cluster."""
+        """Do nothing. The guide starts with an empty cluster."""
 
     def deploy(self, lab: Lab) -> str:
         lab.run("bash", str(PACKAGE / "guide.sh"))
@@ -77,7 +78,7 @@ class Guide:
 
 @dataclass(frozen=True)
 class PulumiProject(PulumiUp):
-    """`pulumi up` of another program, in a copy of this project."""
+    """`pulumi up` of another program, in a new project with the config of this one."""
 
     program: Path = PACKAGE / "empty_program.py"
     settings: Mapping[str, int] = field(default_factory=dict)

@@ -31,7 +31,7 @@ READ_BUFFER = 256 * 1024
 
 
 class Blob(NamedTuple):
-    """A layer: its digest, and the chunks of its content, each of `CHUNK` bytes at most."""
+    """A layer or a config: its digest, and the chunks of its content, each of `CHUNK` bytes at most."""
 
     digest: str
     chunks: Sequence[bytes]
@@ -42,7 +42,7 @@ class Blob(NamedTuple):
 
 
 def create_blob(size: int) -> Blob:
-    """Return a blob that starts with random bytes, so that no registry has it yet."""
+    """Return a blob of random bytes, so that no registry has it yet. More than `CHUNK` bytes are whole chunks."""
     chunk = os.urandom(min(size, CHUNK))
     chunks = [chunk] * (size // len(chunk))
     digest = hashlib.sha256()
@@ -57,14 +57,14 @@ def basic(user: str, password: str) -> str:
 
 @dataclass
 class Client:
-    """A client with a login, or without one if `login` is "". `header` is what it sends after `log_in`."""
+    """A client of the registry at `address`. `login` is the header of a login, or "". `log_in` sets `header`."""
 
     address: str
     login: str = ""
     header: Mapping[str, str] = field(default_factory=dict)
 
     def connect(self) -> http.client.HTTPSConnection:
-        """Return a new connection. The client does not check the certificate, which costs the servers nothing."""
+        """Return a new connection. The client does not check the certificate. Servers do not notice the difference."""
         return http.client.HTTPSConnection(
             *split_address(self.address), timeout=120, context=ssl._create_unverified_context()
         )
@@ -89,7 +89,10 @@ class Client:
         expected: Sequence[int],
         body: bytes | Iterable[bytes] = b"",
     ) -> http.client.HTTPResponse:
-        """Send a request, and read the response. A body of several parts is sent in chunks."""
+        """Send a request, and read the response. A body of several parts is sent in chunks.
+
+        Raise `BenchmarkError` if the status is not one of `expected`.
+        """
         headers = {"Accept": MANIFEST_TYPE, **self.header}
         chunked = not isinstance(body, bytes)
         if method == "PUT" and body:

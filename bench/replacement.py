@@ -17,7 +17,7 @@ BLOBS = (0, 25_000, 256_000)
 """Numbers of stored blobs, with a stack for each."""
 
 POLICY = "default_ownership"
-"""Config of the program: 0 for the component's policy, 1 for Kubernetes' default."""
+"""Config key of the program. Its value is 0 for the component's policy, 1 for Kubernetes' default."""
 
 GOAL = 1.1
 """Highest ratio of a full folder to an empty one that meets the goal."""
@@ -74,7 +74,7 @@ def _deployed(lab: Lab) -> Iterator[None]:
 
 
 def store_blobs(folder: Path, count: int) -> None:
-    """Create blobs as the registry stores them: a folder with a file, by the first byte of the digest."""
+    """Create blobs as the registry stores them: a folder with a file each, grouped by the first byte of the digest."""
     folder.mkdir(parents=True)
     for number in range(count):
         blob = folder / f"docker/registry/v2/blobs/sha256/{number % 256:02x}/{number:064x}"

@@ -14,8 +14,8 @@ import pytest
 from bench import __main__ as command_line
 from bench import access, access_table, first_push, first_push_table, graph, program, replacement, wrong_logins
 from bench.__main__ import Benchmark
-from bench.access_servers import ACCESS, ACCESS_CHOSEN, DIRECT, HTPASSWD_CHOSEN, READER, UNKNOWN, WAYS, WRITER
-from bench.default_wait import SKIP_AWAIT, with_default_wait
+from bench.access_servers import ACCESS, ACCESS_CHOSEN, DIRECT, HTPASSWD_CHOSEN, READER, SETUPS, UNKNOWN, WRITER
+from bench.default_wait import SKIP_AWAIT, remove_skip_await
 from bench.fake_engine import Request
 from bench.first_push import Times, measure_first_push
 from bench.lab import running_lab
@@ -59,15 +59,15 @@ def test_results_of_few_rounds_are_not_saved(
     assert sorted(file.name for file in tmp_path.iterdir()) == saved
 
 
-def test_only_a_service_gets_the_default_wait() -> None:
+def test_only_a_service_loses_its_skip_await() -> None:
     for kind, expected in {"Service": {"name": "it", "annotations": {}}, "Secret": None}.items():
         props: dict[str, Any] = {"metadata": {"name": "it", "annotations": {SKIP_AWAIT: "true"}}}
         args = pulumi.ResourceTransformArgs(True, f"kubernetes:core/v1:{kind}", "it", props, pulumi.ResourceOptions())
-        result = with_default_wait(args)
+        result = remove_skip_await(args)
         assert (result and result.props["metadata"]) == expected
 
 
-def test_only_a_pod_gets_the_default_ownership() -> None:
+def test_only_a_pod_loses_its_change_policy() -> None:
     context = {"fsGroup": 65532, "fsGroupChangePolicy": "OnRootMismatch"}
     for kind, expected in {"Pod": {"fsGroup": 65532}, "Secret": None}.items():
         props: dict[str, Any] = {"spec": {"securityContext": context}}
@@ -76,7 +76,7 @@ def test_only_a_pod_gets_the_default_ownership() -> None:
         assert (result and result.props["spec"]["securityContext"]) == expected
 
 
-def test_stored_blobs_lie_as_the_registry_stores_them(tmp_path: Path) -> None:
+def test_blobs_are_stored_as_the_registry_stores_them(tmp_path: Path) -> None:
     replacement.store_blobs(tmp_path / "images", 257)
     files = [path for path in (tmp_path / "images").rglob("*") if path.is_file()]
     assert len(files) == 257
@@ -95,12 +95,12 @@ def test_the_page_of_replacements_compares_with_the_empty_folder_of_a_round(tmp_
     replacement.plot(times, tmp_path / "replacement.png")
 
 
-def test_ways_to_log_in_take_turns_and_every_layer_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setups_take_turns_and_every_layer_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(access, "PUSHES", 2)
-    servers, figures = [Mock(way=way) for way in (DIRECT, ACCESS)], access.Figures()
+    servers, figures = [Mock(setup=setup) for setup in (DIRECT, ACCESS)], access.Figures()
     pushed = Mock()
     for server in servers:
-        server.client.return_value.push_image = lambda layers, way=server.way: pushed(way, [*layers])
+        server.client.return_value.push_image = lambda layers, setup=server.setup: pushed(setup, [*layers])
     access._measure_pushes(servers, figures)
     assert [call.args[0] for call in pushed.mock_calls] == [DIRECT, ACCESS, DIRECT, ACCESS]
     assert len({layer.digest for call in pushed.mock_calls for layer in call.args[1]}) == 4 * access.LAYERS
@@ -129,18 +129,18 @@ def test_a_flood_counts_the_responses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_page_of_access_compares_with_no_authentication(tmp_path: Path) -> None:
-    """Each way takes as many times as long as its number says. The second round took twice as long for all."""
+    """Each setup has its factor times the figures of no authentication. The second round has twice the figures."""
     figures = access.Figures()
-    factors = dict(zip(WAYS, (1.0, 2.0, 40.0, 1.2, 1.3), strict=True))
-    for way, factor in factors.items():
+    factors = dict(zip(SETUPS, (1.0, 2.0, 40.0, 1.2, 1.3), strict=True))
+    for setup, factor in factors.items():
         for measure in (*access_table.GOALS, access.MEMORY):
             unit = 50 * 2**20 if measure == access.MEMORY else 0.05
-            figures.values[way, measure] = [factor * unit, 2 * factor * unit]
-    for way in (HTPASSWD_CHOSEN, ACCESS_CHOSEN):
+            figures.values[setup, measure] = [factor * unit, 2 * factor * unit]
+    for setup in (HTPASSWD_CHOSEN, ACCESS_CHOSEN):
         for number, user in enumerate(("", UNKNOWN, READER, WRITER)):
-            figures.values[way, user] = [0.002 * number]
-            figures.reader[way, user] = [(0.001, 0.002 * (1 + 2 * number))]
-            figures.statuses[way, user] = Counter({429: 290, 401: 10})
+            figures.values[setup, user] = [0.002 * number]
+            figures.reader[setup, user] = [(0.001, 0.002 * (1 + 2 * number))]
+            figures.statuses[setup, user] = Counter({429: 290, 401: 10})
     page = access_table.render_page(figures, "2 cores", "HAProxy 3")
     assert "| `access`, generated password | 90.0 ms (60.0 to 120.0) | 1.20 (1.20 to 1.20) | ≤ 1.25: met |" in page
     assert "| 1.30 (1.30 to 1.30) | ≤ 1.25: not met |" in page
@@ -153,7 +153,7 @@ def test_the_page_of_access_compares_with_no_authentication(tmp_path: Path) -> N
     assert (tmp_path / "access.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_figures_have_median_and_range_and_whether_the_median_meets_the_goal() -> None:
+def test_figures_show_the_median_the_range_and_whether_the_median_meets_the_goal() -> None:
     assert format_spread([2.0, 4.0, 1.0], unit=" s") == "2.00 s (1.00 to 4.00)"
     assert format_milliseconds([0.05, 0.04, 0.06]) == "50.0 ms (40.0 to 60.0)"
     assert compute_ratios([1.0, 2.0], [2.0, 8.0]) == [0.5, 0.25]

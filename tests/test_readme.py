@@ -93,7 +93,7 @@ def test_a_test_runs_every_marked_block() -> None:
     tests = "".join(path.read_text() for path in (ROOT / "tests/e2e").glob("test_*.py"))
     for page in PAGES:
         for name, _ in MARKED.findall(page.read_text()):
-            assert f'marked("{name}"' in tests or f"marked('{name}'" in tests, f"{page_ids(page)}: {name}"
+            assert f'marked_block("{name}"' in tests or f"marked_block('{name}'" in tests, f"{page_ids(page)}: {name}"
 
 
 def test_the_transcript_has_commands_that_a_test_runs() -> None:

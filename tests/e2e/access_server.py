@@ -1,6 +1,6 @@
 """A registry behind its proxy, as two processes on the loopback address. No cluster is needed.
 
-The configurations are those of the component. Requests are sent byte by byte, because HTTP clients would tidy them up.
+The configurations are those of the component. Requests are sent as they are, because HTTP clients would normalize them.
 """
 
 import hashlib
@@ -39,8 +39,8 @@ CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 
 DEFAULT_HEADERS = {"Host": "docker-registry:5000", "Accept": f"{MANIFEST_TYPE}, */*"}
 
-MARK = {"X-Answered-By": ["the registry"]}
-"""Header of the registry's own answers."""
+REGISTRY_HEADERS = {"X-Answered-By": ["the registry"]}
+"""Header that the registry adds to its responses. The proxy's own responses lack it."""
 
 
 def access_settings(**inputs: Any) -> AccessSettings:
@@ -59,12 +59,12 @@ class Response(NamedTuple):
     @property
     def is_from_registry(self) -> bool:
         """Whether the proxy has passed on the request."""
-        return all(name in self.headers for name in MARK)
+        return all(name in self.headers for name in REGISTRY_HEADERS)
 
 
 @dataclass
 class AccessServer:
-    """The two processes. `send` sends a request through the proxy, `ask_registry` sends it around it."""
+    """The two processes. `send` sends a request to the proxy, and `ask_registry` directly to the registry."""
 
     endpoints: Endpoints
     passwords: Mapping[str, str] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class AccessServer:
 
     @property
     def log(self) -> Path:
-        """The log of both."""
+        """The log of both processes."""
         return self.folder / loopback.LOG
 
     def configure(self, access: Access, chosen: Mapping[str, str]) -> None:
@@ -93,7 +93,7 @@ class AccessServer:
             (self.folder / name).write_text(content)
 
     def served_certificate(self) -> bytes:
-        """Return the certificate of a new connection, DER."""
+        """Return the server certificate of a new connection, DER."""
         plain = socket.create_connection(split_address(self.endpoints.address), timeout=30)
         with self.tls.wrap_socket(plain) as connection:
             return connection.getpeercert(binary_form=True) or b""
@@ -108,7 +108,7 @@ class AccessServer:
         headers: Mapping[str, str] | None = None,
         halfway: Callable[[], None] = lambda: None,
     ) -> Response:
-        """Send a request with the credentials of `user`, or without any. A target is sent as it is.
+        """Send a request with the credentials of `user`, or without any if it is "". A target is sent as it is.
 
         `halfway` is called when half of the body is sent.
         """
@@ -192,13 +192,16 @@ def digest_of(content: bytes) -> str:
 
 @contextmanager
 def serve(folder: Path, access: Access, chosen: Mapping[str, str] | None = None) -> Iterator[AccessServer]:
-    """Run the registry and the proxy with these rules until the block ends. The password of LOGIN is "LOGIN's"."""
+    """Run the registry and the proxy with these rules until the block ends.
+
+    `chosen` has the chosen passwords by user. The password of any other LOGIN is "LOGIN's".
+    """
     folder.mkdir(exist_ok=True)
     endpoints = Endpoints(f"127.0.0.1:{free_port()}", str(folder / "registry.sock"), str(folder))
     server = AccessServer(endpoints)
     server.configure(access, chosen or {})
     storage = {"filesystem": {"rootdirectory": str(folder / "images")}, "delete": {"enabled": True}}
-    http_section = {"net": "unix", "addr": endpoints.registry, "secret": "fixed", "headers": MARK}
+    http_section = {"net": "unix", "addr": endpoints.registry, "secret": "fixed", "headers": REGISTRY_HEADERS}
     registry = {"version": "0.1", "log": {"level": "error"}, "storage": storage, "http": http_section}
     (folder / loopback.CONFIGURATION).write_text(render(registry))
     with loopback.run_servers(folder, PROJECT / "registry/access" / WATCH_SCRIPT) as processes:
@@ -220,13 +223,14 @@ def forward(server: AccessServer) -> Iterator[str]:
     command = [str(haproxy.find("haproxy")), "-db", "-f", str(server.folder / "forward.cfg")]
     with server.log.open("a") as log, subprocess.Popen(command, env=haproxy.env, stderr=log) as process:
         try:
-            loopback.wait_until(lambda: is_open(address), server.log)
+            loopback.wait_until(lambda: _accepts_connections(address), server.log)
             yield address
         finally:
             process.terminate()
 
 
-def is_open(address: str) -> bool:
+def _accepts_connections(address: str) -> bool:
+    """Return True, or raise `OSError` if the connection fails."""
     with socket.create_connection(split_address(address), timeout=5):
         return True
 

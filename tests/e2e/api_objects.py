@@ -226,7 +226,7 @@ def _kubernetes_service(args: Inputs) -> Object:
 
 
 def _make_independent(inputs: Object, name: str) -> Object:
-    """Return the object with a name, and without the namespace and the priority class, which the lab does not have.
+    """Return the object with a name, and without its namespace and priority class, because the lab has neither.
 
     A TLS Secret becomes an opaque one, because the API server would refuse the PEM of the fake engine.
     """

@@ -23,7 +23,10 @@ def delete_old() -> None:
 
 
 def save(nodeid: str, error: str, lab: Lab | None) -> Path:
-    """Write everything about a failed test, and return the folder. Objects that cannot be read are left out."""
+    """Write the error, logs and objects of a failed test, and return the folder.
+
+    Without `lab`, no objects are written. If objects of a kind cannot be read, their file has the reason.
+    """
     folder = FAILURES / re.sub(r"[^\w.-]+", "-", nodeid.removeprefix("tests/e2e/"))[:120].strip("-")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "error.txt").write_text(error)

@@ -42,10 +42,10 @@ BASES: list[Inputs] = [
     {"users": ["centos", "jean"], "passwords": {"jean": "correct horse"}, "labels": {"example.com/team": "red"}},
     {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}, "priority_class": "high"},
 ]
-"""Configurations that together have every choice of the component."""
+"""Configurations that together have every exposure, storage, workload and mode."""
 
 MAX_LENGTH = 5000
-"""Characters of the longest value that is used. Longer ones are slow to send, and the offline tests have them."""
+"""Characters from which on a refused value is not used. It would be slow to send, and the offline tests have it."""
 
 COMMON_CHARACTERS = "abcxyz0123456789-._"
 RARE_CHARACTERS = "AZ/:=,@%*#~+ \t\n\0é\u0662\u212a"
@@ -67,6 +67,8 @@ INSERTIONS: list[str] = [
 """Texts to insert into values. Some programs read the Arabic digit as 2, and the Kelvin sign as k."""
 
 EXAMPLES: dict[str, tuple[list[Any], list[Any]]] = defaultdict(lambda: ([], []))
+"""Accepted and refused values of each input."""
+
 for key, value, *_ in ACCEPTED:
     EXAMPLES[key][0].append(value)
 for key, value, _ in REFUSED:
@@ -86,7 +88,7 @@ JUDGED_INPUTS = (
 
 
 def configs() -> st.SearchStrategy[Inputs]:
-    """Return a strategy for configurations: one of BASES with one to three changed inputs that have an effect there.
+    """Return a strategy for configurations: one of BASES with one to three more inputs that have an effect there.
 
     Each configuration is made from one random number. With a strategy for each choice, hypothesis would repeat a few
     configurations many times.

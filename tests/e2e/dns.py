@@ -25,8 +25,8 @@ from dev.environment import PROJECT, Environment
 NAME = "dns"
 PORT = 53
 A_RECORD, INTERNET_CLASS = 1, 1
-FOUND, NO_SUCH_NAME = 0x8580, 0x8583
-"""Flags of an authoritative response with an address, and of one without."""
+NO_ERROR, NAME_ERROR = 0x8580, 0x8583
+"""Flags of an authoritative response to a name that exists, and to a name that does not."""
 
 FindAddress = Callable[[str, str], str | None]
 """Function that returns the address of a Service by name and namespace, or None."""
@@ -66,7 +66,7 @@ def _service_and_endpoints() -> dict[str, Any]:
 
 
 def resolve(query: bytes, find_address: FindAddress) -> bytes:
-    """Return the response to a query with one question (RFC 1035, section 4)."""
+    """Return the response to a query with one question (RFC 1035, section 4). Only IPv4 addresses are served."""
     labels, question_end = _question(query)
     record_type, _ = struct.unpack_from("!HH", query, question_end - 4)
     address = (
@@ -76,7 +76,7 @@ def resolve(query: bytes, find_address: FindAddress) -> bytes:
     if address and record_type == A_RECORD:
         name_of_question = 0xC00C
         record = struct.pack("!HHHIH", name_of_question, A_RECORD, INTERNET_CLASS, 5, 4) + ip_address(address).packed
-    flags = FOUND if address else NO_SUCH_NAME
+    flags = NO_ERROR if address else NAME_ERROR
     return query[:2] + struct.pack("!5H", flags, 1, bool(record), 0, 0) + query[12:question_end] + record
 
 

@@ -1,4 +1,4 @@
-"""Draw examples with hypothesis, the same ones for the same seed."""
+"""Draw examples with hypothesis: the same examples for the same seed."""
 
 import os
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 SEED = int(os.environ.get("SOAK_SEED", "20261125"))
-"""Seed of the examples. `make test` always has the same one, `make soak` draws one and prints it."""
+"""Seed of the examples. It is fixed in `make test`. `make soak` draws a seed and prints it."""
 
 Example = TypeVar("Example")
 Result = TypeVar("Result")
@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 def draw_examples(
     number: int, examples: st.SearchStrategy[Example], apply_rules: Callable[[Example], Result]
 ) -> list[Result]:
-    """Draw examples, and return the result of `apply_rules` for each. The judges get them later, all at once."""
+    """Draw `number` examples, and return the result of `apply_rules` for each. The judges get the results at once."""
     results: list[Result] = []
 
     @seed(SEED)

@@ -1,7 +1,7 @@
 """Run a forwarding proxy outside the cluster, as at the edge of a company's network, with a login.
 
-The proxy is tinyproxy: one Debian package without dependencies, with logins, and a log of every CONNECT. Squid needs 14
-more packages. A proxy in Python would be this project's own idea of a proxy. It runs on the laptop.
+The proxy is tinyproxy, and runs on the laptop. It is one Debian package without dependencies, asks for a login, and
+logs every CONNECT. Squid needs 14 more packages. A proxy in Python would be this project's own idea of a proxy.
 """
 
 import os

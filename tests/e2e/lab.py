@@ -55,7 +55,8 @@ WITHOUT_BYTECODE = {"PIP_NO_COMPILE": "0"}
 STACK = ("--stack", "dev")
 ADDRESS = "192.168.56.10"
 NAMESPACE = "docker-registry"
-HOST_FOLDER = "/var/lib/docker-registry/repository"
+STORAGE_PATH = "/var/lib/docker-registry/repository"
+"""Folder of the images on the node."""
 
 
 def embedded_cluster() -> Cluster:
@@ -64,7 +65,7 @@ def embedded_cluster() -> Cluster:
 
 
 def warm_environment(cluster: Cluster, folder: Path) -> Path:
-    """Create the virtual environment in `folder`, and start its server on the laptop. It ends with the cluster."""
+    """Create the virtual environment of `warm.py` in `folder`, and start its server. It ends with the cluster."""
     python = folder / "bin/python"
     python.parent.mkdir(parents=True)
     python.write_text(f"#!{sys.executable} -ISs\n{Path(warm.__file__).read_text()}")
@@ -264,7 +265,7 @@ class Registry:
         return int(self.curl(path, *quiet, *arguments, user=user).stdout or 0)
 
     def push(self, repository: str, content: str = "a layer") -> str:
-        """Push a blob in one request, and return its digest."""
+        """Push a blob, with its content in one request, and return its digest."""
         digest = f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
         response = self.curl(f"/v2/{repository}/blobs/uploads/", "--request", "POST", "--head")
         location = re.search(r"^location: (\S+)", response.stdout, re.MULTILINE | re.IGNORECASE)
@@ -330,8 +331,8 @@ def warm_checkout(virtualenv: Path) -> Path:
     return folder
 
 
-def marked(name: str, language: str, page: str = "README.md") -> str:
-    """Return the only block of the page with the comment "a test runs ..."."""
+def marked_block(name: str, language: str, page: str = "README.md") -> str:
+    """Return the only block of the page with the comment "a test runs NAME"."""
     text = (PROJECT / page).read_text()
     (block,) = re.findall(rf"<!-- a test runs {name} -->\n```{language}\n(.*?)```", text, re.DOTALL)
     return str(block)
@@ -345,12 +346,18 @@ def read_secret(lab: Lab, namespace: str, name: str) -> dict[str, str]:
 
 @cache
 def unpack_package(command: str, package: str) -> Packages:
-    """Download a Debian package, and return the folder with its command. The result is cached, as apt takes seconds."""
+    """Return the location of `command`. Download its Debian package if the machine lacks the command.
+
+    The result is cached, because apt takes seconds.
+    """
     return packages.provide_packages({command: package})
 
 
 def eventually(seconds: float, awaited: str, condition: Any, pause: float = 0.2) -> None:
-    """Wait until `condition` is true. Fail with `awaited` after `seconds`. A missing object counts as false."""
+    """Wait until `condition` is true. Fail with the text `awaited` after `seconds`. A missing object counts as false.
+
+    `pause` are the seconds between two checks.
+    """
     deadline = time.monotonic() + seconds
     while True:
         with suppress(NotFound):
@@ -364,7 +371,7 @@ def eventually(seconds: float, awaited: str, condition: Any, pause: float = 0.2)
 def projects(lab: Lab) -> Iterator[Callable[..., Project]]:
     """Yield a function that creates a project from a program, or from the example of that name.
 
-    All created projects are destroyed when the block ends.
+    All created projects are destroyed when the block ends. Use it in a fixture: if the block raises, they stay.
     """
     created: list[Project] = []
 

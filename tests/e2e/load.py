@@ -10,10 +10,10 @@ from typing import Any
 
 from tests.e2e.lab import Registry
 
-CLIENTS = Path(__file__).with_name("clients.py")
+CLIENTS = Path(__file__).with_name("load_clients.py")
 
 Results = dict[str, dict[str, Any]]
-"""Fields of `clients.Results`, by kind of clients. It is empty until the load ends."""
+"""Fields of `load_clients.Results`, by kind of clients. It is empty until the load ends."""
 
 
 @contextmanager

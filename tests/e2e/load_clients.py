@@ -1,6 +1,6 @@
-"""Send requests to a registry from several clients, as a program that runs on a host that reaches the registry.
+"""The program that sends requests to a registry from several clients. It runs on a host that reaches the registry.
 
-The program reads its job, with the credentials, as one line of JSON, and prints its results as JSON when its input
+It reads its job, with the credentials, as one line of JSON (`load.py`), and prints its results as JSON when its input
 ends. A server may close an open connection before it sends a response. The client then repeats a GET once over a new
 connection, as RFC 9112 (9.3.1) demands of every client. Every other error counts as a failure.
 """
@@ -34,10 +34,11 @@ class Results:
     requests: int = 0
     failures: list[str] = field(default_factory=list)
     reopened: int = 0
+    """Number of requests that were repeated over a new connection."""
     pushes: int = 0
     certificates: list[str] = field(default_factory=list)
     longest_gap: float = 0.0
-    """Seconds between the starts of two consecutive successful requests."""
+    """Most seconds between the starts of two consecutive successful requests of one client."""
 
 
 class Client:
@@ -144,6 +145,7 @@ WORK: dict[str, Callable[[Client, dict[str, Any]], None]] = {
     "reconnecting": read_blob_reconnecting,
     "pushing": push_image,
 }
+"""Function that each kind of clients repeats."""
 
 
 def main() -> None:

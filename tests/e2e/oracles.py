@@ -1,7 +1,7 @@
-"""Judges of the rules: the API server with a dry run, and Go as a TLS client. tls_clients.py has the others.
+"""The judges of the rules, which are test oracles: the API server with a dry run, and Go as a TLS client.
 
-A judge returns its objection as text, or "". A warning of the API server counts as an objection, because it announces a
-later refusal.
+tls_clients.py has the other TLS clients. A judge returns its objection as text, or "". A warning of the API server
+counts as an objection, because it announces a later refusal.
 """
 
 import json
@@ -17,15 +17,17 @@ from tests.e2e.kube_api import KubeApi
 from tests.tls_clients import ServedChain
 
 CONNECTIONS = 2
+"""Number of connections over which requests are sent in parallel."""
+
 DRY_RUN = "?dryRun=All&fieldValidation=Strict"
 EXPECTED_WARNING = "spec.externalIPs is deprecated"
-"""Text of the only warning that does not count. The component warns about the same versions of Kubernetes."""
+"""Text of the only warning that does not count, because the component itself warns of this field."""
 
 Object = dict[str, Any]
 
 
 class ApiServer:
-    """The lab's API server, over a few open connections from inside the lab's network."""
+    """The lab's API server, as a judge of objects."""
 
     def __init__(self, api: KubeApi) -> None:
         self._api = api

@@ -30,6 +30,7 @@ class ProcessWatch:
 
     scans: int = 0
     argv: set[bytes] = field(default_factory=set)
+    """Command lines, with a space after each argument."""
     environ: set[bytes] = field(default_factory=set)
     """Variables as `NAME=value`."""
     _stop: threading.Event = field(default_factory=threading.Event)

@@ -21,8 +21,8 @@ NAME = "versitygw"
 PORT = 7070
 HOME = "/var/lib/s3"
 BUCKET = "images"
-WITH_KEYS = 'set -a; . "$1"; shift; exec "$@"'
-"""Script that sets variables from a file. Every user could read the keys on a command line."""
+WITH_KEYS_SCRIPT = 'set -a; . "$1"; shift; exec "$@"'
+"""Script that runs a command with variables from a file. Every user could read the keys on a command line."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def _prepare(home: Path) -> S3:
 
 def _command(s3: S3) -> tuple[str, ...]:
     return (
-        *("sh", "-c", WITH_KEYS, "sh", f"{HOME}/keys"),
+        *("sh", "-c", WITH_KEYS_SCRIPT, "sh", f"{HOME}/keys"),
         *(str(build_program(NAME) / NAME), "--port", f"{LAPTOP.address}:{PORT}", "--region", s3.region),
         *("--cert", f"{HOME}/server.crt", "--key", f"{HOME}/server.key"),
         *("posix", f"{HOME}/buckets"),
@@ -79,7 +79,7 @@ def _command(s3: S3) -> tuple[str, ...]:
 
 
 def route_to_pods(cluster: Cluster) -> None:
-    """Add the laptop's routes to Pods, because their packets leave a node with the Pod's own address."""
+    """Add the laptop's routes to Pods, because packets of a Pod leave its node with the Pod's own address."""
     for node in NODES:
         cluster.run(LAPTOP.name, ["ip", "route", "replace", node.pods, "via", node.address], check=True)
 

@@ -13,8 +13,8 @@ from xdist.scheduler import LoadScopeScheduling
 from dev.environment import PROJECT
 from tests.harness.estimate import DURATIONS, read_durations
 
-UNKNOWN = 5.0
-"""Expected seconds of a test that was never measured."""
+DEFAULT_SECONDS = 5.0
+"""Expected seconds of a test without an entry in tests/durations.json."""
 
 
 class Scheduler(LoadScopeScheduling):
@@ -32,7 +32,7 @@ def arrange(items: list[pytest.Item]) -> None:
         groups[group(item.nodeid)].append(item)
 
     def seconds(members: list[pytest.Item]) -> float:
-        return sum(expected.get(item.nodeid, UNKNOWN) for item in members)
+        return sum(expected.get(item.nodeid, DEFAULT_SECONDS) for item in members)
 
     items[:] = [item for members in sorted(groups.values(), key=seconds, reverse=True) for item in members]
 

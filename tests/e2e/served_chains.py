@@ -42,7 +42,7 @@ KEY_FACTORIES: dict[str, Callable[[], Key]] = {
 
 @cache
 def key_of_kind(kind: str, number: int = 0) -> Key:
-    """Create a key of this kind, or return the cached one. Only the kind matters, so keys may be shared."""
+    """Return a key of this kind. Keys with the same `number` are the same, because only the kind matters."""
     return KEY_FACTORIES[kind]()
 
 
@@ -109,7 +109,7 @@ class ExternalChain(NamedTuple):
 
 
 SECRET = ExistingSecret("tls_secret", "docker-registry", "tls", ("tls.crt", "tls.key"), "kubernetes.io/tls")
-
+"""Secret that would hold the chain of a user."""
 
 HOST = "registry.example.com"
 CHANGES: dict[str, list[Inputs]] = {
@@ -158,6 +158,7 @@ KEY_KINDS = (
     + ["P-384", "RSA-2048"] * 5
     + ["P-384", "RSA-2048", "RSA-3072", "P-521", "P-224", "RSA-1024", "ed25519"]
 )
+"""Kinds of keys to choose from. Common ones are repeated, so that most chains are valid."""
 
 
 def external_certificates() -> st.SearchStrategy[ExternalChain]:

@@ -18,7 +18,7 @@ import pytest
 
 from dev.cluster.plan import LAPTOP, MASTER, SERVICES
 from dev.environment import STATE
-from tests.e2e import curl, dns
+from tests.e2e import curl_image, dns
 from tests.e2e.lab import ADDRESS, NAME, Lab, Project, eventually, is_ready
 from tests.e2e.s3 import S3
 
@@ -121,7 +121,7 @@ def test_two_registries_run_side_by_side(lab: Lab, create_project: CreateProject
 
 @pytest.mark.usefixtures("service_dns")
 def test_a_platform_component_includes_the_registry_of_a_team(lab: Lab, create_project: CreateProject) -> None:
-    curl.load_image(lab.cluster, CURL_IMAGE)
+    curl_image.load_image(lab.cluster, CURL_IMAGE)
     platform = create_project("embedded-in-a-platform-stack")
     platform.configure(curl_image=CURL_IMAGE)
     outputs = platform.up()

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
-from tests.e2e.lab import ADDRESS, HOST_FOLDER, NAMESPACE, STACK, Lab, eventually
+from tests.e2e.lab import ADDRESS, NAMESPACE, STACK, STORAGE_PATH, Lab, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.together]
 
@@ -101,7 +101,7 @@ def test_5_the_claim_is_bound_within_a_second_to_the_guides_folder(lab: Lab) -> 
     assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
     volume = lab.get("pv", claim["spec"]["volumeName"])
     assert volume["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
-    assert volume["spec"]["hostPath"]["path"] == HOST_FOLDER
+    assert volume["spec"]["hostPath"]["path"] == STORAGE_PATH
     created = datetime.fromisoformat(claim["metadata"]["creationTimestamp"])
     bound = datetime.fromisoformat(volume["status"]["lastPhaseTransitionTime"])
     assert bound - created <= timedelta(seconds=1), "both times are in whole seconds"

@@ -13,7 +13,7 @@ import pytest
 
 from dev.environment import PROJECT, STATE
 from dev.toolchain.engine import provide_engine
-from tests.e2e.lab import ADDRESS, NAME, NAMESPACE, STACK, UP, WITHOUT_BYTECODE, Lab, marked
+from tests.e2e.lab import ADDRESS, NAME, NAMESPACE, STACK, UP, WITHOUT_BYTECODE, Lab, marked_block
 
 pytestmark = pytest.mark.e2e
 
@@ -106,7 +106,7 @@ def client(empty_lab: Lab) -> Iterator[None]:
 @pytest.mark.usefixtures("client")
 def test_the_quick_start_works_in_an_empty_clone(empty_lab: Lab, user_environment: list[str], clone: Path) -> None:
     """The first command runs on this machine, which reaches the package index. The other commands run on the laptop."""
-    install, *lines = marked("these lines", "sh").splitlines()
+    install, *lines = marked_block("these lines", "sh").splitlines()
     environment = [*user_environment, "PULUMI_SKIP_CONFIRMATIONS=true"]  # instead of the answer that a user types
     installation = subprocess.run(
         [*environment, *install.split()], cwd=clone, capture_output=True, text=True, check=False
@@ -117,7 +117,7 @@ def test_the_quick_start_works_in_an_empty_clone(empty_lab: Lab, user_environmen
     assert empty_lab.get("pod", NAMESPACE)["spec"]["nodeName"] == "k8s-worker"
     assert empty_lab.get("service", NAMESPACE)["spec"]["externalIPs"] == ["192.168.56.11"]
     empty_lab.wait_for_proxies()
-    client_lines = marked("these lines on a client", "sh")
+    client_lines = marked_block("these lines on a client", "sh")
     script = f'sudo() {{ "$@"; }}\ncd {clone}\n{client_lines}'  # tests run as root, and sudo may be missing
     push = empty_lab.environment.run(*environment, "sh", "-euxc", script, check=False)
     assert push.returncode == 0, push.stdout + push.stderr

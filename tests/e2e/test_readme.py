@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.lab import Lab, Project, checkout, marked
+from tests.e2e.lab import Lab, Project, checkout, marked_block
 
 pytestmark = pytest.mark.e2e
 
@@ -16,9 +16,9 @@ def test_the_commands_for_the_embedded_cluster_work_in_the_shell_of_dev_env(lab:
     lab.up()
     lab.trust(lab.outputs())
     here = ("env", f"--chdir={checkout()}")
-    write_ca, *_, login, program, tag, push = marked("these lines on a client", "sh").splitlines()
+    write_ca, *_, login, program, tag, push = marked_block("these lines on a client", "sh").splitlines()
     log_in_and_push = "\n".join([write_ca, login, program, tag, push])
-    checks = marked("this block", "sh") + marked("this command", "sh", "docs/clients.md")
+    checks = marked_block("this block", "sh") + marked_block("this command", "sh", "docs/clients.md")
     script = f"{log_in_and_push}\n{checks}"
     done = lab.environment.run(*here, "bash", "-euxo", "pipefail", "-c", script, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -28,7 +28,7 @@ def test_the_commands_for_the_embedded_cluster_work_in_the_shell_of_dev_env(lab:
 
 
 def test_the_program_that_embeds_the_component_deploys(lab: Lab, create_project: Callable[..., Project]) -> None:
-    outputs = create_project("team", marked("this program", "python", "docs/embedding.md")).up()
+    outputs = create_project("team", marked_block("this program", "python", "docs/embedding.md")).up()
     assert outputs["endpoint"] == "registry.example.com:5001"
     assert outputs["ca_pem"].startswith("-----BEGIN CERTIFICATE-----")
     ready = lab.kubectl("get", "pod", "docker-registry", "--namespace", "team-registry", "--output", "wide")

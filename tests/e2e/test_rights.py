@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from dev.environment import PROJECT, STATE
-from tests.e2e.lab import NAME, Lab, Project, marked, projects
+from tests.e2e.lab import NAME, Lab, Project, marked_block, projects
 from tests.e2e.test_storage import apply, create_empty_folder, volume_manifest
 
 pytestmark = pytest.mark.e2e
@@ -60,7 +60,7 @@ def deployer(lab: Lab) -> Iterator[Lab]:
     kubeconfig["users"][0]["user"] = {"token": token}
     file = STATE / NAME / "deployer"
     file.write_text(yaml.safe_dump(kubeconfig))
-    run_commands(lab, marked("these lines for the roles", "sh", PAGE))
+    run_commands(lab, marked_block("these lines for the roles", "sh", PAGE))
     yield dataclasses.replace(lab, environment=lab.environment.with_variables({"KUBECONFIG": str(file)}))
     lab.kubectl("delete", "namespace", "team")
     lab.kubectl("delete", "pv", "team")
@@ -89,12 +89,12 @@ def deploy_change_and_destroy(project: Project, settings: dict[str, Any]) -> Non
 
 
 def test_a_team_needs_no_right_outside_of_its_namespace(lab: Lab, deployer: Lab, project: Callable[..., None]) -> None:
-    run_commands(lab, marked("these lines for one namespace", "sh", PAGE))
+    run_commands(lab, marked_block("these lines for one namespace", "sh", PAGE))
     assert deployer.kubectl("auth", "can-i", "get", "nodes", check=False).strip() == "no"
     project("one-namespace", **IN_NAMESPACE)
 
 
 def test_both_roles_allow_every_configuration(lab: Lab, deployer: Lab, project: Callable[..., None]) -> None:
-    run_commands(lab, marked("these lines for the cluster", "sh", PAGE))
+    run_commands(lab, marked_block("these lines for the cluster", "sh", PAGE))
     assert deployer.kubectl("auth", "can-i", "create", "clusterroles", check=False).strip() == "no"
     project("anywhere", **ANYWHERE)

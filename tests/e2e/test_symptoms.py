@@ -31,7 +31,7 @@ from dev.cluster.plan import MASTER, WORKER
 from dev.cluster.process import Daemon
 from dev.environment import PROJECT
 from tests.e2e import dns
-from tests.e2e.lab import ADDRESS, HOST_FOLDER, NAMESPACE, STACK, Lab, checkout, eventually
+from tests.e2e.lab import ADDRESS, NAMESPACE, STACK, STORAGE_PATH, Lab, checkout, eventually
 from tests.issuing import IssuedCertificate, issue, server_spec
 from tests.symptoms import LAPTOP, REFUSALS, Symptom, read
 
@@ -386,7 +386,7 @@ def folder_of_another_user(bench: ClientBench) -> Iterator[ClientScripts]:
     """Give the images to another user. The registry is root, but without the capability to read them all the same."""
     bench.install_ca("laptop")
     bench.run_script(LOGIN % ENDPOINT)
-    bench.run_script(f"chown -R 1000 {HOST_FOLDER}; chmod -R go-rwx {HOST_FOLDER}", host=MASTER.name)
+    bench.run_script(f"chown -R 1000 {STORAGE_PATH}; chmod -R go-rwx {STORAGE_PATH}", host=MASTER.name)
     url = f"https://{ENDPOINT}/v2/pushed/blobs/uploads/"
     push = f"docker tag busybox:1.35 {ENDPOINT}/pushed && docker push {ENDPOINT}/pushed"
     yield ClientScripts(

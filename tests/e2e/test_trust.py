@@ -20,7 +20,7 @@ import pytest
 
 from dev.cluster.plan import WORKER
 from dev.environment import PROJECT, STATE
-from tests.e2e.lab import ADDRESS, NAME, NAMESPACE, STACK, Lab, checkout, eventually, marked, unpack_package
+from tests.e2e.lab import ADDRESS, NAME, NAMESPACE, STACK, Lab, checkout, eventually, marked_block, unpack_package
 
 pytestmark = pytest.mark.e2e
 
@@ -351,11 +351,11 @@ def test_a_host_with_only_docker_pushes_with_the_three_lines_of_the_page(laptop:
     folder.mkdir(exist_ok=True)
     laptop.run_script("docker tag busybox:1.35 docker-registry:5000/team/image:1")
     folder_of_program = checkout()
-    laptop.run_script(f"cd {folder_of_program}\n{marked('these lines', 'sh', 'docs/clients.md')}")
+    laptop.run_script(f"cd {folder_of_program}\n{marked_block('these lines', 'sh', 'docs/clients.md')}")
     assert (folder_of_program / "password").stat().st_mode & 0o077 == 0, "only the owner reads the password"
     for name in ("ca.pem", "password"):
         shutil.move(folder_of_program / name, folder / name)
-    lines = marked("these lines on a host with Docker alone", "sh", "docs/clients.md")
+    lines = marked_block("these lines on a host with Docker alone", "sh", "docs/clients.md")
     environment = {
         "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
         "DOCKER_HOST": laptop.lab.cluster.docker_host,

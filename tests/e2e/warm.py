@@ -70,7 +70,7 @@ def serve(path: str) -> None:
 
 
 def _run(connection: socket.socket, plugin_list: bytes) -> None:
-    """Run one program and send its exit code. End it if the client is gone. LIST_PLUGINS printed `plugin_list`."""
+    """Run one program and send its exit code. End it if the client is gone. `plugin_list` answers LIST_PLUGINS."""
     import select
     from contextlib import suppress
 

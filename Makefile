@@ -1,11 +1,11 @@
-# The verbs of the project, for people and CI. `make` without a verb lists them.
+# The targets of the project, for people and CI. `make` without a target lists them.
 .DEFAULT_GOAL := help
 .PHONY: help up down status wipe test lint types unit e2e soak bench schema clean
 
 PYTHON ?= python3
 BIN := venv/bin
 
-help: ## List the verbs
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: venv ## Start the development cluster, deploy the registry and verify it; needs root
@@ -14,7 +14,7 @@ up: venv ## Start the development cluster, deploy the registry and verify it; ne
 down: venv ## Stop the development cluster, keep images and state in .dev
 	@$(BIN)/python -m dev down
 
-status: venv ## Print which parts of the development cluster run
+status: venv ## Print which daemons run and which nodes are Ready
 	@$(BIN)/python -m dev status
 
 wipe: venv ## Stop the development cluster, delete images and state
@@ -45,7 +45,7 @@ bench: venv ## Measure the speed, write bench/results
 schema: venv ## Write the generated files: schema, messages, configuration page, Pulumi.yaml
 	@$(BIN)/python -m tests.golden
 
-clean: ## Delete the virtual environment and the caches of the tools
+clean: ## Delete the virtual environments and the caches of the tools
 	rm -rf venv registry/.venv examples/*/venv examples/*/sdks .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # The stamp is written last, so that an interrupted installation starts again.

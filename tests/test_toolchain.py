@@ -185,8 +185,8 @@ class TestBuild:
         self, part: PartialModule, install: Install, tmp_path: Path
     ) -> None:
         install("go", GO.replace("{version}", "1.99.1"))
-        needed = [pattern.replace("**", "acme").replace("*", "a") for pattern in part.kept]
-        for file in [*needed, "README.md", *(f"{folder}/a.go" for folder in part.left_out)]:
+        needed = [pattern.replace("**", "acme").replace("*", "a") for pattern in part.patterns]
+        for file in [*needed, "README.md", *(f"{folder}/a.go" for folder in part.excluded_folders)]:
             (tmp_path / "published" / file).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / "published" / file).write_text("package a\n")
         module = Path(shutil.copytree(MODULES / "current", tmp_path / "module"))

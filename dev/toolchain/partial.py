@@ -19,24 +19,24 @@ class PartialModule:
 
     path: str
     folder: str
-    kept: tuple[str, ...] = ("**/*.go",)
+    patterns: tuple[str, ...] = ("**/*.go",)
     """Glob patterns of the files that are copied."""
-    left_out: tuple[str, ...] = ()
+    excluded_folders: tuple[str, ...] = ()
     """Top-level folders that are not copied."""
 
 
 PARTIAL_MODULES = (
     # Traefik's ACME client, without its DNS providers. They need SDKs that no module proxy has.
-    PartialModule("github.com/go-acme/lego/v5", "lego", left_out=("providers",)),
+    PartialModule("github.com/go-acme/lego/v5", "lego", excluded_folders=("providers",)),
     # The SDK of the Kubernetes provider, without its types: 28 MB of Go. Only charts and YAML files that the provider
     # renders itself need them.
     PartialModule(
         "github.com/pulumi/pulumi-kubernetes/sdk/v4",
         "kubernetes-sdk",
-        kept=("go/kubernetes/*.go", "go/kubernetes/utilities/*.go", "go/kubernetes/helm/v4/*.go"),
+        patterns=("go/kubernetes/*.go", "go/kubernetes/utilities/*.go", "go/kubernetes/helm/v4/*.go"),
     ),
     # Two functions that the Kubernetes provider calls. The other files need another version of the Kubernetes API.
-    PartialModule("github.com/fluxcd/pkg/ssa", "ssa", kept=("patch.go",)),
+    PartialModule("github.com/fluxcd/pkg/ssa", "ssa", patterns=("patch.go",)),
 )
 
 
@@ -51,15 +51,15 @@ def copy_parts(go: Go, module: Path) -> None:
         published = Path(
             json.loads(go.output("mod", "download", "-json", f"{part.path}@{version[1]}", cwd=module))["Dir"]
         )
-        for file in _kept_files(part, published):
+        for file in _find_files(part, published):
             target = module / "stand_ins" / part.folder / file
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes((published / file).read_bytes())
 
 
-def _kept_files(part: PartialModule, published: Path) -> Iterator[Path]:
-    for pattern in part.kept:
+def _find_files(part: PartialModule, published: Path) -> Iterator[Path]:
+    for pattern in part.patterns:
         for file in published.glob(pattern):
             relative = file.relative_to(published)
-            if relative.parts[0] not in part.left_out:
+            if relative.parts[0] not in part.excluded_folders:
                 yield relative

@@ -181,7 +181,7 @@ PROGRAMS = {
             package="./cmd/pulumi-resource-random",
             stamps=("private-registry/toolchain/random.Version=4.21.4",),
             generator="./cmd/pulumi-tfgen-random",
-            prepare=prepare.random,
+            prepare=prepare.write_random_schema,
         ),
         Program(
             name="pulumi-resource-tls",
@@ -189,14 +189,14 @@ PROGRAMS = {
             package="./cmd/pulumi-resource-tls",
             stamps=("private-registry/toolchain/tls.Version=5.6.2",),
             generator="./cmd/pulumi-tfgen-tls",
-            prepare=prepare.tls,
+            prepare=prepare.write_tls_schema,
         ),
         Program(
             name="pulumi-resource-kubernetes",
             version="4.29.0",
             package="./cmd/pulumi-resource-kubernetes",
             stamps=("github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version.Version=4.29.0",),
-            prepare=prepare.kubernetes,
+            prepare=prepare.copy_kubernetes_files,
             # It does not compile with the Pulumi packages of the engine's version.
             replacements=_pin("v3.228.0", "github.com/pulumi/pulumi/pkg/v3", "github.com/pulumi/pulumi/sdk/v3"),
         ),

@@ -1,5 +1,5 @@
-// Command kube is etcd and every Kubernetes component in one binary: the name it is called by, or its first
-// argument, chooses. They share nearly all of their code, so one binary links once and fits in 140 MB.
+// Command kube is etcd and every Kubernetes component in one binary. The name of the command chooses the component,
+// or else its first argument. The components share most of their code, so one binary links once and has 140 MB.
 package main
 
 import (
@@ -34,7 +34,7 @@ var components = map[string]func() *cobra.Command{
 
 func main() {
 	name := filepath.Base(os.Args[0])
-	if _, known := components[name]; !known && name != "etcd" && len(os.Args) > 1 {
+	if _, exists := components[name]; !exists && name != "etcd" && len(os.Args) > 1 {
 		name = os.Args[1]
 		os.Args = os.Args[1:]
 	}
@@ -42,8 +42,8 @@ func main() {
 		etcdmain.Main(os.Args)
 		return
 	}
-	component, known := components[name]
-	if !known {
+	component, exists := components[name]
+	if !exists {
 		fmt.Fprintf(os.Stderr, "kube: no component is called %q\n", name)
 		os.Exit(2)
 	}

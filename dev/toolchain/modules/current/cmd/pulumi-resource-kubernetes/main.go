@@ -1,4 +1,4 @@
-// Command pulumi-resource-kubernetes is the provider as published; its two embedded files come from its own module.
+// Command pulumi-resource-kubernetes is the published provider. prepare.py writes the two embedded files.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command pulumi-resource-random is the Pulumi provider; schema.json is what pulumi-tfgen-random wrote before the build.
+// Command pulumi-resource-random is the Pulumi provider. pulumi-tfgen-random writes schema.json before the build.
 package main
 
 import (

@@ -1,4 +1,4 @@
-// Command pulumi-resource-tls is the Pulumi provider; schema.json is what pulumi-tfgen-tls wrote before the build.
+// Command pulumi-resource-tls is the Pulumi provider. pulumi-tfgen-tls writes schema.json before the build.
 package main
 
 import (

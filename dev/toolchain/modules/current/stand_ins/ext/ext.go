@@ -1,8 +1,8 @@
-// Package ext is where another edition of traefik extends the configuration; this one does not.
+// Package ext has the extensions of Traefik's configuration in another edition. Here they are empty.
 package ext
 
-// HTTP adds nothing to the HTTP configuration.
+// HTTP is the extension of the HTTP configuration.
 type HTTP struct{}
 
-// Router adds nothing to a router.
+// Router is the extension of a router.
 type Router struct{}

@@ -1,10 +1,10 @@
-// Package auth stands in for a fork of go-http-auth that is in no module proxy. It lets nobody in: whoever wants basic
-// or digest authentication of this build is refused instead of waved through.
+// Package auth replaces a fork of go-http-auth that no module proxy has. It refuses every login, so basic and digest
+// authentication are not usable in this build, but never let a request through.
 package auth
 
 import "net/http"
 
-// BasicAuth knows nobody.
+// BasicAuth refuses every user.
 type BasicAuth struct {
 	Realm   string
 	Secrets func(user, realm string) string
@@ -13,16 +13,18 @@ type BasicAuth struct {
 // RequireAuth refuses the request.
 func (*BasicAuth) RequireAuth(w http.ResponseWriter, _ *http.Request) { refuse(w) }
 
-// CheckSecret says that no password is right.
+// CheckSecret returns false for every password.
 func CheckSecret(_, _ string) bool { return false }
 
-// DigestAuth knows nobody.
+// DigestAuth refuses every user.
 type DigestAuth struct{}
 
-// NewDigestAuthenticator makes one that knows nobody.
-func NewDigestAuthenticator(string, func(user, realm string) string) *DigestAuth { return &DigestAuth{} }
+// NewDigestAuthenticator returns an authenticator that refuses every user.
+func NewDigestAuthenticator(string, func(user, realm string) string) *DigestAuth {
+	return &DigestAuth{}
+}
 
-// CheckAuth names no user.
+// CheckAuth returns no user.
 func (*DigestAuth) CheckAuth(*http.Request) (string, *string) { return "", nil }
 
 // RequireAuth refuses the request.
@@ -31,7 +33,7 @@ func (*DigestAuth) RequireAuth(w http.ResponseWriter, _ *http.Request) { refuse(
 // RequireAuthStale refuses the request.
 func (*DigestAuth) RequireAuthStale(w http.ResponseWriter, _ *http.Request) { refuse(w) }
 
-// DigestAuthParams reads nothing.
+// DigestAuthParams returns no parameters.
 func DigestAuthParams(string) map[string]string { return nil }
 
 func refuse(w http.ResponseWriter) {

@@ -1,4 +1,4 @@
-// Package dns stands in for lego's own, which takes SDKs of a hundred DNS providers along, not all of them published.
+// Package dns replaces that of lego, which imports the SDKs of a hundred DNS providers. Some are not published.
 package dns
 
 import (
@@ -7,7 +7,7 @@ import (
 	"github.com/go-acme/lego/v5/challenge"
 )
 
-// NewDNSChallengeProviderByName knows none.
+// NewDNSChallengeProviderByName returns an error, because this build has no DNS provider.
 func NewDNSChallengeProviderByName(name string) (challenge.Provider, error) {
-	return nil, fmt.Errorf("this build has no DNS provider, %s neither", name)
+	return nil, fmt.Errorf("this build has no DNS provider %s", name)
 }

@@ -1,5 +1,5 @@
-// Package v2 replaces the package of the Pulumi SDK for Kubernetes that knows every kind. With it the compiler would
-// spend minutes on types that only components need which render charts and YAML files inside the provider.
+// Package v2 replaces the package of the Pulumi SDK for Kubernetes that imports the types of every kind. They take
+// minutes to compile, and only components that render charts and YAML files inside the provider need them.
 package v2
 
 import (
@@ -8,7 +8,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// RegisterResource refuses: this build of the provider has no components.
+// RegisterResource returns an error, because this build of the provider has no components.
 func RegisterResource(
 	_ *pulumi.Context, apiVersion, kind, name string, _ pulumi.Input, _ ...pulumi.ResourceOption,
 ) (pulumi.CustomResource, error) {

@@ -1,6 +1,7 @@
 """The command line: `python -m ops verify`, `status`, `trust`, `login` and `recover`.
 
-Exit codes: 0 success, 1 a check failed or action is needed, 2 the command could not run or was called wrongly.
+Exit codes: 0 for success, 1 if a check failed or action is needed, 2 if the command could not run or was called
+wrongly.
 Each command imports its modules when it is called, because the registry and Kubernetes clients load slowly.
 """
 
@@ -52,9 +53,9 @@ def verify(
     The checks cover the name, TLS, the password, push, pull and the catalog.
     A read-only registry and a mirror must refuse the push, and serve what they
     hold. The upstream of a mirror must answer.
-    The first one that fails ends the run, and its cause and remedy are printed.
-    If a server behind the registry is the cause, the cluster is asked for it.
-    The exit code is 0 if all checks pass, otherwise 1.
+    The first check that fails ends the run. The command prints its cause and
+    remedy. If the cause may be an S3 server or the upstream, the command reads
+    the log of the Pods. The exit code is 0 if all checks pass, otherwise 1.
 
     \b
     EXAMPLES
@@ -98,8 +99,8 @@ def status(
     """Report the state of a registry, and what to do within 30 days.
 
     The report covers the certificate, the CA, a rotation in progress, users,
-    images, free space, nodes and drift. The command only reads. The exit code is
-    0 if no action is needed, otherwise 1.
+    images, free space, an S3 server or upstream, nodes and drift. The command
+    only reads. The exit code is 0 if no action is needed, otherwise 1.
 
     \b
     EXAMPLES
@@ -205,9 +206,10 @@ def recover(
 ) -> None:
     """Prepare the stack for `pulumi up --refresh` after an interrupted run.
 
-    The command ends orphaned plugins, releases a stale lock, and resolves
-    pending operations in the state. It neither creates nor deletes anything on
-    the cluster. If no run was interrupted, it makes no change.
+    The command ends orphaned plugins, releases a stale lock, removes incomplete
+    files of the backend, and adds objects that exist on the cluster to the state.
+    It neither creates nor deletes anything on the cluster. If no run was
+    interrupted, it makes no change.
 
     \b
     EXAMPLES
@@ -225,7 +227,7 @@ def recover(
 
 @contextmanager
 def _explain_missing_outputs(stack: str) -> Iterator[None]:
-    """Add the cause if a stack is not deployed yet because a server behind the registry fails."""
+    """Add the cause if `pulumi up` has not ended, and so a stack has no outputs, because an S3 server fails."""
     try:
         yield
     except NotDeployedError as error:
@@ -241,7 +243,7 @@ def _ask_cluster(namespace: str) -> CheckError | None:
 
 
 def _parse_clients(names: list[str], supported: list[str]) -> list[str]:
-    """Validate `--for` and expand `all`."""
+    """Return the clients of `--for` without duplicates, and every client for `all`. Refuse unknown names."""
     for name in names:
         if name not in (*supported, "all"):
             raise typer.BadParameter(f"{name!r} is not one of {CLIENTS}.", param_hint="--for")
@@ -249,7 +251,7 @@ def _parse_clients(names: list[str], supported: list[str]) -> list[str]:
 
 
 def _parse_address(address: str, default_port: int) -> tuple[str, int] | None:
-    """Validate `--address`. Return None if it is empty."""
+    """Return host and port of `--address`, or None if it is empty. Refuse a text that is not an address."""
     try:
         return parse_address(address, default_port) if address else None
     except ValueError:

@@ -14,7 +14,7 @@ from .errors import CheckError, CommandError
 from .stack import PASSWORD_DELAY_MINUTES, REGISTRY_SELECTOR, Outputs
 from .tls import EXPIRED, NOT_YET_VALID, TIMEOUT, WRONG_ADDRESS, WRONG_HOST
 
-UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH)
+NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH)
 
 
 def diagnose(error: Exception, outputs: Outputs, server: str) -> CommandError:
@@ -54,37 +54,36 @@ def _diagnose_one(error: BaseException, outputs: Outputs, server: str) -> Comman
 
 
 def _diagnose_connection(error: OSError, outputs: Outputs, server: str) -> CheckError | None:
-    list_objects = f"`kubectl -n {outputs.namespace} get pods,services`"
+    command = f"`kubectl -n {outputs.namespace} get pods,services`"
     match error:
         case socket.gaierror():
             return CheckError(
                 f"The name {outputs.host} does not resolve (no such host).",
-                f"Add `ADDRESS {outputs.host}` to /etc/hosts with the address of a node, or pass --address.",
+                f"Add `ADDRESS {outputs.host}` to /etc/hosts with the address that clients use, or pass --address.",
             )
         case ssl.SSLEOFError() | ConnectionResetError() | BrokenPipeError():
             return CheckError(
                 f"{server} closed the connection.",
-                f"The registry may be restarting. See {list_objects}. `pulumi up --refresh` creates missing objects "
-                "again.",
+                f"The registry may be restarting. See {command}. `pulumi up --refresh` creates missing objects again.",
             )
         case ssl.SSLError():
             return CheckError(
                 f"{server} does not speak TLS.",
-                f"Another program may use the port. See {list_objects}. `pulumi up --refresh` creates missing objects "
+                f"Another program may use the port. See {command}. `pulumi up --refresh` creates missing objects "
                 "again.",
             )
         case ConnectionRefusedError():
             return CheckError(
                 f"The connection was refused, because no program listens at {server}.",
-                f"See {list_objects}. `pulumi up --refresh` creates missing objects again.",
+                f"See {command}. `pulumi up --refresh` creates missing objects again.",
             )
         case TimeoutError():
             return CheckError(
                 f"There was no answer from {server} within {TIMEOUT:.0f} seconds (timeout).",
-                "Check that the node is up, that the address is the Service's, and that no firewall blocks it. "
-                "Pass --address to use another address.",
+                "Check that the node is up, that the address is right, and that neither a firewall nor `client_cidrs` "
+                "blocks this machine. Pass --address to use another address.",
             )
-        case OSError(errno=number) if number in UNREACHABLE:
+        case OSError(errno=number) if number in NO_ROUTE:
             return CheckError(
                 f"There is no route to {server}.",
                 "Check with `ip route` that this machine reaches the network of the nodes.",
@@ -98,7 +97,8 @@ def _diagnose_certificate(error: ssl.SSLCertVerificationError, outputs: Outputs)
         case code if code == EXPIRED:
             return CheckError(
                 "The server certificate has expired (x509).",
-                "Renew it with `pulumi up`, or correct this machine's clock if that is ahead.",
+                "Renew it with `pulumi up`. With `tls_secret`, renew it in that Secret first. If this machine's clock "
+                "is ahead, correct the clock.",
             )
         case code if code == NOT_YET_VALID:
             return CheckError(
@@ -107,7 +107,8 @@ def _diagnose_certificate(error: ssl.SSLCertVerificationError, outputs: Outputs)
         case code if code in (WRONG_HOST, WRONG_ADDRESS):
             return CheckError(
                 f"The server certificate is not valid for {outputs.host} (x509).",
-                "Set `hostname` to the name that clients type and run `pulumi up`, which issues a new certificate.",
+                "Run `pulumi up --refresh`, because the Pod may still serve an old certificate. With `tls_secret`, "
+                "issue a certificate for this name.",
             )
         case _:
             return CheckError(
@@ -120,23 +121,30 @@ def _diagnose_certificate(error: ssl.SSLCertVerificationError, outputs: Outputs)
 def _diagnose_status(response: requests.Response, outputs: Outputs) -> CheckError:
     status, method = response.status_code, response.request.method
     path = (response.request.path_url or "").partition("?")[0]
-    logs = f"`kubectl -n {outputs.namespace} logs --selector {REGISTRY_SELECTOR}`"
-    if status in (401, 403):
+    logs_command = f"`kubectl -n {outputs.namespace} logs --selector {REGISTRY_SELECTOR}`"
+    if status == 401:
         return CheckError(
-            f"The registry rejected the password of {outputs.username!r} ({status} for {method} {path}).",
+            f"The registry rejected the password of {outputs.username!r} (401 for {method} {path}).",
             "Run `pulumi up --refresh` to restore the stack's password. The registry reloads it within "
             f"{PASSWORD_DELAY_MINUTES} minutes.",
+        )
+    if status == 403:
+        return CheckError(
+            f"The registry accepted the password of {outputs.username!r}, but not the request (403 for {method} "
+            f"{path}).",
+            "Run `pulumi up --refresh` to restore the access rules, which allow the first user everything in the "
+            "repository of the test image.",
         )
     if status in (500, 507) and method in ("POST", "PUT", "PATCH"):
         return CheckError(
             f"The registry cannot write ({status} for {method} {path}): its disk is full, or it has no permission "
             "to write to its folder.",
             "Check the disk with `df` on the node and free space. Unfinished uploads are in the folders `_uploads` "
-            f"below the repositories. Read the log with {logs}.",
+            f"below the repositories. Read the log with {logs_command}.",
         )
     if status in (502, 503, 504):
         return CheckError(
             f"The registry is not ready, or a proxy answered in its place ({status} for {method} {path}).",
-            f"Try again in a moment, then read the log: {logs}.",
+            f"Try again in a moment, then read the log: {logs_command}.",
         )
-    return CheckError(f"The registry answered {status} to {method} {path}.", f"Read its log: {logs}.")
+    return CheckError(f"The registry answered {status} to {method} {path}.", f"Read its log: {logs_command}.")

@@ -1,7 +1,7 @@
-"""Read the cluster with the kubeconfig that Pulumi uses too.
+"""Send requests to the cluster with the kubeconfig that Pulumi uses too.
 
-An unanswered request raises `ClusterError`. A command must not report an object as missing if the cluster could not be
-reached.
+Callers convert the error of an unanswered request by `convert_api_errors`. A command must not report an object as
+missing if the cluster could not be reached.
 """
 
 import json
@@ -66,17 +66,21 @@ def api_error_message(error: Exception) -> str:
 
 def connect() -> DynamicClient:
     """Return a client of the kubeconfig's API server. Raise if the server does not answer."""
-    with convert_api_errors(), tempfile.TemporaryDirectory() as folder:  # the client's own cache outlives the cluster
+    # The client's default cache may be that of an old cluster.
+    with convert_api_errors(), tempfile.TemporaryDirectory() as folder:
         return DynamicClient(connect_api_client(), cache_file=str(Path(folder) / "discovery"))
 
 
 def connect_api_client() -> ApiClient:
-    """Return a low-level client of the kubeconfig's API server, after one request that is bounded in time."""
+    """Return a low-level client of the kubeconfig's API server, after one request with a timeout.
+
+    An API server that does not answer must fail here, because discovery would wait for it without a limit.
+    """
     configuration = Configuration()
     load_kube_config(client_configuration=configuration)
     configuration.retries = False  # type: ignore[attr-defined]  # the stubs are outdated
     client = ApiClient(configuration)
-    VersionApi(client).get_code(_request_timeout=TIMEOUT)  # type: ignore[call-arg]  # discovery has no timeout
+    VersionApi(client).get_code(_request_timeout=TIMEOUT)  # type: ignore[call-arg]  # the stubs lack the timeout
     return client
 
 
@@ -122,7 +126,7 @@ def read_log(pod: Object) -> str:
 
 
 def exec_in_pod(pod: Object, command: Sequence[str]) -> str:
-    """Run `command` in the registry's container of `pod` and return its output, including stderr."""
+    """Run `command` in the registry's container of `pod`. Return stdout and stderr, whatever its exit code is."""
     # Use a separate client, because `stream` turns all requests of a client into web sockets during the call.
     run = CoreV1Api(connect_api_client()).connect_get_namespaced_pod_exec
     container = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"], "container": CONTAINER}

@@ -25,7 +25,11 @@ HOSTS_RELOAD_SECONDS = 6
 
 
 def log_in(outputs: Outputs, program: str, stack: str) -> str:
-    """Log in with `program`, by default the first one on PATH. Return the command and its output."""
+    """Log in with `program`, or with the first of PROGRAMS on PATH if it is "". Return the command and its output.
+
+    The engine may not have read a new line of /etc/hosts yet. If only the engine does not find the name, the login is
+    repeated once. Raise `CommandError` if it fails.
+    """
     tool = _find_program(program)
     argv = [tool, "login", outputs.endpoint, "--username", outputs.username, "--password-stdin"]
     command = f"`{tool} login {outputs.endpoint}` as {outputs.username} (stack {stack!r})"
@@ -47,7 +51,7 @@ def log_in(outputs: Outputs, program: str, stack: str) -> str:
 
 
 def _resolves(host: str) -> bool:
-    """Return whether this machine resolves the name, which the engine may not have noticed yet."""
+    """Return whether this machine resolves the name, at this moment and without the engine."""
     try:
         return bool(socket.getaddrinfo(host, None))
     except OSError:
@@ -80,7 +84,6 @@ def _remedy(output: str, stack_option: str) -> str:
         ),
         ("Cannot connect to the Docker daemon", "Start the Docker engine, or check DOCKER_HOST."),
         ("permission denied while trying to connect", "Join the group `docker`, or use sudo."),
-        ("connection refused", f"Check the registry with `python -m ops verify{stack_option}`."),
     )
     for error, remedy in remedies:
         if error in output:

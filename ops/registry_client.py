@@ -1,8 +1,8 @@
 """A registry client: `oras` with the stack's CA and password, an optional address, and a timeout.
 
 Four defaults of oras are switched off: it retries for two minutes, reads credentials from ~/.docker, logs the
-registry's answers, and skips blobs that the registry already has. Proxies and `.netrc` are ignored too, because the
-registry is verified and not the settings of the user who runs the command.
+registry's answers, and skips blobs that the registry already has. Proxies and `.netrc` are ignored too: the commands
+check the registry, not the settings of the user who runs them.
 """
 
 from pathlib import Path
@@ -43,12 +43,20 @@ class RegistryClient(Registry):
         """Send one request without retries, and return the response whatever its status is."""
         return self.session.request(method, url, timeout=TIMEOUT)
 
+    def read_catalog(self, url: str) -> requests.Response | None:
+        """Return the catalog's page at `url`, or None if access rules do not let the user list it (403)."""
+        response: requests.Response = self.session.get(url, timeout=TIMEOUT)
+        if response.status_code == 403:
+            return None
+        response.raise_for_status()
+        return response
+
     def blob_exists(self, layer: dict[str, Any], container: Container) -> bool:
         """Return False, so that every push writes and a full disk is noticed."""
         return False
 
     def status_as(self, username: str, password: str) -> int:
-        """Return the status of GET /v2/ with these credentials, or without any if `username` is empty."""
+        """Return the status of GET /v2/ with these credentials, or with none if `username` is "". Raise for 5xx."""
         credentials = _basic_auth(username, password) if username else _no_credentials
         response = self.session.get(f"https://{self.hostname}/v2/", timeout=TIMEOUT, auth=credentials)
         if response.status_code >= 500:
@@ -57,7 +65,7 @@ class RegistryClient(Registry):
 
 
 class PinnedAddress(HTTPAdapter):
-    """Connect to `address` whatever the name resolves to. SNI, certificate check and Host use the endpoint."""
+    """Adapter that connects to `address` whatever the name resolves to. SNI, TLS checks and Host use the endpoint."""
 
     def __init__(self, outputs: Outputs, address: tuple[str, int]) -> None:
         self._outputs, self._address = outputs, address
@@ -87,7 +95,7 @@ class _SessionCredentials:
 
 
 def _basic_auth(username: str, password: str) -> HTTPBasicAuth:
-    """Encode as UTF-8. requests encodes text as latin-1, and its error would show a character of the password."""
+    """Return credentials in UTF-8. requests uses latin-1 for text, and its error would show a part of the password."""
     return HTTPBasicAuth(username.encode(), password.encode())
 
 

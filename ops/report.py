@@ -13,18 +13,18 @@ PASSED, FAILED, ATTENTION = "[green]✓", "[red]✗", "[red]!"
 """Marks of a row, in rich's markup."""
 
 WIDTH = 400
-"""Columns of a table of paths: a path that is wrapped cannot be copied."""
+"""Width of a table with paths, in characters. It exceeds a terminal's, because a wrapped path cannot be copied."""
 
 
 class Verdict(NamedTuple):
-    """Rating of one value: a summary, and the remedy if action is needed."""
+    """Rating of one value: a summary, and the remedy, which is "" if no action is needed."""
 
     summary: str
     remedy: str = ""
 
 
 def print_report(title: str, subject: str, rows: Iterable[tuple[str, str, str]]) -> None:
-    """Print a titled table with a mark, the `subject` and a summary in each row."""
+    """Print a titled table. A row has a mark, a name and a summary. `subject` is the header of the names."""
     table = Table("", subject, "result", title=title, title_justify="left", box=None, pad_edge=False)
     for mark, name, summary in rows:
         table.add_row(mark, name, escape(summary))

@@ -144,7 +144,10 @@ The first match counts."""
 
 
 def explain(server: Server, error: str) -> CheckError:
-    """Return the cause and remedy of an error of the registry. An unknown one is shown without credentials."""
+    """Return the cause and remedy of `error`, which the registry reports about `server`.
+
+    An unknown error is shown without credentials.
+    """
     for pattern, cause, remedy in FAILURES:
         if re.search(pattern, error):
             return CheckError(cause.format(server=server), remedy.format(server=server))

@@ -1,6 +1,7 @@
 """Read the outputs of a stack with the Pulumi command line.
 
-Secrets pass through pipes into memory. They are neither printed nor written, and no `repr` shows them.
+Secrets pass through pipes into memory. They are neither printed nor written, and the `repr` of `Outputs` hides the
+password.
 """
 
 import json
@@ -22,7 +23,7 @@ TIMEOUT = 60
 """Seconds to wait for one Pulumi command, whose backend may be slow."""
 
 MASKED = "[secret]"
-"""Text that Pulumi shows in place of a secret. A CA is public, but may be derived from a secret."""
+"""Text that Pulumi shows in place of a secret. It also masks a public output, such as a CA, made from a secret."""
 
 PASSWORD_DELAY_MINUTES = 2
 """Minutes until a changed password works: the kubelet's sync period, and the lifetime of its cached Secret."""
@@ -30,9 +31,8 @@ PASSWORD_DELAY_MINUTES = 2
 REGISTRY_SELECTOR = "app.kubernetes.io/name=docker-registry"
 """Label selector of the registry's Pods. A literal, because the import of `registry` takes a second."""
 
-
 DEFAULT_NAMESPACE = "docker-registry"
-"""Default of the input `namespace`. A literal for the same reason."""
+"""Default of the input `namespace`. A literal, because the import of `registry` takes a second."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Endpoint:
         return int(self.endpoint.rpartition(":")[2])
 
     def describe_connection(self, address: tuple[str, int] | None) -> str:
-        """Return the address that is connected to, for messages."""
+        """Return `address` as text for messages, or the endpoint if it is None."""
         return "{} port {}".format(*address) if address else self.endpoint
 
 
@@ -105,7 +105,7 @@ def read_config(stack: str) -> dict[str, dict[str, Any]]:
 
 
 def read_mode(stack: str) -> str | None:
-    """Return the `mode` of the config, or None if it does not set any."""
+    """Return the `mode` of the config, or None if it is not set or the config cannot be read."""
     try:
         mode = read_config(stack).get("mode", {}).get("value")
     except PulumiError:
@@ -136,7 +136,7 @@ def parse_address(text: str, default_port: int) -> tuple[str, int]:
 
 
 def pulumi(*arguments: str, stdin: str = "", timeout: float = TIMEOUT) -> str:
-    """Run a Pulumi command without prompts and return its standard output."""
+    """Run a Pulumi command without prompts and return its standard output. Raise `PulumiError` if it fails."""
     command = " ".join(["pulumi", *arguments[:2]])
     argv = ["pulumi", "--non-interactive", *arguments]
     try:
@@ -148,11 +148,13 @@ def pulumi(*arguments: str, stdin: str = "", timeout: float = TIMEOUT) -> str:
         ) from None
     except subprocess.TimeoutExpired:
         raise PulumiError(
-            f"`{command}` did not finish within {timeout:.0f} seconds.", "Check that its backend is reachable."
+            f"`{command}` did not finish within {timeout:.0f} seconds.",
+            "Check that the Pulumi backend and the cluster are reachable.",
         ) from None
     if result.returncode != 0:
         raise PulumiError(
-            f"`{command}` failed: {_error_line(result.stderr)}.", "Run `pulumi stack ls --all` to list the stacks."
+            f"`{command}` failed: {_error_line(result.stderr)}.",
+            "Check the backend, the passphrase and the name of the stack. `pulumi stack ls --all` lists the stacks.",
         )
     return result.stdout
 

@@ -12,11 +12,14 @@ TIMEOUT = 10.0
 SECONDS_PER_DAY = 86_400
 
 EXPIRED, NOT_YET_VALID, WRONG_HOST, WRONG_ADDRESS = 10, 9, 62, 64
-"""OpenSSL's X509_V_ERR_ numbers. Any other number means that no trusted CA issued the certificate."""
+"""OpenSSL's X509_V_ERR_ numbers. With any other number, the chain does not lead to a trusted CA."""
 
 
 class Handshake(NamedTuple):
-    """Certificate and protocol of a server. `certificate` is empty if it was not verified."""
+    """Certificate and TLS version of a server. `der` is the certificate in DER.
+
+    `certificate` has its fields as `ssl` reads them, or is empty if the certificate was not verified.
+    """
 
     certificate: dict[str, Any]
     der: bytes
@@ -24,7 +27,10 @@ class Handshake(NamedTuple):
 
 
 def perform_handshake(outputs: Outputs, address: tuple[str, int] | None, context: ssl.SSLContext) -> Handshake:
-    """Connect to `address`, by default the endpoint, and return the server's certificate and protocol."""
+    """Connect to `address`, or to the endpoint if it is None. Return the server's certificate and TLS version.
+
+    Raise `OSError` if there is no connection, and `ssl.SSLError` if the handshake fails.
+    """
     with (
         socket.create_connection(address or (outputs.host, outputs.port), timeout=TIMEOUT) as connection,
         context.wrap_socket(connection, server_hostname=outputs.host) as tls,

@@ -9,23 +9,24 @@ from .server_errors import UPSTREAM, explain
 UNKNOWN_DIGEST = f"sha256:{'0' * 63}1"
 """A digest that no manifest has. A mirror asks its upstream for it."""
 
-NO_ANSWER = "i/o timeout"
-"""Error of a mirror that does not answer in time, because it waits for its upstream or for its DNS."""
+TIMEOUT_ERROR = "i/o timeout"
+"""Error to explain if a mirror does not answer in time, because it waits for its upstream or for DNS."""
 
 PUBLIC_REPOSITORY = "library/busybox"
-"""Repository to ask an upstream for if the mirror holds none. It need not exist there."""
+"""Repository to ask an upstream for if the mirror holds no repository. It need not exist there."""
 
 
 def check_upstream(request: Callable[[str, str], requests.Response], endpoint: str, repository: str) -> str:
-    """Check that the upstream of a mirror answers, and accepts its login. Return a summary.
+    """Check that the upstream of a mirror answers, and accepts the mirror's login. Return a summary.
 
-    `request` sends a method to a URL. `repository` is one of the mirror, or "" if it holds none.
+    `request` sends a request with a method and a URL to the mirror. `repository` is one that the mirror holds, or "".
+    Raise `CheckError` with the cause that the mirror reports.
     """
     url = f"https://{endpoint}/v2/{repository or PUBLIC_REPOSITORY}/manifests/{UNKNOWN_DIGEST}"
     try:
         response = request("GET", url)
     except requests.ReadTimeout:
-        raise explain(UPSTREAM, NO_ANSWER) from None
+        raise explain(UPSTREAM, TIMEOUT_ERROR) from None
     codes = _error_codes(response)
     if response.status_code == 404:
         return "the upstream answers"

@@ -14,7 +14,7 @@ from pulumi.runtime.config import set_all_config
 
 from ops.status.facts import CertificateAuthority, StackSettings
 from ops.status.verdicts import rate_authorities
-from ops.verify.pull_outcome import NODE_TRUST
+from ops.verify.pull_outcome import TRUST_REMEDY
 from registry.inputs.args import PrivateRegistryArgs
 from registry.inputs.combinations import check_combinations
 from registry.inputs.config import args_from
@@ -90,7 +90,7 @@ def _texts() -> Iterator[tuple[str, Inputs]]:
         yield str(rotation_hint(generations)), {}
     yield ca_end_advice(1, "2027-01-01T00:00:00Z", datetime(2026, 1, 1, tzinfo=UTC)), {}
     yield rate_authorities([CertificateAuthority("CA", 1, 1)], StackSettings(ca_generations=[1])).remedy, {}
-    yield NODE_TRUST, {}
+    yield TRUST_REMEDY, {}
     yield _message(refuse_relocation, {"storage_path": "/srv/first"}, {"storage_path": "/srv/second"}), {}
     yield _message(refuse_relocation, {"storage": "local"}, {"storage": "host-path"}), {"storage_path": "/srv/first"}
     yield from _texts_of_lookups()

@@ -26,8 +26,11 @@ sys.exit(%d)
 """
 
 
-def install(folder: Path, name: str, output: str = "Login Succeeded", error: str = "", code: int = 0) -> Path:
-    """Install a program that records how it is called. Return the file of the record."""
+def install_recorder(folder: Path, name: str, output: str = "Login Succeeded", error: str = "", code: int = 0) -> Path:
+    """Install a program that records its call, prints `output` and `error`, and exits with `code`.
+
+    Return the path of the record.
+    """
     program = folder / name
     program.write_text(RECORDER % (output, error, code))
     program.chmod(0o755)
@@ -43,7 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("program", ["docker", "podman"])
 def test_the_password_passes_through_a_pipe_only(folder: Path, program: str) -> None:
-    record = install(folder, program)
+    record = install_recorder(folder, program)
     result = log_in(OUTPUTS, program, "dev")
     call = json.loads(record.read_text())
     assert call["argv"][1:] == ["login", "docker-registry:5000", "--username", "centos", "--password-stdin"]
@@ -55,15 +58,15 @@ def test_the_password_passes_through_a_pipe_only(folder: Path, program: str) -> 
 
 @pytest.mark.parametrize(("installed", "used"), [(("docker", "podman"), "docker"), (("podman",), "podman")])
 def test_the_first_program_on_path_is_used(folder: Path, installed: tuple[str, ...], used: str) -> None:
-    records = {name: install(folder, name) for name in installed}
+    records = {name: install_recorder(folder, name) for name in installed}
     log_in(OUTPUTS, "", "dev")
     assert [name for name in installed if records[name].exists()] == [used]
 
 
 @pytest.mark.parametrize(("program", "missing"), [("", ["docker", "podman"]), ("podman", ["podman"])])
-def test_a_missing_program_is_named(folder: Path, program: str, missing: list[str]) -> None:
+def test_the_error_names_the_programs_that_are_missing(folder: Path, program: str, missing: list[str]) -> None:
     if program:
-        install(folder, "docker")
+        install_recorder(folder, "docker")
     with pytest.raises(CommandError) as error:
         log_in(OUTPUTS, program, "dev")
     assert [name for name in ("docker", "podman") if f"`{name}`" in error.value.cause] == missing
@@ -99,7 +102,7 @@ ENGINE = "Error response from daemon: Get https://docker-registry:5000/v2/: "
     ],
 )
 def test_a_failure_quotes_the_program_and_has_a_remedy(folder: Path, error: str, remedy: str) -> None:
-    install(folder, "docker", output="", error=error, code=1)
+    install_recorder(folder, "docker", output="", error=error, code=1)
     with pytest.raises(CommandError) as failure:
         log_in(OUTPUTS, "docker", "mine")
     assert error.rstrip(".") in failure.value.cause
@@ -110,7 +113,7 @@ def test_a_failure_quotes_the_program_and_has_a_remedy(folder: Path, error: str,
 def test_the_login_is_repeated_if_the_engine_does_not_know_the_name_yet(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install(folder, "docker")
+    install_recorder(folder, "docker")
     called = folder / "called"
     (folder / "docker").rename(folder / "real")
     error = f"{ENGINE}dial tcp: lookup docker-registry: no such host"
@@ -126,15 +129,15 @@ def test_the_login_is_repeated_if_the_engine_does_not_know_the_name_yet(
 
 
 def test_a_password_in_the_programs_output_is_not_printed(folder: Path) -> None:
-    install(folder, "docker", output=f"I got {PASSWORD}", error=f"it is {PASSWORD}")
+    install_recorder(folder, "docker", output=f"I got {PASSWORD}", error=f"it is {PASSWORD}")
     assert PASSWORD not in log_in(OUTPUTS, "docker", "dev")
-    install(folder, "docker", error=f"it is {PASSWORD}", code=1)
+    install_recorder(folder, "docker", error=f"it is {PASSWORD}", code=1)
     with pytest.raises(CommandError) as failure:
         log_in(OUTPUTS, "docker", "dev")
     assert PASSWORD not in str(failure.value)
 
 
-def test_a_program_that_hangs_is_a_timeout(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_does_not_end_is_an_error_after_a_timeout(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = folder / "docker"
     program.write_text(f"#!{sys.executable}\nimport time\ntime.sleep(30)\n")
     program.chmod(0o755)
@@ -147,7 +150,7 @@ def test_the_command_prints_program_and_stack_and_rejects_other_programs(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command_line, "read_outputs", lambda _: OUTPUTS)
-    install(folder, "docker")
+    install_recorder(folder, "docker")
     result = CliRunner().invoke(command_line.app, ["login", "--stack", "mine"])
     assert result.exit_code == 0, result.output
     assert "`docker login docker-registry:5000` as centos" in result.output

@@ -49,7 +49,7 @@ def event(reason: str, message: str) -> Object:
         (f'Successfully pulled image "{REFERENCE}" in 950µs (950µs including waiting)', "0.0 s"),
     ],
 )
-def test_a_pull_is_reported_with_the_kubelets_duration(message: str, duration: str) -> None:
+def test_a_pull_is_reported_with_the_duration_that_the_kubelet_measured(message: str, duration: str) -> None:
     later_failure = event("Failed", "Error: no command specified")
     assert read_outcome(pod(), [event("Pulled", message), later_failure]) == f"pulled in {duration}"
 
@@ -73,7 +73,7 @@ def test_a_pull_in_progress_has_no_outcome(state: Object) -> None:
     assert read_outcome(pod(**state), [event("Pulling", f'Pulling image "{REFERENCE}"')]) is None
 
 
-def test_the_cause_is_read_from_the_event_if_the_container_backs_off() -> None:
+def test_the_event_has_the_cause_if_the_message_of_a_back_off_lacks_it() -> None:
     waiting = pod(waiting={"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{REFERENCE}"'})
     outcome = read_outcome(waiting, [event("Failed", UNKNOWN_CA), event("Failed", "Error: ErrImagePull")])
     assert isinstance(outcome, CheckError)
@@ -120,7 +120,11 @@ def test_an_unknown_error_of_the_runtime_is_quoted() -> None:
 
 
 class Cluster:
-    """A fake of the API server and the kubelets with the calls that a pull session uses."""
+    """A fake of the API server and the kubelets, with the methods of the client that a pull session calls.
+
+    `states` has the state of the container by node. Nodes in `unready` are not ready. Objects of the kind `forbidden`
+    are refused.
+    """
 
     def __init__(self, states: dict[str, Object], unready: tuple[str, ...] = (), forbidden: str = "") -> None:
         self.states, self.unready, self.forbidden = states, unready, forbidden
@@ -177,7 +181,8 @@ class Cluster:
 
 
 PULLED: Object = {"terminated": {"reason": "StartError"}}
-OPEN: Object = {"waiting": {"reason": "ContainerCreating"}}
+PULLING: Object = {"waiting": {"reason": "ContainerCreating"}}
+"""States of a container on a node, after and before its image was pulled."""
 
 
 def pulls(api: Cluster) -> dict[str, NodePull]:
@@ -193,7 +198,7 @@ def test_every_node_pulls_and_all_objects_are_deleted() -> None:
     assert api.objects == []
 
 
-def test_the_pod_is_pinned_to_its_node_and_meets_the_level_restricted() -> None:
+def test_the_pod_runs_on_its_node_and_meets_pod_security_restricted() -> None:
     api = Cluster({"k8s-master": PULLED})
     pulls(api)
     secret, pod = api.created
@@ -211,10 +216,12 @@ def test_the_pod_is_pinned_to_its_node_and_meets_the_level_restricted() -> None:
     assert list(json.loads(secret["stringData"][".dockerconfigjson"])["auths"]) == ["docker-registry:5000"]
 
 
-def test_a_node_that_is_not_ready_differs_from_one_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_that_is_not_ready_has_another_cause_than_a_pull_that_takes_too_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(node_pulls, "PULL_TIMEOUT", 0.05)
     monkeypatch.setattr(node_pulls, "POLL_INTERVAL", 0.01)
-    api = Cluster({"one": OPEN, "two": OPEN}, unready=("two",))
+    api = Cluster({"one": PULLING, "two": PULLING}, unready=("two",))
     outcomes = {node: pull.outcome for node, pull in pulls(api).items()}
     assert isinstance(outcomes["one"], CheckError)
     assert "within 0 seconds" in outcomes["one"].cause
@@ -242,7 +249,7 @@ def test_all_objects_are_deleted_if_the_caller_stops_early() -> None:
     assert client.objects == []
 
 
-def test_only_the_objects_of_a_killed_session_are_deleted() -> None:
+def test_a_session_deletes_the_objects_of_a_killed_session_but_not_of_a_running_one() -> None:
     api = Cluster({"one": PULLED})
     for session, age in {"ops-verify-killed": 605, "ops-verify-running": 60}.items():
         api.add({"kind": "Secret", "metadata": {"name": session, "labels": {LABEL: session}}}, age)
@@ -254,7 +261,7 @@ def check(outputs: Outputs, registry: Registry, pull_on_nodes: PullOnNodes) -> l
     return list(run_checks(outputs, ("127.0.0.1", registry.port), pull_on_nodes))
 
 
-def test_every_node_has_a_row_and_the_image_is_deleted_after_the_last(
+def test_every_node_has_a_row_and_the_image_is_deleted_after_the_last_pull(
     outputs: Outputs, registry: Registry, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registry.deletes = True
@@ -277,7 +284,7 @@ def test_every_node_has_a_row_and_the_image_is_deleted_after_the_last(
     assert capsys.readouterr().out.count("node_trust") == 2, "It is once below the table and once in the JSON."
 
 
-def test_an_error_before_the_first_pull_is_a_row_too(outputs: Outputs, registry: Registry) -> None:
+def test_an_error_before_the_first_pull_has_a_row(outputs: Outputs, registry: Registry) -> None:
     def refuse(_: Outputs, reference: str) -> Iterator[tuple[str, str | CheckError, float]]:
         raise ClusterError("Secret is forbidden; quota: used up.", "Check KUBECONFIG.")
 

@@ -150,12 +150,12 @@ def test_a_predecessor_with_another_name_is_marked_for_deletion() -> None:
     old = recorded(kubernetes("PersistentVolume", "volume-1", namespace=None), "volume-1")
     new = kubernetes("PersistentVolume", "volume-2", namespace=None)
     change = resolve_pending(deployment(old, operations=pending(new)), find_every_object)
-    entries = [(each["id"], each.get("delete", False)) for each in change.deployment["resources"][2:]]
+    entries = [(entry["id"], entry.get("delete", False)) for entry in change.deployment["resources"][2:]]
     assert entries == [("volume-2", False), ("volume-1", True)]
 
 
-def test_an_object_that_a_second_attempt_recorded_is_not_adopted_twice() -> None:
-    """A pending operation stays in the state during later runs."""
+def test_an_object_that_a_later_run_recorded_is_not_adopted_again() -> None:
+    """A pending operation stays in the state during later runs, so a recorded object may have one."""
     pod = recorded(POD, "docker-registry/docker-registry")
     change = resolve_pending(deployment(pod, operations=pending(POD, POD)), find_every_object)
     assert change.deployment["resources"][2:] == [pod]
@@ -167,7 +167,7 @@ def test_a_planned_object_that_exists_is_adopted() -> None:
     assert change.adopted == ["Pod registry-pod"]
 
 
-def test_an_object_with_other_random_letters_keeps_its_name() -> None:
+def test_an_adopted_object_keeps_its_name_if_the_planned_one_has_other_random_letters() -> None:
     volume = kubernetes("PersistentVolume", "volume-7b8af017", namespace=None)
     change = adopt_unrecorded(
         deployment(operations=[]), [volume], lambda _: LiveObject("volume-00c0ffee", "pulumi-kubernetes-1")
@@ -182,12 +182,12 @@ def test_an_object_whose_dependency_is_not_recorded_is_not_adopted() -> None:
     assert change.adopted == []
 
 
-def test_a_recorded_object_is_not_adopted_again() -> None:
+def test_a_planned_object_that_is_recorded_is_not_adopted_again() -> None:
     state = deployment(recorded(POD, "docker-registry/docker-registry"), operations=[])
     assert adopt_unrecorded(state, [POD], find_every_object).deployment == state
 
 
-def dynamic(*objects: ResourceInstance) -> Any:
+def cluster_with(*objects: ResourceInstance) -> Any:
     """Return a client of a cluster with these objects, for any kind."""
 
     def get(_: object, *, name: str = "", **__: object) -> Any:
@@ -217,7 +217,7 @@ def find_volume(name: str, *objects: ResourceInstance, any_suffix: bool = False)
     """Look among `objects` for a volume whose name ends in random letters of the provider."""
     volume = kubernetes("PersistentVolume", name, namespace=None)
     volume["inputs"]["metadata"]["annotations"] = {"pulumi.com/autonamed": "true"}
-    return find_object(dynamic(*objects), volume, PERIODS, any_suffix=any_suffix)
+    return find_object(cluster_with(*objects), volume, PERIODS, any_suffix=any_suffix)
 
 
 PERIODS = [Period(datetime.fromisoformat("2026-11-24T08:09:09Z"), datetime.fromisoformat("2026-11-24T08:09:11Z"))]
@@ -263,15 +263,15 @@ LABEL = "run-docker-registry"
 def test_a_patch_is_found_by_the_manager_that_wrote_its_fields(
     managers: list[dict[str, Any]], expected: str | None
 ) -> None:
-    """Two stacks may give the same label to one node. Each removes its own on `pulumi destroy`."""
+    """Two stacks may set the same label on one node. Each removes the fields of its own manager on `pulumi destroy`."""
     patch = kubernetes("NodePatch", "k8s-master", namespace=None)
     patch["inputs"]["metadata"]["labels"] = {LABEL: "true"}
     node = live_object("k8s-master", *managers, created="2025-01-01T00:00:00Z")
-    live = find_object(dynamic(node), patch, PERIODS, any_suffix=False)
+    live = find_object(cluster_with(node), patch, PERIODS, any_suffix=False)
     assert live == (expected and LiveObject("k8s-master", expected))
 
 
-def test_a_pending_operation_began_shortly_before_the_state_was_written() -> None:
+def test_the_period_of_pending_operations_begins_shortly_before_the_state_was_written() -> None:
     period = interrupted_period({"manifest": {"time": "2026-11-24T08:09:00.123Z"}})
     assert period.includes(datetime.fromisoformat("2026-11-24T08:08:30Z"))
     assert not period.includes(datetime.fromisoformat("2026-11-24T08:07:00Z"))
@@ -306,6 +306,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def lock(project: Path) -> Callable[..., None]:
+    """Return a function that locks the stack, as an engine with this PID did on that host, `age` seconds ago."""
     folder = project / ".pulumi/locks/organization/private-registry/dev"
 
     def take(pid: int, *, hostname: str = socket.gethostname(), age: float = 0) -> None:
@@ -324,7 +325,7 @@ def dead_pid() -> int:
         return process.pid
 
 
-def test_without_an_interruption_there_is_nothing_to_recover(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_recover_changes_nothing_without_an_interruption(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     print_recovery(recover("dev"))
     output = capsys.readouterr().out
     assert len(output.splitlines()) == 1
@@ -361,7 +362,8 @@ def update(minute: int, result: str = "failed", kind: str = "update") -> dict[st
 @pytest.mark.parametrize("kind", ["update", "destroy"])
 def test_only_failed_updates_since_the_last_successful_one_count(project: Path, kind: str) -> None:
     running = {"kind": "update", "result": "in-progress", "startTime": "2026-11-24T08:10:00.000Z"}
-    history = [running, update(9), update(8, kind="refresh"), update(7), update(6, "succeeded", kind), update(5)]
+    refreshes = [update(8, kind="refresh"), update(8, "succeeded", "refresh")]
+    history = [running, update(9), *refreshes, update(7), update(6, "succeeded", kind), update(5)]
     (project / "history.json").write_text(json.dumps(history))
     assert [period.start.minute for period in read_failed_periods("dev")] == [9, 8, 7]
 
@@ -374,11 +376,11 @@ def test_planned_creations_have_no_placeholders(project: Path) -> None:
     assert preview_creations("dev") == [kubernetes("Secret", "auth-secret", inputs={"spec": [{"kept": 1}]})]
 
 
-def test_nothing_is_planned_if_the_preview_fails(project: Path) -> None:
+def test_no_creation_is_planned_if_the_preview_fails(project: Path) -> None:
     assert preview_creations("dev") == [], "The file preview.json is missing."
 
 
-def test_a_running_engine_keeps_its_lock(project: Path, lock: Callable[..., None]) -> None:
+def test_the_lock_of_a_running_engine_stays(project: Path, lock: Callable[..., None]) -> None:
     lock(os.getpid())
     with pytest.raises(CommandError, match=f"nice@.*, process {os.getpid()}") as error:
         recover("dev")
@@ -386,7 +388,9 @@ def test_a_running_engine_keeps_its_lock(project: Path, lock: Callable[..., None
     assert (project / ".pulumi/locks").exists()
 
 
-def test_an_engine_on_another_machine_keeps_its_lock(project: Path, lock: Callable[..., None], dead_pid: int) -> None:
+def test_the_lock_of_an_engine_on_another_machine_stays(
+    project: Path, lock: Callable[..., None], dead_pid: int
+) -> None:
     lock(dead_pid, hostname="elsewhere")
     with pytest.raises(CommandError, match="nice@elsewhere") as error:
         recover("dev")
@@ -409,7 +413,7 @@ def test_incomplete_files_of_the_stack_are_removed(project: Path) -> None:
     assert {path.name: path.read_text() for path in folder.iterdir()} == complete, "Files of other stacks are kept."
 
 
-def test_other_backends_have_no_files(project: Path) -> None:
+def test_a_backend_other_than_a_file_backend_has_no_files(project: Path) -> None:
     (project / "bin/pulumi").write_text('#!/bin/sh\necho \'{"url": "s3://bucket"}\'\n')
     assert file_backend.find_stack_files("dev") is None
 
@@ -472,7 +476,7 @@ def test_no_operation_is_resolved_while_the_cluster_cannot_be_reached(
             resolve_pending(deployment(operations=pending(POD)), create_object_finder([]))
 
 
-def test_a_recovery_is_empty_if_nothing_was_recovered(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_recovery_without_changes_is_empty_and_needs_no_refresh(capsys: pytest.CaptureFixture[str]) -> None:
     empty = {"unlocked": "", "mended": [], "ended": [], "adopted": [], "dropped": [], "refresh": False}
     assert Recovery("", [], [], [], []).is_empty
     print_recovery_json(Recovery("", [], [], [], []))

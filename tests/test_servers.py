@@ -118,24 +118,37 @@ def pod(*, ready: bool = False, store: bool = True, seconds: float = 60, **metad
 LOG = "\n".join([log_line("s3aws: NoSuchBucket: old"), log_line("s3aws: SignatureDoesNotMatch: new"), "GET / 503"])
 
 
-def problem_in(monkeypatch: pytest.MonkeyPatch, log: str, *pods: dict[str, Any]) -> str:
+def find_problem_in(monkeypatch: pytest.MonkeyPatch, log: str, *pods: dict[str, Any]) -> str:
+    """Return the problem of the Pods whose containers have this log, or ""."""
     monkeypatch.setattr(servers, "read_log", lambda _: log)
     return str(find_problem(list_registry_pods(api(*pods), "team")) or "")
 
 
 def test_the_last_error_in_the_log_of_a_pod_that_is_not_ready_is_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "refused the login" in problem_in(monkeypatch, LOG, pod(ready=True), pod())
+    assert "refused the login" in find_problem_in(monkeypatch, LOG, pod(ready=True), pod())
 
 
-def test_the_log_of_a_ready_or_deleted_pod_is_not_the_cause(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert problem_in(monkeypatch, LOG, pod(ready=True), pod(deletionTimestamp="2026")) == ""
+def test_the_log_of_a_ready_or_deleted_pod_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_problem_in(monkeypatch, LOG, pod(ready=True), pod(deletionTimestamp="2026")) == ""
+
+
+@pytest.mark.parametrize(("proxy_is_ready", "cause"), [(False, "refused the login"), (True, "")])
+def test_a_pod_with_access_rules_is_ready_if_its_proxy_is(
+    monkeypatch: pytest.MonkeyPatch, proxy_is_ready: bool, cause: str
+) -> None:
+    """The registry's container has no probe then, so Kubernetes always calls it ready."""
+    with_proxy = pod(ready=True)
+    with_proxy["status"]["containerStatuses"].append({"name": "proxy", "ready": proxy_is_ready})
+    problem = find_problem_in(monkeypatch, LOG, with_proxy)
+    assert cause in problem
+    assert bool(problem) == bool(cause)
 
 
 def test_a_pod_that_is_not_ready_and_logs_no_error_waits_for_its_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """The registry does not log that its connection takes too long."""
-    assert "does not answer" in problem_in(monkeypatch, "GET / 503", pod())
-    assert problem_in(monkeypatch, "", pod(seconds=3)) == "", "It has just started."
-    assert problem_in(monkeypatch, "", pod(store=False)) == "", "It has no store."
+    assert "does not answer" in find_problem_in(monkeypatch, "GET / 503", pod())
+    assert find_problem_in(monkeypatch, "", pod(seconds=3)) == "", "It has just started."
+    assert find_problem_in(monkeypatch, "", pod(store=False)) == "", "It has no store."
 
 
 @pytest.mark.parametrize(
@@ -147,12 +160,15 @@ def test_a_pod_that_is_not_ready_and_logs_no_error_waits_for_its_store(monkeypat
         ),
         ("panic: invalid region provided: eu-wst-3", "no such region"),
         ("panic: s3aws: NoSuchBucket: The specified bucket does not exist", "bucket does not exist"),
+        ("panic: unable to configure authorization (htpasswd): open /auth: permission denied", ""),
     ],
 )
 def test_the_error_that_ended_the_registry_at_its_start_is_the_cause(
     monkeypatch: pytest.MonkeyPatch, line: str, cause: str
 ) -> None:
-    assert cause in problem_in(monkeypatch, f"{line}\n\ngoroutine 1 [running]:", pod(store=False))
+    problem = find_problem_in(monkeypatch, f"{line}\n\ngoroutine 1 [running]:", pod(store=False))
+    assert cause in problem
+    assert bool(problem) == bool(cause), "The last panic is not about a server."
 
 
 def test_a_container_that_has_not_started_has_no_log(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +180,7 @@ def test_a_container_that_has_not_started_has_no_log(monkeypatch: pytest.MonkeyP
     assert kubernetes.read_log(pod()) == ""
 
 
-def test_verify_names_the_cause_that_the_cluster_tells(
+def test_verify_reports_the_cause_from_the_cluster_unless_a_check_has_found_its_own(
     outputs: Outputs, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem = explain(S3, log_line("s3aws: NoSuchBucket: none"))
@@ -185,7 +201,7 @@ def test_verify_keeps_its_own_cause_if_the_cluster_cannot_be_read(monkeypatch: p
 
 
 @pytest.mark.parametrize("command", ["verify", "status"])
-def test_a_stack_that_waits_for_its_store_is_not_deployed_for_a_named_cause(
+def test_the_error_of_a_stack_without_outputs_has_the_cause_for_which_pulumi_up_waits(
     monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     """`pulumi up` has no outputs yet, because it waits until the Pod is ready."""
@@ -200,39 +216,49 @@ def test_a_stack_that_waits_for_its_store_is_not_deployed_for_a_named_cause(
     assert "`s3_secret_key`" in error.remedy
 
 
-def upstream_target(outputs: Outputs, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Target:
+def mirror_target(outputs: Outputs, registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Target:
     monkeypatch.setattr(kubernetes, "connect", lambda: api(pod(ready=True, store=False)))
     address = ("127.0.0.1", registry.port)
     return Target(outputs, "dev", ("centos",), StackSettings(mode="mirror"), address=address)
 
 
-def test_status_reports_an_upstream_that_is_away(
+def test_status_reports_whether_the_upstream_of_a_mirror_answers(
     outputs: Outputs, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     registry.mode = "mirror"
-    healthy = verdicts.rate_servers(read_servers(upstream_target(outputs, registry, monkeypatch)))
+    healthy = verdicts.rate_servers(read_servers(mirror_target(outputs, registry, monkeypatch)))
     assert healthy == ("upstream: It answers.", "")
     registry.upstream_error = 'Get "https://up.example.com/v2/": dial tcp: lookup up.example.com: no such host'
-    verdict = verdicts.rate_servers(read_servers(upstream_target(outputs, registry, monkeypatch)))
+    verdict = verdicts.rate_servers(read_servers(mirror_target(outputs, registry, monkeypatch)))
     assert "does not resolve" in verdict.summary
     assert "serves what it holds" in verdict.summary
     assert "`mirror_of`" in verdict.remedy
     assert PASSWORD not in str(verdict)
 
 
-def test_status_reports_an_s3_server_that_fails(outputs: Outputs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(servers, "read_log", lambda _: LOG)
-    for objects, summary in (
-        ([pod()], "refused the login"),
-        ([pod(ready=True)], "S3 server: It answers."),
-        ([pod(ready=True, store=False)], "not applicable"),
+def test_status_does_not_check_an_upstream_if_access_rules_forbid_the_catalog(
+    outputs: Outputs, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.mode, registry.hides_catalog = "mirror", True
+    verdict = verdicts.rate_servers(read_servers(mirror_target(outputs, registry, monkeypatch)))
+    assert "Not checked" in verdict.summary
+    assert verdict.remedy == ""
+
+
+def test_status_reports_whether_the_s3_server_answers(outputs: Outputs, monkeypatch: pytest.MonkeyPatch) -> None:
+    for log, objects, summary in (
+        (LOG, [pod()], "refused the login"),
+        ("", [pod(seconds=3)], "S3 server: Unknown, because no Pod is ready."),
+        (LOG, [pod(ready=True)], "S3 server: It answers."),
+        (LOG, [pod(ready=True, store=False)], "not applicable"),
     ):
+        monkeypatch.setattr(servers, "read_log", lambda _, log=log: log)
         monkeypatch.setattr(kubernetes, "connect", lambda objects=objects: api(*objects))
         assert summary in verdicts.rate_servers(read_servers(Target(outputs, "dev"))).summary
 
 
 @pytest.mark.parametrize("mode", ["read-only", "mirror"])
-def test_verify_passes_a_registry_that_keeps_what_its_mode_promises(
+def test_verify_passes_for_a_registry_that_refuses_pushes_as_its_mode_says(
     outputs: Outputs, registry: Registry, mode: str
 ) -> None:
     check(outputs, registry)  # pushes an image
@@ -245,7 +271,7 @@ def test_verify_passes_a_registry_that_keeps_what_its_mode_promises(
 
 
 @pytest.mark.parametrize("mode", ["read-only", "mirror"])
-def test_verify_passes_a_registry_without_pushes_that_holds_no_image_yet(
+def test_verify_passes_for_a_registry_that_refuses_pushes_and_holds_no_image(
     outputs: Outputs, registry: Registry, mode: str
 ) -> None:
     registry.mode, registry.names = mode, []
@@ -254,14 +280,14 @@ def test_verify_passes_a_registry_without_pushes_that_holds_no_image_yet(
     assert any("holds no image" in result.summary for result in results)
 
 
-def test_verify_finds_a_damaged_image_without_a_push(outputs: Outputs, registry: Registry) -> None:
+def test_verify_finds_a_damaged_image_in_a_registry_that_refuses_pushes(outputs: Outputs, registry: Registry) -> None:
     check(outputs, registry)
     registry.mode, registry.damaged = "read-only", True
     assert "does not have its digest" in failure(check(outputs, registry)).summary
 
 
 @pytest.mark.parametrize(("actual", "configured"), [("read-only", "read-write"), ("read-write", "mirror")])
-def test_verify_reports_another_mode_than_that_of_the_config(
+def test_verify_fails_if_the_mode_differs_from_that_of_the_config(
     outputs: Outputs, registry: Registry, actual: str, configured: str
 ) -> None:
     registry.mode = actual
@@ -276,7 +302,7 @@ def test_verify_reports_another_mode_than_that_of_the_config(
         ("401", "refused the login"),
     ],
 )
-def test_verify_checks_the_upstream_of_a_mirror_last(
+def test_an_upstream_that_fails_is_the_last_check_of_a_mirror(
     outputs: Outputs, registry: Registry, error: str, cause: str
 ) -> None:
     check(outputs, registry)
@@ -286,7 +312,7 @@ def test_verify_checks_the_upstream_of_a_mirror_last(
     assert cause in failed.summary
 
 
-def test_a_mirror_that_holds_a_part_of_an_image_fails_because_of_its_upstream(
+def test_the_upstream_is_the_cause_if_a_mirror_cannot_pull_the_rest_of_an_image(
     outputs: Outputs, registry: Registry
 ) -> None:
     check(outputs, registry)
@@ -298,7 +324,7 @@ def test_a_mirror_that_holds_a_part_of_an_image_fails_because_of_its_upstream(
 
 
 @pytest.mark.parametrize("title", ["pull", "upstream"])
-def test_a_mirror_that_waits_for_its_upstream_fails_because_of_it(
+def test_the_upstream_is_the_cause_if_a_mirror_does_not_answer_in_time(
     outputs: Outputs, registry: Registry, monkeypatch: pytest.MonkeyPatch, title: str
 ) -> None:
     def time_out(*_: Any) -> Any:
@@ -315,6 +341,8 @@ def test_a_mirror_that_waits_for_its_upstream_fails_because_of_it(
     assert "the upstream does not answer" in failed.summary
 
 
-def test_an_upstream_that_hides_a_public_repository_answers(outputs: Outputs, registry: Registry) -> None:
+def test_an_upstream_that_denies_access_to_the_public_repository_has_answered(
+    outputs: Outputs, registry: Registry
+) -> None:
     registry.mode, registry.names, registry.upstream_error = "mirror", [], "403"
     assert "denies access" in check(outputs, registry)[-1].summary

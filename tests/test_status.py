@@ -1,4 +1,4 @@
-"""`ops status`: the verdicts, and the values that are read from a registry of the standard library."""
+"""`ops status`: the verdicts, and the values that are read from a fake registry and a fake API server."""
 
 import json
 import socket
@@ -54,7 +54,7 @@ def test_an_expired_certificate_is_reported_with_its_age() -> None:
     assert verdict.summary.startswith("expired 3 days ago")
 
 
-def test_a_certificate_of_an_untrusted_ca_has_a_remedy_whatever_its_days() -> None:
+def test_a_certificate_that_clients_do_not_trust_has_a_remedy_whatever_its_days() -> None:
     verdict = verdicts.rate_server_certificate(ServerCertificate(356, "another CA", False), GENERATED)
     assert "do not trust" in verdict.summary
     assert "pulumi up --refresh" in verdict.remedy
@@ -69,7 +69,7 @@ def test_a_certificate_of_an_untrusted_ca_has_a_remedy_whatever_its_days() -> No
         ([CertificateAuthority("docker-registry CA", 1, 427)], GENERATED, "the last 397 days"),
         ([CertificateAuthority("docker-registry CA 2", 2, 20)], GENERATED, "`ca_generations` to [2, 3]"),
         ([CertificateAuthority("docker-registry CA", 1, 100), TWO], GENERATED, ""),
-        ([CertificateAuthority("docker-registry CA", 1, 30), TWO], GENERATED, "another CA"),
+        ([CertificateAuthority("docker-registry CA", 1, 30), TWO], GENERATED, "Finish the rotation"),
         ([CUSTOM], StackSettings(has_custom_ca=True), ""),
         ([CertificateAuthority("Corporate Root", None, 31)], StackSettings(has_custom_ca=True), ""),
         ([CertificateAuthority("Corporate Root", None, 30)], StackSettings(has_custom_ca=True), "`ca_certificate`"),
@@ -82,7 +82,7 @@ def test_a_certificate_of_an_untrusted_ca_has_a_remedy_whatever_its_days() -> No
         ([CertificateAuthority("Corporate Root", None, 3)], StackSettings(), "another CA"),
     ],
 )
-def test_a_ca_has_a_remedy_early_enough_to_replace_it(
+def test_a_ca_that_must_be_replaced_within_thirty_days_has_a_remedy(
     authorities: Sequence[CertificateAuthority], settings: StackSettings, remedy: str
 ) -> None:
     verdict = verdicts.rate_authorities(authorities, settings)
@@ -172,12 +172,12 @@ def test_a_node_without_the_files_has_a_remedy(nodes: NodeTrust | None, summary:
         (None, "not checked (--no-drift)", False),
     ],
 )
-def test_drift_has_a_remedy(changes: Mapping[str, int] | None, summary: str, has_remedy: bool) -> None:
+def test_changes_of_a_preview_have_a_remedy(changes: Mapping[str, int] | None, summary: str, has_remedy: bool) -> None:
     verdict = verdicts.rate_drift(changes, "mine")
     assert (verdict.summary, "--stack mine" in verdict.remedy) == (summary, has_remedy)
 
 
-def test_drift_is_what_a_preview_would_change(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_operations_that_change_nothing_are_no_drift(monkeypatch: pytest.MonkeyPatch) -> None:
     summary = {"changeSummary": {"same": 28, "read": 2, "update": 1, "create": 3}}
     monkeypatch.setattr(drift, "pulumi", lambda *_, **__: json.dumps(summary))
     assert drift.preview_changes("dev") == {"create": 3, "update": 1}
@@ -221,7 +221,7 @@ def test_images_are_those_of_running_pods_that_are_not_being_deleted() -> None:
         workload.read_images(api(deleted, {**POD, "status": {"phase": "Pending"}}), "team")
 
 
-def test_space_is_read_with_df_in_the_pod_unless_it_has_no_volume(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_space_is_read_by_df_in_the_pod_if_it_has_a_volume(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workload, "exec_in_pod", lambda *_: SPACE)
     assert workload.read_disk_space(api(POD), "team") == DiskSpace(1000 * 1024, 500 * 1024)
     without_volume = {**POD, "spec": {**POD["spec"], "volumes": [{"secret": {}}]}}
@@ -245,7 +245,7 @@ def test_a_command_runs_in_the_container_of_the_registry(monkeypatch: pytest.Mon
     assert call.items() <= calls[0].items()
 
 
-def test_nodes_are_counted_by_the_daemon_set_if_there_is_one() -> None:
+def test_the_daemon_set_tells_how_many_nodes_trust_the_ca() -> None:
     daemon_set = {"status": {"numberReady": 1, "desiredNumberScheduled": 2}}
     assert workload.read_node_trust(api(daemon_set), "team") == NodeTrust(1, 2)
     assert workload.read_node_trust(api(), "team") is None
@@ -276,26 +276,26 @@ def serve(registry: Registry, folder: Path, signer: IssuedCertificate, days: flo
     return "127.0.0.1", registry.port
 
 
-def outputs_of(ca_pem: str) -> Outputs:
+def outputs_with(ca_pem: str) -> Outputs:
     return Outputs("docker-registry:5000", ca_pem, "centos", PASSWORD, "team")
 
 
 def test_the_issuer_is_found_among_two_cas(registry: Registry, tmp_path: Path) -> None:
     one, two = issue(CertificateSpec(name="x CA")), issue(CertificateSpec(name="x CA 2"))
     address = serve(registry, tmp_path, two)
-    certificate = certificates.read_server_certificate(outputs_of(one.pem + two.pem), address)
+    certificate = certificates.read_server_certificate(outputs_with(one.pem + two.pem), address)
     assert (certificate.signer, certificate.trusted, round(certificate.days)) == ("x CA 2", True, 356)
 
 
 def test_an_expired_certificate_can_still_be_read(registry: Registry, tmp_path: Path) -> None:
     ca = issue(CertificateSpec(name="x CA", starts=-100))
-    certificate = certificates.read_server_certificate(outputs_of(ca.pem), serve(registry, tmp_path, ca, days=-2))
+    certificate = certificates.read_server_certificate(outputs_with(ca.pem), serve(registry, tmp_path, ca, days=-2))
     assert (certificate.trusted, round(certificate.days)) == (True, -2)
 
 
 def test_a_certificate_of_another_ca_is_not_trusted_and_its_issuer_is_named(registry: Registry, tmp_path: Path) -> None:
     address = serve(registry, tmp_path, issue(CertificateSpec(name="another CA")))
-    certificate = certificates.read_server_certificate(outputs_of(issue(CertificateSpec(name="x CA")).pem), address)
+    certificate = certificates.read_server_certificate(outputs_with(issue(CertificateSpec(name="x CA")).pem), address)
     assert (certificate.signer, certificate.trusted) == ("another CA", False)
 
 
@@ -311,7 +311,7 @@ def status_of_endpoint(registry: Registry, folder: Path, days: float, *options: 
     return CliRunner().invoke(command_line.app, ["status", *call, *options])
 
 
-def test_an_endpoint_without_its_stack_has_the_tls_rows(registry: Registry, tmp_path: Path) -> None:
+def test_the_report_of_an_endpoint_without_a_stack_has_only_the_tls_rows(registry: Registry, tmp_path: Path) -> None:
     result = status_of_endpoint(registry, tmp_path, 356, "--json")
     assert result.exit_code == 0
     report = json.loads(result.stdout)
@@ -323,7 +323,7 @@ def test_an_endpoint_without_its_stack_has_the_tls_rows(registry: Registry, tmp_
 
 
 @pytest.mark.parametrize("ca_text", ["\ufeff{pem}", "# Société Générale\n{pem}"])
-def test_the_file_of_a_ca_may_have_text_that_is_not_ascii(registry: Registry, tmp_path: Path, ca_text: str) -> None:
+def test_the_ca_file_may_have_text_that_is_not_ascii(registry: Registry, tmp_path: Path, ca_text: str) -> None:
     result = status_of_endpoint(registry, tmp_path, 356, "--json", ca_text=ca_text)
     assert result.exit_code == 0, result.exception
     assert json.loads(result.stdout)["leaf"]["facts"]["trusted"]
@@ -385,14 +385,14 @@ def test_settings_are_those_of_the_project_in_the_stacks_config(stack_outputs: d
     assert registry.users == ("centos", "ci")
 
 
-def test_users_of_an_existing_secret_are_not_listed(stack_outputs: dict[str, Any]) -> None:
+def test_users_that_the_stack_does_not_manage_are_not_listed(stack_outputs: dict[str, Any]) -> None:
     stack_outputs |= {"username": "", "password": "", "passwords": {}}
     verdict = verdicts.rate_users(target.from_stack("dev", check_drift=False).users)
-    assert "`users_secret`" in verdict.summary
+    assert "`users_secret` or `token`" in verdict.summary
     assert verdict.remedy == ""
 
 
-def test_a_value_that_cannot_be_read_is_a_row_and_no_row_holds_a_secret(
+def test_a_value_that_cannot_be_read_has_a_row_and_no_row_contains_a_secret(
     stack_outputs: dict[str, Any], registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     error = ClusterError("The cluster cannot be read: refused; try: later.", "Check KUBECONFIG.")

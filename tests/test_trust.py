@@ -1,4 +1,4 @@
-"""`ops trust`: the files of each client, that other files are never changed, and that removal restores everything."""
+"""`ops trust`: it writes the files of each client, changes no other file, and its removal restores everything."""
 
 import json
 import os
@@ -37,7 +37,10 @@ LINE = f"192.168.56.10 {HOST} # written by `python -m ops trust` for {HOST}:5000
 
 @dataclass
 class Computer:
-    """A machine below a folder, with its programs on PATH, the names in its DNS, and the commands that were run."""
+    """A fake machine whose root is a folder.
+
+    `programs` are on its PATH, `names` are the addresses by name in its DNS, and `commands` are those that were run.
+    """
 
     root: Path
     programs: Sequence[str] = ("docker",)
@@ -94,12 +97,13 @@ def computer(tmp_path: Path) -> Computer:
 
 
 def statuses(capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
-    """Return the printed status of each file."""
+    """Return the status that was printed for each file, by path."""
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     return {row[1]: row[0] for row in rows if len(row) > 1 and row[1].startswith("/")}
 
 
 def new_files(computer: Computer, before: dict[str, Any]) -> set[str]:
+    """Return the paths of files that are not in `before`, an earlier tree."""
     return {path for path, (_, content) in computer.tree().items() if content is not None and path not in before}
 
 
@@ -112,6 +116,7 @@ CLIENT_FILES: list[tuple[str, bool, set[str]]] = [
     ("containerd", True, {f"etc/containerd/{FOLDER}/ca.crt", f"etc/containerd/{FOLDER}/hosts.toml"}),
     ("python", False, {f"home/jean/.config/private-registry/{HOST}-5000.pem"}),
 ]
+"""Client, whether the user is root, and the files that are written."""
 
 
 @pytest.mark.parametrize(("client", "is_root", "paths"), CLIENT_FILES)
@@ -126,7 +131,7 @@ def test_each_client_has_the_ca_in_its_files(computer: Computer, client: str, is
             assert computer.body(path) == CA
 
 
-def test_port_443_may_be_left_out_so_there_are_two_folders(computer: Computer) -> None:
+def test_a_registry_on_port_443_has_a_folder_with_and_one_without_the_port(computer: Computer) -> None:
     before = computer.tree()
     install(computer.machine(), HTTPS_REGISTRY, ["docker"], yes=True)
     assert new_files(computer, before) == {
@@ -162,7 +167,7 @@ def test_the_system_store_has_a_file_for_each_certificate_and_is_rebuilt(
     assert computer.commands == [(program,)]
 
 
-def test_a_replaced_ca_leaves_the_system_store_and_other_cas_stay(computer: Computer) -> None:
+def test_a_replaced_ca_is_removed_from_the_system_store_and_other_cas_stay(computer: Computer) -> None:
     computer.programs = ("update-ca-certificates",)
     computer.write("etc/ca-certificates.conf", "")
     neighbour = computer.write(f"{ANCHORS}/proxy.crt", CA)
@@ -209,7 +214,7 @@ def test_an_unsupported_system_store_is_an_error(computer: Computer) -> None:
     assert computer.tree() == before
 
 
-def test_the_bundle_for_python_has_all_trusted_cas_and_the_new_one(
+def test_the_bundle_for_python_has_the_trusted_cas_and_that_of_the_registry(
     computer: Computer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundle = f"home/jean/.config/private-registry/{HOST}-5000.pem"
@@ -240,7 +245,7 @@ def test_a_machine_without_a_client_is_an_error_that_lists_the_clients(computer:
 
 
 @pytest.mark.parametrize("client", ["docker", "containerd", "python"])
-def test_an_unmanaged_file_is_not_overwritten_and_nothing_is_written(computer: Computer, client: str) -> None:
+def test_no_file_is_written_if_an_unmanaged_file_is_in_the_way(computer: Computer, client: str) -> None:
     path = next(iter(CLIENTS[client](REGISTRY, computer.machine()))).path
     computer.write(str(path).lstrip("/"), NEXT)
     before = computer.tree()
@@ -300,7 +305,9 @@ def test_a_dry_run_prints_every_change_and_writes_nothing(
 
 
 @pytest.mark.parametrize("answer", [None, False], ids=["no terminal", "no"])
-def test_nothing_is_written_without_a_terminal_or_after_a_no(computer: Computer, answer: bool | None) -> None:
+def test_no_file_is_written_without_a_terminal_or_if_the_user_answers_no(
+    computer: Computer, answer: bool | None
+) -> None:
     before = computer.tree()
     ask: Callable[[str], bool] | None = None if answer is None else lambda _: False
     with pytest.raises(CommandError) as error:
@@ -309,12 +316,12 @@ def test_nothing_is_written_without_a_terminal_or_after_a_no(computer: Computer,
     assert computer.tree() == before
 
 
-def test_the_files_are_written_after_a_yes(computer: Computer) -> None:
+def test_the_files_are_written_if_the_user_answers_yes(computer: Computer) -> None:
     install(computer.machine(ask=lambda _: True), REGISTRY, ["docker"])
     assert computer.body(DOCKER) == CA
 
 
-def test_without_permission_nothing_is_written_and_the_remedy_is_sudo(
+def test_no_file_is_written_without_permission_and_the_remedy_is_sudo(
     computer: Computer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = computer.tree()
@@ -372,7 +379,7 @@ HOSTS_CASES: dict[str, tuple[str, dict[str, list[str]], tuple[str, ...], str, st
 
 
 @pytest.mark.parametrize("case", HOSTS_CASES)
-def test_the_name_is_added_to_hosts_unless_it_resolves(
+def test_the_line_in_hosts_depends_on_what_the_name_resolves_to(
     computer: Computer, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:
     text, names, addresses, expected, status, note = HOSTS_CASES[case]
@@ -386,9 +393,27 @@ def test_the_name_is_added_to_hosts_unless_it_resolves(
     assert note in row[2]
 
 
-def test_the_address_option_wins_over_the_stacks_addresses(computer: Computer) -> None:
+def test_the_address_option_replaces_the_addresses_of_the_stack(computer: Computer) -> None:
     install(computer.machine(), REGISTRY, ["docker"], address="192.168.56.11", yes=True)
     assert LINE.replace("56.10", "56.11") in hosts_of(computer)
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [(HOSTS, "sudo tee -a /etc/hosts"), (f"{LINE.replace('56.10', '56.9')}\n{HOSTS}", "sudo -E")],
+    ids=["no line", "old address"],
+)
+def test_a_hosts_file_without_permission_is_kept_with_a_remedy(
+    computer: Computer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, remedy: str
+) -> None:
+    """Another line after the one with the old address would have no effect."""
+    computer.write("etc/hosts", text)
+    monkeypatch.setattr(Machine, "may_write", lambda _, path: path != hosts.PATH)
+    install(computer.machine(is_root=False), REGISTRY, ["podman"], yes=True)
+    assert hosts_of(computer) == text
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if " /etc/hosts " in line]
+    assert row.startswith("kept ")
+    assert remedy in row
 
 
 def test_a_mounted_hosts_file_is_written_in_place(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -431,7 +456,7 @@ def test_two_registries_of_one_host_have_a_line_each(computer: Computer) -> None
     assert hosts_of(computer) == f"{HOSTS}{LINE.replace(':5000', ':5001')}\n"
 
 
-def test_openssl_ignores_the_marker_before_the_ca(computer: Computer) -> None:
+def test_openssl_ignores_the_marker_in_front_of_the_ca(computer: Computer) -> None:
     """The tests on the cluster cover Go, as Docker reads the file there."""
     install(computer.machine(), replace(REGISTRY, ca_pem=issue(CertificateSpec()).pem), ["docker"], yes=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -439,7 +464,7 @@ def test_openssl_ignores_the_marker_before_the_ca(computer: Computer) -> None:
     assert len(context.get_ca_certs()) == 1
 
 
-def test_a_link_between_the_folders_of_two_clients_is_kept(computer: Computer) -> None:
+def test_a_link_from_the_folder_of_one_client_to_that_of_another_is_kept(computer: Computer) -> None:
     (computer.root / "etc/docker/certs.d").mkdir(parents=True)
     (computer.root / "etc/containers").mkdir()
     (computer.root / "etc/containers/certs.d").symlink_to("../docker/certs.d")
@@ -464,7 +489,7 @@ CONTENTS = {
 }
 """Unmanaged files that a machine may have."""
 
-TEXTS = st.sampled_from(
+HOSTS_FILES = st.sampled_from(
     ["", HOSTS, HOSTS.rstrip(), "\n\n# comment\r\n10.0.0.1 docker-registry\r\n", "\n", f"10.9.9.9 x{HOST}"]
 )
 CLIENT_LISTS = st.lists(st.sampled_from(list(CLIENTS)), min_size=1, unique=True)
@@ -472,7 +497,7 @@ CLIENT_LISTS = st.lists(st.sampled_from(list(CLIENTS)), min_size=1, unique=True)
 
 @given(
     st.sets(st.sampled_from(list(CONTENTS))),
-    TEXTS,
+    HOSTS_FILES,
     st.booleans(),
     st.lists(
         st.tuples(
@@ -505,7 +530,7 @@ def test_removal_restores_every_file_and_folder(
         assert computer.tree() == before
 
 
-def test_a_line_can_be_added_to_any_text_and_removed_again() -> None:
+def test_the_removal_of_a_line_restores_any_text() -> None:
     for text in ("", "\n", "a", "a\n", "a\n\n", "a\r\nb"):
         assert hosts.remove_line(hosts.add_line(text, REGISTRY, "10.0.0.1"), REGISTRY) == text
 
@@ -535,7 +560,7 @@ def test_a_stack_of_an_older_version_has_no_addresses(monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def local_computer(computer: Computer, monkeypatch: pytest.MonkeyPatch) -> Computer:
-    """Have the command line use the computer as its machine."""
+    """Make the computer the machine of the command line."""
     monkeypatch.setattr(machines, "describe_machine", lambda _: computer.machine())
     monkeypatch.setattr(command_line, "read_public_outputs", lambda _: REGISTRY)
     return computer

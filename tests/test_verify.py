@@ -1,4 +1,4 @@
-"""`ops verify` against a registry of the standard library: real TLS and HTTP on loopback, broken on demand."""
+"""`ops verify` against a fake registry that speaks real TLS and HTTP on loopback. Tests break it in many ways."""
 
 import base64
 import hashlib
@@ -32,7 +32,7 @@ PASSWORD = "pässwörd € 0123456789"
 
 
 class Registry(ThreadingHTTPServer):
-    """A registry for one image, with flags that break it."""
+    """A fake registry for one image. Its attributes make it fail in one way each."""
 
     daemon_threads = True
 
@@ -43,6 +43,8 @@ class Registry(ThreadingHTTPServer):
         self.password: str | None = PASSWORD
         self.full = self.damaged = self.forgetful = self.deletes = False
         self.mode = "read-write"
+        self.hides_catalog = False
+        """Whether access rules forbid the catalog, as for a user who may not pull every repository."""
         self.names = ["another", sample_image.REPOSITORY]
         self.upstream_error = ""
         """Error of the upstream of a mirror: a status, or the text that a mirror answers with status 500."""
@@ -77,8 +79,8 @@ class Handler(BaseHTTPRequestHandler):
     def handle_request(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.server.hosts.add(self.headers["Host"])
-        users = base64.b64encode(f"centos:{self.server.password}".encode()).decode()
-        if self.server.password and self.headers.get("Authorization") != f"Basic {users}":
+        login = base64.b64encode(f"centos:{self.server.password}".encode()).decode()
+        if self.server.password and self.headers.get("Authorization") != f"Basic {login}":
             return self.answer(401, WWW_Authenticate='Basic realm="Registry Realm"')
         if self.command in ("POST", "PUT"):
             return self.write(body)
@@ -125,6 +127,8 @@ class Handler(BaseHTTPRequestHandler):
         return self.answer(int(error) if error.isdigit() else 500, body)
 
     def catalog(self) -> None:
+        if self.server.hides_catalog:
+            return self.answer(403, b'{"errors": [{"code": "DENIED"}]}')
         names = self.server.names[:1] if self.server.forgetful else self.server.names
         if "n=1000" not in self.path and "last=" not in self.path:
             return self.answer(200, json.dumps({"repositories": names}).encode())
@@ -139,25 +143,38 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_request
 
 
-def certificate(folder: Path, *, host: str = HOST, days: int = 356) -> tuple[str, Path]:
-    """Return a CA, and a file with a certificate for `host` and its key. With negative `days` it has expired."""
+def issue_chain(folder: Path, *, host: str = HOST, days: int = 356) -> tuple[str, Path]:
+    """Return a CA in PEM, and a file with the key and the certificate that the CA issued for `host`.
+
+    The certificate ends in `days`. With negative `days` it has expired.
+    """
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{HOST} CA")])
     now = datetime.now(UTC)
 
-    def certificate_builder(
+    def start_certificate(
         subject: x509.Name, public_key: ec.EllipticCurvePublicKey, end: datetime
     ) -> x509.CertificateBuilder:
         builder = x509.CertificateBuilder(issuer, subject, public_key, x509.random_serial_number())
         return builder.not_valid_before(now - timedelta(days=400)).not_valid_after(end)
 
-    ca = certificate_builder(issuer, ca_key.public_key(), now + timedelta(days=3650))
+    ca = start_certificate(issuer, ca_key.public_key(), now + timedelta(days=3650))
     ca = ca.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     ca = ca.add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
-    signs = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
-    authority = ca.add_extension(signs, critical=True).sign(ca_key, hashes.SHA256())
+    usage = x509.KeyUsage(
+        key_cert_sign=True,
+        crl_sign=True,
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    authority = ca.add_extension(usage, critical=True).sign(ca_key, hashes.SHA256())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    leaf = certificate_builder(subject, key.public_key(), now + timedelta(days=days, hours=1))
+    leaf = start_certificate(subject, key.public_key(), now + timedelta(days=days, hours=1))
     leaf = leaf.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
     identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
     signed = leaf.add_extension(identifier, critical=False).sign(ca_key, hashes.SHA256())
@@ -179,7 +196,7 @@ def registry() -> Iterator[Registry]:
 @pytest.fixture
 def outputs(registry: Registry, tmp_path: Path) -> Outputs:
     """Return the outputs of a stack whose CA issued the registry's certificate."""
-    ca_pem, chain = certificate(tmp_path)
+    ca_pem, chain = issue_chain(tmp_path)
     registry.speak_tls(chain)
     return Outputs(f"{HOST}:5000", ca_pem, "centos", PASSWORD, "docker-registry")
 
@@ -231,7 +248,7 @@ BREAKAGES: dict[str, tuple[Callable[[Registry], None], str, str]] = {
 
 
 @pytest.mark.parametrize("breakage", BREAKAGES)
-def test_a_broken_registry_fails_the_check_of_the_broken_part(
+def test_a_check_fails_for_the_part_of_the_registry_that_is_broken(
     outputs: Outputs, registry: Registry, breakage: str
 ) -> None:
     break_registry, title, remedy = BREAKAGES[breakage]
@@ -241,15 +258,38 @@ def test_a_broken_registry_fails_the_check_of_the_broken_part(
     assert remedy in failed.remedy
 
 
-def test_a_rejected_password_is_reported_with_the_time_that_a_new_one_takes(
-    outputs: Outputs, registry: Registry
+def test_access_rules_may_forbid_the_catalog(outputs: Outputs, registry: Registry) -> None:
+    """The first user may always push and pull the test image, but list the catalog only if it may pull every image."""
+    registry.hides_catalog = True
+    for mode in ("read-write", "read-only", "mirror"):
+        registry.mode = mode
+        results = check(outputs, registry)
+        assert [result.title for result in results if not result.passed] == []
+        assert "do not let centos pull every repository" in next(
+            result.summary for result in results if result.title == "catalog"
+        )
+        assert "no image" not in str(results), "The registry may hold images that the user may not see."
+
+
+def test_a_request_that_access_rules_refuse_is_not_reported_as_a_wrong_password(
+    outputs: Outputs, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Handler, "write", lambda handler, _: handler.answer(403))
+    failed = failure(check(outputs, registry))
+    assert failed.title == "push"
+    assert "accepted the password" in failed.summary
+    assert "access rules" in failed.remedy
+
+
+def test_the_report_of_a_rejected_password_says_when_a_new_password_works(outputs: Outputs, registry: Registry) -> None:
     registry.password = "other"
     assert f"{stack.PASSWORD_DELAY_MINUTES} minutes" in failure(check(outputs, registry)).remedy
 
 
-def test_a_certificate_of_another_ca_is_an_x509_error(outputs: Outputs, registry: Registry, tmp_path: Path) -> None:
-    other_ca, _ = certificate(tmp_path)
+def test_a_certificate_that_another_ca_issued_is_an_x509_error(
+    outputs: Outputs, registry: Registry, tmp_path: Path
+) -> None:
+    other_ca, _ = issue_chain(tmp_path)
     failed = failure(check(replace(outputs, ca_pem=other_ca), registry))
     assert failed.title == "TLS is accepted with the CA"
     assert "x509" in failed.summary
@@ -260,13 +300,13 @@ def test_a_certificate_of_another_ca_is_an_x509_error(outputs: Outputs, registry
     ("host", "days", "title", "remedy"),
     [
         (HOST, -1, "TLS is accepted with the CA", "`pulumi up`"),
-        ("elsewhere", 356, "the certificate covers the host", "`hostname`"),
+        ("elsewhere", 356, "the certificate covers the host", "`tls_secret`"),
     ],
 )
 def test_a_certificate_that_clients_reject_is_reported(
     registry: Registry, tmp_path: Path, host: str, days: int, title: str, remedy: str
 ) -> None:
-    ca_pem, chain = certificate(tmp_path, host=host, days=days)
+    ca_pem, chain = issue_chain(tmp_path, host=host, days=days)
     registry.speak_tls(chain)
     failed = failure(check(Outputs(f"{HOST}:5000", ca_pem, "centos", PASSWORD, "docker-registry"), registry))
     assert failed.title == title
@@ -293,7 +333,9 @@ def test_a_port_without_a_listener_refuses_the_connection(outputs: Outputs) -> N
     assert "refused" in failed.summary
 
 
-def test_a_registry_that_never_answers_is_a_timeout(outputs: Outputs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_never_answers_is_reported_as_a_timeout(
+    outputs: Outputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("ops.tls.TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         failed = failure(list(run_checks(outputs, silent.getsockname())))
@@ -304,7 +346,7 @@ def test_every_request_has_a_timeout() -> None:
     assert tls.TIMEOUT == 10
 
 
-def test_no_result_holds_the_password(outputs: Outputs, registry: Registry) -> None:
+def test_no_result_contains_the_password(outputs: Outputs, registry: Registry) -> None:
     assert PASSWORD not in repr(outputs)
     for breakage in (None, "full", "other_users"):
         if breakage:
@@ -323,11 +365,11 @@ def test_no_result_holds_the_password(outputs: Outputs, registry: Registry) -> N
         ("[fd00::10]:30500", ("fd00::10", 30500)),
     ],
 )
-def test_an_address_may_have_a_port(text: str, address: tuple[str, int]) -> None:
+def test_the_address_option_may_have_a_port(text: str, address: tuple[str, int]) -> None:
     assert parse_address(text, 5000) == address
 
 
-def test_the_command_exits_0_or_1_and_prints_json(
+def test_the_exit_code_is_0_if_all_checks_pass_and_else_1(
     outputs: Outputs, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(command_line, "read_outputs", lambda _: outputs)
@@ -349,7 +391,7 @@ def test_a_wrong_call_exits_2(outputs: Outputs, monkeypatch: pytest.MonkeyPatch)
     assert CliRunner().invoke(command_line.app, ["verify", "--address", "somewhere"]).exit_code == 2
 
 
-def test_without_pulumi_a_command_exits_2_with_cause_and_remedy(
+def test_a_command_without_pulumi_on_path_exits_2_with_cause_and_remedy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -387,7 +429,7 @@ def test_a_pulumi_command_that_fails_is_an_error_with_its_last_line(
     assert error.value.cause == "`pulumi stack output` failed: no stack named dev."
 
 
-def test_a_stack_with_an_existing_users_secret_has_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_without_a_user_of_its_own_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     outputs = {"endpoint": "docker-registry:5000", "ca_pem": "", "username": "", "password": "", "namespace": "team"}
     monkeypatch.setattr(stack, "pulumi", lambda *_: json.dumps(outputs))
     with pytest.raises(CommandError) as error:
@@ -401,7 +443,7 @@ def test_the_selector_matches_the_pods_of_the_component() -> None:
     assert stack.REGISTRY_SELECTOR.split("=") == ["app.kubernetes.io/name", APP]
 
 
-def test_wait_for_port_returns_at_the_first_connection_or_at_the_deadline(outputs: Outputs) -> None:
+def test_waiting_for_the_port_ends_at_the_first_connection_or_at_the_deadline(outputs: Outputs) -> None:
     with socket.socket() as server:
         server.bind(("127.0.0.1", 0))
         start = time.monotonic()

@@ -1,8 +1,8 @@
 """`ops recover`: after an interrupted `pulumi up`, prepare the stack for `pulumi up --refresh`.
 
-The command ends the plugins of a killed Pulumi engine, releases its lock, resolves pending operations in the state, and
-looks for objects that were created but not recorded. It neither deletes nor creates anything on the cluster. The state
-passes through memory and pipes, never through a file.
+The command ends the plugins of a killed Pulumi engine, releases its lock, and removes its incomplete files. It resolves
+pending operations in the state, and looks for objects that were created but not recorded. It neither deletes nor
+creates anything on the cluster. The state passes through memory and pipes, never through a file.
 """
 
 import json
@@ -31,7 +31,7 @@ class Recovery:
     adopted: list[str]
     """Resources that were added to the state."""
     dropped: list[str]
-    """Pending operations that were removed from the state."""
+    """Pending operations that were removed from the state, because their object does not exist or is recorded."""
 
     @property
     def is_empty(self) -> bool:
@@ -88,7 +88,7 @@ def print_recovery_json(recovery: Recovery) -> None:
 
 
 def _resolve_pending(stack: str) -> StateChange:
-    """Resolve the pending operations of the state."""
+    """Adopt the objects of pending creations, and drop all other pending operations of the state."""
     state = _export_state(stack)
     if not (state["deployment"] or {}).get("pending_operations"):
         return NO_CHANGE

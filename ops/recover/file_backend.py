@@ -1,10 +1,12 @@
-"""Find the lock and the incomplete files that a killed Pulumi engine leaves in a file backend.
+"""Find the lock of a killed Pulumi engine in a file backend, and remove the incomplete files that it left there.
 
 The engine writes a checkpoint in three steps: a new file, then a file of attributes, then a rename over the old
 checkpoint. If it is killed at the second step, it leaves an empty file of attributes. Every command then fails with
 "failed to load checkpoint: EOF", although the old checkpoint is complete. The old checkpoint lacks the last change, but
-it has each operation that began. Other backends do not expose their files. Pulumi then names the owner of a lock
-itself, and the user runs `pulumi cancel`.
+it has each operation that began.
+
+Other backends do not expose their files. With such a backend Pulumi itself names the owner of a lock, and the user runs
+`pulumi cancel`.
 """
 
 import json
@@ -22,7 +24,7 @@ from ..stack import PROJECT, pulumi
 
 
 class StackFiles(NamedTuple):
-    """The files of one stack: the folder of its locks, and all files that the engine writes."""
+    """The files of one stack: the folder of its locks, and every file that the engine wrote for it."""
 
     locks: Path
     paths: list[Path]
@@ -80,7 +82,7 @@ def _is_json(path: Path) -> bool:
 
 
 def _is_running(pid: int, locked_at: str) -> bool:
-    """Return whether the process that took the lock still runs. A PID may belong to a later process."""
+    """Return whether the process that took the lock still runs. A process that started later only has the same PID."""
     try:
         process = psutil.Process(pid)
         started = process.create_time()

@@ -1,8 +1,8 @@
 """Find the live object of a resource on the cluster.
 
 Only an object that Pulumi wrote counts. An object of the same name from another tool must not be adopted. A patch, such
-as the label of a node, has no object of its own, but a field manager with a random name. It is found by an entry of
-`managedFields` that has the fields of the patch, and was written while this stack was updated.
+as the label of a node, has no object of its own, but a field manager with a random name. The manager is found by an
+entry of `managedFields` that has the fields of the patch, and was written while this stack was updated.
 """
 
 from collections.abc import Collection, Mapping
@@ -24,10 +24,10 @@ AUTONAMED = "pulumi.com/autonamed"
 
 
 def create_object_finder(periods: Collection[Period], *, any_suffix: bool = False) -> FindObject:
-    """Return a function that finds the live object of a resource. It connects when it is first called.
+    """Return a function that finds the live object of a resource. Its first call connects to the cluster.
 
     A patch counts only if it was written in one of `periods`. With `any_suffix`, the random suffix of an object's name
-    may differ from that of the resource. Every object must then have been created in one of `periods`.
+    may differ from that of the resource, and an object counts only if it was created in one of `periods`.
     """
     clients: list[DynamicClient] = []
 
@@ -87,7 +87,10 @@ def _within(periods: Collection[Period], time: str) -> bool:
 def _find_candidates(
     client: DynamicClient, api_resource: Any, namespace: str | None, metadata: dict[str, Any], *, any_suffix: bool
 ) -> list[Any]:
-    """Return the object of that name, or those whose name has the same prefix, if it is missing and `any_suffix`."""
+    """Return the object with the name in `metadata`.
+
+    If it is missing, return no object, or with `any_suffix` all objects whose names differ only in the random suffix.
+    """
     try:
         return [client.get(api_resource, name=metadata["name"], namespace=namespace, _request_timeout=TIMEOUT)]
     except NotFoundError:

@@ -12,7 +12,7 @@ import psutil
 PLUGIN_PREFIXES = ("pulumi-resource-", "pulumi-language-")
 
 INSTALLATION_VARIABLES = ("PULUMI_BACKEND_URL", "PULUMI_HOME")
-"""Environment variables that distinguish the plugins of two installations."""
+"""Environment variables that distinguish the plugins of two backends or installations."""
 
 GRACE_PERIOD = 2.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -33,6 +33,7 @@ def end_orphan_plugins() -> list[str]:
 
 
 def _find_orphans() -> Iterator[psutil.Process]:
+    """Yield the plugins of this user, backend and installation whose engine has ended."""
     installation = [os.environ.get(name) for name in INSTALLATION_VARIABLES]
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
@@ -46,7 +47,10 @@ def _find_orphans() -> Iterator[psutil.Process]:
 
 
 def _is_orphan(process: psutil.Process) -> bool:
-    """Return whether init or a user's systemd adopted the process. Only an engine is in the session of its plugins."""
+    """Return whether the engine of a plugin has ended, so that init or a user's systemd became its parent.
+
+    An engine is in the same session as its plugins, and init or systemd is not.
+    """
     parent = process.parent()
     return parent is None or parent.pid == 1 or os.getsid(parent.pid) != os.getsid(process.pid)
 

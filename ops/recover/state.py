@@ -13,7 +13,7 @@ from graphlib import TopologicalSorter
 from typing import Any, NamedTuple
 
 Resource = Mapping[str, Any]
-"""One resource of a deployment."""
+"""One resource of a deployment, which is the part of the state that `pulumi stack export` prints as `deployment`."""
 
 
 class LiveObject(NamedTuple):
@@ -48,7 +48,7 @@ def resolve_pending(deployment: Mapping[str, Any], find: FindObject) -> StateCha
 
 
 def adopt_unrecorded(deployment: Mapping[str, Any], planned: Iterable[Resource], find: FindObject) -> StateChange:
-    """Adopt each planned resource whose object exists, if the state has all that the resource depends on."""
+    """Adopt each planned resource whose object exists, if the state has every resource that it depends on."""
     resources, adopted = list(deployment.get("resources") or []), []
     for resource in planned:
         recorded = {other["urn"] for other in resources}
@@ -86,7 +86,7 @@ def _is_object(resource: Resource) -> bool:
 
 
 def _is_recorded(resources: list[Resource], urn: str, object_id: str) -> bool:
-    """Return whether the state has the object, other than as one that is being replaced."""
+    """Return whether the state has the object. An entry that is being replaced or deleted does not count."""
     same = [resource for resource in resources if resource["urn"] == urn and resource.get("id") == object_id]
     return any(not resource.get("pendingReplacement") and not resource.get("delete") for resource in same)
 
@@ -101,7 +101,8 @@ def _with_live_object(resource: Resource, live: LiveObject) -> Resource:
 def _insert(resources: list[Resource], adopted: Resource) -> None:
     """Append the resource, or put it in the place of its predecessor so that dependents stay behind it.
 
-    The predecessor is removed. If it is another object, it stays and is marked for deletion by the next `pulumi up`.
+    A predecessor with the same ID, or one that was already deleted for its replacement, is removed. Any other
+    predecessor stays, and is marked for deletion by the next `pulumi up`.
     """
     positions = [position for position, resource in enumerate(resources) if resource["urn"] == adopted["urn"]]
     if not positions:

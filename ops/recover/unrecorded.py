@@ -2,8 +2,8 @@
 
 On Ctrl-C the provider gives up its request and Pulumi considers the creation failed, although the API server may
 complete it. Neither the state nor a pending operation has the object, and the next `pulumi up` fails because its name
-already exists. This module therefore looks for the objects that `pulumi preview` would create. An object counts only if
-it was created during a failed update of this stack. Any other object may belong to another stack.
+already exists. `ops recover` therefore looks for the objects that `pulumi preview` would create. An object counts only
+if it was created during a failed update of this stack. Any other object may belong to another stack.
 """
 
 import json
@@ -18,11 +18,11 @@ from .state import Resource
 CLOCK_TOLERANCE = timedelta(seconds=2)
 """Tolerance for clock differences and for creation times, which are whole seconds."""
 
-PENDING = timedelta(minutes=1)
-"""Longest time that a request was under way when its engine was killed. The provider retries for seconds."""
+LONGEST_REQUEST = timedelta(minutes=1)
+"""Longest time between the start of a request and the end of its engine. The provider retries only for seconds."""
 
 HISTORY_ENTRIES = "10"
-"""Number of history entries to search for failed updates. Older failures have been noticed since."""
+"""Number of history entries to search for failed updates. Later runs have reported older failures."""
 
 PLACEHOLDERS = ("[secret]", "04da6b54-80e4-46f7-96ec-b56ff0331ba9")
 """Placeholders of a preview, for a secret and for a value that is still unknown (Pulumi's UnknownStringValue)."""
@@ -45,19 +45,20 @@ def read_failed_periods(stack: str) -> list[Period]:
     for entry in json.loads(pulumi("stack", "history", "--json", "--page-size", HISTORY_ENTRIES, "--stack", stack)):
         if entry["kind"] in ("update", "destroy") and entry["result"] == "succeeded":
             break
-        if "endTime" not in entry:  # the update still runs
+        if entry["result"] == "succeeded" or "endTime" not in entry:  # a refresh, or an update that still runs
             continue
         periods.append(Period(datetime.fromisoformat(entry["startTime"]), datetime.fromisoformat(entry["endTime"])))
     return periods
 
 
 def interrupted_period(deployment: Mapping[str, Any]) -> Period:
-    """Return the period of the pending operations. A killed update is not in the history.
+    """Return the period in which a plugin may have completed the pending operations. It ends now.
 
-    The engine writes the state when an operation begins or ends, and a plugin may complete its request after that.
+    The history lacks a killed update. But the engine writes the state when an operation begins or ends, and a plugin
+    may complete its request after that.
     """
     written_at = datetime.fromisoformat(deployment["manifest"]["time"])
-    return Period(written_at - PENDING, datetime.now(UTC))
+    return Period(written_at - LONGEST_REQUEST, datetime.now(UTC))
 
 
 def preview_creations(stack: str) -> list[Resource]:
@@ -73,7 +74,7 @@ def preview_creations(stack: str) -> list[Resource]:
 
 
 def _without_placeholders(value: Any) -> Any:
-    """Remove the placeholders of a preview: the refresh that follows reads the values from the object."""
+    """Return `value` without the placeholders of a preview. `pulumi up --refresh` reads the values from the object."""
     if isinstance(value, dict):
         return {key: _without_placeholders(item) for key, item in value.items() if item not in PLACEHOLDERS}
     if isinstance(value, list):

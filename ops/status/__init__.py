@@ -50,7 +50,7 @@ TLS_CHECKS = {
         lambda _, target: verdicts.rate_rotation(target.server_certificate.signer, target.authorities, target.settings),
     ),
 }
-"""Checks that need only a TLS connection, by key in the JSON."""
+"""Checks that need only the CA and a TLS connection, by their keys in the JSON."""
 
 STACK_CHECKS = {
     "users": StatusCheck("users", lambda target: list(target.users), lambda facts, _: verdicts.rate_users(facts)),
@@ -76,7 +76,7 @@ STACK_CHECKS = {
         lambda facts, target: verdicts.rate_drift(facts, target.stack),
     ),
 }
-"""Checks that need the stack and its cluster, by key in the JSON."""
+"""Checks that need the stack or its cluster, by their keys in the JSON."""
 
 
 def run_checks(target: Target) -> Iterator[Row]:

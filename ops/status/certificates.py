@@ -19,7 +19,7 @@ GENERATED_NAME = re.compile(r".* CA(?: (?P<generation>\d+))?")
 
 
 def read_server_certificate(outputs: Outputs, address: tuple[str, int] | None) -> ServerCertificate:
-    """Return the certificate that the server presents, even if clients reject it."""
+    """Return the facts about the server's certificate, also if clients reject the certificate."""
     unverified = ssl.create_default_context()
     unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
     certificate = x509.load_der_x509_certificate(perform_handshake(outputs, address, unverified).der)
@@ -29,7 +29,7 @@ def read_server_certificate(outputs: Outputs, address: tuple[str, int] | None) -
 
 
 def read_authorities(ca_pem: str) -> list[CertificateAuthority]:
-    """Return the CAs of a PEM text, in its order."""
+    """Return the CAs of a PEM text in the order of the text. Raise `CommandError` if it has none."""
     authorities = []
     for certificate in _load_certificates(ca_pem):
         name = _common_name(certificate.subject)
@@ -41,7 +41,10 @@ def read_authorities(ca_pem: str) -> list[CertificateAuthority]:
 
 
 def clean_pem(pem: str) -> str:
-    """Return the certificates alone. `ssl` refuses text that is not ASCII, such as a byte order mark or a comment."""
+    """Return the certificates of `pem` without other text, because `ssl` accepts only ASCII.
+
+    A file may have a byte order mark or a comment. Raise `CommandError` if it has no certificate.
+    """
     certificates = _load_certificates(pem)
     return "".join(item.public_bytes(serialization.Encoding.PEM).decode() for item in certificates)
 

@@ -1,4 +1,7 @@
-"""The values of a status report. Their fields are the keys of `facts` in its JSON."""
+"""The values of a status report, and the settings that decide their rating.
+
+The fields of the values are the keys of `facts` in the JSON.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ServerCertificate:
-    """Days left, the name of the CA that issued it, and whether clients trust that CA."""
+    """A server certificate: days left, the name of the CA that issued it, and whether clients trust that CA."""
 
     days: float
     signer: str
@@ -24,7 +27,7 @@ class CertificateAuthority:
 
 @dataclass(frozen=True)
 class DiskSpace:
-    """Bytes of the volume, and how many of them are free."""
+    """The size of a volume and its free space, in bytes."""
 
     size: int
     free: int
@@ -40,7 +43,7 @@ class NodeTrust:
 
 @dataclass(frozen=True)
 class ServerState:
-    """A server behind the registry, and why the registry cannot use it. Without a cause, it can."""
+    """A server behind the registry: its name, whether the registry can use it, and the remedy, or "" if it can."""
 
     name: str
     summary: str
@@ -49,7 +52,7 @@ class ServerState:
 
 @dataclass(frozen=True)
 class StackSettings:
-    """The settings of the stack that the verdicts depend on. None means unknown."""
+    """The settings of the stack that the verdicts depend on. None means that a setting is unknown or not set."""
 
     tls_secret: str | None = None
     has_custom_ca: bool = False

@@ -8,7 +8,7 @@ from ..diagnosis import diagnose
 from ..kubernetes import list_registry_pods
 from ..registry_client import RegistryClient
 from ..server_errors import S3, UPSTREAM
-from ..servers import find_problem, uses_store
+from ..servers import find_problem, is_ready, uses_store
 from ..upstream import check_upstream
 from .facts import ServerState
 from .target import Target
@@ -18,31 +18,35 @@ def read_servers(target: Target) -> list[ServerState]:
     """Return the servers behind the registry. A registry with a volume and without an upstream has no such server."""
     pods = list_registry_pods(target.client, target.outputs.namespace)
     problem = find_problem(pods)
-    is_store = any(map(uses_store, pods))
+    store_pods = [pod for pod in pods if uses_store(pod)]
     states = []
     if problem is not None:
-        name = S3.name if is_store else UPSTREAM.name
+        name = S3.name if store_pods else UPSTREAM.name
         states.append(ServerState(name, problem.cause, problem.remedy))
-    elif is_store:
-        states.append(ServerState(S3.name, "It answers."))
+    elif store_pods:
+        answers = any(map(is_ready, store_pods))
+        states.append(ServerState(S3.name, "It answers." if answers else "Unknown, because no Pod is ready."))
     if target.settings.mode == "mirror" and problem is None:
         states.append(_read_upstream(target))
     return states
 
 
 def _read_upstream(target: Target) -> ServerState:
-    """Ask the mirror for a manifest that it does not hold."""
+    """Return whether the upstream answers. The mirror is asked for a manifest that it does not hold."""
     outputs = target.outputs
     if not outputs.username:
-        return ServerState(UPSTREAM.name, "Not checked, because the users come from an existing Secret.")
+        return ServerState(UPSTREAM.name, "Not checked, because the stack has no user to log in as.")
     with tempfile.TemporaryDirectory() as folder:
         ca = Path(folder) / "ca.pem"
         ca.write_text(outputs.ca_pem)
         client = RegistryClient(outputs, ca, target.address)
         with closing(client.session):
             try:
-                catalog = client.do_request(f"https://{outputs.endpoint}/v2/_catalog?n=1").json()
-                repository = next(iter(catalog["repositories"] or []), "")
+                page = client.read_catalog(f"https://{outputs.endpoint}/v2/_catalog?n=1")
+                if page is None:
+                    summary = f"Not checked, because the access rules do not let {outputs.username} pull everything."
+                    return ServerState(UPSTREAM.name, summary)
+                repository = next(iter(page.json()["repositories"] or []), "")
                 check_upstream(client.send, outputs.endpoint, repository)
             except Exception as error:
                 diagnosis = diagnose(error, outputs, outputs.describe_connection(target.address))

@@ -12,17 +12,20 @@ from ..stack import Outputs, read_all_outputs, read_config
 from . import certificates
 from .facts import CertificateAuthority, ServerCertificate, StackSettings
 
-UNKNOWN = StackSettings()
+UNKNOWN_SETTINGS = StackSettings()
 
 
 @dataclass(frozen=True)
 class Target:
-    """A registry with its outputs, users and settings. Without a `stack`, only its TLS can be checked."""
+    """A registry with its outputs, users and settings. If `stack` is "", only its TLS can be checked.
+
+    `address` is the one to connect to, or None for the endpoint.
+    """
 
     outputs: Outputs
     stack: str = ""
     users: tuple[str, ...] = ()
-    settings: StackSettings = UNKNOWN
+    settings: StackSettings = UNKNOWN_SETTINGS
     check_drift: bool = False
     address: tuple[str, int] | None = None
 
@@ -63,7 +66,9 @@ def from_endpoint(endpoint: str, ca: Path) -> Target:
         raise CommandError(f"The file {ca} cannot be read: {error.strerror}.", "Pass another file as --ca.") from None
     except UnicodeDecodeError:
         raise CommandError(f"The file {ca} is not text.", "Pass a file in PEM format as --ca.") from None
-    return Target(Outputs(endpoint, certificates.clean_pem(ca_pem), "", "", "NAMESPACE"))
+    # Remedies name the namespace, which is unknown here.
+    outputs = Outputs(endpoint, certificates.clean_pem(ca_pem), username="", password="", namespace="NAMESPACE")
+    return Target(outputs)
 
 
 def _read_settings(stack: str) -> StackSettings:

@@ -13,13 +13,14 @@ from registry.validation.limits import LONGEST_CERTIFICATE_DAYS
 from ..report import Verdict
 from .facts import CertificateAuthority, DiskSpace, NodeTrust, ServerCertificate, ServerState, StackSettings
 
-SOON = 30
-"""Days until a certificate ends. If fewer are left, action is needed."""
+NOTICE_DAYS = 30
+"""Days before an event, such as the end of a certificate, from which action is needed."""
 
-SCARCE = 0.1
-"""Free share of a volume. If less is free, action is needed."""
+LEAST_FREE_SHARE = 0.1
+"""Share of a volume that must be free. With less, action is needed."""
 
 GIB = 2**30
+"""Bytes of a gibibyte."""
 
 
 def rate_server_certificate(certificate: ServerCertificate, settings: StackSettings) -> Verdict:
@@ -31,15 +32,18 @@ def rate_server_certificate(certificate: ServerCertificate, settings: StackSetti
             "Run `pulumi up --refresh`, because the Pod may still serve an old certificate. If that does not help, "
             "another registry answers at this address.",
         )
-    return Verdict(summary, _renewal_remedy(certificate, settings) if certificate.days <= SOON else "")
+    return Verdict(summary, _renewal_remedy(certificate, settings) if certificate.days <= NOTICE_DAYS else "")
 
 
 def rate_authorities(authorities: Sequence[CertificateAuthority], settings: StackSettings) -> Verdict:
-    """Report a CA that ends soon. `pulumi up` replaces a generated CA early, so rotate it before."""
+    """Report a CA that ends soon.
+
+    `pulumi up` replaces a generated CA long before its end, so the rotation must begin before that.
+    """
     summary = "; ".join(f"{ca.name}: {_format_days(ca.days)}" for ca in authorities)
     newest = max(authorities, key=lambda ca: ca.generation or 0)
     is_generated = newest.generation is not None and not settings.has_custom_ca and settings.tls_secret is None
-    if is_generated and len(authorities) == 1 and newest.days <= LONGEST_CERTIFICATE_DAYS + SOON:
+    if is_generated and len(authorities) == 1 and newest.days <= LONGEST_CERTIFICATE_DAYS + NOTICE_DAYS:
         first_step = [newest.generation or 0, (newest.generation or 0) + 1]
         return Verdict(
             summary,
@@ -47,8 +51,8 @@ def rate_authorities(authorities: Sequence[CertificateAuthority], settings: Stac
             f"`{set_numbers('ca_generations', first_step)}`, and run `pulumi up`. In the last "
             f"{LONGEST_CERTIFICATE_DAYS} days of a CA `pulumi up` replaces it with one that no client trusts yet.",
         )
-    if min(ca.days for ca in authorities) <= SOON:
-        return Verdict(summary, _new_ca_remedy(settings))
+    if min(ca.days for ca in authorities) <= NOTICE_DAYS:
+        return Verdict(summary, _new_ca_remedy(settings, is_rotating=is_generated and len(authorities) > 1))
     return Verdict(summary)
 
 
@@ -71,7 +75,10 @@ def rate_rotation(signer: str, authorities: Sequence[CertificateAuthority], sett
 
 
 def deployed_generations(signer: str, authorities: Sequence[CertificateAuthority]) -> list[int]:
-    """Return the deployed `ca_generations`, the issuing one first, or [] if a CA was not generated."""
+    """Return the deployed `ca_generations`, the issuing one first.
+
+    Return [] if a CA was not generated, if there are more than two, or if none of them issued the certificate.
+    """
     generations = [ca.generation for ca in authorities if ca.generation is not None]
     issuing = [ca.generation for ca in authorities if ca.name == signer]
     if len(generations) != len(authorities) or len(authorities) > 2 or len(issuing) != 1:
@@ -81,7 +88,7 @@ def deployed_generations(signer: str, authorities: Sequence[CertificateAuthority
 
 def rate_users(names: Sequence[str]) -> Verdict:
     """List the users. No action is ever needed."""
-    return Verdict(", ".join(names) or "from an existing Secret (`users_secret`)")
+    return Verdict(", ".join(names) or "not managed by the stack (`users_secret` or `token`)")
 
 
 def rate_images(images: Sequence[str]) -> Verdict:
@@ -90,14 +97,14 @@ def rate_images(images: Sequence[str]) -> Verdict:
 
 
 def rate_disk_space(space: DiskSpace | None) -> Verdict:
-    """Report a volume that is almost full, because then every push fails."""
+    """Report a volume that is almost full, because pushes to a full volume fail."""
     if space is None:
         return Verdict("not applicable: the images are in an object store")
     share = space.free / space.size
     return Verdict(
         f"{space.free / GIB:.1f} of {space.size / GIB:.1f} GiB ({share:.0%})",
         "Free space on that disk, delete images (`allow_delete`) and collect garbage, or use a larger disk."
-        if share < SCARCE
+        if share < LEAST_FREE_SHARE
         else "",
     )
 
@@ -105,7 +112,7 @@ def rate_disk_space(space: DiskSpace | None) -> Verdict:
 def rate_servers(servers: Sequence[ServerState]) -> Verdict:
     """Report an S3 server or an upstream that the registry cannot use."""
     if not servers:
-        return Verdict("not applicable: the images are on a volume, and are not mirrored")
+        return Verdict("not applicable: the registry has a volume, and is not a mirror")
     return Verdict(
         " ".join(f"{server.name}: {server.summary}" for server in servers),
         " ".join(server.remedy for server in servers if server.remedy),
@@ -146,10 +153,13 @@ def _renewal_remedy(certificate: ServerCertificate, settings: StackSettings) -> 
     window = settings.renew_before_days
     if window is None or certificate.days <= window:
         return "Run `pulumi up`, which renews the certificate."
-    return f"Run `pulumi up` in its last {window} days (`renew_before_days`). It renews the certificate then."
+    return f"Run `pulumi up` in the certificate's last {window} days (`renew_before_days`), which renews it then."
 
 
-def _new_ca_remedy(settings: StackSettings) -> str:
+def _new_ca_remedy(settings: StackSettings, *, is_rotating: bool) -> str:
+    """Return how to replace a CA. During a rotation of generated CAs, its last step removes the old one."""
+    if is_rotating:
+        return "Finish the rotation, whose last step removes the old CA."
     if settings.tls_secret is not None:
         return (
             f"Put a new chain into the Secret {settings.tls_secret} (`tls_secret`), and distribute `ca_pem` to "

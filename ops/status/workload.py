@@ -22,7 +22,7 @@ def read_images(client: DynamicClient, namespace: str) -> list[str]:
 
 
 def read_disk_space(client: DynamicClient, namespace: str) -> DiskSpace | None:
-    """Return the space of the Pod's volume, or None if it mounts no volume."""
+    """Return the space of the volume that the first running Pod mounts, or None if it mounts no volume."""
     pod = list_running_pods(client, namespace)[0]
     if uses_store(pod):
         return None
@@ -39,6 +39,7 @@ def read_node_trust(client: DynamicClient, namespace: str) -> NodeTrust | None:
 
 
 def _parse_df(output: str) -> DiskSpace:
+    """Return size and free space from the output of `DF`. Raise `CheckError` with the output if it is an error."""
     try:
         _, size, _, free, *_ = output.splitlines()[1].split()
         return DiskSpace(int(size) * 1024, int(free) * 1024)

@@ -16,7 +16,11 @@ FILE_MODE, FOLDER_MODE = 0o644, 0o755
 
 
 def apply_changes(machine: Machine, changes: Sequence[Change]) -> None:
-    """Write and remove files. If a file cannot be written, raise before anything is changed."""
+    """Write and remove files. Raise `CommandError` if a change fails.
+
+    If a temporary file cannot be written, no file is changed. If a file cannot be replaced or removed after that, the
+    changes before it stay.
+    """
     writes = [(_follow_link(machine.locate(change.path)), change.text) for change in changes if change.text is not None]
     staged_files: list[tuple[Path, Path]] = []
     created_folders: list[Path] = []
@@ -45,12 +49,12 @@ def apply_changes(machine: Machine, changes: Sequence[Change]) -> None:
 
 
 def _follow_link(path: Path) -> Path:
-    """Return the target of a link, so that the link is kept."""
+    """Return the target of `path` if it is a link, so that the target is replaced and the link stays."""
     return path.resolve() if path.is_symlink() else path
 
 
 def _create_folders(folder: Path, created_folders: list[Path]) -> None:
-    """Create `folder` and its missing parents, and append them to `created`."""
+    """Create `folder` and its missing parents, and append them to `created_folders`."""
     for path in [*reversed(folder.parents), folder]:
         if not path.is_dir():
             path.mkdir()
@@ -72,7 +76,7 @@ def _write_temporary(path: Path, text: str) -> Path:
 
 
 def _replace(temporary: Path, path: Path) -> None:
-    """Move the temporary file to `path`."""
+    """Move the temporary file to `path`, or copy it there if `path` is a mount."""
     try:
         temporary.replace(path)
     except OSError as error:
@@ -83,6 +87,7 @@ def _replace(temporary: Path, path: Path) -> None:
 
 
 def _remove(machine: Machine, changes: Sequence[Change]) -> None:
+    """Remove the files, and the folders that were created for them if they are empty."""
     for change in changes:
         machine.locate(change.path).unlink(missing_ok=True)  # two clients may share one file through a link
     for change in changes:

@@ -2,10 +2,10 @@
 
     docker      docs.docker.com/engine/security/certificates: the daemon reads certs.d/HOST:PORT/*.crt at every request
     podman,     containers-certs.d(5): the same below /etc/containers for root, ~/.config/containers for other users.
-    skopeo      The folder has the name of the image reference, with or without the port
+    skopeo      The folder is called like the host in the image reference, with or without its port
     containerd  docs/hosts.md of containerd: hosts.toml in certs.d/HOST:PORT, read at every pull
     system      `system_store.py`
-    python      requests and pip read the one file in REQUESTS_CA_BUNDLE, the ssl module that in SSL_CERT_FILE
+    python      requests and pip read the file in REQUESTS_CA_BUNDLE, the ssl module reads the file in SSL_CERT_FILE
 
 Port 443 may be left out in image references, so such a registry has two folders.
 """
@@ -23,12 +23,12 @@ from . import system_store
 from .machine import Machine, read_public_cas
 
 CONTAINERS_FOLDER = "containers/certs.d"
-"""Folder of podman and skopeo, below /etc or the user's configuration."""
+"""Folder of podman and skopeo, below /etc for root and below ~/.config for other users."""
 
 PYTHON_FOLDER = "private-registry"
 """Folder of the bundles for Python, below the user's configuration."""
 
-CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n.+?-----END CERTIFICATE-----", re.DOTALL)
+PEM_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----\n.+?-----END CERTIFICATE-----", re.DOTALL)
 
 # Unlike hosts.toml of `node_trust`, this one allows pushes and has no address: a user's machine resolves the name.
 HOSTS_TOML = """\
@@ -45,7 +45,7 @@ It has no table `host`: after a 404 of such a host, containerd asks the server a
 
 
 class ClientFile(NamedTuple):
-    """A file that a client reads, without the marker."""
+    """A file that a client reads. `body` is its text without the marker."""
 
     path: PurePosixPath
     body: str
@@ -53,7 +53,7 @@ class ClientFile(NamedTuple):
 
 def split_certificates(pem: str) -> list[str]:
     """Return the certificates of a PEM text, each with a final line break. During a rotation there are two."""
-    return [f"{certificate}\n" for certificate in CERTIFICATE.findall(pem.replace("\r\n", "\n"))]
+    return [f"{certificate}\n" for certificate in PEM_CERTIFICATE.findall(pem.replace("\r\n", "\n"))]
 
 
 def join_certificates(pem: str) -> str:
@@ -61,9 +61,9 @@ def join_certificates(pem: str) -> str:
     return "".join(split_certificates(pem))
 
 
-# The import of `registry` takes one to two seconds. It is needed only after the command line and the stack are read.
-def _default_folders() -> dict[str, PurePosixPath]:
-    """Return the folders that containerd and Docker search by default, by client."""
+# The import of `registry` takes one to two seconds. The functions import it, so a wrong command line fails before that.
+def _usual_folders() -> dict[str, PurePosixPath]:
+    """Return the usual folders `certs.d` of containerd and Docker, by client."""
     from registry.validation.nodes import CONTAINERD_FOLDER, DOCKER_FOLDER
 
     return {"containerd": PurePosixPath(CONTAINERD_FOLDER), "docker": PurePosixPath(DOCKER_FOLDER)}
@@ -77,7 +77,7 @@ def _registry_folders(parent: PurePosixPath, registry: Endpoint) -> list[PurePos
 
 
 def _docker_files(registry: PublicOutputs, _: Machine) -> Iterator[ClientFile]:
-    for folder in _registry_folders(_default_folders()["docker"], registry):
+    for folder in _registry_folders(_usual_folders()["docker"], registry):
         yield ClientFile(folder / "ca.crt", join_certificates(registry.ca_pem))
 
 
@@ -88,7 +88,7 @@ def _containers_files(registry: PublicOutputs, machine: Machine) -> Iterator[Cli
 
 
 def _containerd_files(registry: PublicOutputs, _: Machine) -> Iterator[ClientFile]:
-    containerd_folder = _default_folders()["containerd"]
+    containerd_folder = _usual_folders()["containerd"]
     for folder in _registry_folders(containerd_folder, registry):
         ca = folder / "ca.crt"
         yield ClientFile(ca, join_certificates(registry.ca_pem))
@@ -132,8 +132,8 @@ DETECTED_BY = {
     "containerd": (("containerd", "ctr", "nerdctl"), "/etc/containerd"),
     "skopeo": (("skopeo",), "/etc/containers"),
 }
-"""Programs and folder of an installed client. `system` and `python` trust the CA for every name, so they are configured
-only on request."""
+"""Programs and folder by which a client is detected. `system` and `python` would trust the CA for every name, so they
+are configured only on request."""
 
 
 def detect_clients(machine: Machine) -> list[str]:
@@ -146,7 +146,7 @@ def detect_clients(machine: Machine) -> list[str]:
 
 
 def installed_paths(client: str, registry: Endpoint, machine: Machine) -> list[PurePosixPath]:
-    """Return the paths of files that may be installed for the client, whatever CA they hold."""
+    """Return the paths at which this command, or another program, may have installed a CA for the client."""
     if client == "system":
         return [
             store.anchors / path.name
@@ -156,9 +156,9 @@ def installed_paths(client: str, registry: Endpoint, machine: Machine) -> list[P
     return [file.path for file in CLIENTS[client](PublicOutputs(registry.endpoint, "", ()), machine)]
 
 
-def list_managed_files(machine: Machine) -> Iterator[PurePosixPath]:
-    """Yield the readable files that this command may have written for any registry."""
-    folders = _default_folders()
+def find_candidate_files(machine: Machine) -> Iterator[PurePosixPath]:
+    """Yield the readable files that this command may have written, for whatever registry. The marker decides."""
+    folders = _usual_folders()
     for folder, pattern in (
         (folders["docker"], "*/ca.crt"),
         (PurePosixPath("/etc") / CONTAINERS_FOLDER, "*/ca.crt"),

@@ -20,7 +20,10 @@ def install(
     dry_run: bool = False,
     yes: bool = False,
 ) -> None:
-    """Make the named clients, by default all that are installed, trust the registry and find it at `address`."""
+    """Make the named clients trust the registry, and add its name to /etc/hosts if it does not resolve.
+
+    Without names, the clients are the container clients of this machine. `address` replaces those of the stack.
+    """
     if not clients.split_certificates(registry.ca_pem):
         raise CommandError(f"The stack has no CA for {registry.endpoint}.", "Deploy it with `pulumi up`.")
     client_names = list(names) or clients.detect_clients(machine)
@@ -46,7 +49,7 @@ def install(
 def uninstall(
     machine: Machine, registry: Endpoint, names: Sequence[str], dry_run: bool = False, yes: bool = False
 ) -> None:
-    """Remove what `install` wrote for the registry, for the named clients or all of them."""
+    """Remove what `install` wrote for the registry, for the named clients, or without names for all."""
     client_names = list(names) or list(clients.CLIENTS)
     changes = plan.plan_uninstallation(machine, registry, client_names)
     store = system_store.find_store(machine)
@@ -86,7 +89,7 @@ def _confirm(machine: Machine, changes: Sequence[Change], question: str, dry_run
 
 
 def _refresh_system_store(machine: Machine, registry: PublicOutputs, files: Sequence[Change]) -> None:
-    """Rebuild the system's bundle if it is outdated. An interrupted call leaves it outdated."""
+    """Rebuild the system's bundle if it lacks a CA, also after an interrupted call, or if a CA was removed."""
     store = system_store.find_store(machine)
     if store is None:
         return

@@ -1,7 +1,6 @@
 """Edit the registry's line in /etc/hosts. Other lines are never changed.
 
-Lines are joined by line breaks, so a line can be added and removed again whether or not the file ends with a line
-break.
+A removed line leaves the file as it was before, also if the file does not end with a line break.
 """
 
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ MARKER = "# written by `python -m ops trust` for {endpoint}"
 
 
 def add_line(text: str, registry: Endpoint, address: str) -> str:
-    """Return the text with the registry's line. An old line is replaced in its place."""
+    """Return the text with the registry's line. An old line of the registry is replaced in its place."""
     line = f"{address} {registry.host} {MARKER.format(endpoint=registry.endpoint)}"
     lines = text.split("\n")
     for number, old in enumerate(lines):
@@ -41,7 +40,7 @@ def reaches_registry(resolved_addresses: Sequence[str], addresses: Sequence[str]
 
 
 def is_shared(text: str, registry: Endpoint) -> bool:
-    """Return whether another registry of the same host has a line. It is removed with that registry."""
+    """Return whether another registry with the same host has a line. That line is removed with the other registry."""
     marker = MARKER.format(endpoint=f"{registry.host}:")
     lines = (line for line in text.split("\n") if not _is_marked(line, registry))
     return any(f" {registry.host} {marker}" in line for line in lines)

@@ -19,12 +19,12 @@ SBIN = "/usr/sbin:/sbin"
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine. Paths are absolute, as its programs see them. `locate` returns the real path."""
+    """A machine. Its paths are absolute, as its own programs see them. `locate` returns the path below `root`."""
 
     root: Path
     home: PurePosixPath
     config: PurePosixPath
-    """The user's configuration folder, `$XDG_CONFIG_HOME`."""
+    """The user's configuration folder: `$XDG_CONFIG_HOME`, or ~/.config."""
     is_root: bool
     """Whether the user is root."""
     command_line: str
@@ -39,7 +39,7 @@ class Machine:
     """Asks the user yes or no. None if there is no terminal."""
 
     def locate(self, path: PurePosixPath) -> Path:
-        """Return the real path of the machine's `path`."""
+        """Return the path below `root` of the machine's `path`."""
         return self.root / path.relative_to("/")
 
     def read(self, path: PurePosixPath) -> str | None:
@@ -60,13 +60,13 @@ class Machine:
 
     @property
     def sudo_command(self) -> str:
-        """Return this command line with sudo, which would drop PATH and Pulumi's variables by default."""
+        """Return this command line with sudo. By default sudo would drop PATH and Pulumi's variables."""
         return f'sudo -E env "PATH=$PATH" {self.command_line}'
 
 
 def describe_machine(ask: Callable[[str], bool]) -> Machine:
     """Return the machine of this process. `ask` is used only if standard input is a terminal."""
-    # `sudo -E` keeps HOME, but the user could not change files of root in it.
+    # `sudo -E` keeps the user's HOME. Root must not write files there, because the user could not change them.
     is_sudo = "SUDO_UID" in os.environ
     home = PurePosixPath(pwd.getpwuid(os.geteuid()).pw_dir if is_sudo else Path.home())
     config = None if is_sudo else os.environ.get("XDG_CONFIG_HOME")
@@ -103,5 +103,5 @@ def _run(command: Sequence[str]) -> None:
         lines = (result.stderr or result.stdout).strip().splitlines() or [f"exit code {result.returncode}"]
         raise CommandError(
             f"`{shlex.join(command)}` failed: {lines[-1].rstrip('.')}.",
-            "The files are written, so run only this program again.",
+            "The files need no more change, so run only this program again.",
         )

@@ -11,10 +11,14 @@ from .machine import Machine
 from .marker import MarkedFile
 
 UNMANAGED = "not written by this command"
+"""Note of a file without the marker."""
 
 
 class Change(NamedTuple):
-    """The change of one file. Its status is new, changed, same, kept (it is not managed) or removed."""
+    """The change of one file.
+
+    Its status is new, changed or removed, same if no change is needed, or kept if this command may not change the file.
+    """
 
     path: PurePosixPath
     status: str
@@ -23,6 +27,7 @@ class Change(NamedTuple):
     folders: int = 0
     """Number of parent folders to create or remove with the file."""
     note: str = ""
+    """Explanation of the status."""
 
     @property
     def is_needed(self) -> bool:
@@ -61,13 +66,18 @@ def plan_uninstallation(machine: Machine, registry: Endpoint, names: Sequence[st
 
 
 def plan_hosts_line(machine: Machine, registry: PublicOutputs) -> Change:
-    """Return the change that makes the registry's name resolve. A name that resolves elsewhere is kept."""
+    """Return the change that makes the registry's name resolve.
+
+    The file is kept if the name resolves to another address, if the stack has no address, or without permission to
+    write. The note then tells what to do.
+    """
     text, host, addresses = machine.read(hosts.PATH), registry.host, registry.addresses
-    current_address = hosts.marked_address(text or "", registry)
+    current_address = hosts.marked_address(text or "", registry)  # None without a line of this command
     if current_address and (not addresses or current_address in addresses):
         return Change(hosts.PATH, "same", note=f"{current_address} {host}")
     resolved_addresses = machine.resolve(host)
     is_found = hosts.reaches_registry(resolved_addresses, addresses)
+    # The line of another registry with this host may be all that resolves the name. It may be removed at any time.
     if not current_address and is_found and not (addresses and hosts.is_shared(text or "", registry)):
         return Change(hosts.PATH, "same", note=f"{host} already resolves to {', '.join(resolved_addresses)}")
     if not current_address and resolved_addresses and addresses and not is_found:
@@ -81,7 +91,10 @@ def plan_hosts_line(machine: Machine, registry: PublicOutputs) -> Change:
         return Change(hosts.PATH, "kept", note=note)
     line = f"{addresses[0]} {host}"
     if text is None or not machine.may_write(hosts.PATH):
-        note = f"{host} does not resolve: run `echo {line} | sudo tee -a {hosts.PATH}`"
+        if current_address:
+            note = f"the address {current_address} of {host} is old: run `{machine.sudo_command}`"
+        else:
+            note = f"this file cannot be written: run `echo {line} | sudo tee -a {hosts.PATH}`"
         return Change(hosts.PATH, "kept", note=note)
     return Change(hosts.PATH, "changed", hosts.add_line(text, registry, addresses[0]), note=f"with the line {line}")
 
@@ -118,7 +131,7 @@ def _managed_paths(machine: Machine, registry: Endpoint, names: Sequence[str]) -
 
 def _count_new_folders(machine: Machine, path: PurePosixPath) -> int:
     """Return how many parents of `path` do not exist, or were created for another file of this command."""
-    files = ((other, marker.parse_file(machine.read(other) or "")) for other in clients.list_managed_files(machine))
+    files = ((other, marker.parse_file(machine.read(other) or "")) for other in clients.find_candidate_files(machine))
     created_folders = {folder for other, file in files if file for folder in other.parents[: file.folders]}
     for number, folder in enumerate(path.parents):
         if machine.locate(folder).exists() and folder not in created_folders:

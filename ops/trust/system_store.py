@@ -17,7 +17,7 @@ class Store(NamedTuple):
     marker: PurePosixPath
     """Path that exists if the system has this store."""
     anchors: PurePosixPath
-    """Folder for additional CAs."""
+    """Folder for CAs that the administrator adds."""
     bundle: PurePosixPath
     """File that the program builds."""
     refresh_arguments: tuple[str, ...]
@@ -25,7 +25,7 @@ class Store(NamedTuple):
 
 
 STORES = (
-    Store(  # Debian, Ubuntu, Alpine. On openSUSE, the program reads other folders.
+    Store(  # Debian, Ubuntu and Alpine, but not openSUSE, whose program of the same name reads other folders
         "update-ca-certificates",
         PurePosixPath("/etc/ca-certificates.conf"),
         PurePosixPath("/usr/local/share/ca-certificates"),

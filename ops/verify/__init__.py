@@ -16,14 +16,13 @@ from ..report import FAILED, PASSED, print_json, print_remedies, print_report
 from ..stack import Outputs
 from . import sample_image
 from .checks import CHECKS, CLEAN_UP, CheckContext, Checks, find_pushed_digest
-from .modes import CHECKS_BY_MODE, READ_WRITE, detect_mode, refuse_other_mode
+from .modes import CHECKS_BY_MODE, READ_WRITE, detect_mode, require_mode
 
 PullOnNodes = Callable[[Outputs, str], Iterable[tuple[str, str | CheckError, float]]]
-"""A function that has every node pull a reference. It yields node, summary or error, and seconds."""
-
+"""A function that has every node pull a reference. It yields the node, a summary or an error, and the seconds."""
 
 FindProblem = Callable[[str], CheckError | None]
-"""A function that asks the cluster why the registry in a namespace cannot use a server behind it."""
+"""A function that asks the cluster why the registry in a namespace cannot use a server behind it, if that is known."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +58,11 @@ def run_checks(
     mode: str | None = None,
     find_problem: FindProblem = lambda _: None,
 ) -> Iterator[CheckResult]:
-    """Yield the result of each check until one fails.
+    """Yield the result of each check until a check fails.
 
-    If all pass, `pull_on_nodes` adds a result for every node, whether it passed or not, and then the image is deleted.
-    `mode` is that of the stack's config, or None if it is unknown.
+    If all checks of a read-write registry pass, `pull_on_nodes` adds a result for every node, whether it passed or
+    not. The test image is deleted at the end, if the registry allows it. `mode` is that of the stack's config, or None
+    if it is unknown. `find_problem` is asked for the cause if a server behind the registry may have caused a failure.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -73,7 +73,7 @@ def run_checks(
             context = CheckContext(outputs, address, client, folder)
             results = _run_all(context, pull_on_nodes, mode)
             for result in results:
-                yield result if result.passed else _explained(result, outputs, find_problem)
+                yield result if result.passed else _explain(result, outputs, find_problem)
 
 
 def print_results(results: Iterable[CheckResult], title: str) -> bool:
@@ -103,6 +103,7 @@ def print_results_json(results: Iterable[CheckResult], endpoint: str) -> bool:
 
 
 def _run_all(context: CheckContext, pull_on_nodes: PullOnNodes | None, mode: str | None) -> Iterator[CheckResult]:
+    """Yield the results of the checks of every registry, of its mode, on the nodes, and of the clean-up."""
     passed = True
     for result in _run_until_failure(context, CHECKS):
         passed = result.passed
@@ -112,7 +113,7 @@ def _run_all(context: CheckContext, pull_on_nodes: PullOnNodes | None, mode: str
     start = time.monotonic()
     try:
         actual_mode = detect_mode(context)
-        refuse_other_mode(actual_mode, mode)
+        require_mode(actual_mode, mode)
     except Exception as error:
         yield _failed_result("push" if mode in (None, READ_WRITE) else "push is refused", error, context, start)
         return
@@ -128,8 +129,8 @@ def _run_all(context: CheckContext, pull_on_nodes: PullOnNodes | None, mode: str
     yield from _run_until_failure(context, CLEAN_UP)
 
 
-def _explained(result: CheckResult, outputs: Outputs, find_problem: FindProblem) -> CheckResult:
-    """Return the failure with the cause that a Pod shows, if one does."""
+def _explain(result: CheckResult, outputs: Outputs, find_problem: FindProblem) -> CheckResult:
+    """Return a failed result with the cause that the log of a Pod shows, or unchanged if no log shows a cause."""
     problem = find_problem(outputs.namespace) if result.may_be_server else None
     return result if problem is None else replace(result, summary=problem.cause, remedy=problem.remedy)
 
@@ -159,6 +160,10 @@ def _run_on_nodes(context: CheckContext, pull_on_nodes: PullOnNodes) -> Iterator
 
 
 def _failed_result(title: str, error: Exception, context: CheckContext, start: float) -> CheckResult:
+    """Return the result of a check that began at `start` and raised `error`.
+
+    A `CommandError` already has its cause. A wrong certificate or name is not due to a server behind the registry.
+    """
     diagnosis = diagnose(error, context.outputs, context.server)
     may_be_server = not isinstance(error, CommandError | ssl.SSLCertVerificationError | socket.gaierror)
     seconds = round(time.monotonic() - start, 3)

@@ -18,12 +18,19 @@ from ..stack import Outputs
 from ..tls import SECONDS_PER_DAY, perform_handshake
 from . import sample_image
 
-NOT_A_REGISTRY = "Another program answers there. Find out which one uses the port, or pass --address."
+NOT_A_REGISTRY = "Another program answers there. Find out which program uses the port, or pass --address."
+"""Remedy if the status of an answer is not that of a registry."""
+
+DAMAGED = (
+    "The registry does not repair damaged blobs. Stop it, delete the blob's folder from its storage, and push the "
+    "image again in `mode` read-write. A mirror pulls the image again."
+)
+"""Remedy for content that differs from its digest."""
 
 
 @dataclass(frozen=True)
 class CheckContext:
-    """Context of all checks: outputs, address, client, and a folder for the files of the image."""
+    """Context of all checks. `address` is None for the endpoint. `folder` is for the files of the test image."""
 
     outputs: Outputs
     address: tuple[str, int] | None
@@ -32,7 +39,7 @@ class CheckContext:
 
     @property
     def server(self) -> str:
-        """Return the address that is connected to, for messages."""
+        """Return the address or endpoint of the connections, for messages."""
         return self.outputs.describe_connection(self.address)
 
     @property
@@ -56,7 +63,7 @@ def check_name(context: CheckContext) -> str:
 
 
 def check_tls_without_ca(context: CheckContext) -> str:
-    """Check that a client without the CA rejects the certificate. This machine may trust the CA already."""
+    """Report how a client without the CA rejects the certificate, or that this machine already trusts the CA."""
     try:
         perform_handshake(context.outputs, context.address, ssl.create_default_context())
     except ssl.SSLCertVerificationError as error:
@@ -120,8 +127,7 @@ def check_pull(context: CheckContext) -> str:
     if Path(pulled).read_bytes() != sample_image.build_layer():
         raise CheckError(
             "The pulled layer differs from the pushed one.",
-            "The registry does not repair damaged blobs. Stop it, delete the blob's folder on the node, and push "
-            "the image again.",
+            DAMAGED,
         )
     return f"{len(sample_image.build_layer())} bytes, identical"
 
@@ -131,9 +137,9 @@ def check_catalog(context: CheckContext) -> str:
     repositories: list[str] = []
     page = f"https://{context.outputs.endpoint}/v2/_catalog?n=1000"
     while page:
-        response = context.client.do_request(page)
-        if response.status_code == 403:
-            return f"not checked, because the access rules do not let {context.outputs.username} pull every repository"
+        response = context.client.read_catalog(page)
+        if response is None:
+            return describe_denied_catalog(context)
         repositories += response.json()["repositories"]
         page = urljoin(page, response.links["next"]["url"]) if "next" in response.links else ""
     if sample_image.REPOSITORY not in repositories:
@@ -142,6 +148,11 @@ def check_catalog(context: CheckContext) -> str:
             "Another registry may have the same name. Pass --address to choose the right one.",
         )
     return f"{sample_image.REPOSITORY}, one of {len(repositories)} repositories"
+
+
+def describe_denied_catalog(context: CheckContext) -> str:
+    """Return the summary of a check that needs the catalog, if access rules do not let the user list it."""
+    return f"not checked, because the access rules do not let {context.outputs.username} pull every repository"
 
 
 def delete_test_image(context: CheckContext) -> str:
@@ -176,18 +187,19 @@ CHECKS: Checks = {
     "access with a wrong password is refused": check_access_with_wrong_password,
     "login": check_login,
 }
-"""Checks of every registry. Those of its mode follow (modes.py)."""
+"""Checks of every registry. The checks of its mode follow (modes.py)."""
 
 CLEAN_UP: Checks = {"clean-up": delete_test_image}
-"""The last step, separate because nodes pull the image before it is deleted."""
+"""The last step. It is separate, because nodes pull the image before it is deleted."""
 
 
 def _require_rejection(status: int, credentials: str) -> str:
-    """Return "401" if that was the status. Raise otherwise."""
+    """Return "401" if that is the status of a request with the `credentials`. Raise `CheckError` otherwise."""
     if status == 200:
         raise CheckError(
-            f"A client {credentials} has access, so anyone can push.",
-            "Run `pulumi up --refresh` to restore REGISTRY_AUTH in the Pod.",
+            f"A client {credentials} has access, so anyone can use the registry.",
+            "Run `pulumi up --refresh` to restore the Pod, which has lost its variable REGISTRY_AUTH or its container "
+            "`proxy`.",
         )
     if status != 401:
         raise CheckError(f"The server answered {status} to GET /v2/ {credentials}, not 401.", NOT_A_REGISTRY)

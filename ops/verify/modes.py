@@ -1,11 +1,10 @@
 """The checks of `ops verify` for each `mode`.
 
-The answer to a push shows the mode. A registry without pushes is checked with an image that it holds.
+The answer to a push shows the mode. A registry that refuses pushes is checked with an image that it holds.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urljoin
 
@@ -13,9 +12,9 @@ import requests
 
 from ..errors import CheckError
 from ..server_errors import UPSTREAM, explain
-from ..upstream import NO_ANSWER, check_upstream
+from ..upstream import TIMEOUT_ERROR, check_upstream
 from . import sample_image
-from .checks import CheckContext, Checks, check_catalog, check_pull, check_push
+from .checks import DAMAGED, CheckContext, Checks, check_catalog, check_pull, check_push, describe_denied_catalog
 
 MANIFEST_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
@@ -25,18 +24,13 @@ MANIFEST_TYPES = (
 )
 
 MOST_REPOSITORIES = 20
-"""Repositories to search for an image. One whose tags were deleted holds none."""
-
-DAMAGED = (
-    "The registry does not repair damaged files. Push the image again in `mode` read-write. A mirror pulls it again "
-    "after its folder was deleted."
-)
+"""Number of repositories to search for an image. A repository whose tags were deleted holds no image."""
 
 READ_WRITE, READ_ONLY, MIRROR = "read-write", "read-only", "mirror"
 
 
 def detect_mode(context: CheckContext) -> str:
-    """Begin a push, and return the mode that fits the answer. An accepted push is cancelled."""
+    """Begin a push, and return the mode that the answer shows. An accepted push is cancelled."""
     uploads = f"https://{context.outputs.endpoint}/v2/{sample_image.REPOSITORY}/blobs/uploads/"
     response = context.client.do_request(uploads, "POST")
     if response.status_code == 405:
@@ -54,39 +48,52 @@ def check_refused_push(context: CheckContext) -> str:
 
 def check_readable_catalog(context: CheckContext) -> str:
     """Check that the catalog can be read."""
-    number = len(list(_repositories(context)))
+    repositories = _first_repositories(context)
+    if repositories is None:
+        return describe_denied_catalog(context)
+    number = len(repositories)
     return f"{number} repositories" if number < MOST_REPOSITORIES else f"{number} repositories or more"
 
 
 def check_stored_image(context: CheckContext) -> str:
     """Pull manifest and configuration of an image that the registry holds, and compare their digests."""
-    for repository in _repositories(context):
+    repositories = _first_repositories(context)
+    if repositories is None:
+        return describe_denied_catalog(context)
+    for repository in repositories:
         tags = context.client.do_request(f"https://{context.outputs.endpoint}/v2/{repository}/tags/list").json()
         names = tags.get("tags") or []
         if names:
             tag = "latest" if "latest" in names else names[0]
             return f"{repository}:{tag}, {_pull(context, repository, tag)} bytes, identical"
-    return "not checked, because the registry holds no image yet"
+    return (
+        f"not checked, because the first {len(repositories)} repositories hold no tag"
+        if repositories
+        else "not checked, because the registry holds no image yet"
+    )
 
 
 def check_cached_image(context: CheckContext) -> str:
-    """Pull an image from a mirror, which may hold only a part of it. Then the upstream is the cause of an error."""
+    """Pull an image from a mirror. It asks its upstream for parts that it lacks, so the upstream causes an error."""
     try:
         return check_stored_image(context)
     except requests.HTTPError as error:
         raise explain(UPSTREAM, error.response.text) from None
     except requests.ReadTimeout:
-        raise explain(UPSTREAM, NO_ANSWER) from None
+        raise explain(UPSTREAM, TIMEOUT_ERROR) from None
 
 
 def check_upstream_answers(context: CheckContext) -> str:
     """Check that the upstream of the mirror answers, so that the mirror can serve more than it holds."""
-    repository = next(_repositories(context), "")
+    repositories = _first_repositories(context)
+    if repositories is None:
+        return describe_denied_catalog(context)
+    repository = next(iter(repositories), "")
     return check_upstream(context.client.send, context.outputs.endpoint, repository)
 
 
-def refuse_other_mode(actual: str, configured: str | None) -> None:
-    """Raise if the registry does not run in the mode of the stack's config."""
+def require_mode(actual: str, configured: str | None) -> None:
+    """Raise `CheckError` if the actual mode differs from that of the stack's config. None is an unknown config."""
     if configured is not None and actual != configured:
         raise CheckError(
             f"The registry runs in `mode` {actual}, but the config sets {configured}.",
@@ -94,14 +101,14 @@ def refuse_other_mode(actual: str, configured: str | None) -> None:
         )
 
 
-def _repositories(context: CheckContext) -> Iterator[str]:
-    """Yield the first repositories of the catalog."""
-    page = f"https://{context.outputs.endpoint}/v2/_catalog?n={MOST_REPOSITORIES}"
-    yield from context.client.do_request(page).json()["repositories"] or []
+def _first_repositories(context: CheckContext) -> list[str] | None:
+    """Return the first repositories of the catalog, or None if access rules do not let the user list it."""
+    page = context.client.read_catalog(f"https://{context.outputs.endpoint}/v2/_catalog?n={MOST_REPOSITORIES}")
+    return None if page is None else page.json()["repositories"] or []
 
 
 def _pull(context: CheckContext, repository: str, reference: str) -> int:
-    """Return the bytes of manifest and configuration. Of an index, pull the first manifest."""
+    """Return the size of manifest and configuration in bytes. If the manifest is an index, pull its first manifest."""
     body = _get(context, f"{repository}/manifests/{reference}", reference)
     manifest: dict[str, Any] = json.loads(body)
     if manifest.get("manifests"):
@@ -135,4 +142,4 @@ CHECKS_BY_MODE: dict[str, Checks] = {
         "upstream": check_upstream_answers,
     },
 }
-"""Checks after the login by mode. A mirror without its upstream still serves what it holds, so that is checked last."""
+"""Checks after the login, by mode. The upstream is checked last, because a mirror serves what it holds without it."""

@@ -1,7 +1,8 @@
 """Have the kubelet of every node pull the test image, as it would for any Pod.
 
-A session creates one Pod for each node and a pull Secret, all in the registry's namespace. They are deleted when the
-session ends, whatever happens. The image contains no program, so the Pods fail once the image was pulled.
+A session creates one Pod for each node and a pull Secret, all in the registry's namespace. It deletes them at its end,
+also after an error. If a session is killed, a later session deletes them. The image contains no program, so the Pods
+fail once the image was pulled.
 """
 
 import secrets
@@ -27,7 +28,7 @@ POLL_INTERVAL = 0.3
 """Seconds between two reads of the Pods."""
 
 STALE_AGE = timedelta(minutes=10)
-"""Minimum age of stale objects of another session. The clock of this machine may be minutes ahead."""
+"""Minimum age of objects of a killed session. This machine's clock may be minutes ahead of the cluster's."""
 
 
 class NodePull(NamedTuple):
@@ -39,7 +40,7 @@ class NodePull(NamedTuple):
 
 
 def pull_on_every_node(client: DynamicClient, outputs: Outputs, reference: str) -> Iterator[NodePull]:
-    """Pull `reference` on every node and yield the outcomes as they arrive."""
+    """Pull `reference` on every node and yield the outcomes as they arrive. Raise `ClusterError` if the API refuses."""
     start = time.monotonic()
     with convert_api_errors(), _pull_session(client, outputs) as session:
         waiting = {}
@@ -65,7 +66,7 @@ def pull_on_every_node(client: DynamicClient, outputs: Outputs, reference: str) 
 
 @contextmanager
 def _pull_session(client: DynamicClient, outputs: Outputs) -> Iterator[str]:
-    """Create the pull Secret and yield the session's name. Delete every object of the session at the end."""
+    """Create the pull Secret and yield the session's name. At the end, delete every object of the session."""
     _delete_stale(client, outputs.namespace)
     session = f"ops-verify-{secrets.token_hex(4)}"
     try:
@@ -98,7 +99,7 @@ def _delete_session(client: DynamicClient, namespace: str, session: str) -> None
 def _read_outcomes(
     client: DynamicClient, namespace: str, session: str, waiting: dict[str, str]
 ) -> dict[str, str | CheckError]:
-    """Return the outcomes that are known so far, by name of the Pod."""
+    """Return the new outcomes by name of the Pod. `waiting` has the names of the Pods without an outcome."""
     pods = list_objects(client, "Pod", namespace, label_selector=f"{LABEL}={session}")
     events = list_objects(client, "Event", namespace, field_selector="involvedObject.kind=Pod")
     outcomes = {}

@@ -9,7 +9,7 @@ LABEL = "private-registry/pull-session"
 """Label of all objects of one session. Its value is the session's name."""
 
 POD_DEADLINE = 120
-"""Seconds until Kubernetes ends a leftover Pod."""
+"""Seconds until Kubernetes ends the Pod of a session that was killed."""
 
 
 def build_pull_secret(session: str, outputs: Outputs) -> Object:

@@ -9,24 +9,24 @@ from ..errors import CheckError
 Object = Mapping[str, Any]
 
 PULL_FAILURES = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ImageInspectError", "RegistryUnavailable")
-"""Reasons of a container that waits because there is no image."""
+"""Reasons of a waiting container whose image could not be pulled."""
 
 NOT_STARTED = ("ContainerCreating", "PodInitializing")
-"""Reasons of a container whose image may still be pulled."""
+"""Reasons of a waiting container whose image is not pulled yet."""
 
-NODE_TRUST = (
+TRUST_REMEDY = (
     "Run `pulumi config set node_trust true` and `pulumi up`. Every node then trusts the CA and finds the registry "
     "without DNS."
 )
 
-CHECK_NAME = "Check the address of the name on that node, in DNS, /etc/hosts and the runtime's hosts.toml."
+NAME_REMEDY = "Check the address of the name on that node, in DNS, /etc/hosts and the runtime's hosts.toml."
 
 FAILURES = (
-    (r"signed by unknown authority", "The node does not trust the registry's CA (x509).", NODE_TRUST),
+    (r"signed by unknown authority", "The node does not trust the registry's CA (x509).", TRUST_REMEDY),
     (
         r"x509: certificate is valid for|x509: cannot validate certificate for|doesn't contain any IP SANs",
         "The server certificate is not valid for the name that the node uses (x509).",
-        f"Add the name to `certificate_names` and run `pulumi up`. {CHECK_NAME}",
+        f"Add the name to `certificate_names` and run `pulumi up`. {NAME_REMEDY}",
     ),
     (
         r"x509: certificate has expired or is not yet valid",
@@ -36,7 +36,7 @@ FAILURES = (
     (
         r"no such host|: lookup \S+( on \S+)?: ",
         "The registry's name does not resolve on the node (no such host).",
-        f"{NODE_TRUST} Alternatively, add the name to DNS or to /etc/hosts of the nodes.",
+        f"{TRUST_REMEDY} Alternatively, add the name to DNS or to /etc/hosts of the nodes.",
     ),
     (
         r"\b401\b|[Uu]nauthorized|authorization failed|no basic auth credentials|access denied|insufficient_scope",
@@ -47,7 +47,7 @@ FAILURES = (
     (
         r"connection refused",
         "The connection was refused: no program listens at the address that the node uses.",
-        CHECK_NAME,
+        NAME_REMEDY,
     ),
     (
         r"i/o timeout|deadline exceeded|no route to host|network is unreachable",
@@ -57,14 +57,14 @@ FAILURES = (
     (
         r"HTTP response to HTTPS client|does not look like a TLS handshake",
         "The server that the node reaches does not speak TLS.",
-        CHECK_NAME,
+        NAME_REMEDY,
     ),
-    (r"not found", "The image was not found, because the node reaches another registry.", CHECK_NAME),
+    (r"not found", "The image was not found, because the node reaches another registry.", NAME_REMEDY),
 )
-"""Pattern in the runtime's message (of containerd and Go), cause and remedy. The first match counts."""
+"""Rows of pattern, cause and remedy. The patterns match messages of containerd and Go. The first match counts."""
 
 DIGEST = re.compile(r"sha256:[0-9a-f]+")
-"""The image's digest, which may contain any number."""
+"""Pattern of a digest, which is ignored because it may contain the digits 401."""
 
 SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "µs": 1e-6, "us": 1e-6, "ns": 1e-9}
 """Seconds by unit of a Go duration."""
@@ -100,7 +100,7 @@ def diagnose_pull(message: str) -> CheckError:
 
 
 def _most_specific(message: str, event_messages: Sequence[str]) -> str:
-    """Return the longest message, because the one of a back-off may lack the cause."""
+    """Return the longest message of the container and of failed pulls. The message of a back-off may lack the cause."""
     failures = [text for text in event_messages if text.startswith("Failed to pull")]
     return max([message, *failures], key=len)
 

@@ -34,7 +34,7 @@ class Symptom:
 
     Attributes:
         title: The heading.
-        quotes: Lines by client, which prints one of them.
+        quotes: Lines of an error by client. The client prints one of the lines.
         fixes: The commands that help.
     """
 
@@ -44,16 +44,16 @@ class Symptom:
 
     def is_quoted(self, client: str, output: str) -> bool:
         """Return whether the client's output has a quoted line. `...` matches any text within a line."""
-        return any(re.search(pattern(quote), output, re.MULTILINE) for quote in self.quotes[client])
+        return any(re.search(quote_pattern(quote), output, re.MULTILINE) for quote in self.quotes[client])
 
 
-def pattern(quote: str) -> str:
-    """Return a regular expression that matches the whole line of a quote."""
+def quote_pattern(quote: str) -> str:
+    """Return a regular expression for the whole line of a quote. `...` in the quote matches any text."""
     return "^" + ".*".join(map(re.escape, quote.split("..."))) + "$"
 
 
-def read(text: str | None = None) -> list[Symptom]:
-    """Return every section of the page."""
+def read_symptoms(text: str | None = None) -> list[Symptom]:
+    """Return every section of `text`, or of the page if it is None."""
     sections = re.split(r"^## ", PAGE.read_text() if text is None else text, flags=re.MULTILINE)[1:]
     return [_section(*section.split("\n", 1)) for section in sections]
 

@@ -7,26 +7,26 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = sorted(path for path in (ROOT / "examples").iterdir() if (path / "Pulumi.yaml").is_file())
-EMBEDDED = [example for example in EXAMPLES if (example / "registry").is_symlink()]
+IMPORTING = [example for example in EXAMPLES if (example / "registry").is_symlink()]
 """Examples that import the component through a symbolic link. All other examples use it as a plugin."""
 
 
 def test_there_are_examples_of_both_kinds() -> None:
     """If no example were found, the parametrized tests below would be skipped."""
-    assert len(EMBEDDED) >= 4
-    assert len(EXAMPLES) - len(EMBEDDED) >= 2
+    assert len(IMPORTING) >= 4
+    assert len(EXAMPLES) - len(IMPORTING) >= 2
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_is_run_on_the_lab(example: Path) -> None:
+def test_an_end_to_end_test_runs_the_example(example: Path) -> None:
     # A test creates the example with create_project("NAME") or create_example("NAME").
     names = ("test_examples.py", "test_package.py", "test_take_over.py")
     sources = [(ROOT / "tests/e2e" / name).read_text() for name in names]
     assert any(f'("{example.name}")' in source for source in sources)
 
 
-@pytest.mark.parametrize("example", EMBEDDED, ids=lambda path: path.name)
-def test_an_example_is_described_and_imports_the_component(example: Path) -> None:
+@pytest.mark.parametrize("example", IMPORTING, ids=lambda path: path.name)
+def test_an_example_that_imports_the_component_has_descriptions_and_a_link_to_it(example: Path) -> None:
     assert (example / "README.md").is_file()
     project = yaml.safe_load((example / "Pulumi.yaml").read_text())
     assert project["name"] == example.name

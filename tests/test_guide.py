@@ -11,29 +11,29 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs/guide.md").read_text()
 SCRIPT = (ROOT / "bench/guide.sh").read_text()
 
-CLIENT_STEPS = ("9", "11")
-"""Steps that the script leaves out."""
+OMITTED_STEPS = ("9", "11")
+"""Steps of which the script has only the heading."""
 
 
-def by_hand() -> dict[str, str]:
-    """Return the text of each step about the work by hand, by number."""
+def manual_steps() -> dict[str, str]:
+    """Return what a user does by hand in each step, by the number of the step."""
     return dict(re.findall(r"^## (\d+)\. .*?\n\n- \*\*By hand\*\*: (.*?)(?=\n- |\n\n)", PAGE, re.MULTILINE | re.DOTALL))
 
 
 def test_the_page_has_the_steps_of_the_script() -> None:
     steps = re.findall(r"^# (\d+)\. ", SCRIPT, re.MULTILINE)
-    assert list(by_hand()) == steps == [str(number) for number in range(1, 12)]
+    assert list(manual_steps()) == steps == [str(number) for number in range(1, 12)]
 
 
-def test_values_and_commands_of_the_page_are_those_of_the_script() -> None:
+def test_the_script_has_every_value_that_the_page_quotes() -> None:
     variables = re.findall(r"^(\w+)=([\w.-]+)$", SCRIPT, re.MULTILINE)
     script = SCRIPT
     for name, value in variables:
         script = script.replace(f"${name}", value)
-    for step, text in by_hand().items():
+    for step, text in manual_steps().items():
         quoted = [value for value in re.findall(r"`([^`]+)`", text) if not value.startswith("docker ")]
         missing = [value for value in quoted if value not in script]
-        assert step in CLIENT_STEPS or not missing, f"Step {step}: {missing}"
+        assert step in OMITTED_STEPS or not missing, f"Step {step}: {missing}"
 
 
 def test_the_component_creates_the_objects_that_the_page_names() -> None:

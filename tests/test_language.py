@@ -1,4 +1,4 @@
-"""The check of language that is a part of `make lint`."""
+"""The language check of `make lint`."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_an_unclear_opening_is_a_problem(tmp_path: Path, content: str, expected:
         "#!/usr/bin/env python3\nx = 'of'  # noqa: S105\n",
     ],
 )
-def test_a_named_subject_is_no_problem(tmp_path: Path, content: str) -> None:
+def test_a_text_that_names_its_subject_has_no_problem(tmp_path: Path, content: str) -> None:
     assert problems(tmp_path, "a.py", content) == []
 
 
@@ -60,7 +60,7 @@ def test_a_page_wraps_at_100_columns_outside_of_tables_and_code(tmp_path: Path) 
     assert problems(tmp_path, "a.md", page) == ["a.md:1: line is wider than 100 columns. Wrap it."]
 
 
-def test_the_covered_files_exist_and_leave_out_generated_pages() -> None:
+def test_the_check_covers_existing_files_without_generated_pages() -> None:
     names = {str(path.relative_to(ROOT)) for path in language.files()}
     assert {"README.md", "docs/STYLE.md", "tests/test_language.py", "tests/harness/language.py"} <= names
     assert not names & set(language.GENERATED)

@@ -20,7 +20,8 @@ MARKED = re.compile(r"^<!-- a test runs ([^>]+) -->\n```(?:sh|python)\n(.*?)^```
 """Block that an end-to-end test runs, after a comment that names it."""
 
 
-def page_ids(path: Path) -> str:
+def relative_name(path: Path) -> str:
+    """Return the path of a page in the repository."""
     return str(path.relative_to(ROOT))
 
 
@@ -28,18 +29,18 @@ def test_the_configuration_reference_is_up_to_date() -> None:
     assert reference.PAGE.read_text() == reference.page(), "Run make schema."
 
 
-def test_the_command_line_and_the_component_describe_a_key_alike() -> None:
+def test_the_config_and_the_component_describe_a_key_alike() -> None:
     resource = golden.current()["resources"]["private-registry:index:PrivateRegistry"]
     inputs = dict(zip(PrivateRegistryArgs.__annotations__, resource["inputProperties"].values(), strict=True))
     for key, declared in CONFIG.items():
         assert inputs[key]["description"].startswith(f"{declared['description']}. Default"), key
 
 
-def test_the_command_line_and_the_component_have_the_same_defaults() -> None:
+def test_the_config_and_the_component_have_the_same_defaults() -> None:
     assert {key: declared["default"] for key, declared in CONFIG.items()} == DEFAULTS
 
 
-@pytest.mark.parametrize("page", PAGES, ids=page_ids)
+@pytest.mark.parametrize("page", PAGES, ids=relative_name)
 def test_every_link_leads_to_a_file_and_a_heading(page: Path) -> None:
     for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text()):
         path = (page.parent / target).resolve() if target else page
@@ -56,17 +57,15 @@ def anchors(page: Path) -> set[str]:
 def test_every_page_is_listed_in_its_index() -> None:
     for index in (ROOT / "docs/README.md", ROOT / "docs/adr/README.md"):
         linked = set(re.findall(r"\]\(([\w.-]+\.md)\)", index.read_text()))
-        assert linked == {path.name for path in index.parent.glob("*.md")} - {"README.md"}, page_ids(index)
+        assert linked == {path.name for path in index.parent.glob("*.md")} - {"README.md"}, relative_name(index)
 
 
-def test_every_decision_that_the_code_refers_to_exists() -> None:
+def test_every_decision_that_the_code_names_exists() -> None:
     decisions = [path.stem for path in (ROOT / "docs/adr").glob("0*.md")]
     for directory in ("registry", "ops", "dev", "tests"):
         for source in (ROOT / directory).rglob("*.py"):
-            for reference_to in re.findall(r"docs/adr/(\d[\w-]+)", source.read_text()):
-                assert any(decision.startswith(reference_to) for decision in decisions), (
-                    f"{source} refers to {reference_to}."
-                )
+            for name in re.findall(r"docs/adr/(\d[\w-]+)", source.read_text()):
+                assert any(decision.startswith(name) for decision in decisions), f"{source} names {name}."
 
 
 @pytest.mark.parametrize(
@@ -82,10 +81,10 @@ def test_every_make_target_of_the_pages_exists() -> None:
     targets = set(re.findall(r"^([a-z0-9]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in PAGES:
         named = re.findall(r"(?:`|^)make ([a-z0-9]+)", page.read_text(), re.MULTILINE)
-        assert set(named) <= targets, page_ids(page)
+        assert set(named) <= targets, relative_name(page)
 
 
-def test_the_two_commands_of_a_new_machine_are_in_the_readme() -> None:
+def test_the_readme_has_the_two_commands_for_a_machine_without_a_cluster() -> None:
     assert "```sh\nmake up\nmake test\n```" in README
 
 
@@ -93,7 +92,8 @@ def test_a_test_runs_every_marked_block() -> None:
     tests = "".join(path.read_text() for path in (ROOT / "tests/e2e").glob("test_*.py"))
     for page in PAGES:
         for name, _ in MARKED.findall(page.read_text()):
-            assert f'marked_block("{name}"' in tests or f"marked_block('{name}'" in tests, f"{page_ids(page)}: {name}"
+            is_called = f'marked_block("{name}"' in tests or f"marked_block('{name}'" in tests
+            assert is_called, f"{relative_name(page)}: {name}"
 
 
 def test_the_transcript_has_commands_that_a_test_runs() -> None:
@@ -105,7 +105,7 @@ def test_the_transcript_has_commands_that_a_test_runs() -> None:
         assert f"\n{command}\n" in f"\n{blocks}\n"
 
 
-def test_every_directory_is_described() -> None:
+def test_contributing_describes_every_directory() -> None:
     contributing = (ROOT / "CONTRIBUTING.md").read_text()
     described = set(re.findall(r"^\| `([^`|]+)/` \|", contributing, re.MULTILINE))
     directories = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}

@@ -4,13 +4,13 @@ import re
 
 import pytest
 
-from tests.symptoms import Symptom, pattern, read
+from tests.symptoms import Symptom, quote_pattern, read_symptoms
 
-SYMPTOMS = read()
+SYMPTOMS = read_symptoms()
 
 
 @pytest.mark.parametrize("symptom", SYMPTOMS, ids=lambda symptom: symptom.title)
-def test_a_heading_is_the_message_of_a_client(symptom: Symptom) -> None:
+def test_the_heading_quotes_the_message_of_a_client(symptom: Symptom) -> None:
     quotes = [quote for lines in symptom.quotes.values() for quote in lines]
     for words in symptom.title.split(", "):
         if words != "not ...":
@@ -24,12 +24,12 @@ def test_every_section_has_commands(symptom: Symptom) -> None:
 
 
 def test_a_quote_matches_a_whole_line_in_which_dots_stand_for_anything() -> None:
-    quote = pattern("dial tcp ...:5000: refused")
+    quote = quote_pattern("dial tcp ...:5000: refused")
     assert re.search(quote, "first\ndial tcp 10.0.0.1:5000: refused\nlast", re.MULTILINE)
     assert not re.search(quote, "dial tcp 10.0.0.1:5000: refused, really", re.MULTILINE)
     assert not re.search(quote, "dial tcp 10.0.0.1\n:5000: refused", re.MULTILINE)
 
 
-def test_a_client_without_a_message_is_refused() -> None:
+def test_a_section_with_a_client_without_a_message_is_an_error() -> None:
     with pytest.raises(ValueError, match="`a` must quote a line for each client"):
-        read("## a\n```text\n# docker\n# curl\nno\n```\n")
+        read_symptoms("## a\n```text\n# docker\n# curl\nno\n```\n")

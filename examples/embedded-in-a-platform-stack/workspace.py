@@ -1,7 +1,7 @@
-"""A component that gives a team a registry, and a namespace for Pods that log in to it.
+"""A component that gives a team a registry, and a namespace for Pods that log in to the registry.
 
-The registry's inputs are outputs of other resources, and its outputs are inputs of other resources. It inherits
-provider and `protect` from its parent.
+Some inputs of the registry are outputs of other resources, and its outputs are inputs of other resources. The registry
+inherits provider and `protect` from its parent.
 """
 
 import json
@@ -14,6 +14,7 @@ from pulumi_kubernetes.core.v1 import ContainerArgsDict
 from registry import PrivateRegistry
 
 MOUNT_PATH = "/etc/registry"
+"""Folder of the CA and the login in the container that logs in."""
 
 
 class Workspace(pulumi.ComponentResource):
@@ -41,9 +42,9 @@ class Workspace(pulumi.ComponentResource):
         )
         apps = kubernetes.core.v1.Namespace(f"{name}-apps", metadata={"name": f"{name}-apps"}, opts=child)
         self.endpoint, self.apps = registry.endpoint, apps.metadata.name
-        pull_secret(f"{name}-pull", self.apps, registry, child)
-        files = client_files(f"{name}-client", self.apps, registry, child)
-        log_in(
+        create_pull_secret(f"{name}-pull", self.apps, registry, child)
+        files = create_client_secret(f"{name}-client", self.apps, registry, child)
+        create_login_job(
             f"{name}-login",
             curl_image,
             self.endpoint,
@@ -53,10 +54,10 @@ class Workspace(pulumi.ComponentResource):
         self.register_outputs({"endpoint": self.endpoint, "apps": self.apps})
 
 
-def pull_secret(
+def create_pull_secret(
     name: str, namespace: pulumi.Output[str], registry: PrivateRegistry, opts: pulumi.ResourceOptions
 ) -> kubernetes.core.v1.Secret:
-    """Create a Secret for `imagePullSecrets`, which works when the nodes trust the registry's CA."""
+    """Create a Secret for `imagePullSecrets`. Pulls with it need nodes that trust the registry's CA."""
     login = pulumi.Output.all(registry.endpoint, registry.username, registry.password).apply(
         lambda values: json.dumps({"auths": {values[0]: {"username": values[1], "password": values[2]}}})
     )
@@ -69,7 +70,7 @@ def pull_secret(
     )
 
 
-def client_files(
+def create_client_secret(
     name: str, namespace: pulumi.Output[str], registry: PrivateRegistry, opts: pulumi.ResourceOptions
 ) -> kubernetes.core.v1.Secret:
     """Create a Secret with the CA and the login, which a client in a Pod mounts."""
@@ -83,14 +84,14 @@ def client_files(
     )
 
 
-def log_in(
+def create_login_job(
     name: str,
     image: str,
     endpoint: pulumi.Output[str],
     files: kubernetes.core.v1.Secret,
     opts: pulumi.ResourceOptions,
 ) -> kubernetes.batch.v1.Job:
-    """Create a Job that logs in. `pulumi up` waits until the registry has responded with 200."""
+    """Create a Job that logs in. `pulumi up` waits until the Job succeeds. `files` is the Secret that it mounts."""
     curl = ["curl", "--fail", "--silent", "--show-error", "--max-time", "10"]
     credentials = ["--cacert", f"{MOUNT_PATH}/ca.pem", "--netrc-file", f"{MOUNT_PATH}/netrc"]
     url = pulumi.Output.concat("https://", endpoint, "/v2/_catalog")

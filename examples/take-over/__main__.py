@@ -13,7 +13,10 @@ config = pulumi.Config()
 
 
 def adopt(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
-    """Import the namespace. The same update adds its labels. Later updates do not need `adopt`."""
+    """Add the option that imports the namespace. Return None for other resources.
+
+    The same update adds the labels. Later updates do not need this function.
+    """
     if args.type_ != "kubernetes:core/v1:Namespace":
         return None
     import_option = pulumi.ResourceOptions(import_=config.require("namespace"))

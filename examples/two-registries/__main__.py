@@ -1,4 +1,4 @@
-"""Two registries of two teams. They differ in namespace, port, folder, kind of key, users and process user.
+"""Two registries of two teams. They differ in namespace, port, folder, kind of key, logins and process user.
 
 Preview refuses two registries with the same namespace, the same folder on a node or the same port of an address.
 """

@@ -27,7 +27,7 @@ from registry.access import haproxy, resolve_access
 from tests.e2e import stack_file
 from tests.e2e.access_server import CA, AccessServer, access_settings, basic, serve, write_layout
 from tests.e2e.lab import eventually
-from tests.symptoms import LOG_IN, NOT_ALLOWED, TOO_MANY, Symptom, read
+from tests.symptoms import LOG_IN, NOT_ALLOWED, TOO_MANY, Symptom, read_symptoms
 
 pytestmark = [pytest.mark.e2e, pytest.mark.together]
 
@@ -43,7 +43,7 @@ SETTINGS = access_settings(
     anonymous_pull=["public/*"],
 )
 
-SYMPTOMS = {symptom.title: symptom for symptom in read()}
+SYMPTOMS = {symptom.title: symptom for symptom in read_symptoms()}
 
 
 class Client(NamedTuple):

@@ -33,7 +33,7 @@ from dev.environment import PROJECT
 from tests.e2e import dns
 from tests.e2e.lab import ADDRESS, NAMESPACE, STACK, STORAGE_PATH, Lab, checkout, eventually
 from tests.issuing import IssuedCertificate, issue, server_spec
-from tests.symptoms import LAPTOP, REFUSALS, Symptom, read
+from tests.symptoms import LAPTOP, REFUSALS, Symptom, read_symptoms
 
 pytestmark = pytest.mark.e2e
 
@@ -443,7 +443,7 @@ POD = "a Pod's event"
 
 
 SYMPTOMS = sorted(
-    (symptom for symptom in read() if symptom.title not in REFUSALS),
+    (symptom for symptom in read_symptoms() if symptom.title not in REFUSALS),
     key=lambda symptom: symptom.title == "no such host",
 )
 """Sections of the page but those of tests/e2e/test_access_clients.py. The last one leaves files on the nodes."""

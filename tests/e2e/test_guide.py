@@ -6,7 +6,7 @@ The guide describes the behaviour of a cluster, its nodes and a Docker engine, w
 import base64
 import json
 import subprocess
-from datetime import datetime, timedelta
+from datetime import timedelta
 from ipaddress import ip_address
 
 import bcrypt
@@ -94,7 +94,7 @@ def test_4_the_htpasswd_line_is_the_generated_passwords_hash(lab: Lab, outputs: 
     assert bcrypt.checkpw(outputs["password"].encode(), password_hash.encode())
 
 
-def test_5_the_claim_is_bound_within_a_second_to_the_guides_folder(lab: Lab) -> None:
+def test_5_the_claim_is_bound_to_the_guides_folder(lab: Lab) -> None:
     claim = lab.get("pvc", "repository")
     assert claim["status"]["phase"] == "Bound"
     assert claim["spec"]["resources"]["requests"]["storage"] == "2Gi"
@@ -102,9 +102,6 @@ def test_5_the_claim_is_bound_within_a_second_to_the_guides_folder(lab: Lab) -> 
     volume = lab.get("pv", claim["spec"]["volumeName"])
     assert volume["spec"]["persistentVolumeReclaimPolicy"] == "Retain"
     assert volume["spec"]["hostPath"]["path"] == STORAGE_PATH
-    created = datetime.fromisoformat(claim["metadata"]["creationTimestamp"])
-    bound = datetime.fromisoformat(volume["status"]["lastPhaseTransitionTime"])
-    assert bound - created <= timedelta(seconds=1), "both times are in whole seconds"
 
 
 def test_6_the_node_is_labelled(lab: Lab) -> None:

@@ -1,6 +1,7 @@
 """Combinations of inputs that are refused: in one registry, in one program, and on the cluster."""
 
 import re
+from collections.abc import Callable
 from typing import Any, cast
 
 import pulumi
@@ -15,6 +16,7 @@ from registry.validation.storage import refuse_unshared_claim
 from tests.conftest import Deploy, Engine, api_server_service
 from tests.examples import CA, EXAMPLES, choice, companions
 from tests.issuing import CertificateSpec, issue
+from tests.parts import Part, preconditions
 
 Inputs = dict[str, Any]
 Found = dict[tuple[str, str, str], Inputs]
@@ -26,10 +28,14 @@ EXISTING_NAMESPACE: Inputs = {"create_namespace": False}
 BUILDS: Inputs = {"pull_secrets": ["builds"], "default_pull_secret": True}
 
 
-def refuse(deploy: Deploy, args: Inputs) -> InvalidInput:
-    """Deploy a registry. Return its refusal, and check that it contains no secret."""
+def registry(args: Inputs) -> PrivateRegistry:
+    return PrivateRegistry("registry", cast(Any, args))
+
+
+def refuse(deploy: Deploy, args: Inputs, create: Callable[[Inputs], Part | PrivateRegistry] = registry) -> InvalidInput:
+    """Deploy a registry or a part of it. Return its refusal, and check that it contains no secret."""
     with pytest.raises(InvalidInput) as refusal:
-        deploy(lambda: PrivateRegistry("registry", cast(Any, args)))
+        deploy(lambda: create(args))
     for key in SECRETS:
         assert str(EXAMPLES[key]) not in str(refusal.value)
     assert "hunter2" not in str(refusal.value)
@@ -189,8 +195,13 @@ DUPLICATES: list[tuple[Inputs, Inputs, str]] = [
 def test_an_exclusive_value_is_refused_to_the_second_registry(
     deploy: Deploy, first: Inputs, second: Inputs, key: str
 ) -> None:
+    def program() -> Part:
+        parts = [preconditions(args, name=name) for name, args in {"first": first, "second": second}.items()]
+        parts[1].value = pulumi.Output.all(*(part.value for part in parts))
+        return parts[1]
+
     with pytest.raises(InvalidInput) as refusal:
-        deploy(lambda: two_registries(first, second))
+        deploy(program)
     assert (refusal.value.key, refusal.value.code) == (key, "already-reserved")
     assert "'first'" in refusal.value.problem
 
@@ -201,6 +212,12 @@ def two_registries(first: Inputs, second: Inputs) -> PrivateRegistry:
     passwords = pulumi.Output.all(*(registry.passwords for registry in registries))
     registries[1].passwords = passwords.apply(lambda values: dict(values[1]))
     return registries[1]
+
+
+def test_the_second_registry_of_a_namespace_is_refused(deploy: Deploy) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        deploy(lambda: two_registries({}, {**SECOND, "namespace": "docker-registry"}))
+    assert (refusal.value.key, refusal.value.code) == ("namespace", "already-reserved")
 
 
 def test_another_address_or_node_may_have_the_same_port_or_folder(deploy: Deploy) -> None:
@@ -255,8 +272,8 @@ def _claim(*access_modes: str) -> Found:
 
 CLAIM: Inputs = {"storage": "claim", "storage_claim": "old", **EXISTING_NAMESPACE}
 
-ON_THE_CLUSTER: list[tuple[Inputs, dict[Any, Any], str, str]] = [
-    # inputs, answers by resource that is read or by object that is looked up, key and code of the refusal
+LOOKED_UP: list[tuple[Inputs, Found, str, str]] = [
+    # inputs, object that is looked up, key and code of the refusal
     (EXTERNAL, _node("v1.40.0"), "exposure", "external-ips-ignored"),
     (
         {**EXTERNAL, "external_ips": ["2001:db8::7"]},
@@ -278,6 +295,23 @@ ON_THE_CLUSTER: list[tuple[Inputs, dict[Any, Any], str, str]] = [
         "external_ips",
         "address-of-services",
     ),
+]
+
+
+@pytest.mark.parametrize(
+    ("args", "found", "key", "code"), LOOKED_UP, ids=[f"{key}: {code}" for *_, key, code in LOOKED_UP]
+)
+def test_an_input_that_the_cluster_does_not_support_is_refused_before_anything_is_created(
+    deploy: Deploy, engine: Engine, args: Inputs, found: Found, key: str, code: str
+) -> None:
+    engine.found.update(found)
+    refusal = refuse(deploy, args, preconditions)
+    assert (refusal.key, refusal.code) == (key, code)
+    assert created(engine) == ["registry-lookups"]
+
+
+ON_THE_CLUSTER: list[tuple[Inputs, dict[Any, Any], str, str]] = [
+    # inputs, answers by resource that is read or by object that is looked up, key and code of the refusal
     (
         {"storage": "claim", "storage_claim": "old", **EXISTING_NAMESPACE, "workload": "deployment", "replicas": 2},
         _claim("ReadWriteOnce"),
@@ -332,7 +366,7 @@ ON_THE_CLUSTER: list[tuple[Inputs, dict[Any, Any], str, str]] = [
 @pytest.mark.parametrize(
     ("args", "answers", "key", "code"), ON_THE_CLUSTER, ids=[f"{key}: {code}" for *_, key, code in ON_THE_CLUSTER]
 )
-def test_an_input_that_the_cluster_does_not_support_is_refused(
+def test_an_input_that_an_existing_object_does_not_allow_is_refused(
     deploy: Deploy, engine: Engine, args: Inputs, answers: dict[Any, Any], key: str, code: str
 ) -> None:
     for name, answer in answers.items():

@@ -1,7 +1,11 @@
-"""Objects of the cluster are looked up before anything is created: node, claim, namespace, classes and Secrets."""
+"""Objects of the cluster are looked up before anything is created: node, claim, namespace, classes and Secrets.
+
+Most tests ask the part that looks up an object, as tests/parts.py has it. One test of each part deploys a registry.
+"""
 
 import re
 import shlex
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
@@ -14,7 +18,9 @@ from registry import PrivateRegistry, lookup
 from registry.context import INSTANCE, NAME
 from registry.validation import InvalidInput
 from registry.validation.external_ips import PORTS_OF_NODES
+from tests import parts
 from tests.conftest import Deploy, Engine, unwrap
+from tests.parts import Part, preconditions
 
 Inputs = dict[str, Any]
 Found = dict[tuple[str, str, str], dict[str, Any]]
@@ -42,9 +48,16 @@ def tainted(*taints: str, **spec: Any) -> Found:
     return node(hostname="k8s-master", taints=fields, **spec)
 
 
-def refuse(deploy: Deploy, args: Inputs) -> InvalidInput:
+def registry(args: Inputs) -> PrivateRegistry:
+    return PrivateRegistry("registry", cast(Any, args))
+
+
+def refuse(
+    deploy: Deploy, args: Inputs, create: Callable[[Inputs], Part | PrivateRegistry] = preconditions
+) -> InvalidInput:
+    """Return the refusal of a part, or of a whole registry."""
     with pytest.raises(InvalidInput) as refusal:
-        deploy(lambda: PrivateRegistry("registry", cast(Any, args)))
+        deploy(lambda: create(args))
     return refusal.value
 
 
@@ -81,22 +94,39 @@ MISSING: list[tuple[Inputs, tuple[str, str, str], str, str]] = [
 ]
 
 
+MAY_BE_OUTPUTS = ("node", "storage_claim", "storage_class", "priority_class", "ingress_class", "tls_secret")
+"""Inputs of MISSING that may be Outputs."""
+
+
 @pytest.mark.parametrize(("args", "missing", "key", "remedy"), MISSING, ids=[key for *_, key, _ in MISSING])
-@pytest.mark.parametrize("wrap", [lambda value: value, pulumi.Output.from_input, pulumi.Output.secret])
 def test_a_missing_object_is_refused_before_anything_is_created(
-    deploy: Deploy, engine: Engine, args: Inputs, missing: tuple[str, str, str], key: str, remedy: str, wrap: Any
+    deploy: Deploy, engine: Engine, args: Inputs, missing: tuple[str, str, str], key: str, remedy: str
 ) -> None:
     engine.found[missing] = {}
-    may_be_output = key in ("node", "storage_claim", "storage_class", "priority_class", "ingress_class", "tls_secret")
-    with pytest.raises(InvalidInput) as refusal:
-        deploy(lambda: PrivateRegistry("registry", cast(Any, args | ({key: wrap(args[key])} if may_be_output else {}))))
-    assert (refusal.value.key, refusal.value.code) == (key, "does-not-exist")
-    assert remedy in refusal.value.remedy
+    refusal = refuse(deploy, args, registry)
+    assert (refusal.key, refusal.code) == (key, "does-not-exist")
+    assert remedy in refusal.remedy
     created = [each.type for each in engine.resources if each.type.startswith("kubernetes:")]
     assert created == ["kubernetes:helm.sh/v4:Chart"], "No Lease, namespace or label exists yet."
     assert not [entry.name for entry in engine.state if "-from-kubectl-get-" in entry.name], (
         "The engine would end the program with the provider's words."
     )
+
+
+@pytest.mark.parametrize("wrap", [pulumi.Output.from_input, pulumi.Output.secret])
+@pytest.mark.parametrize(
+    ("args", "missing", "key"),
+    [(args, missing, key) for args, missing, key, _ in MISSING if key in MAY_BE_OUTPUTS],
+    ids=[key for *_, key, _ in MISSING if key in MAY_BE_OUTPUTS],
+)
+def test_a_missing_object_is_refused_if_its_name_is_an_output(
+    deploy: Deploy, engine: Engine, args: Inputs, missing: tuple[str, str, str], key: str, wrap: Any
+) -> None:
+    engine.found[missing] = {}
+    with pytest.raises(InvalidInput) as refusal:
+        deploy(lambda: preconditions({**args, key: wrap(args[key])}))
+    assert (refusal.value.key, refusal.value.code) == (key, "does-not-exist")
+    assert of_kind(engine, "Lease") == []
 
 
 def test_a_name_that_is_not_known_yet_is_not_looked_up(deploy: Deploy, engine: Engine) -> None:
@@ -124,7 +154,7 @@ def test_the_lookups_leave_no_file(
     deploy: Deploy, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lookup, "mkdtemp", partial(mkdtemp, dir=tmp_path))
-    deploy(lambda: PrivateRegistry("registry", {}))
+    deploy(lambda: preconditions({}))
     assert [*tmp_path.iterdir()] == []
 
 
@@ -207,6 +237,11 @@ class TestNode:
         refusal = refuse(deploy, args)
         assert (refusal.key, refusal.code) == ("node", code)
         assert problem in refusal.problem
+        assert of_kind(engine, "Lease") == []
+
+    def test_nothing_is_created_for_a_node_on_which_the_pod_cannot_run(self, deploy: Deploy, engine: Engine) -> None:
+        engine.found.update(tainted("dedicated=ops:NoSchedule"))
+        assert refuse(deploy, {}, registry).code == "taint-not-tolerated"
         assert of_kind(engine, "NodePatch") == of_kind(engine, "Namespace") == of_kind(engine, "Lease") == []
 
     ALLOWED: ClassVar[list[tuple[Found, Inputs]]] = [
@@ -225,9 +260,17 @@ class TestNode:
         self, deploy: Deploy, engine: Engine, found: Found, args: Inputs
     ) -> None:
         engine.found.update(found)
-        deploy(lambda: PrivateRegistry("registry", cast(Any, args)))
-        tolerations = unwrap(engine.one("Pod").inputs["spec"])["tolerations"]
-        assert tolerations[len(tolerations) - len(args.get("tolerations", [])) :] == args.get("tolerations", [])
+        assert deploy(lambda: preconditions(args))["value"]
+
+    def test_the_pod_has_the_tolerations_of_the_input_and_those_for_a_control_plane(
+        self, deploy: Deploy, engine: Engine
+    ) -> None:
+        engine.found.update(tainted("node-role.kubernetes.io/control-plane:NoSchedule", "dedicated=ops:NoSchedule"))
+        toleration = {"key": "dedicated", "value": "ops", "effect": "NoSchedule"}
+        deploy(lambda: registry({"tolerations": [toleration]}))
+        *own, last = unwrap(engine.one("Pod").inputs["spec"])["tolerations"]
+        assert last == toleration
+        assert "node-role.kubernetes.io/control-plane" in [each["key"] for each in own]
 
     @pytest.mark.parametrize("before", [0, 1])
     def test_the_remedy_for_a_taint_leads_to_acceptance_as_typed(
@@ -244,14 +287,14 @@ class TestNode:
             if path.endswith(".key"):
                 tolerations.append({})
             tolerations[before][path.rpartition(".")[2]] = value
-        deploy(lambda: PrivateRegistry("registry", cast(Any, {"tolerations": tolerations})))
+        assert deploy(lambda: preconditions({"tolerations": tolerations}))["value"]
 
     def test_a_node_that_is_not_ready_is_accepted_with_a_warning(
         self, deploy: Deploy, engine: Engine, caplog: pytest.LogCaptureFixture
     ) -> None:
         """Kubernetes removes such a taint by itself. A toleration would not start the Pod."""
         engine.found.update(tainted("node.kubernetes.io/not-ready:NoSchedule"))
-        deploy(lambda: PrivateRegistry("registry", {}))
+        deploy(lambda: preconditions({}))
         assert "node.kubernetes.io/not-ready" in caplog.text
 
 
@@ -280,8 +323,12 @@ class TestClaim:
         self, deploy: Deploy, engine: Engine, existing: Inputs, code: str
     ) -> None:
         engine.found["PersistentVolumeClaim", "team", "mine"] = existing
-        refusal = refuse(deploy, CLAIMED)
+        refusal = refuse(deploy, CLAIMED, parts.storage)
         assert (refusal.key, refusal.code) == ("storage_claim", code)
+
+    def test_no_pod_is_created_for_a_claim_that_it_cannot_use(self, deploy: Deploy, engine: Engine) -> None:
+        engine.found["PersistentVolumeClaim", "team", "mine"] = claim("Lost")
+        assert refuse(deploy, CLAIMED, registry).code == "claim-is-lost"
         assert of_kind(engine, "Pod") == []
 
     @pytest.mark.parametrize(
@@ -296,8 +343,7 @@ class TestClaim:
         self, deploy: Deploy, engine: Engine, existing: Inputs, args: Inputs
     ) -> None:
         engine.found["PersistentVolumeClaim", "team", "mine"] = existing
-        deploy(lambda: PrivateRegistry("registry", cast(Any, {**CLAIMED, **args})))
-        assert of_kind(engine, "Pod")
+        assert deploy(lambda: parts.storage({**CLAIMED, **args}))["value"] == "mine"
 
 
 def own_claim(name: str, storage_class: str, phase: str, access: str = "ReadWriteOnce") -> Inputs:
@@ -311,15 +357,22 @@ class TestStorageLocation:
 
     SAVED: ClassVar[Inputs] = {"registry-data-location": {"output": {"storage": "class", "storage_class": "slow"}}}
 
-    def deploy_with(self, deploy: Deploy, engine: Engine, *claims: Inputs, **args: Any) -> Inputs:
+    def deploy_with(
+        self,
+        deploy: Deploy,
+        engine: Engine,
+        *claims: Inputs,
+        create: Callable[[Inputs], Part | PrivateRegistry] = parts.storage,
+        **args: Any,
+    ) -> Inputs:
         """Deploy to a namespace with these claims. Return the claim of the registry."""
         engine.live.update(self.SAVED)
         engine.found[("PersistentVolumeClaim", "team", "")] = {"items": list(claims)}
-        deploy(lambda: PrivateRegistry("registry", cast(Any, CLASS | args)))
+        deploy(lambda: create(CLASS | args))
         return engine.one("PersistentVolumeClaim").inputs
 
     def test_another_class_is_taken_if_the_claim_never_bound(self, deploy: Deploy, engine: Engine) -> None:
-        created = self.deploy_with(deploy, engine, own_claim("repository", "slow", "Pending"))
+        created = self.deploy_with(deploy, engine, own_claim("repository", "slow", "Pending"), create=registry)
         assert created["spec"]["storageClassName"] == "fast"
         assert created["metadata"]["name"] == "repository-fast", "Neither class nor access mode of a claim can change."
         (volume,) = [
@@ -394,7 +447,7 @@ class TestNamespace:
         self, deploy: Deploy, engine: Engine, existing: Inputs, args: Inputs, key: str, code: str
     ) -> None:
         engine.found[TEAM_NAMESPACE] = existing
-        refusal = refuse(deploy, {**TEAM, **args})
+        refusal = refuse(deploy, {**TEAM, **args}, registry)
         assert (refusal.key, refusal.code) == (key, code)
         assert of_kind(engine, "Secret") == of_kind(engine, "Pod") == []
 
@@ -404,7 +457,7 @@ class TestNamespace:
     ) -> None:
         labels = {"pod-security.kubernetes.io/enforce": level}
         engine.found[TEAM_NAMESPACE] = {"metadata": {"name": "team", "labels": labels}}
-        deploy(lambda: PrivateRegistry("registry", cast(Any, {**TEAM, "run_as_user": user})))
+        assert deploy(lambda: parts.existing_namespace({**TEAM, "run_as_user": user}))["value"] == "team"
 
     def test_an_image_pull_secret_of_another_type_is_refused(self, deploy: Deploy, engine: Engine) -> None:
         engine.found[("Secret", "team", "login")] = {"type": "Opaque"}
@@ -472,6 +525,10 @@ class TestQuotas:
         engine.found.update(found)
         refusal = refuse(deploy, {**TEAM, **args})
         assert (refusal.key, refusal.code) == (key, code)
+
+    def test_nothing_is_created_in_a_namespace_whose_quota_is_too_small(self, deploy: Deploy, engine: Engine) -> None:
+        engine.found.update(quota({"pods": "10"}, {"pods": "10"}))
+        assert refuse(deploy, TEAM, registry).code == "quota-exceeded"
         assert of_kind(engine, "Secret") == of_kind(engine, "Pod") == []
 
     ALLOWED: ClassVar[list[Found]] = [
@@ -487,18 +544,18 @@ class TestQuotas:
     @pytest.mark.parametrize("found", ALLOWED)
     def test_a_quota_with_enough_left_is_accepted(self, deploy: Deploy, engine: Engine, found: Found) -> None:
         engine.found.update(found)
-        deploy(lambda: PrivateRegistry("registry", cast(Any, TEAM)))
+        assert deploy(lambda: preconditions(TEAM))["value"] == "team"
 
     def test_the_quotas_of_other_namespaces_do_not_matter(self, deploy: Deploy, engine: Engine) -> None:
         engine.found.update(quota({"pods": "0"}))
-        deploy(lambda: PrivateRegistry("registry", {"namespace": "team"}))
+        assert deploy(lambda: preconditions({"namespace": "team"}))["value"] == "team"
 
     def test_the_remedy_for_a_missing_limit_leads_to_acceptance_as_typed(self, deploy: Deploy, engine: Engine) -> None:
         engine.found.update(quota({"limits.cpu": "4"}))
         *start, path, value = shlex.split(refuse(deploy, TEAM).remedy.split("`")[1])
         assert start == ["pulumi", "config", "set", "--path", "--type", "string"]
         key, _, unit = path.partition(".")
-        deploy(lambda: PrivateRegistry("registry", cast(Any, {**TEAM, key: {unit: value}})))
+        assert deploy(lambda: preconditions({**TEAM, key: {unit: value}}))["value"] == "team"
 
 
 def service(name: str, labels: dict[str, str] | None = None, **fields: Any) -> Found:
@@ -543,7 +600,7 @@ def test_an_address_without_another_service_at_the_port_is_accepted(
     engine.found.update(found)
     # The namespace is another one than that of the Service, as after a change of the input.
     args: Inputs = {"exposure": "external-ips", "external_ips": ["192.168.56.10"]}
-    deploy(lambda: PrivateRegistry("registry", cast(Any, args)))
+    assert deploy(lambda: preconditions(args))["value"]
 
 
 @pytest.mark.parametrize("port", [22, 2379, 2380, 10250, 10255, 10259, 30000, 32767])
@@ -557,10 +614,10 @@ def test_a_port_of_the_nodes_is_refused_with_external_ips(deploy: Deploy, engine
 @pytest.mark.parametrize("port", [21, 23, 443, 2378, 2381, 5000, 10249, 10260, 29999, 32768])
 def test_another_port_is_accepted_with_external_ips(deploy: Deploy, port: int) -> None:
     external: Inputs = {"exposure": "external-ips", "external_ips": ["192.168.56.10"], "port": port}
-    deploy(lambda: PrivateRegistry("registry", cast(Any, external)))
+    assert deploy(lambda: preconditions(external))["value"]
 
 
 def test_a_port_of_the_nodes_is_accepted_inside_the_cluster(deploy: Deploy) -> None:
     for low, high, _ in PORTS_OF_NODES:
         for port in {low, high}:
-            deploy(lambda port=port: PrivateRegistry("registry", {"port": port, "namespace": f"n{port}"}))  # type: ignore[misc]
+            deploy(lambda port=port: preconditions({"port": port, "namespace": f"n{port}"}))  # type: ignore[misc]

@@ -1,0 +1,85 @@
+"""Parts of a registry without the others. They have a tenth of its resources, so tests can try many inputs."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pulumi
+
+from registry.context import Context, create_context
+from registry.exposure import EXPOSURES
+from registry.inputs.resolve import resolve
+from registry.lookup import FoundObjects
+from registry.namespace import use_namespace
+from registry.preflight import check_preconditions
+from registry.preflight.existing_objects import look_up_existing_objects
+from registry.private_registry import APP
+from registry.settings import Settings
+from registry.storage import Storage
+from registry.workload import own_tolerations
+
+Inputs = dict[str, Any]
+
+
+class Part(pulumi.ComponentResource):
+    """A component with the inputs of a registry that has the resources of one part.
+
+    Args:
+        inputs: Inputs of the registry.
+        create: Function that creates the part.
+        name: Name of the registry.
+    """
+
+    value: pulumi.Output[Any]
+    """The value that `create` returned."""
+
+    def __init__(
+        self, inputs: Inputs, create: Callable[[Context, Settings], pulumi.Input[Any]], *, name: str = "registry"
+    ) -> None:
+        super().__init__("private-registry:index:PrivateRegistry", name)
+        settings = resolve(cast(Any, inputs))
+        ctx = create_context(
+            self,
+            name,
+            APP,
+            component="registry",
+            image=settings.workload.image,
+            namespace=settings.namespace,
+            labels=settings.labels,
+            annotations=settings.annotations,
+        )
+        self.value = pulumi.Output.from_input(create(ctx, settings))
+
+
+def preconditions(inputs: Inputs, *, name: str = "registry") -> Part:
+    """Look up and reserve what the registry needs. Its value is the namespace, after all resources."""
+
+    def create(ctx: Context, settings: Settings) -> pulumi.Output[str]:
+        kind = EXPOSURES[settings.exposure.exposure]
+        tolerations = own_tolerations(settings.workload, is_pinned=settings.storage.kind.is_on_node)
+        checked = check_preconditions(ctx, settings, tolerations, needs_node=kind.needs_node)
+        return pulumi.Output.all(checked.found, *checked.after).apply(lambda _: settings.namespace)
+
+    return Part(inputs, create, name=name)
+
+
+def existing_namespace(inputs: Inputs) -> Part:
+    """Use the namespace of the registry. Its value is the name."""
+
+    def create(ctx: Context, settings: Settings) -> pulumi.Output[str]:
+        found, user = _found(ctx, settings), settings.workload.run_as_user
+        return use_namespace(settings.namespace, run_as_user=user, found=found, after=[]).name
+
+    return Part(inputs, create)
+
+
+def storage(inputs: Inputs) -> Part:
+    """Create the storage of the registry, which is not a folder of a node. Its value is the name of the claim."""
+
+    def create(ctx: Context, settings: Settings) -> pulumi.Input[str | None]:
+        return Storage(ctx, settings.storage, None, _found(ctx, settings), None).claim_name
+
+    return Part(inputs, create)
+
+
+def _found(ctx: Context, settings: Settings) -> pulumi.Output[FoundObjects]:
+    return look_up_existing_objects(ctx, settings, needs_node=False).found

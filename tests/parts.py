@@ -10,12 +10,14 @@ from registry.exposure import EXPOSURES
 from registry.inputs.resolve import resolve
 from registry.lookup import FoundObjects
 from registry.namespace import use_namespace
+from registry.network_policy import Ports, create_network_policy
 from registry.preflight import check_preconditions
 from registry.preflight.existing_objects import look_up_existing_objects
 from registry.private_registry import APP
 from registry.settings import Settings
 from registry.storage import Storage
-from registry.workload import own_tolerations
+from registry.upstreams import upstream_urls, with_proxies
+from registry.workload import METRICS_PORT, PORT, own_tolerations
 
 Inputs = dict[str, Any]
 
@@ -77,6 +79,20 @@ def storage(inputs: Inputs) -> Part:
 
     def create(ctx: Context, settings: Settings) -> pulumi.Input[str | None]:
         return Storage(ctx, settings.storage, None, _found(ctx, settings), None).claim_name
+
+    return Part(inputs, create)
+
+
+def network_policy(inputs: Inputs) -> Part:
+    """Create the NetworkPolicy of the registry."""
+
+    def create(ctx: Context, settings: Settings) -> None:
+        exposure, ports = settings.exposure, Ports(PORT, METRICS_PORT if settings.metrics else None)
+        servers = with_proxies(
+            upstream_urls(settings.storage, settings.serving.mirror), settings.workload.outbound_proxy
+        )
+        behind_proxy = EXPOSURES[exposure.exposure].behind_proxy
+        create_network_policy(ctx, ports, exposure.client_cidrs, settings.storage, servers, behind_proxy=behind_proxy)
 
     return Part(inputs, create)
 

@@ -1,4 +1,8 @@
-"""The NetworkPolicy allows the connections that the registry needs. The tests evaluate it as the API defines it."""
+"""The NetworkPolicy allows the connections that the registry needs. The tests evaluate it as the API defines it.
+
+The servers behind a registry are tested with the policy alone, as tests/parts.py has it, and once of each kind with a
+whole registry.
+"""
 
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -6,7 +10,8 @@ from typing import Any
 import pytest
 
 from registry import PrivateRegistryArgs
-from tests.conftest import deploy_once, unwrap
+from tests import parts
+from tests.conftest import Deploy, Engine, deploy_once, unwrap
 
 EXPOSURES: dict[str, PrivateRegistryArgs] = {
     "cluster": {},
@@ -18,6 +23,7 @@ EXPOSURES: dict[str, PrivateRegistryArgs] = {
 S3 = PrivateRegistryArgs(storage="s3", s3_bucket="images")
 MIRROR = PrivateRegistryArgs(mode="mirror", mirror_of="https://registry-1.docker.io")
 CLIENTS = ["10.0.0.0/8", "2001:db8::/32"]
+FOR_CLIENTS = PrivateRegistryArgs(client_cidrs=CLIENTS, metrics=True)
 
 
 @pytest.fixture(params=list(EXPOSURES))
@@ -27,6 +33,13 @@ def exposure(request: pytest.FixtureRequest) -> PrivateRegistryArgs:
 
 def policy(args: PrivateRegistryArgs) -> dict[str, Any]:
     return dict(unwrap(deploy_once("registry", args).one("NetworkPolicy").inputs["spec"]))
+
+
+def policy_alone(deploy: Deploy, engine: Engine, args: PrivateRegistryArgs) -> dict[str, Any]:
+    """Create only the policy of a registry with these inputs. Return its spec."""
+    engine.resources.clear()
+    deploy(lambda: parts.network_policy(dict(args)))
+    return dict(unwrap(engine.one("NetworkPolicy").inputs["spec"]))
 
 
 def allows_ingress(spec: dict[str, Any], port: int, *, address: str = "203.0.113.7", is_pod: bool = False) -> bool:
@@ -70,7 +83,7 @@ def test_all_other_connections_are_denied_in_both_directions(exposure: PrivateRe
 
 @pytest.mark.parametrize("name", ["cluster", "external-ips", "node-port", "load-balancer"])
 def test_only_the_networks_of_the_clients_may_connect(name: str) -> None:
-    spec = policy({**EXPOSURES[name], "client_cidrs": CLIENTS})
+    spec = policy({**EXPOSURES[name], **FOR_CLIENTS})
     assert allows_ingress(spec, 5000, address="10.1.2.3")
     assert allows_ingress(spec, 5000, address="2001:db8::7")
     assert not allows_ingress(spec, 5000, address="192.0.2.1", is_pod=True)
@@ -78,7 +91,7 @@ def test_only_the_networks_of_the_clients_may_connect(name: str) -> None:
 
 
 def test_behind_an_ingress_the_controller_checks_the_network_of_a_client() -> None:
-    args: PrivateRegistryArgs = {**EXPOSURES["ingress"], "client_cidrs": CLIENTS}
+    args: PrivateRegistryArgs = {**EXPOSURES["ingress"], **FOR_CLIENTS}
     engine, spec = deploy_once("registry", args), policy(args)
     assert allows_ingress(spec, 5000, is_pod=True)
     assert not allows_ingress(spec, 5000, address="10.1.2.3")
@@ -88,8 +101,8 @@ def test_behind_an_ingress_the_controller_checks_the_network_of_a_client() -> No
 
 @pytest.mark.parametrize("name", ["external-ips", "node-port", "load-balancer"])
 def test_nodes_keep_the_address_of_the_client_with_client_cidrs(name: str) -> None:
-    engine = deploy_once("registry", {**EXPOSURES[name], "client_cidrs": CLIENTS})
-    assert engine.one("Service").inputs["spec"]["externalTrafficPolicy"] == "Local"
+    engine = deploy_once("registry", {**EXPOSURES[name], **FOR_CLIENTS})
+    assert engine.by_name("registry-service").inputs["spec"]["externalTrafficPolicy"] == "Local"
 
 
 @pytest.mark.parametrize("name", ["external-ips", "node-port", "load-balancer"])
@@ -99,7 +112,7 @@ def test_every_node_forwards_connections_without_client_cidrs(name: str) -> None
 
 
 def test_only_pods_may_read_the_metrics(exposure: PrivateRegistryArgs) -> None:
-    spec = policy({**exposure, "metrics": True, "client_cidrs": CLIENTS})
+    spec = policy({**exposure, **FOR_CLIENTS})
     assert allows_ingress(spec, 5001, is_pod=True)
     assert not allows_ingress(spec, 5001, address="10.1.2.3")
 
@@ -114,8 +127,10 @@ def test_only_pods_may_read_the_metrics(exposure: PrivateRegistryArgs) -> None:
         (MIRROR | {"mirror_of": "http://other.example.com:5000"}, 5000),
     ],
 )
-def test_the_registry_may_connect_to_its_upstream_and_to_dns(args: PrivateRegistryArgs, port: int) -> None:
-    spec = policy(args)
+def test_the_registry_may_connect_to_its_upstream_and_to_dns(
+    deploy: Deploy, engine: Engine, args: PrivateRegistryArgs, port: int
+) -> None:
+    spec = policy_alone(deploy, engine, args)
     assert allows_egress(spec, port)
     assert allows_egress(spec, 53, "UDP")
     assert allows_egress(spec, 53, "TCP")
@@ -145,10 +160,12 @@ def namespaces(spec: dict[str, Any]) -> list[str]:
         ("http://[2001:db8::7]:9000", []),
     ],
 )
-def test_every_port_of_the_namespace_of_a_service_is_allowed(url: str, expected: list[str]) -> None:
+def test_every_port_of_the_namespace_of_a_service_is_allowed(
+    deploy: Deploy, engine: Engine, url: str, expected: list[str]
+) -> None:
     """Plug-ins see the port of the Pod, not that of the Service."""
-    assert namespaces(policy(S3 | {"s3_endpoint": url})) == expected
-    assert namespaces(policy(MIRROR | {"mirror_of": url})) == expected
+    assert namespaces(policy_alone(deploy, engine, S3 | {"s3_endpoint": url})) == expected
+    assert namespaces(policy_alone(deploy, engine, MIRROR | {"mirror_of": url})) == expected
 
 
 def test_the_registry_may_connect_to_its_proxies() -> None:
@@ -162,6 +179,7 @@ def test_the_registry_may_connect_to_its_proxies() -> None:
 
 
 def test_a_mirror_on_s3_may_connect_to_both_servers() -> None:
-    spec = policy(S3 | MIRROR | {"s3_endpoint": "https://s3.example.com:9000"})
+    spec = policy(S3 | MIRROR | {"s3_endpoint": "https://s3.storage:9000"})
     assert allows_egress(spec, 9000)
     assert allows_egress(spec, 443)
+    assert namespaces(spec) == ["storage"]

@@ -64,20 +64,30 @@ def _pieces(text: str) -> Iterator[str]:
     yield text[-PIECE:]
 
 
+@cache
+def _pieces_by_length(secrets: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the pieces of the usual length in all forms of the secrets, and the shorter pieces."""
+    pieces = {piece for secret in secrets for _, piece in form_pieces(secret)}
+    usual = frozenset(piece for piece in pieces if len(piece) == PIECE)
+    return usual, frozenset(pieces - usual)
+
+
 def find(secrets: Mapping[str, str], text: str) -> list[str]:
     """Return `NAME (form)` for each secret that the text contains as a whole or in part."""
-    pieces = {piece for secret in secrets.values() for _, piece in form_pieces(secret)}
-    matches = _matching_pieces(pieces, text)
+    matches = _matching_pieces(tuple(secrets.values()), text)
+    if not matches:
+        return []
     forms_by_name = {
         name: [form for form, piece in form_pieces(secret) if piece in matches] for name, secret in secrets.items()
     }
     return [f"{name} ({forms[0]})" for name, forms in forms_by_name.items() if forms]
 
 
-def _matching_pieces(pieces: set[str], text: str) -> set[str]:
+def _matching_pieces(secrets: tuple[str, ...], text: str) -> frozenset[str]:
     """Return the pieces that a text contains. One pass searches for thousands of pieces of the usual length."""
-    windows = {text[at : at + PIECE] for at in range(len(text) - PIECE + 1) if text[at : at + PIECE] in pieces}
-    return windows | {piece for piece in pieces if len(piece) != PIECE and piece in text}
+    usual, shorter = _pieces_by_length(secrets)
+    windows = (text[at : at + PIECE] for at in range(len(text) - PIECE + 1))
+    return usual.intersection(windows) | {piece for piece in shorter if piece in text}
 
 
 def secret_of_hash(line: str) -> str:

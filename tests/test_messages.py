@@ -36,7 +36,7 @@ def error_lines(path: Path, errors: set[str]) -> set[int]:
 @pytest.mark.parametrize("package", messages.PACKAGES)
 def test_every_raise_site_is_on_the_page(package: str) -> None:
     errors = messages.error_classes(package)
-    listed = dict(messages.package_texts(package))
+    listed = messages.package_texts(package)
     for path in (messages.ROOT / package).rglob("*.py"):
         if ".venv" not in path.parts:
             missing = error_lines(path, errors) - {text.line for text in listed.get(path, [])}
@@ -114,9 +114,13 @@ def test_a_text_of_several_lines_is_a_block(monkeypatch: pytest.MonkeyPatch, tmp
     path = tmp_path / "page.py"
     monkeypatch.setattr(messages, "ROOT", tmp_path)
     monkeypatch.setattr(messages, "PACKAGES", ["bench"])
-    monkeypatch.setattr(messages, "package_texts", lambda _: [(path, [Text(1, "text", "first\nsecond line\n")])])
+    monkeypatch.setattr(messages, "package_texts", lambda _: {path: [Text(1, "text", "first\nsecond line\n")]})
     monkeypatch.setattr(messages, "read_help", lambda: [])
     assert "- **text**\n\n  ```text\n  first\n  second line\n  ```\n" in messages.page()
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert messages.PAGE.read_text() == messages.page(), "Run make schema."
 
 
 def test_the_page_has_the_help_of_every_command() -> None:

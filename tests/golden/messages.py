@@ -1,7 +1,7 @@
 """messages.md: every text that people read on a screen, so that a review of the language is a review of one page."""
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from tests.golden.help import read_help
@@ -33,7 +33,7 @@ def page() -> str:
     parts = [INTRODUCTION]
     for package in PACKAGES:
         parts.append(f"\n## {package}\n")
-        for path, texts in package_texts(package):
+        for path, texts in package_texts(package).items():
             parts.append(f"\n`{path.relative_to(ROOT)}`\n\n")
             parts += map(_item, texts)
     parts.append("\n## --help\n")
@@ -41,12 +41,12 @@ def page() -> str:
     return "".join(parts)
 
 
-def package_texts(package: str) -> Iterator[tuple[Path, list[Text]]]:
-    """Yield the files of a package, each with its texts."""
+@cache
+def package_texts(package: str) -> dict[Path, list[Text]]:
+    """Return the texts of each file of a package that has any."""
     errors = error_classes(package)
-    for path in sorted((ROOT / package).rglob("*.py")):
-        if ".venv" not in path.parts and (texts := read_texts(path, errors)):
-            yield path, texts
+    files = [path for path in sorted((ROOT / package).rglob("*.py")) if ".venv" not in path.parts]
+    return {path: texts for path in files if (texts := read_texts(path, errors))}
 
 
 def error_classes(package: str) -> set[str]:

@@ -17,24 +17,28 @@ TYPES = {str: "string", bool: "boolean", int: "integer", list: "array", dict: "o
 def page() -> str:
     """Return the whole file with a new section `config`."""
     head = FILE.read_text().partition("config:\n")[0]
-    return "".join([head, "config:\n", *(line for key in DEFAULTS for line in _entry(key, DEFAULTS[key]))])
+    descriptions = _descriptions()
+    entries = [line for key, default in DEFAULTS.items() for line in _entry(key, default, descriptions[key])]
+    return "".join([head, "config:\n", *entries])
 
 
-def _entry(key: str, default: Any) -> Iterator[str]:
+def _entry(key: str, default: Any, description: str) -> Iterator[str]:
     kind = TYPES[type(default)]
     yield f"  {key}:\n    type: {kind}\n"
     if kind == "array":
         item = "integer" if key.endswith("generations") else "object" if key in ("access", "tolerations") else "string"
         yield f"    items:\n      type: {item}\n"
-    yield f"    description: {_scalar(_description(key))}\n"
+    yield f"    description: {_scalar(description)}\n"
     yield f"    default: {_scalar(default)}\n"
 
 
-def _description(key: str) -> str:
-    """Return the description of the schema without its last sentence, which names the default."""
+def _descriptions() -> dict[str, str]:
+    """Return the description of each input in the schema, without its last sentence, which names the default."""
     properties = golden.current()["resources"]["private-registry:index:PrivateRegistry"]["inputProperties"]
-    described = dict(zip(PrivateRegistryArgs.__annotations__, properties.values(), strict=True))
-    return str(described[key]["description"]).rpartition(". ")[0]
+    return {
+        key: str(schema["description"]).rpartition(". ")[0]
+        for key, schema in zip(PrivateRegistryArgs.__annotations__, properties.values(), strict=True)
+    }
 
 
 def _scalar(value: Any) -> str:

@@ -3,15 +3,16 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from typing import TYPE_CHECKING
 
 from bench.fake_engine import Request
 from bench.first_push import Times
 from bench.methods import PULUMI_UP
 from bench.tables import format_seconds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 HIGHLIGHT, PLAIN = "#1f5fa8", "#8a8a8a"
 
@@ -58,7 +59,10 @@ def plot_timeline(requests: Sequence[Request], latency: float, highlighted: Coll
     figure.savefig(file, dpi=150, metadata={"Software": None})
 
 
-def _rows(names: Sequence[str], title: str) -> tuple[Figure, Axes]:
+def _rows(names: Sequence[str], title: str) -> "tuple[Figure, Axes]":
+    from matplotlib.figure import Figure  # slow, and only a benchmark that has ended plots
+    from matplotlib.ticker import MaxNLocator
+
     figure = Figure(figsize=(8, 0.35 * len(names) + 1.5), layout="constrained")
     axes = figure.subplots()
     axes.set_yticks(range(len(names)), [name.replace("`", "") for name in names])

@@ -11,7 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from kubernetes.client.api.core_v1_api import CoreV1Api
 from kubernetes.client.api.version_api import VersionApi
 from kubernetes.client.api_client import ApiClient
 from kubernetes.client.configuration import Configuration
@@ -113,6 +112,8 @@ def list_running_pods(client: DynamicClient, namespace: str) -> list[Object]:
 
 def read_log(pod: Object) -> str:
     """Return the last lines of the log of the registry's container, or "" before its first start."""
+    from kubernetes.client.api.core_v1_api import CoreV1Api  # slow, and most commands read no log
+
     read = CoreV1Api(connect_api_client()).read_namespaced_pod_log
     name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
     try:
@@ -127,6 +128,8 @@ def read_log(pod: Object) -> str:
 
 def exec_in_pod(pod: Object, command: Sequence[str]) -> str:
     """Run `command` in the registry's container of `pod`. Return stdout and stderr, whatever its exit code is."""
+    from kubernetes.client.api.core_v1_api import CoreV1Api  # slow, and most commands run no other one
+
     # Use a separate client, because `stream` turns all requests of a client into web sockets during the call.
     run = CoreV1Api(connect_api_client()).connect_get_namespaced_pod_exec
     container = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"], "container": CONTAINER}

@@ -32,6 +32,10 @@ settings.register_profile("soak", database=None, deadline=None, print_blob=True,
 settings.load_profile("soak" if SOAK else "fixed")
 
 
+# Imports and the collection of the tests create many objects and hardly any garbage.
+gc.set_threshold(100_000, 50, 100)
+
+
 def pytest_collection_finish() -> None:
     """Exempt the imported modules from garbage collection, which takes a sixth of a deployment's time."""
     gc.collect()

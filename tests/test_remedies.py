@@ -44,18 +44,13 @@ def placed(error: InvalidInput, value: Any, proposal: Any) -> Any:
     return changed
 
 
-WITH_PROPOSAL = [(key, value) for key, value, _ in REFUSED if proposals(refusal(key, value).remedy)]
-
-
-@pytest.mark.parametrize(("key", "value"), WITH_PROPOSAL, ids=[f"{key}={value!r}"[:60] for key, value in WITH_PROPOSAL])
-def test_a_value_that_a_remedy_proposes_is_accepted(key: str, value: Any) -> None:
-    error = refusal(key, value)
-    for proposal in proposals(error.remedy):
-        INPUTS[key].rule(placed(error, value, proposal))
-
-
-def test_most_remedies_propose_a_value() -> None:
-    assert len(WITH_PROPOSAL) > len(REFUSED) / 2
+def test_every_value_that_a_remedy_proposes_is_accepted_and_most_remedies_propose_one() -> None:
+    with_proposal = 0
+    for key, value, _ in REFUSED:
+        error = refusal(key, value)
+        accepted = [INPUTS[key].rule(placed(error, value, proposal)) for proposal in proposals(error.remedy)]
+        with_proposal += bool(accepted)
+    assert with_proposal > len(REFUSED) / 2
 
 
 SPAN = re.compile(r"`(pulumi config [^`]*)`|^- \*\*text\*\* (pulumi config .*)$", re.MULTILINE)

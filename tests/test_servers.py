@@ -176,7 +176,7 @@ def test_a_container_that_has_not_started_has_no_log(monkeypatch: pytest.MonkeyP
         raise ApiException(status=400)
 
     monkeypatch.setattr(kubernetes, "connect_api_client", lambda: None)
-    monkeypatch.setattr("ops.kubernetes.CoreV1Api.read_namespaced_pod_log", refuse)
+    monkeypatch.setattr("kubernetes.client.api.core_v1_api.CoreV1Api.read_namespaced_pod_log", refuse)
     assert kubernetes.read_log(pod()) == ""
 
 

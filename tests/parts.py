@@ -6,7 +6,7 @@ from typing import Any, cast
 import pulumi
 
 from registry.context import Context, create_context
-from registry.exposure import EXPOSURES
+from registry.exposure import EXPOSURES, resolve_endpoint
 from registry.inputs.resolve import resolve
 from registry.lookup import FoundObjects
 from registry.namespace import use_namespace
@@ -16,6 +16,7 @@ from registry.preflight.existing_objects import look_up_existing_objects
 from registry.private_registry import APP
 from registry.settings import Settings
 from registry.storage import Storage
+from registry.tls import CertificateAuthority
 from registry.upstreams import upstream_urls, with_proxies
 from registry.workload import METRICS_PORT, PORT, own_tolerations
 
@@ -79,6 +80,21 @@ def storage(inputs: Inputs) -> Part:
 
     def create(ctx: Context, settings: Settings) -> pulumi.Input[str | None]:
         return Storage(ctx, settings.storage, None, _found(ctx, settings), None).claim_name
+
+    return Part(inputs, create)
+
+
+def certificates(inputs: Inputs) -> Part:
+    """Create the CA and the server certificate of the registry, and complete the rotation step after them.
+
+    Its value is the CA bundle.
+    """
+
+    def create(ctx: Context, settings: Settings) -> pulumi.Output[str]:
+        hosts = resolve_endpoint(APP, settings.namespace, settings.exposure, settings.tls.certificate_names).hosts
+        authority = CertificateAuthority(ctx, settings.tls, hosts)
+        authority.complete_rotation_step(after=[authority.issue(hosts, after=[])])
+        return authority.ca_pem
 
     return Part(inputs, create)
 

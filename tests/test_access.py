@@ -12,7 +12,7 @@ from registry import PrivateRegistry
 from registry.access.haproxy import fingerprint
 from registry.validation import InvalidInput
 from registry.validation.access_rules import NAME, AccessRule, covers, makes_void, pattern_of
-from tests.conftest import Deploy, Engine, attach, is_secret, run, unwrap
+from tests.conftest import Deploy, Engine, deploy_once, is_secret, unwrap
 from tests.examples import ROBOT, TOKEN, rule
 
 Inputs = dict[str, Any]
@@ -214,12 +214,8 @@ def checksum_of(engine: Engine) -> str:
     ids=lambda changes: next(iter(changes)),
 )
 def test_users_rules_and_certificate_change_only_the_secret(changes: Inputs) -> None:
-    pods = []
-    for args in (RULES, {**RULES, **changes}):
-        engine = Engine()
-        attach(engine)
-        deployed(run, args)
-        pods.append((unwrap(engine.one("Pod").inputs["spec"]), checksum_of(engine)))
+    engines = [deploy_once("registry", args) for args in (RULES, {**RULES, **changes})]
+    pods = [(unwrap(engine.one("Pod").inputs["spec"]), checksum_of(engine)) for engine in engines]
     assert pods[0] == pods[1]
 
 

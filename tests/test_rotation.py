@@ -15,6 +15,7 @@ from registry import PrivateRegistry
 from registry.tls.authority import rotation_hint
 from registry.validation import InvalidInput
 from registry.validation.rotation import generations, generations_at, require_next_step, step_of
+from tests import parts
 from tests.conftest import Engine, attach, capture_log, certificate_of, unwrap
 from tests.issuing import CertificateSpec, issue
 
@@ -114,15 +115,18 @@ class Up(NamedTuple):
 
 
 @cache
-def deploy_with_notes(notes: str, args: str) -> Up:
-    """Deploy to a stack with these notes, once for all tests with the same step. Both arguments are JSON."""
+def deploy_with_notes(notes: str, args: str, is_whole: bool) -> Up:
+    """Deploy to a stack with these notes, once for all tests with the same step. Two arguments are JSON."""
     engine, outputs, error = Engine(live=json.loads(notes)), dict[str, Any](), None
     attach(engine)
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def main() -> Any:
-        registry = PrivateRegistry("registry", json.loads(args))
-        return pulumi.Output.all(ca_pem=registry.ca_pem).apply(outputs.update)
+        if is_whole:
+            ca_pem = PrivateRegistry("registry", json.loads(args)).ca_pem
+        else:
+            ca_pem = parts.certificates(json.loads(args)).value
+        return pulumi.Output.all(ca_pem=ca_pem).apply(outputs.update)
 
     with capture_log("INFO") as log:
         try:
@@ -134,13 +138,15 @@ def deploy_with_notes(notes: str, args: str) -> Up:
 
 @dataclass
 class Stack:
-    """A stack with one registry. Its notes stay in the state after each `up`."""
+    """A stack with one registry, or with its certificates alone. Its notes stay in the state after each `up`."""
 
     notes: dict[str, Any] = field(default_factory=dict)
+    is_whole: bool = True
 
     def up(self, numbers: Sequence[int], **args: Any) -> tuple[Engine, dict[str, Any]]:
         """Run `pulumi up` with these generations. Return the engine and the outputs."""
-        up = deploy_with_notes(json.dumps(self.notes), json.dumps({"ca_generations": list(numbers), **args}))
+        inputs = {"ca_generations": list(numbers), **args}
+        up = deploy_with_notes(json.dumps(self.notes), json.dumps(inputs), self.is_whole)
         self.engine, self.log = up.engine, up.log
         for note in up.engine.resources:
             if "-step-" in note.name and not (note.name in self.notes and note.request.ignoreChanges):
@@ -150,9 +156,9 @@ class Stack:
         return up.engine, up.outputs
 
 
-def stack_after(*steps: int) -> Stack:
+def stack_after(*steps: int, is_whole: bool = True) -> Stack:
     """Return a stack after these steps."""
-    stack = Stack()
+    stack = Stack(is_whole=is_whole)
     for step in steps:
         stack.up(generations_at(step))
     return stack
@@ -209,13 +215,18 @@ def test_the_common_name_of_a_long_host_and_a_generation_has_64_characters() -> 
 
 
 @pytest.mark.parametrize(
-    ("steps", "target", "next_numbers"),
-    [((0,), [2], [1, 2]), ((0,), [2, 1], [1, 2]), ((0, 1), [2, 3], [2, 1]), ((0, 1), [2], [2, 1])],
+    ("steps", "target", "next_numbers", "is_whole"),
+    [
+        ((0,), [2], [1, 2], True),
+        ((0,), [2, 1], [1, 2], False),
+        ((0, 1), [2, 3], [2, 1], False),
+        ((0, 1), [2], [2, 1], False),
+    ],
 )
 def test_a_refused_step_changes_nothing_and_the_next_step_is_then_allowed(
-    steps: tuple[int, ...], target: list[int], next_numbers: list[int]
+    steps: tuple[int, ...], target: list[int], next_numbers: list[int], is_whole: bool
 ) -> None:
-    stack = stack_after(*steps)
+    stack = stack_after(*steps, is_whole=is_whole)
     with pytest.raises(InvalidInput) as refusal:
         stack.up(target)
     assert refusal.value.code == "step-left-out"
@@ -231,7 +242,7 @@ def test_a_refused_step_changes_nothing_and_the_next_step_is_then_allowed(
 
 
 def test_a_rotation_does_not_go_back_to_any_earlier_step() -> None:
-    stack = stack_after(0, 1, 2, 3)
+    stack = stack_after(0, 1, 2, 3, is_whole=False)
     for earlier in ([1], [1, 2], [2, 1]):
         with pytest.raises(InvalidInput) as refusal:
             stack.up(earlier)
@@ -258,7 +269,8 @@ def test_without_a_rotation_the_note_does_not_wait_for_the_workload() -> None:
 @pytest.mark.parametrize(("days", "is_logged"), [(578, False), (577, True), (398, True)])
 def test_a_ca_causes_a_warning_while_there_is_time_to_rotate_it(days: int, is_logged: bool) -> None:
     ends = datetime.now(UTC) + timedelta(days=days, hours=1)
-    stack = Stack({"registry-tls-ca": {"validityEndTime": ends.strftime("%Y-%m-%dT%H:%M:%SZ")}})
+    ca = {"registry-tls-ca": {"validityEndTime": ends.strftime("%Y-%m-%dT%H:%M:%SZ")}}
+    stack = Stack(ca, is_whole=False)
     stack.up([1])
     warning = f"CA 1 ends on {ends:%Y-%m-%d}."
     text = "\n".join(stack.log)

@@ -8,18 +8,19 @@ from registry import PrivateRegistry, PrivateRegistryArgs
 from registry.preflight.leases import lease_name
 from registry.validation import InvalidInput
 from tests.conftest import Deploy, Engine, RegisteredResource, unwrap
+from tests.parts import preconditions
 
 EXTERNAL = PrivateRegistryArgs(exposure="external-ips", external_ips=["192.168.56.10"])
 
 
 def test_the_port_of_the_api_server_is_refused(deploy: Deploy) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        deploy(lambda: PrivateRegistry("registry", {**EXTERNAL, "port": 6443}))
+        deploy(lambda: preconditions({**EXTERNAL, "port": 6443}))
     assert (refusal.value.key, refusal.value.code) == ("port", "port-of-api-server")
 
 
 def test_a_lease_is_named_after_what_it_reserves(deploy: Deploy, engine: Engine) -> None:
-    deploy(lambda: PrivateRegistry("registry", EXTERNAL))
+    deploy(lambda: preconditions(dict(EXTERNAL)))
     leases = {each.name: each.inputs["metadata"]["name"] for each in engine.resources if each.type.endswith(":Lease")}
     assert [(name, lease.rpartition("-")[0]) for name, lease in sorted(leases.items())] == [
         ("registry-folder-lease", "taken-var-lib-docker-registry-repository-on-k8s-master"),
@@ -36,9 +37,8 @@ def test_a_storage_location_does_not_change_while_its_lease_is_held(
     """The first `up` ended before it created the volume, which would refuse the change too."""
     annotations = {"private-registry/of": "/var/lib/docker-registry/repository on k8s-master"}
     engine.live["registry-folder-lease"] = {"metadata": {"annotations": annotations}}
-    args: Any = {key: value}
     with pytest.raises(InvalidInput) as refusal:
-        deploy(lambda: PrivateRegistry("registry", args))
+        deploy(lambda: preconditions({key: value}))
     assert (refusal.value.key, refusal.value.code) == (key, "relocation")
 
 

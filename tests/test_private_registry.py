@@ -9,7 +9,7 @@ import pytest
 
 from registry import PrivateRegistry, PrivateRegistryArgs
 from registry.validation import InvalidInput
-from tests.conftest import Deploy, Engine, attach, certificate_of, configuration, is_secret, run, unwrap
+from tests.conftest import Deploy, Engine, attach, certificate_of, configuration, deploy_once, is_secret, run, unwrap
 
 GUIDE = PrivateRegistryArgs(
     exposure="external-ips",
@@ -217,21 +217,17 @@ def test_the_rsa_key_of_the_guide_is_supported(deploy: Deploy, engine: Engine) -
 
 @pytest.mark.parametrize("args", [{"storage": "local"}, {"storage": "class", "storage_class": "fast"}])
 @pytest.mark.parametrize("workload", ["pod", "deployment"])
-def test_the_owner_of_the_images_is_changed_for_a_folder_of_another_owner_only(
-    deploy: Deploy, engine: Engine, args: Any, workload: str
-) -> None:
+def test_the_owner_of_the_images_is_changed_for_a_folder_of_another_owner_only(args: Any, workload: str) -> None:
     """The kubelet would otherwise visit every file at each start: with 256,000 blobs that takes minutes."""
-    deploy(lambda: PrivateRegistry("registry", args | {"workload": workload}))
+    engine = deploy_once("registry", args | {"workload": workload})
     spec = unwrap(engine.one(workload.capitalize()).inputs["spec"])
     context = (spec["template"]["spec"] if workload == "deployment" else spec)["securityContext"]
     assert (context["fsGroup"], context["fsGroupChangePolicy"]) == (65532, "OnRootMismatch")
 
 
 @pytest.mark.parametrize(("user", "level"), [(0, "baseline"), (65532, "restricted")])
-def test_the_namespace_enforces_the_strictest_possible_level(
-    deploy: Deploy, engine: Engine, user: int, level: str
-) -> None:
-    deploy(lambda: PrivateRegistry("registry", {"run_as_user": user}))
+def test_the_namespace_enforces_the_strictest_possible_level(user: int, level: str) -> None:
+    engine = deploy_once("registry", {"run_as_user": user})
     assert engine.one("Namespace").inputs["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == level
     assert unwrap(engine.one("Pod").inputs["spec"])["securityContext"]["runAsNonRoot"] is (user != 0)
 
@@ -252,34 +248,33 @@ def test_two_registries_in_one_program_share_no_name(deploy: Deploy, engine: Eng
     assert len(objects) == len(set(objects))
 
 
-def test_replicas_run_on_different_nodes_after_every_change(deploy: Deploy, engine: Engine) -> None:
-    args: Any = {"workload": "deployment", "replicas": 2, "storage": "s3", "s3_bucket": "images"}
-    deploy(lambda: PrivateRegistry("registry", args))
-    spec = unwrap(engine.one("Deployment").inputs["spec"])
+REPLICAS = PrivateRegistryArgs(workload="deployment", replicas=2, storage="s3", s3_bucket="images")
+
+
+def test_replicas_run_on_different_nodes_after_every_change() -> None:
+    spec = unwrap(deploy_once("registry", REPLICAS).one("Deployment").inputs["spec"])
     (spread,) = spec["template"]["spec"]["topologySpreadConstraints"]
     assert spread["topologyKey"] == "kubernetes.io/hostname"
     assert spread["matchLabelKeys"] == ["pod-template-hash"], "Old replicas do not count."
 
 
-def test_a_replica_serves_for_seconds_after_sigterm_and_a_bare_pod_does_not(deploy: Deploy, engine: Engine) -> None:
-    args: Any = {"workload": "deployment", "replicas": 2, "storage": "s3", "s3_bucket": "images", "namespace": "two"}
-    deploy(lambda: [PrivateRegistry("replicas", args), PrivateRegistry("registry", {})][-1])
-    replicas = unwrap(engine.one("Deployment").inputs["spec"])["template"]["spec"]
-    (replica,), (bare,) = replicas["containers"], unwrap(engine.one("Pod").inputs["spec"])["containers"]
+def test_a_replica_serves_for_seconds_after_sigterm_and_a_bare_pod_does_not() -> None:
+    deployment = deploy_once("registry", REPLICAS).one("Deployment")
+    replicas = unwrap(deployment.inputs["spec"])["template"]["spec"]
+    pod = deploy_once("registry", {}).one("Pod")
+    (replica,), (bare,) = replicas["containers"], unwrap(pod.inputs["spec"])["containers"]
     assert replica["lifecycle"]["preStop"] == {"sleep": {"seconds": 3}}
     assert "preStop" not in bare["lifecycle"], "Its replacement waits for its end."
 
 
-def test_only_the_namespace_of_a_provisioned_claim_is_retained(deploy: Deploy, engine: Engine) -> None:
-    args: Any = {"storage": "class", "storage_class": "fast", "namespace": "kept"}
-    deploy(lambda: [PrivateRegistry("kept", args), PrivateRegistry("registry", {})][-1])
-    retained = {name: engine.by_name(f"{name}-namespace").request.retainOnDelete for name in ("kept", "registry")}
-    assert retained == {"kept": True, "registry": False}, "The claim and its images are deleted with a namespace."
+def test_only_the_namespace_of_a_provisioned_claim_is_retained() -> None:
+    engines = [deploy_once("registry", args) for args in ({"storage": "class", "storage_class": "fast"}, {})]
+    retained = [engine.one("Namespace").request.retainOnDelete for engine in engines]
+    assert retained == [True, False], "The claim and its images are deleted with a namespace."
 
 
-def test_the_probes_use_https(deploy: Deploy, engine: Engine) -> None:
-    deploy(lambda: PrivateRegistry("registry", {}))
-    (container,) = unwrap(engine.one("Pod").inputs["spec"])["containers"]
+def test_the_probes_use_https() -> None:
+    (container,) = unwrap(deploy_once("registry", {}).one("Pod").inputs["spec"])["containers"]
     for probe in ("readinessProbe", "livenessProbe"):
         assert container[probe]["httpGet"] == {"path": "/", "port": 5000, "scheme": "HTTPS"}
 
@@ -339,7 +334,7 @@ def test_the_proxy_limits_guesses_so_a_chosen_password_causes_no_warning(
     assert "guess" not in caplog.text
 
 
-def test_in_an_existing_namespace_the_volume_is_created_before_its_claim(deploy: Deploy, engine: Engine) -> None:
-    deploy(lambda: PrivateRegistry("registry", {"create_namespace": False}))
+def test_in_an_existing_namespace_the_volume_is_created_before_its_claim() -> None:
+    engine = deploy_once("registry", {"create_namespace": False})
     dependencies = [urn.rpartition("::")[2] for urn in engine.by_name("registry-data-claim").request.dependencies]
     assert "registry-data-volume" in dependencies, "`destroy` then deletes the claim first."

@@ -5,14 +5,13 @@ tests/e2e/test_rights.py deploys with these rights.
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import yaml
 
 from dev.environment import PROJECT
-from registry import PrivateRegistry
-from tests.conftest import Deploy, Engine
+from tests.conftest import Engine, deploy_once
 from tests.examples import compatible_groups, example_inputs
 
 NAMESPACE_ROLE, CLUSTER_ROLE = yaml.safe_load_all((PROJECT / "docs/rights.yaml").read_text())
@@ -72,26 +71,24 @@ def used(engine: Engine) -> Iterator[tuple[bool, Resource, set[str]]]:
             yield name in OUTSIDE, (group.rpartition("/")[0].removeprefix("core"), name), verbs
 
 
-def deploy_group(deploy: Deploy, keys: Sequence[str]) -> None:
-    inputs = {name: value for key in keys for name, value in example_inputs(key).items()}
-    deploy(lambda: PrivateRegistry("registry", cast(Any, inputs)))
+def deploy_group(keys: Sequence[str]) -> Engine:
+    return deploy_once("registry", {name: value for key in keys for name, value in example_inputs(key).items()})
 
 
 @pytest.mark.parametrize("keys", GROUPS, ids=" ".join)
-def test_the_roles_allow_every_object(deploy: Deploy, engine: Engine, keys: Sequence[str]) -> None:
-    deploy_group(deploy, keys)
+def test_the_roles_allow_every_object(keys: Sequence[str]) -> None:
     rights = {True: allowed(CLUSTER_ROLE), False: allowed(NAMESPACE_ROLE)}
     missing = [
-        (resource, verbs) for is_outside, resource, verbs in used(engine) if not verbs <= rights[is_outside][resource]
+        (resource, verbs)
+        for is_outside, resource, verbs in used(deploy_group(keys))
+        if not verbs <= rights[is_outside][resource]
     ]
     assert missing == []
 
 
-def test_the_roles_allow_no_other_resource(deploy: Deploy, engine: Engine) -> None:
-    for keys in GROUPS:
-        deploy_group(deploy, keys)
+def test_the_roles_allow_no_other_resource() -> None:
     watched_by_provider = {("apps", "replicasets")}
-    needed = {resource for _, resource, _ in used(engine)} | watched_by_provider
+    needed = {resource for keys in GROUPS for _, resource, _ in used(deploy_group(keys))} | watched_by_provider
     groups, names = {group for group, _ in needed}, {name for _, name in needed}
     for rule in NAMESPACE_ROLE["rules"] + CLUSTER_ROLE["rules"]:
         assert {*rule["apiGroups"]} <= groups

@@ -312,6 +312,7 @@ def test_an_input_that_the_cluster_does_not_support_is_refused_before_anything_i
 
 ON_THE_CLUSTER: list[tuple[Inputs, dict[Any, Any], str, str]] = [
     # inputs, answers by resource that is read or by object that is looked up, key and code of the refusal
+    ({**EXTERNAL, **S3}, _node("v1.40.0"), "exposure", "external-ips-ignored"),
     (
         {"storage": "claim", "storage_claim": "old", **EXISTING_NAMESPACE, "workload": "deployment", "replicas": 2},
         _claim("ReadWriteOnce"),

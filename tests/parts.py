@@ -18,6 +18,7 @@ from registry.settings import Settings
 from registry.storage import Storage
 from registry.tls import CertificateAuthority
 from registry.upstreams import upstream_urls, with_proxies
+from registry.users import Users
 from registry.workload import METRICS_PORT, PORT, own_tolerations
 
 Inputs = dict[str, Any]
@@ -95,6 +96,16 @@ def certificates(inputs: Inputs) -> Part:
         authority = CertificateAuthority(ctx, settings.tls, hosts)
         authority.complete_rotation_step(after=[authority.issue(hosts, after=[])])
         return authority.ca_pem
+
+    return Part(inputs, create)
+
+
+def users(inputs: Inputs) -> Part:
+    """Create the users of the registry. Its value has the outputs `username`, `password` and `passwords`."""
+
+    def create(ctx: Context, settings: Settings) -> pulumi.Output[dict[str, Any]]:
+        created = Users(ctx, settings.users, has_file=settings.access is None)
+        return pulumi.Output.all(username=created.username, password=created.password, passwords=created.passwords)
 
     return Part(inputs, create)
 

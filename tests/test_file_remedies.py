@@ -30,26 +30,36 @@ from tests.issuing import CertificateSpec, IssuedCertificate, issue, server_spec
 from tests.spellings import rare_key
 from tests.test_spellings import HASH
 
+# The programs import little, because most of their time is the start of Python.
 KUBECTL = """
-import base64, json, pathlib, sys
+import sys
+from binascii import b2a_base64
+
+def content(name):
+    with open(name, "rb") as file:
+        return b2a_base64(file.read(), newline=False).decode()
+
 arguments = sys.argv[1:]
 if arguments[0] == "replace":
     assert arguments == ["replace", "--force", "-f", "-"], arguments
-    pathlib.Path("stored.json").write_text(sys.stdin.read())
+    with open("stored.json", "w") as file:
+        file.write(sys.stdin.read())
 else:
     assert arguments[:3] == ["create", "secret", "generic"] and "--dry-run=client" in arguments, arguments
-    files = [argument.partition("=")[2] for argument in arguments if argument.startswith("--from-file=")]
-    print(json.dumps({name: base64.b64encode(pathlib.Path(name).read_bytes()).decode() for name in files}))
+    names = [argument.partition("=")[2] for argument in arguments if argument.startswith("--from-file=")]
+    print("{%s}" % ", ".join('"%s": "%s"' % (name, content(name)) for name in names))
 """
 PULUMI = """
-import pathlib, sys
+import sys
 assert sys.argv[1:3] == ["config", "set"], sys.argv
-pathlib.Path(f"config-{sys.argv[-1]}").write_text(sys.stdin.read().removesuffix("\\n"))
+with open(f"config-{sys.argv[-1]}", "w") as file:
+    file.write(sys.stdin.read().removesuffix("\\n"))
 """
 HTPASSWD = f"""
-import pathlib, sys
+import sys
 assert sys.argv[1:] == ["-nbBC", "10", "USER", "PASSWORD"], sys.argv
-pathlib.Path("registry.password").write_text("USER:{HASH.replace("$", chr(36))}\\n\\n")
+with open("registry.password", "w") as file:
+    file.write("USER:{HASH.replace("$", chr(36))}\\n\\n")
 """
 
 USERS = ExistingSecret("users_secret", "docker-registry", "users", ("registry.password",))
@@ -219,7 +229,6 @@ def test_the_commands_of_a_remedy_lead_to_acceptance(tmp_path: Path, name: str) 
 
 def create_programs(folder: Path) -> None:
     for program, source in (("kubectl", KUBECTL), ("pulumi", PULUMI), ("htpasswd", HTPASSWD)):
-        # Isolated and without site-packages Python starts in a third of the time.
         (folder / program).write_text(f"#!{sys.executable} -IS\n{source}")
         (folder / program).chmod(0o755)
 

@@ -9,6 +9,7 @@ import pytest
 
 from registry import PrivateRegistry
 from registry.validation.users import current_login, logins
+from tests import parts
 from tests.conftest import Deploy, Engine, unwrap
 
 
@@ -32,8 +33,8 @@ def hashes(engine: Engine) -> dict[str, str]:
 def test_every_generation_is_a_login_and_the_first_one_is_current(
     deploy: Deploy, engine: Engine, generations: Any, current: str, names: list[str]
 ) -> None:
-    args: Any = {"users": ["centos", "jean"], "password_generations": generations}
-    outputs = deploy(lambda: PrivateRegistry("registry", args))
+    args = {"users": ["centos", "jean"], "password_generations": generations}
+    outputs = deploy(lambda: parts.users(args))["value"]
     assert list(hashes(engine)) == names == sorted(outputs["passwords"])
     for login, password_hash in hashes(engine).items():
         assert bcrypt.checkpw(outputs["passwords"][login].encode(), password_hash.encode())
@@ -66,6 +67,6 @@ def test_the_first_generation_has_a_name_without_a_number(deploy: Deploy, engine
 
 def test_a_user_name_may_look_like_a_generation(deploy: Deploy) -> None:
     args: Any = {"users": ["centos", "centos-2", "ci-7"], "password_generations": {"ci-7": [1, 2]}}
-    assert sorted(deploy(lambda: PrivateRegistry("registry", args))["passwords"]) == [
-        *["centos", "centos-2", "ci-7", "ci-7-2"]
-    ]
+    outputs = deploy(lambda: PrivateRegistry("registry", args))
+    assert sorted(outputs["passwords"]) == ["centos", "centos-2", "ci-7", "ci-7-2"]
+    assert (outputs["username"], outputs["password"]) == ("centos", outputs["passwords"]["centos"])

@@ -97,15 +97,32 @@ MISSING: list[tuple[Inputs, tuple[str, str, str], str, str]] = [
 MAY_BE_OUTPUTS = ("node", "storage_claim", "storage_class", "priority_class", "ingress_class", "tls_secret")
 """Inputs of MISSING that may be Outputs."""
 
+WITH_OTHER_RESOURCES = ("node", "namespace", "storage_class", "tls_secret", "default_pull_secret", "service_monitor")
+"""Inputs of MISSING whose registries have different resources."""
+
 
 @pytest.mark.parametrize(("args", "missing", "key", "remedy"), MISSING, ids=[key for *_, key, _ in MISSING])
-def test_a_missing_object_is_refused_before_anything_is_created(
+def test_a_missing_object_is_refused_before_anything_is_reserved(
     deploy: Deploy, engine: Engine, args: Inputs, missing: tuple[str, str, str], key: str, remedy: str
+) -> None:
+    engine.found[missing] = {}
+    refusal = refuse(deploy, args)
+    assert (refusal.key, refusal.code) == (key, "does-not-exist")
+    assert remedy in refusal.remedy
+    assert of_kind(engine, "Lease") == []
+
+
+@pytest.mark.parametrize(
+    ("args", "missing", "key"),
+    [(args, missing, key) for args, missing, key, _ in MISSING if key in WITH_OTHER_RESOURCES],
+    ids=WITH_OTHER_RESOURCES,
+)
+def test_a_missing_object_is_refused_before_anything_is_created(
+    deploy: Deploy, engine: Engine, args: Inputs, missing: tuple[str, str, str], key: str
 ) -> None:
     engine.found[missing] = {}
     refusal = refuse(deploy, args, registry)
     assert (refusal.key, refusal.code) == (key, "does-not-exist")
-    assert remedy in refusal.remedy
     created = [each.type for each in engine.resources if each.type.startswith("kubernetes:")]
     assert created == ["kubernetes:helm.sh/v4:Chart"], "No Lease, namespace or label exists yet."
     assert not [entry.name for entry in engine.state if "-from-kubectl-get-" in entry.name], (

@@ -128,7 +128,7 @@ def read_log(pod: Object) -> str:
 
 def exec_in_pod(pod: Object, command: Sequence[str]) -> str:
     """Run `command` in the registry's container of `pod`. Return stdout and stderr, whatever its exit code is."""
-    from kubernetes.client.api.core_v1_api import CoreV1Api  # slow, and most commands run no other one
+    from kubernetes.client.api.core_v1_api import CoreV1Api  # slow, and most commands run nothing in a Pod
 
     # Use a separate client, because `stream` turns all requests of a client into web sockets during the call.
     run = CoreV1Api(connect_api_client()).connect_get_namespaced_pod_exec

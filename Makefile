@@ -30,7 +30,7 @@ lint: venv ## Check format, style, language and spelling
 types: venv ## Check types with mypy
 	@$(BIN)/python -m tests types
 
-unit: venv ## Run the offline tests, 40 seconds
+unit: venv ## Run the offline tests, a minute
 	@$(BIN)/python -m tests unit -- $(ARGS)
 
 e2e: venv ## Run the end-to-end tests on clusters of their own; needs root

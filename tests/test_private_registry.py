@@ -232,6 +232,14 @@ def test_the_namespace_enforces_the_strictest_possible_level(user: int, level: s
     assert unwrap(engine.one("Pod").inputs["spec"])["securityContext"]["runAsNonRoot"] is (user != 0)
 
 
+def test_no_property_of_a_deployment_depends_on_a_secret(deploy: Deploy, engine: Engine) -> None:
+    """A Secret is deleted to be replaced, and the engine would delete the Deployment before it."""
+    deploy(lambda: PrivateRegistry("registry", {"workload": "deployment"}))
+    dependencies = engine.one("Deployment").request.propertyDependencies
+    assert dependencies["spec"].urns
+    assert not [urn for name in dependencies for urn in dependencies[name].urns if "core/v1:Secret::" in urn]
+
+
 def test_two_registries_in_one_program_share_no_name(deploy: Deploy, engine: Engine) -> None:
     def program() -> PrivateRegistry:
         PrivateRegistry("first", {"namespace": "first", "storage_path": "/srv/first", "port": 5001})

@@ -7,6 +7,7 @@ import pulumi_kubernetes as kubernetes
 import pulumi_tls as tls
 
 from ..context import Context
+from ..pods import uid_of
 from ..settings import TlsSettings
 from ..validation.network import ip_version
 from .issuer import HOURS_PER_DAY, Hosts, Issuer, create_private_key
@@ -60,7 +61,7 @@ class ServerCertificate(pulumi.ComponentResource):
             opts=child,
         )
         self.pem, self.secret_name = issued.cert_pem, pulumi.Output.from_input(SECRET_NAME)
-        self.revision = pulumi.Output.format("{}{}", self.pem, secret.metadata.uid)
+        self.revision = pulumi.Output.format("{}{}", self.pem, uid_of(secret))
         self.register_outputs({"pem": self.pem, "secret_name": self.secret_name})
 
 

@@ -16,7 +16,7 @@ from pulumi_kubernetes.core.v1 import PodSpecArgsDict
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgsDict
 
 from ..context import Context
-from ..pods import checksum
+from ..pods import checksum, uid_of
 from ..settings import ServingSettings, WorkloadSettings
 from ..upstreams import never_proxied
 from .configuration import (
@@ -154,7 +154,7 @@ class Workload(pulumi.ComponentResource):
             # An annotation is public, and so is a checksum of secrets. A Secret that somebody has edited is replaced by
             # one with another UID. That restarts the Pods, which may have read the edited files.
             pulumi.Output.unsecret(
-                pulumi.Output.all(inputs.certificate_revision, content, secret.metadata.uid).apply(checksum)
+                pulumi.Output.all(inputs.certificate_revision, content, uid_of(secret)).apply(checksum)
             ),
             ctx.options(depends_on=[*inputs.after, secret]),
         )

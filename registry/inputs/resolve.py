@@ -41,7 +41,7 @@ def resolve(args: PrivateRegistryArgs) -> Settings:
     """Return the checked settings. Raise `InvalidInput`, and log a warning for each value that is unwise."""
     values: dict[str, Any] = {**DEFAULTS, **{key: value for key, value in args.items() if value is not None}}
     refuse_unknown_keys(values, INPUTS)
-    values.setdefault("limits", {"memory": MEMORY_WITH_S3 if values["storage"] == "s3" else MEMORY})
+    values.setdefault("limits", default_limits(values["storage"]))
     values = {key: _validated(key, value) for key, value in values.items()}
     check_combinations(values)
     for rule, keys in CROSS_FIELD_RULES.items():
@@ -49,6 +49,11 @@ def resolve(args: PrivateRegistryArgs) -> Settings:
     _warn(values)
     values.setdefault("run_as_user", ROOT if values["storage"] == "host-path" else NONROOT)
     return _settings(values)
+
+
+def default_limits(storage: str) -> dict[str, str]:
+    """Return the limits of a replica if the input is not set."""
+    return {"memory": MEMORY_WITH_S3 if storage == "s3" else MEMORY}
 
 
 def is_structural(key: str) -> bool:

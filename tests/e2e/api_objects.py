@@ -15,6 +15,7 @@ from pulumi.runtime import mocks, rpc
 from registry import PrivateRegistry
 from registry.exposure import EXPOSURES
 from registry.exposure.ingress import INGRESS_NGINX_ANNOTATIONS
+from registry.inputs.resolve import default_limits
 from registry.inputs.table import DEFAULTS, INPUTS
 from tests.conftest import Engine, RecordingMonitor, api_server_service
 from tests.e2e.oracles import Object, resource
@@ -115,7 +116,10 @@ def _pod(settings: Inputs) -> Object:
         "name": "registry",
         "image": settings["image"],
         "imagePullPolicy": settings["image_pull_policy"],
-        "resources": {"requests": settings["requests"], "limits": settings["limits"]},
+        "resources": {
+            "requests": settings["requests"],
+            "limits": settings.get("limits", default_limits(settings["storage"])),
+        },
     }
     spec: Object = {"tolerations": settings["tolerations"]}
     spec |= {"containers": [container], "securityContext": {"runAsUser": user, "runAsGroup": user, "fsGroup": user}}

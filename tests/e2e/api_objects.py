@@ -25,6 +25,9 @@ Inputs = dict[str, Any]
 SECRET_NAMES = ("tls_secret", "users_secret", "s3_secret", "image_pull_secret")
 """Inputs that name an existing Secret."""
 
+HOSTNAME = "worker-1"
+"""Label of the node, which volumes select. The cluster sets it, so no input decides it."""
+
 
 def api_objects(args: Inputs) -> list[Object]:
     """Return small objects with the inputs that the API server checks.
@@ -129,12 +132,12 @@ def _pod(settings: Inputs) -> Object:
 def _node(settings: Inputs) -> Object:
     key, _, value = settings["node_label"].partition("=")
     return resource(
-        "v1", "Node", settings["node"], metadata={"labels": {"kubernetes.io/hostname": settings["node"], key: value}}
+        "v1", "Node", settings["node"], metadata={"labels": {"kubernetes.io/hostname": HOSTNAME, key: value}}
     )
 
 
 def _volume(settings: Inputs) -> Object:
-    node_term = {"key": "kubernetes.io/hostname", "operator": "In", "values": [settings["node"]]}
+    node_term = {"key": "kubernetes.io/hostname", "operator": "In", "values": [HOSTNAME]}
     path = {"path": settings["storage_path"]}
     spec = {
         "accessModes": ["ReadWriteOnce"],

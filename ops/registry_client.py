@@ -19,6 +19,10 @@ from .stack import Outputs
 from .tls import TIMEOUT
 
 
+class CatalogDenied(Exception):
+    """The access rules do not let the user list the catalog. Checks that need it are not made."""
+
+
 class RegistryClient(Registry):
     """A client of the stack's registry with the stack's login. Every request has a timeout."""
 
@@ -43,11 +47,11 @@ class RegistryClient(Registry):
         """Send one request without retries, and return the response whatever its status is."""
         return self.session.request(method, url, timeout=TIMEOUT)
 
-    def read_catalog(self, url: str) -> requests.Response | None:
-        """Return the catalog's page at `url`, or None if access rules do not let the user list it (403)."""
+    def read_catalog(self, url: str) -> requests.Response:
+        """Return the page of the catalog at `url`. Raise `CatalogDenied` if the answer is 403."""
         response: requests.Response = self.session.get(url, timeout=TIMEOUT)
         if response.status_code == 403:
-            return None
+            raise CatalogDenied
         response.raise_for_status()
         return response
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ..diagnosis import diagnose
 from ..kubernetes import list_registry_pods
-from ..registry_client import RegistryClient
+from ..registry_client import CatalogDenied, RegistryClient
 from ..server_errors import S3, UPSTREAM
 from ..servers import find_problem, is_ready, uses_store
 from ..upstream import check_upstream
@@ -43,11 +43,11 @@ def _read_upstream(target: Target) -> ServerState:
         with closing(client.session):
             try:
                 page = client.read_catalog(f"https://{outputs.endpoint}/v2/_catalog?n=1")
-                if page is None:
-                    summary = f"Not checked, because the access rules do not let {outputs.username} pull everything."
-                    return ServerState(UPSTREAM.name, summary)
                 repository = next(iter(page.json()["repositories"] or []), "")
                 check_upstream(client.send, outputs.endpoint, repository)
+            except CatalogDenied:
+                summary = f"Not checked, because the access rules do not let {outputs.username} pull everything."
+                return ServerState(UPSTREAM.name, summary)
             except Exception as error:
                 diagnosis = diagnose(error, outputs, outputs.describe_connection(target.address))
                 summary = f"{diagnosis.cause} The mirror serves what it holds."

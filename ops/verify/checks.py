@@ -138,8 +138,6 @@ def check_catalog(context: CheckContext) -> str:
     page = f"https://{context.outputs.endpoint}/v2/_catalog?n=1000"
     while page:
         response = context.client.read_catalog(page)
-        if response is None:
-            return describe_denied_catalog(context)
         repositories += response.json()["repositories"]
         page = urljoin(page, response.links["next"]["url"]) if "next" in response.links else ""
     if sample_image.REPOSITORY not in repositories:
@@ -148,11 +146,6 @@ def check_catalog(context: CheckContext) -> str:
             "Another registry may have the same name. Pass --address to choose the right one.",
         )
     return f"{sample_image.REPOSITORY}, one of {len(repositories)} repositories"
-
-
-def describe_denied_catalog(context: CheckContext) -> str:
-    """Return the summary of a check that needs the catalog, if access rules do not let the user list it."""
-    return f"not checked, because the access rules do not let {context.outputs.username} pull every repository"
 
 
 def delete_test_image(context: CheckContext) -> str:
@@ -175,7 +168,8 @@ def find_pushed_digest(context: CheckContext) -> str:
     return str(response.headers["Docker-Content-Digest"])
 
 
-Checks = Mapping[str, Callable[[CheckContext], str]]
+Check = Callable[[CheckContext], str]
+Checks = Mapping[str, Check]
 """Checks by title. Each needs the ones before it."""
 
 CHECKS: Checks = {

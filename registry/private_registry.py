@@ -7,7 +7,7 @@ own. The component does not create a provider, change a namespace that it did no
 import pulumi
 
 from .access import ACCESS_SECRET, WATCH_SCRIPT, Certificate, Endpoints, Logging, create_access_secret
-from .context import create_context
+from .context import Context, create_context
 from .discovery import create_discovery_config_map
 from .exposure import EXPOSURES, cluster_address, create_service, external_addresses, resolve_endpoint
 from .inputs.args import PrivateRegistryArgs
@@ -19,6 +19,7 @@ from .node import label_node
 from .node_trust.for_registry import NO_TRUST, NodeAddress, trust_on_nodes
 from .preflight import check_preconditions
 from .pull_secrets import Login, create_pull_secrets
+from .settings import Settings
 from .storage import MOUNT_PATH, Storage
 from .tls import CertificateAuthority, ExistingCertificate
 from .upstreams import upstream_urls, with_proxies
@@ -26,23 +27,27 @@ from .users import Users
 from .validation.access_rules import PULL_USER
 from .validation.names import component_name
 from .validation.users import current_login
-from .workload import (
-    FRONT_FOLDER,
-    METRICS_PORT,
-    PORT,
-    SOCKET,
-    Front,
-    Workload,
-    WorkloadInputs,
-    drain_seconds,
-    own_tolerations,
-)
+from .workload import FRONT_FOLDER, METRICS_PORT, PORT, SOCKET, Front, Workload, WorkloadInputs, own_tolerations
 
 APP = "docker-registry"
 """Name of the workload, the Service and the policy. It is fixed, so a namespace has place for one registry."""
 
 ENDPOINTS = Endpoints(f":{PORT}", SOCKET, FRONT_FOLDER)
 """Addresses of the proxy, if there is one: its own, and those that it passes requests on to."""
+
+
+def registry_context(component: pulumi.Resource, name: str, settings: Settings) -> Context:
+    """Return the context of the registry's objects, as long as its namespace is not checked."""
+    return create_context(
+        component,
+        name,
+        APP,
+        component="registry",
+        image=settings.workload.image,
+        namespace=settings.namespace,
+        labels=settings.labels,
+        annotations=settings.annotations,
+    )
 
 
 class PrivateRegistry(pulumi.ComponentResource):
@@ -69,16 +74,7 @@ class PrivateRegistry(pulumi.ComponentResource):
         exposure, storage, tls, workload = settings.exposure, settings.storage, settings.tls, settings.workload
         kind = EXPOSURES[exposure.exposure]
         endpoint = resolve_endpoint(APP, settings.namespace, exposure, tls.certificate_names)
-        ctx = create_context(
-            self,
-            name,
-            APP,
-            component="registry",
-            image=workload.image,
-            namespace=settings.namespace,
-            labels=settings.labels,
-            annotations=settings.annotations,
-        )
+        ctx = registry_context(self, name, settings)
 
         tolerations = own_tolerations(workload, is_pinned=storage.kind.is_on_node)
         after, found, node = check_preconditions(ctx, settings, tolerations, needs_node=kind.needs_node)
@@ -103,7 +99,6 @@ class PrivateRegistry(pulumi.ComponentResource):
             trust = trust_on_nodes(ctx, settings.node_trust, endpoint.host_port, authority.ca_pem, address)
         certificate = authority.issue(trust.with_addresses(endpoint.hosts), after=trust.after)
 
-        drain = drain_seconds(workload.workload, rolls=storage.rolls)
         users = Users(ctx, settings.users, has_file=settings.access is None)
         front: Front | None = None
         before_pods: list[pulumi.Resource] = [certificate, users]
@@ -113,7 +108,7 @@ class PrivateRegistry(pulumi.ComponentResource):
             secret = create_access_secret(
                 ctx, settings.access, logging, ENDPOINTS, files, users.passwords, users.hashes
             )
-            front = Front(settings.front, ACCESS_SECRET, WATCH_SCRIPT, drain)
+            front = Front(settings.front, ACCESS_SECRET, WATCH_SCRIPT)
             before_pods.append(secret)
         images = Storage(ctx, storage, namespace.own, found, node.hostname if node is not None else None)
         upstreams = upstream_urls(storage, settings.serving.mirror)
@@ -128,7 +123,6 @@ class PrivateRegistry(pulumi.ComponentResource):
             node_selector=label_node(ctx, storage.node_label, node.name) if node is not None else None,
             external_url=pulumi.Output.concat("https://", endpoint.host_port) if kind.behind_proxy else None,
             rolls=storage.rolls,
-            drain_seconds=drain,
             upstreams=upstreams,
             after=before_pods,
         )

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pulumi
 
-from registry.context import Context, create_context
+from registry.context import Context
 from registry.exposure import EXPOSURES, resolve_endpoint
 from registry.inputs.resolve import resolve
 from registry.lookup import FoundObjects
@@ -13,7 +13,7 @@ from registry.namespace import use_namespace
 from registry.network_policy import Ports, create_network_policy
 from registry.preflight import check_preconditions
 from registry.preflight.existing_objects import look_up_existing_objects
-from registry.private_registry import APP
+from registry.private_registry import APP, registry_context
 from registry.settings import Settings
 from registry.storage import Storage
 from registry.tls import CertificateAuthority
@@ -41,17 +41,7 @@ class Part(pulumi.ComponentResource):
     ) -> None:
         super().__init__("private-registry:index:PrivateRegistry", name)
         settings = resolve(cast(Any, inputs))
-        ctx = create_context(
-            self,
-            name,
-            APP,
-            component="registry",
-            image=settings.workload.image,
-            namespace=settings.namespace,
-            labels=settings.labels,
-            annotations=settings.annotations,
-        )
-        self.value = pulumi.Output.from_input(create(ctx, settings))
+        self.value = pulumi.Output.from_input(create(registry_context(self, name, settings), settings))
 
 
 def preconditions(inputs: Inputs, *, name: str = "registry") -> Part:

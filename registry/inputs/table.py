@@ -85,7 +85,11 @@ CLASS = Condition("storage", ("class",))
 S3 = Condition("storage", ("s3",))
 MIRROR = Condition("mode", ("mirror",))
 NODE_TRUST = Condition("node_trust", (True,))
-RESTRICTED = tuple(Condition(key) for key in ("access", "anonymous_pull", "robots", "pull_secrets"))
+
+PROXY_INPUTS = ("access", "anonymous_pull", "robots", "pull_secrets")
+"""Inputs that need the proxy in the Pod, which knows all users."""
+
+RESTRICTED = tuple(map(Condition, PROXY_INPUTS))
 
 
 def _flag(key: str, **more: Any) -> Row:
@@ -150,7 +154,7 @@ INPUTS: dict[str, Row] = {
         existing=True,
         replaces=(
             *("users", "passwords", "password_generations"),
-            *("access", "anonymous_pull", "robots", "pull_secrets"),
+            *PROXY_INPUTS,
         ),
     ),
     # Access rules
@@ -161,7 +165,7 @@ INPUTS: dict[str, Row] = {
         access.token,
         replaces=(
             *("users", "passwords", "password_generations", "users_secret"),
-            *("access", "anonymous_pull", "robots", "pull_secrets"),
+            *PROXY_INPUTS,
         ),
     ),
     "front_image": Row(access.front_image, default=access.NEWEST_FRONT, only_with=RESTRICTED),
@@ -267,7 +271,7 @@ ADVICE: dict[Callable[..., str], tuple[str, ...]] = {
     images.image_advice: ("image",),
     storage.size_advice: ("storage_size",),
     users.password_advice: ("passwords",),
-    users.guessing_advice: ("passwords", "access", "anonymous_pull", "robots", "pull_secrets"),
+    users.guessing_advice: ("passwords", *PROXY_INPUTS),
     certificates.ca_advice: ("ca_certificate", "certificate_days"),
 }
 """Warnings about values that are allowed but unwise, and the inputs they are about."""

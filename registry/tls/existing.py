@@ -18,10 +18,8 @@ class ExistingCertificate(pulumi.ComponentResource):
 
     ca_pem: pulumi.Output[str]
     """The CAs that clients trust, PEM."""
-    pem: pulumi.Output[str]
-    """The server certificate, PEM."""
     revision: pulumi.Output[str]
-    """A text that changes with the certificate."""
+    """A text that changes with the certificate: the certificate itself, PEM."""
     chain: pulumi.Output[str]
     """The server certificate and those that follow it, PEM."""
     key: pulumi.Output[str]
@@ -49,12 +47,11 @@ class ExistingCertificate(pulumi.ComponentResource):
                 lambda values: _read_chain(*values, is_hostname=is_hostname)
             )
         )
-        self.ca_pem, self.pem = chain.apply(lambda pair: pair[0]), chain.apply(lambda pair: pair[1])
-        self.revision = self.pem
+        self.ca_pem, self.revision = chain.apply(lambda pair: pair[0]), chain.apply(lambda pair: pair[1])
         files = pulumi.Output.all(secret.data, chain).apply(lambda both: _read_files(both[0]))
         self.chain, self.key = files.apply(lambda pair: pair[0]), files.apply(lambda pair: pair[1])
         self.secret_name = pulumi.Output.all(chain, tls_secret).apply(lambda both: str(both[1]))
-        self.register_outputs({"ca_pem": self.ca_pem, "pem": self.pem, "secret_name": self.secret_name})
+        self.register_outputs({"ca_pem": self.ca_pem, "pem": self.revision, "secret_name": self.secret_name})
 
     def issue(self, hosts: Hosts, after: Sequence[pulumi.Resource]) -> Self:
         """Return this certificate, which the user had issued."""

@@ -18,10 +18,8 @@ SECRET_NAME = "cert-secret"
 class ServerCertificate(pulumi.ComponentResource):
     """The key, the request, the certificate and the Secret."""
 
-    pem: pulumi.Output[str]
-    """The server certificate, PEM."""
     revision: pulumi.Output[str]
-    """A text that changes with the certificate, and if its Secret was replaced because somebody had edited it.
+    """A text that changes with the certificate, and with the UID of its Secret. An edited Secret is replaced.
 
     The registry reads the certificate only at its start, so a new revision needs a new Pod."""
     chain: pulumi.Output[str]
@@ -60,9 +58,9 @@ class ServerCertificate(pulumi.ComponentResource):
             string_data={"tls.crt": self.chain, "tls.key": self.key},
             opts=child,
         )
-        self.pem, self.secret_name = issued.cert_pem, pulumi.Output.from_input(SECRET_NAME)
-        self.revision = pulumi.Output.format("{}{}", self.pem, uid_of(secret))
-        self.register_outputs({"pem": self.pem, "secret_name": self.secret_name})
+        self.secret_name = pulumi.Output.from_input(SECRET_NAME)
+        self.revision = pulumi.Output.format("{}{}", issued.cert_pem, uid_of(secret))
+        self.register_outputs({"pem": issued.cert_pem, "secret_name": self.secret_name})
 
 
 def _request(

@@ -43,7 +43,6 @@ __all__ = [
     "Front",
     "Workload",
     "WorkloadInputs",
-    "drain_seconds",
     "own_tolerations",
 ]
 
@@ -78,7 +77,6 @@ class WorkloadInputs(NamedTuple):
         node_selector: Labels of the node that has the images, or None if the Pods may run anywhere.
         external_url: URL of the registry behind a proxy, else None.
         rolls: Whether a new Pod reaches the images while the old one runs.
-        drain_seconds: Seconds in which the open requests of a Pod that stops may finish.
         upstreams: URLs of the servers that the registry connects to.
         after: Resources to create first. Their changes do not restart the Pods.
     """
@@ -93,7 +91,6 @@ class WorkloadInputs(NamedTuple):
     node_selector: pulumi.Input[dict[str, str]] | None
     external_url: pulumi.Input[str] | None
     rolls: bool
-    drain_seconds: int
     upstreams: pulumi.Output[list[str]]
     after: Sequence[pulumi.Resource]
 
@@ -118,13 +115,14 @@ class Workload(pulumi.ComponentResource):
             f"{ctx.name}-http-secret", length=43, special=False, opts=ctx.options()
         ).result
         is_direct = settings.outbound_proxy is None
+        drain = drain_seconds(settings.workload, rolls=inputs.rolls)
         files: dict[str, pulumi.Input[str]] = {
             FILE_NAME: configuration(
                 serving,
                 inputs.driver,
                 http_secret,
                 inputs.external_url,
-                drain_seconds=inputs.drain_seconds,
+                drain_seconds=drain,
                 is_direct=is_direct,
                 has_front=inputs.front is not None,
             )
@@ -150,9 +148,11 @@ class Workload(pulumi.ComponentResource):
             has_program=serving.mirror is not None,
         )
         template = PodTemplate(
-            pod_spec(settings, mounts, inputs.node_selector, _no_proxy(settings, inputs.upstreams), inputs.front),
-            # An annotation is public, and so is a checksum of secrets. A Secret that somebody has edited is replaced by
-            # one with another UID. That restarts the Pods, which may have read the edited files.
+            pod_spec(
+                settings, mounts, inputs.node_selector, _no_proxy(settings, inputs.upstreams), inputs.front, drain
+            ),
+            # An annotation is public, and so is a checksum of secrets. `pulumi up --refresh` replaces an edited Secret.
+            # The new UID restarts the Pods, which may have read the edited files.
             pulumi.Output.unsecret(
                 pulumi.Output.all(inputs.certificate_revision, content, uid_of(secret)).apply(checksum)
             ),

@@ -17,29 +17,24 @@ VOLUME = "access"
 
 
 class Front(NamedTuple):
-    """The proxy.
-
-    Attributes:
-        settings: Its settings.
-        secret: Name of the Secret with its files.
-        program: The file of the Secret that runs the proxy.
-        drain_seconds: Seconds in which the open requests of a Pod that stops may finish.
-    """
+    """The proxy: its settings, the Secret with its files, and the program in it that runs the proxy."""
 
     settings: FrontSettings
     secret: pulumi.Input[str]
     program: str
-    drain_seconds: int
 
 
-def front_container(front: Front, settings: WorkloadSettings) -> ContainerArgsDict:
-    """Return the container without probes. A probe of it asks the registry behind it as well."""
+def front_container(front: Front, settings: WorkloadSettings, drain_seconds: int) -> ContainerArgsDict:
+    """Return the container without probes. A probe of it asks the registry behind it as well.
+
+    `drain_seconds` is the time in which open requests may finish when the Pod stops.
+    """
     return {
         "name": "proxy",
         "image": front.settings.front_image,
         "image_pull_policy": settings.image_pull_policy,
         "command": ["sh", f"{FRONT_FOLDER}/{front.program}"],
-        "env": [{"name": "DRAIN_SECONDS", "value": str(front.drain_seconds)}],
+        "env": [{"name": "DRAIN_SECONDS", "value": str(drain_seconds)}],
         "ports": [{"name": "registry", "container_port": PORT}],
         "volume_mounts": [{"name": VOLUME, "mount_path": FRONT_FOLDER, "read_only": True}, SOCKET_MOUNT],
         "resources": {"requests": front.settings.front_requests, "limits": front.settings.front_limits},

@@ -43,15 +43,17 @@ def pod_spec(
     node_selector: pulumi.Input[dict[str, str]] | None,
     no_proxy: pulumi.Input[str] | None,
     front: Front | None,
+    drain_seconds: int,
 ) -> PodSpecArgsDict:
     """Return the spec of the Pod. `node_selector` pins it to a node. `no_proxy` is the hosts without outbound proxy.
 
-    With `front`, clients connect to that proxy, and the registry listens on a Unix socket.
+    With `front`, clients connect to that proxy, and the registry listens on a Unix socket. `drain_seconds` is the time
+    in which open requests may finish when the Pod stops.
     """
     own = own_tolerations(settings, is_pinned=node_selector is not None)
     spec: PodSpecArgsDict = {
         "automount_service_account_token": False,
-        "containers": _containers(settings, mounts, no_proxy, front),
+        "containers": _containers(settings, mounts, no_proxy, front, drain_seconds),
         "enable_service_links": False,  # the registry would read the variables of a Service called REGISTRY
         "security_context": _security_context(settings.run_as_user),
         "tolerations": pulumi.Output.from_input(settings.tolerations).apply(
@@ -85,14 +87,18 @@ def _secret_volume(mounts: Mounts, name: str) -> SecretVolumeSourceArgsDict:
 
 
 def _containers(
-    settings: WorkloadSettings, mounts: Mounts, no_proxy: pulumi.Input[str] | None, front: Front | None
+    settings: WorkloadSettings,
+    mounts: Mounts,
+    no_proxy: pulumi.Input[str] | None,
+    front: Front | None,
+    drain_seconds: int,
 ) -> list[ContainerArgsDict]:
     """Return the registry, and the proxy if there is one.
 
     The probes ask whichever clients connect to. In a Deployment it goes on serving for a moment when it is stopped.
     """
     registry = registry_container(settings, mounts, no_proxy, has_front=front is not None)
-    containers = [registry, front_container(front, settings)] if front is not None else [registry]
+    containers = [registry, front_container(front, settings, drain_seconds)] if front is not None else [registry]
     containers[-1]["readiness_probe"], containers[-1]["liveness_probe"] = probes(is_remote=mounts.claim is None)
     if settings.workload == "deployment":
         for seconds, container in enumerate(reversed(containers)):

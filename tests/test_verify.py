@@ -9,16 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from typer.testing import CliRunner
 
 from ops import __main__ as command_line
@@ -26,6 +21,7 @@ from ops import stack, tls
 from ops.errors import CommandError, PulumiError
 from ops.stack import Outputs, parse_address
 from ops.verify import CheckResult, run_checks, sample_image, wait_for_port
+from tests.issuing import CertificateSpec, issue, server_spec
 
 HOST = "docker-registry"
 PASSWORD = "pässwörd € 0123456789"
@@ -148,41 +144,12 @@ def issue_chain(folder: Path, *, host: str = HOST, days: int = 356) -> tuple[str
 
     The certificate ends in `days`. With negative `days` it has expired.
     """
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{HOST} CA")])
-    now = datetime.now(UTC)
-
-    def start_certificate(
-        subject: x509.Name, public_key: ec.EllipticCurvePublicKey, end: datetime
-    ) -> x509.CertificateBuilder:
-        builder = x509.CertificateBuilder(issuer, subject, public_key, x509.random_serial_number())
-        return builder.not_valid_before(now - timedelta(days=400)).not_valid_after(end)
-
-    ca = start_certificate(issuer, ca_key.public_key(), now + timedelta(days=3650))
-    ca = ca.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    ca = ca.add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
-    usage = x509.KeyUsage(
-        key_cert_sign=True,
-        crl_sign=True,
-        digital_signature=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    authority = ca.add_extension(usage, critical=True).sign(ca_key, hashes.SHA256())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    leaf = start_certificate(subject, key.public_key(), now + timedelta(days=days, hours=1))
-    leaf = leaf.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
-    identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
-    signed = leaf.add_extension(identifier, critical=False).sign(ca_key, hashes.SHA256())
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    ca = issue(CertificateSpec(name=f"{HOST} CA", starts=-400))
+    spec = server_spec(host, name=host, starts=-400, days=400 + days + 1 / 24)
+    certificate = issue(spec, ca)
     chain = folder / f"{host}{days}.pem"
-    chain.write_bytes(private + signed.public_bytes(pem))
-    return authority.public_bytes(pem).decode(), chain
+    chain.write_text(certificate.key_pem + certificate.pem)
+    return ca.pem, chain
 
 
 @pytest.fixture

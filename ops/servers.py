@@ -31,7 +31,7 @@ def find_problem(pods: Iterable[Object]) -> CheckError | None:
 
 
 def ask_cluster(namespace: str) -> CheckError | None:
-    """Return the problem of the Pods in `namespace`. Return None if there is none, or if the cluster cannot be read."""
+    """Return the problem of the Pods in `namespace`, or None without a problem or without an answer of the cluster."""
     with suppress(CommandError), convert_api_errors():
         return find_problem(list_registry_pods(connect(), namespace))
     return None

@@ -168,7 +168,7 @@ class TestTheGuide:
         [("registry-tls-secret", True), ("registry-workload-configuration", True), ("registry-auth-secret", False)],
     )
     def test_a_replaced_secret_changes_the_checksum(self, engine: Engine, secret: str, restarts: bool) -> None:
-        """A Secret that somebody edited is replaced, though its content is the same for the program.
+        """`pulumi up --refresh` replaces an edited Secret, though its content is the same for the program.
 
         The registry reloads the users by itself.
         """

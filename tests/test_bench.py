@@ -3,6 +3,8 @@
 import asyncio
 import fcntl
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -123,7 +125,17 @@ def test_the_client_pushes_a_layer_as_docker_does(monkeypatch: pytest.MonkeyPatc
     ]
 
 
+class ImmediateExecutor(ThreadPoolExecutor):
+    """Call at once in the thread of the caller, so that no call is cancelled, however slow the machine is."""
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future = Future[Any]()
+        future.set_result(call(*args, **kwargs))
+        return future
+
+
 def test_a_flood_counts_the_responses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wrong_logins, "ThreadPoolExecutor", ImmediateExecutor)
     monkeypatch.setattr(wrong_logins, "send_wrong_login", lambda address, user, number: 401 if number < 10 else 429)
     assert wrong_logins.flood("registry:5000", "jean", rate=1000, seconds=0.05) == {401: 10, 429: 40}
 

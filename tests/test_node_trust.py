@@ -227,15 +227,17 @@ class TestAgent:
         incomplete = file.with_name(".ca.crt.trust")
         slow = root / "bin/cat"
         slow.parent.mkdir()
-        slow.write_text('#!/bin/sh\nsleep 1\nexec /bin/cat "$@"\n')
+        end = root / "end"
+        slow.write_text(f'#!/bin/sh\nuntil [ -e {end} ]; do sleep 0.05; done\nexec /bin/cat "$@"\n')
         slow.chmod(0o755)
         variables = {"NAMESPACE": "trust", "POD_UID": "1", "PATH": f"{slow.parent}:/usr/bin:/bin"}
         with subprocess.Popen(["sh", str(root / "agent.sh"), "keep"], env=variables) as agent:
-            deadline = monotonic() + 5
+            deadline = monotonic() + 60
             while not incomplete.exists() and monotonic() < deadline:
                 sleep(0.01)
             is_started = incomplete.exists()
             agent.terminate()
+            end.touch()
         assert is_started, "No temporary file was written."
         assert agent.returncode == 0
         assert not file.parent.exists(), "The agent removes its files."

@@ -1,0 +1,102 @@
+"""Run a job: `python -m job collect`, `prune` or `scrub`.
+
+Exit codes: 0 success, 1 an error that may pass, 2 wrong settings, 3 damage remains.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from .collect import GRACE_SECONDS, PAUSE_SECONDS, CollectOptions, Collector
+from .report import Report
+from .retention import parse_rules
+from .s3 import S3Settings, S3Storage
+from .scrub import Scrubber, ScrubOptions
+from .storage import FolderStorage, Storage, StorageError
+
+SETTINGS = Path("/etc/maintenance/settings.json")
+
+TERMINATION_LOG = Path("/dev/termination-log")
+
+LOWEST_PRIORITY = 19
+
+IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
+"""Number of the system call ioprio_set, which Python does not have (Linux, syscall tables)."""
+
+IOPRIO_WHO_PROCESS, IOPRIO_IDLE = 1, 3 << 13
+
+DAMAGE_REMAINS = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the job of the command line. Return the exit code."""
+    parser = argparse.ArgumentParser(prog="job")
+    parser.add_argument("task", choices=["collect", "prune", "scrub"])
+    parser.add_argument("--settings", type=Path, default=SETTINGS)
+    parser.add_argument("--termination-log", type=Path, default=TERMINATION_LOG)
+    parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--all", action="store_true", help="scrub: hash every blob now")
+    parser.add_argument("--grace", type=float, default=GRACE_SECONDS)
+    parser.add_argument("--pause", type=float, default=PAUSE_SECONDS)
+    options = parser.parse_args(arguments)
+    settings: Mapping[str, Any] = json.loads(options.settings.read_text())
+    lower_priority()
+    report = Report(options.task)
+    termination_log = options.termination_log if options.termination_log.exists() else None
+    try:
+        is_whole = run_task(options, settings, report)
+    except (OSError, StorageError) as error:
+        text = f"{error.strerror}: {error.filename}." if isinstance(error, OSError) and error.strerror else str(error)
+        report.say(f"failed: {text}")
+        report.finish(termination_log, error=text, dry_run=options.dry_run)
+        return 1
+    report.finish(termination_log, dry_run=options.dry_run)
+    return 0 if is_whole else DAMAGE_REMAINS
+
+
+def run_task(options: argparse.Namespace, settings: Mapping[str, Any], report: Report) -> bool:
+    """Run a task. Return whether no damage remains that it has to tell of."""
+    storage = open_storage(settings["storage"])
+    if options.task == "scrub":
+        scrub = settings.get("scrub") or {}
+        heal = scrub.get("heal", False) and not options.dry_run
+        return Scrubber(storage, ScrubOptions(scrub.get("days", 30), heal, options.all), report).run()
+    collect = CollectOptions(
+        rules=parse_rules(settings.get("retention") or []),
+        delete_untagged=settings.get("delete_untagged", False) and options.task == "collect",
+        blobs=options.task == "collect",
+        dry_run=options.dry_run,
+        upload_hours=settings.get("upload_hours", 24),
+        grace=options.grace,
+        pause=options.pause,
+    )
+    Collector(storage, collect, report).run()
+    return True
+
+
+def open_storage(settings: Mapping[str, Any]) -> Storage:
+    """Return the storage of the settings."""
+    if "s3" in settings:
+        return S3Storage(S3Settings(**settings["s3"]))
+    return FolderStorage(settings["folder"])
+
+
+def lower_priority() -> None:
+    """Let everything else on the node go first, on its processors and on its disks."""
+    with suppress(OSError):
+        os.nice(LOWEST_PRIORITY)
+    number = IOPRIO_SET.get(platform.machine())
+    if number is not None:
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).syscall(number, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,436 @@
+"""Collect: remove what no image needs any more, while clients push and pull.
+
+No push is stopped. The order of the steps makes that safe (docs/adr/0024-maintenance.md):
+
+1. Mark: read all links and manifests.
+2. Remove the tags that the rules of retention do not keep, and the manifests that no remaining tag needs.
+3. Move the links and the data of blobs that no remaining manifest needs to the trash. From now on the registry calls
+   them unknown. So a client uploads a layer again, and a manifest that needs one is refused.
+4. Wait for manifests that the registry had checked before. Then read the links again, put back what is needed after
+   all, and delete the rest.
+
+CNCF Distribution checks that all layers exist, and then writes the link to a manifest. So after the wait each manifest
+either has a link, and its layers are put back, or it has been refused.
+"""
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from .layout import (
+    HISTORY,
+    LAYER,
+    MANIFEST,
+    PARTIAL_SECONDS,
+    TAG,
+    Inventory,
+    Link,
+    Repository,
+    Stamp,
+    data_path,
+    parse_data,
+    parse_link,
+    read_inventory,
+    tag_folder,
+)
+from .manifests import closure
+from .report import Report
+from .retention import Rule, choose_tags
+from .storage import Storage, for_each, read, storage_time
+from .survey import Survey, Surveyor, damage_of_link, damage_of_manifest, heal_link
+from .trash import CLOCK_SECONDS, Trash
+
+GRACE_SECONDS = 2 * 3600
+"""Seconds that everything stays after it was written. A push has sent a layer long before its manifest."""
+
+PAUSE_SECONDS = 120
+"""Seconds of the wait: longer than the registry needs to write a manifest after it has checked its layers."""
+
+CHECK_SECONDS = 30
+"""Seconds between two looks, while blobs are moved, for those that have to be put back."""
+
+BATCH = 1000
+"""Blobs that are moved between two lines of progress."""
+
+
+@dataclass(frozen=True)
+class CollectOptions:
+    """The options of a collection.
+
+    Attributes:
+        rules: Rules of retention.
+        delete_untagged: Whether manifests go that no tag needs, whatever the reason.
+        blobs: Whether blobs go. Without them only tags and manifests do.
+        dry_run: Whether to decide only.
+        upload_hours: Hours before an unfinished upload of S3 is aborted.
+    """
+
+    rules: Sequence[Rule] = ()
+    delete_untagged: bool = False
+    blobs: bool = True
+    dry_run: bool = False
+    upload_hours: int = 24
+    grace: float = GRACE_SECONDS
+    pause: float = PAUSE_SECONDS
+
+
+@dataclass
+class Plan:
+    """The choice of a collection: tags with reasons by repository, manifests, and blobs."""
+
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    manifests: list[tuple[str, str, str]] = field(default_factory=list)
+    """Repository, digest and reason."""
+    blobs: list[str] = field(default_factory=list)
+
+
+class Collector:
+    """One collection."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        options: CollectOptions,
+        report: Report,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._storage = storage
+        self._options = options
+        self._report = report
+        self._sleep = sleep
+        self._clock = time.monotonic
+        self._next_check = 0.0
+        self._damaged: set[str] = set()
+        self._now = storage_time(storage)
+        self._trash = Trash(storage, self._now)
+        self._lost_tags = list(self._tags_in_trash())
+        self._surveyor = Surveyor(storage, lambda path: next(iter(self._trash.places.get(path, ())), None))
+
+    def run(self) -> None:
+        """Collect, and report the counts."""
+        if self._trash.places and not self._options.dry_run:
+            self._report.say("an earlier run was interrupted, so what it moved and is needed is put back first")
+            self._restore_needed()
+        plan, inventory = self._mark()
+        if self._options.dry_run:
+            self._count_plan(inventory, plan)
+            return
+        self._move_tags(inventory, plan)
+        self._clear_half_tags(inventory)
+        self._move_manifests(inventory, plan)
+        self._delete_partial(inventory)
+        if self._options.blobs:
+            del inventory  # two of them need much memory
+            self._move_blobs()
+        if self._trash.places:
+            self._restore_needed()  # at once, so that no client waits for the end of the pause
+            self._report.say(f"waiting {self._options.pause:.0f} s for manifests that are being written")
+            self._sleep(self._options.pause)
+            self._restore_needed()
+            self._empty_trash()
+        aborted = self._storage.abort_uploads(self._now - self._options.upload_hours * 3600)
+        self._report.counts["uploads_aborted"] += aborted
+
+    # 1. Mark
+
+    def _mark(self) -> tuple[Plan, Inventory]:
+        """Read all links and manifests, report and repair the damaged ones, and choose tags and manifests."""
+        inventory = read_inventory(self._storage)
+        self._report.say(f"{len(inventory.repositories)} repositories and {len(inventory.blobs)} blobs are listed")
+        survey = self._surveyor.survey(inventory, self._now)
+        self._report.say(f"{len(survey.manifests)} manifests are read")
+        self._report.counts["blobs"] = len(inventory.blobs)
+        self._report.counts["bytes"] = sum(stamp.size for stamp in inventory.blobs.values())
+        self._damaged = survey.damaged_repositories
+        for bad in survey.bad_links:
+            repository = inventory.repositories[bad.link.repository]
+            repair = "" if self._options.dry_run else heal_link(self._storage, repository, bad.link)
+            self._report.add_damage(damage_of_link(survey, bad, repair))
+        for broken in survey.bad_manifests:
+            self._report.add_damage(damage_of_manifest(survey, broken))
+        return self._plan(survey), inventory
+
+    def _is_old(self, stamp: Stamp | None) -> bool:
+        return stamp is None or stamp.modified < self._now - self._options.grace
+
+    # 2. Retention
+
+    def _plan(self, survey: Survey) -> Plan:
+        plan = Plan()
+        for repository in survey.inventory.repositories.values():
+            if repository.name not in self._damaged:
+                tags = plan.tags[repository.name] = self._choose_tags(survey, repository)
+                doomed = self._choose_manifests(survey, repository, tags)
+                plan.manifests += [(repository.name, digest, reason) for digest, reason in sorted(doomed.items())]
+        if self._options.dry_run and self._options.blobs:
+            gone = {(repository, digest) for repository, digest, _ in plan.manifests}
+            plan.blobs = self._choose_blobs(survey, gone)
+        return plan
+
+    def _choose_tags(self, survey: Survey, repository: Repository) -> dict[str, str]:
+        """Return the tags that go, with reasons.
+
+        A tag stays as long as its manifest has to. Otherwise nothing would remember later that the manifest may go.
+        """
+        targets = survey.targets[repository.name]
+        times = {tag: stamp.modified for tag, stamp in repository.tags.items() if tag in targets}
+        reasons = choose_tags(repository.name, times, self._options.rules, self._now)
+        return {
+            tag: reason
+            for tag, reason in reasons.items()
+            if self._is_old(repository.tags[tag])
+            and self._is_old(repository.manifests.get(targets[tag]))
+            and all(map(self._is_old, repository.history.get(tag, {}).values()))
+        }
+
+    def _choose_manifests(self, survey: Survey, repository: Repository, tags: dict[str, str]) -> dict[str, str]:
+        """Return the manifests that go, with reasons: those that no remaining tag needs."""
+        targets = survey.targets[repository.name]
+        manifests = {digest: survey.manifests[digest] for digest in survey.live(repository)}
+        remaining = closure((target for tag, target in targets.items() if tag not in tags), manifests)
+        lost = {link.digest for link in self._lost_tags if link.repository == repository.name}
+        untagged = closure({targets[tag] for tag in tags} | lost, manifests)
+        if self._options.delete_untagged:
+            untagged = {*manifests}
+        recent = self._recently_tagged(repository)
+        stays = remaining | {
+            digest
+            for digest in manifests
+            if digest not in untagged or not self._is_old(repository.manifests.get(digest)) or digest in recent
+        }
+        stays = closure(stays, manifests)
+        # A signature stays with its image, and so does everything that the signature needs.
+        while more := {digest for digest in manifests if digest not in stays and manifests[digest].subject in stays}:
+            stays = closure(stays | more, manifests)
+        by_target = {targets[tag]: tag for tag in tags}
+        return {
+            digest: f"its tag {by_target[digest]} is removed" if digest in by_target else "no tag needs it"
+            for digest in repository.manifests
+            if digest not in stays
+        }
+
+    def _recently_tagged(self, repository: Repository) -> set[str]:
+        """Return the manifests that a tag had until a moment ago. A client may be reading one."""
+        return {
+            digest
+            for tag, history in repository.history.items()
+            if not self._is_old(repository.tags.get(tag))
+            for digest in history
+            if tag in repository.tags
+        }
+
+    def _choose_blobs(self, survey: Survey, gone: Collection[tuple[str, str]] = ()) -> list[str]:
+        """Return the blobs that no manifest needs, and that are old, with all their links.
+
+        `gone` are manifests that do not count, each with its repository.
+        """
+        needed: set[str] = set()
+        for repository in survey.inventory.repositories.values():
+            if repository.name in self._damaged | survey.damaged_repositories:
+                needed |= repository.layers.keys()
+            needed |= {digest for digest, stamp in repository.layers.items() if not self._is_old(stamp)}
+            for digest in survey.live(repository):
+                if (repository.name, digest) not in gone:
+                    needed.add(digest)
+                    needed |= survey.manifests[digest].references if digest in survey.manifests else set()
+        blobs = survey.inventory.blobs.items()
+        return sorted(digest for digest, stamp in blobs if digest not in needed and self._is_old(stamp))
+
+    def _count_plan(self, inventory: Inventory, plan: Plan) -> None:
+        """Report the choice without making it."""
+        for repository, tags in plan.tags.items():
+            for tag, reason in sorted(tags.items()):
+                self._count("tag", repository, tag=tag, reason=reason)
+        for repository, digest, reason in plan.manifests:
+            self._count("manifest", repository, digest=digest, reason=reason)
+        self._report.counts["blobs_removed"] = len(plan.blobs)
+        self._report.counts["bytes_freed"] = sum(inventory.blobs[digest].size for digest in plan.blobs)
+
+    def _count(self, kind: str, repository: str, **fields: str) -> None:
+        self._report.counts[f"{kind}s_removed"] += 1
+        event = "would-remove" if self._options.dry_run else "removed"
+        self._report.record(event, kind=kind, repository=repository, **fields)
+
+    def _move_tags(self, inventory: Inventory, plan: Plan) -> None:
+        """Remove tags. The current link goes first, because a tag without it is none."""
+        for name, tags in plan.tags.items():
+            repository = inventory.repositories[name]
+            for tag, reason in sorted(tags.items()):
+                path = Link(name, TAG, tag=tag).path
+                is_moved = self._trash.discard(path, repository.tags[tag])
+                if is_moved and self._is_pushed(name, tag):
+                    self._trash.restore(path)
+                elif is_moved:
+                    self._clear_tag(repository, tag)
+                    self._count("tag", name, tag=tag, reason=reason)
+                    continue
+                self._report.counts["spared"] += 1
+
+    def _is_pushed(self, repository: str, tag: str) -> bool:
+        """Return whether a client is pushing the tag. The registry writes its history first, and the tag itself last.
+
+        S3 may move a link that was written again a moment ago.
+        """
+        history = self._storage.entries(f"{tag_folder(repository, tag)}/index")
+        return not all(self._is_old(Stamp(entry.size, entry.modified)) for entry in history)
+
+    def _clear_tag(self, repository: Repository, tag: str) -> None:
+        """Delete the rest of a tag's folder, which still lets the registry list it."""
+        for digest in repository.history.get(tag, ()):
+            self._storage.delete(Link(repository.name, HISTORY, digest, tag).path)
+        self._storage.remove_folder(tag_folder(repository.name, tag))
+
+    def _clear_half_tags(self, inventory: Inventory) -> None:
+        """Delete what an interrupted removal of a tag has left."""
+        for link in self._lost_tags:
+            self._storage.remove_folder(tag_folder(link.repository, link.tag))
+        for repository in inventory.repositories.values():
+            for tag, history in repository.history.items():
+                if tag not in repository.tags and all(map(self._is_old, history.values())):
+                    self._clear_tag(repository, tag)
+
+    # 3. Move to the trash
+
+    def _move_manifests(self, inventory: Inventory, plan: Plan) -> None:
+        """Move the links to manifests, before any blob that a manifest needs."""
+        for repository, digest, reason in plan.manifests:
+            stamp = inventory.repositories[repository].manifests[digest]
+            if self._trash.discard(Link(repository, MANIFEST, digest).path, stamp):
+                self._count("manifest", repository, digest=digest, reason=reason)
+            else:
+                self._report.counts["spared"] += 1
+
+    def _move_blobs(self) -> None:
+        """Move the links and the data of blobs that no manifest needs now.
+
+        A manifest that was pushed meanwhile may need some of them. So what is needed is put back from time to time.
+        """
+        survey = self._surveyor.survey(read_inventory(self._storage), self._now)
+        chosen = dict.fromkeys(self._choose_blobs(survey))
+        blobs = {digest: survey.inventory.blobs[digest] for digest in chosen}
+        links: dict[str, list[tuple[Link, Stamp]]] = {}
+        for repository in survey.inventory.repositories.values():
+            for digest in repository.layers.keys() & chosen:
+                links.setdefault(digest, []).append((Link(repository.name, LAYER, digest), repository.layers[digest]))
+        del survey
+
+        def move(digest: str) -> bool:
+            is_moved = [self._trash.discard(link.path, stamp) for link, stamp in links.get(digest, ())]
+            return all(is_moved) and self._trash.discard(data_path(digest), blobs[digest])
+
+        for batch in batched(blobs, BATCH):
+            moved = sum(for_each(self._storage, move, batch))
+            self._report.counts["spared"] += len(batch) - moved
+            self._report.say(f"{moved} blobs are moved to the trash")
+            if self._clock() > self._next_check:
+                self._restore_needed()
+
+    def _delete_partial(self, inventory: Inventory) -> None:
+        """Delete what a killed registry had begun to write."""
+        for path, stamp in inventory.partial.items():
+            if stamp.modified < self._now - max(PARTIAL_SECONDS, self._options.grace):
+                self._storage.delete(path)
+                self._report.counts["bytes_freed"] += stamp.size
+
+    # 4. Put back or delete
+
+    def _tags_in_trash(self) -> Iterator[Link]:
+        """Yield the tags that an interrupted run removed, each with the digest of its manifest."""
+        for path in self._trash.paths():
+            link = parse_link(path)
+            if link is not None and link.kind == TAG:
+                target = read(self._storage, self._trash.places[path][0]).decode(errors="replace")
+                yield link._replace(digest=target)
+
+    def _restore_needed(self) -> None:
+        """Put back everything in the trash that is needed now."""
+        start = self._clock()
+        needed = self._needed(self._surveyor.survey(read_inventory(self._storage), self._now))
+        # The data comes first, and the link to a manifest last. So nothing has a link and no data.
+        for path in sorted(needed, key=_restore_order):
+            self._trash.restore(path)
+        self._report.counts["restored"] += len(needed)
+        self._next_check = self._clock() + max(CHECK_SECONDS, 5 * (self._clock() - start))
+
+    def _needed(self, survey: Survey) -> set[str]:
+        """Return the paths in the trash that are needed."""
+        in_trash = {path: parse_link(path) for path in self._trash.paths()}
+        needed = {path for path in in_trash if self._trash.is_new(path)}
+        references = self._bring_back_manifests(survey, in_trash, needed)
+        start = self._trash.oldest - CLOCK_SECONDS
+        digests = {*survey.manifests, *(bad.digest for bad in survey.bad_manifests)}.union(*references.values())
+        for repository in survey.inventory.repositories.values():
+            digests |= {link.digest for link, stamp in repository.links() if stamp.modified >= start}
+        damaged = survey.damaged_repositories
+        for path, link in in_trash.items():
+            if link is None or link.kind == TAG:
+                continue
+            if link.repository in damaged:
+                digests.add(link.digest)
+                needed.add(path)
+            elif link.kind == LAYER and link.digest in references.get(link.repository, ()):
+                needed.add(path)
+        return needed | {path for path in in_trash if parse_data(path) in digests}
+
+    def _bring_back_manifests(
+        self, survey: Survey, in_trash: Mapping[str, Link | None], needed: set[str]
+    ) -> dict[str, set[str]]:
+        """Add the links to manifests that a tag or a manifest needs to `needed`, and then those that these need.
+
+        Return the digests that the manifests of each repository refer to.
+        """
+        waiting = {path: link for path, link in in_trash.items() if link is not None and link.kind == MANIFEST}
+        while True:
+            references = {
+                repository.name: _references(survey, repository)
+                for repository in survey.inventory.repositories.values()
+            }
+            found = {
+                path: link
+                for path, link in waiting.items()
+                if path in needed
+                or link.digest in survey.targets.get(link.repository, {}).values()
+                or link.digest in references.get(link.repository, ())
+            }
+            if not found:
+                return references
+            for path, link in found.items():
+                del waiting[path]
+                needed.add(path)
+                repositories = survey.inventory.repositories
+                repository = repositories.setdefault(link.repository, Repository(link.repository))
+                repository.manifests[link.digest] = Stamp(0, 0)
+            self._surveyor.read_manifests(survey)
+
+    def _empty_trash(self) -> None:
+        """Delete everything that is left in the trash, and the folders that it leaves empty."""
+
+        def delete(path: str) -> tuple[str, int]:
+            size = self._trash.size(path)
+            self._trash.delete(path)
+            self._storage.remove_folder(path.rpartition("/")[0])
+            return path, size
+
+        for path, size in for_each(self._storage, delete, self._trash.paths()):
+            self._report.counts["blobs_removed"] += parse_data(path) is not None
+            self._report.counts["bytes_freed"] += size
+        self._trash.remove_folders()
+
+
+def batched(items: Iterable[str], size: int) -> Iterator[list[str]]:
+    """Yield lists of at most `size` items. Python has it since 3.12."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _restore_order(path: str) -> tuple[int, str]:
+    link = parse_link(path)
+    return (0 if link is None else 1 if link.kind == LAYER else 2), path
+
+
+def _references(survey: Survey, repository: Repository) -> set[str]:
+    """Return the digests that the manifests of a repository refer to."""
+    known = survey.live(repository) & survey.manifests.keys()
+    return set().union(*(survey.manifests[digest].references for digest in known))

@@ -1,0 +1,379 @@
+"""The storage in an object store that speaks S3."""
+
+import base64
+import hashlib
+import hmac
+import http.client
+import ipaddress
+import ssl
+import threading
+import time
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import random
+from typing import NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+from .storage import CHUNK_BYTES, Entry, StorageError
+
+PARALLEL = 16
+"""Requests that are sent at once. Most of them are small."""
+
+ATTEMPTS = 6
+"""Attempts of a request that the store does not answer, or answers with an error of its own."""
+
+BACKOFF_SECONDS = 0.5
+"""Seconds before the second attempt. Each further wait is twice as long."""
+
+TIMEOUT_SECONDS = 60
+
+MOST_COPIED_BYTES = 5 << 30
+"""Bytes of the largest object that one request copies (S3, CopyObject)."""
+
+PART_BYTES = 1 << 30
+"""Bytes of a part of a larger one."""
+
+RETRIED = (408, 429, 500, 502, 503, 504)
+"""Statuses after which a request is sent again."""
+
+EMPTY_HASH = hashlib.sha256(b"").hexdigest()
+
+
+@dataclass(frozen=True)
+class S3Settings:
+    """The bucket, and the way to it.
+
+    Attributes:
+        endpoint: URL of a server other than AWS, or "".
+        prefix: Folder in the bucket, or "".
+        ca_pem: CA of the server, or "" for the public ones.
+        proxies: URLs of proxies, by http and https.
+        no_proxy: Hosts that are reached without a proxy, as in NO_PROXY.
+    """
+
+    bucket: str
+    region: str
+    access_key: str
+    secret_key: str = field(repr=False)
+    endpoint: str = ""
+    prefix: str = ""
+    ca_pem: str = ""
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
+    no_proxy: str = ""
+
+    @property
+    def url(self) -> str:
+        """The URL of the server."""
+        domain = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+        return self.endpoint or f"https://s3.{self.region}.{domain}"
+
+
+class Answer(NamedTuple):
+    """The answer to a request."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def fields(self, name: str) -> Iterator[dict[str, str]]:
+        """Yield the texts in each element of the XML with a name."""
+        for element in ElementTree.fromstring(self.body).iter():
+            if _local(element.tag) == name:
+                yield {_local(child.tag): child.text or "" for child in element}
+
+    def field(self, name: str) -> str:
+        """Return the text of the first element of the XML with a name, or ""."""
+        elements = (element.text for element in ElementTree.fromstring(self.body).iter() if _local(element.tag) == name)
+        return next(elements, None) or ""
+
+
+def sign(
+    settings: S3Settings,
+    method: str,
+    path: str,
+    query: Mapping[str, str],
+    headers: Mapping[str, str],
+    body_hash: str,
+    now: datetime,
+) -> dict[str, str]:
+    """Return the headers of a request with its signature (AWS Signature Version 4). `path` is quoted."""
+    stamp = now.strftime("%Y%m%dT%H%M%SZ")
+    signed = {name.lower(): value.strip() for name, value in headers.items()}
+    signed |= {"host": urlsplit(settings.url).netloc, "x-amz-content-sha256": body_hash, "x-amz-date": stamp}
+    names = ";".join(sorted(signed))
+    request = "\n".join(
+        [
+            *(method, path, query_string(query)),
+            *(f"{name}:{signed[name]}" for name in sorted(signed)),
+            *("", names, body_hash),
+        ]
+    )
+    scope = f"{stamp[:8]}/{settings.region}/s3/aws4_request"
+    text = "\n".join(["AWS4-HMAC-SHA256", stamp, scope, hashlib.sha256(request.encode()).hexdigest()])
+    key = f"AWS4{settings.secret_key}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    signature = hmac.digest(key, text.encode(), "sha256").hex()
+    credential = f"{settings.access_key}/{scope}"
+    authorization = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={signature}"
+    return {**signed, "authorization": authorization}
+
+
+def query_string(query: Mapping[str, str]) -> str:
+    """Return the query in the order and the form that is signed."""
+    return "&".join(f"{quote(key, safe='')}={quote(value, safe='')}" for key, value in sorted(query.items()))
+
+
+def proxy_for(settings: S3Settings) -> str:
+    """Return the URL of the proxy to the server, or "". Go's rules for NO_PROXY apply, as they do in the registry."""
+    server = urlsplit(settings.url)
+    host = server.hostname or ""
+    for entry in filter(None, (entry.strip().lower() for entry in settings.no_proxy.split(","))):
+        if entry in ("*", host) or host.endswith(f".{entry.removeprefix('.')}") or _in_network(host, entry):
+            return ""
+    return settings.proxies.get(server.scheme, "")
+
+
+def _in_network(host: str, network: str) -> bool:
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(network)
+    except ValueError:
+        return False
+
+
+class S3Storage:
+    """A bucket, or a folder in one. All requests use path style."""
+
+    parallel = PARALLEL
+    keeps_times = False
+
+    def __init__(self, settings: S3Settings, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._settings = settings
+        self._sleep = sleep
+        self._server = urlsplit(settings.url)
+        self._prefix = f"{settings.prefix}/" if settings.prefix else ""
+        self._local = threading.local()
+        self._context = None
+        if self._server.scheme == "https":
+            self._context = ssl.create_default_context(cadata=settings.ca_pem or None)
+
+    def entries(self, folder: str) -> Iterator[Entry]:
+        query = {"list-type": "2", "prefix": f"{self._prefix}{folder}/"}
+        while True:
+            answer = self._request("GET", "", query)
+            for item in answer.fields("Contents"):
+                path = item["Key"].removeprefix(self._prefix)
+                if not path.endswith("/"):  # some servers show folders as objects
+                    yield Entry(path, int(item["Size"]), _seconds(item["LastModified"]))
+            token = answer.field("NextContinuationToken")
+            if not token:
+                return
+            query["continuation-token"] = token
+
+    def entry(self, path: str) -> Entry | None:
+        try:
+            headers = self._request("HEAD", path).headers
+        except FileNotFoundError:
+            return None
+        modified = datetime.strptime(headers["last-modified"], "%a, %d %b %Y %H:%M:%S GMT").replace(tzinfo=UTC)
+        return Entry(path, int(headers["content-length"]), modified.timestamp())
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        offset, size = 0, None
+        for attempt in range(ATTEMPTS):
+            headers = {"range": f"bytes={offset}-"} if offset else {}
+            try:
+                response = self._send("GET", path, {}, headers, b"", EMPTY_HASH)
+                if response.status not in (200, 206):
+                    self._refuse("GET", path, _answer(response))
+                size = size if size is not None else int(response.headers["content-length"])
+                while chunk := response.read(CHUNK_BYTES):
+                    offset += len(chunk)
+                    yield chunk
+                if offset == size:
+                    return
+            except (OSError, http.client.HTTPException) as error:
+                if isinstance(error, FileNotFoundError):
+                    raise
+                last = error
+            else:
+                last = http.client.IncompleteRead(b"")
+            self._close()
+            self._wait(attempt)
+        raise StorageError(f"GET of {path} failed: {last!r}.")
+
+    def write(self, path: str, content: bytes) -> None:
+        self._request("PUT", path, body=content)
+
+    def move(self, path: str, target: str) -> None:
+        self._copy(path, target)
+        self.delete(path)
+
+    def restore(self, path: str, target: str) -> None:
+        if self.entry(target) is None:
+            self._copy(path, target)
+        self.delete(path)
+
+    def delete(self, path: str) -> None:
+        try:
+            self._request("DELETE", path)
+        except FileNotFoundError:  # AWS answers 204, and other servers may not
+            return
+
+    def remove_folder(self, folder: str) -> None:
+        """Do nothing, because a folder is a part of the names of its objects."""
+
+    def abort_uploads(self, before: float) -> int:
+        query, aborted = {"uploads": "", "prefix": f"{self._prefix}docker/registry/v2/"}, 0
+        while True:
+            answer = self._request("GET", "", query)
+            for item in answer.fields("Upload"):
+                if _seconds(item["Initiated"]) < before:
+                    path = item["Key"].removeprefix(self._prefix)
+                    try:
+                        self._request("DELETE", path, {"uploadId": item["UploadId"]})
+                    except FileNotFoundError:  # the registry has ended it
+                        continue
+                    aborted += 1
+            if answer.field("IsTruncated") != "true":
+                return aborted
+            query |= {"key-marker": answer.field("NextKeyMarker")}
+            query |= {"upload-id-marker": answer.field("NextUploadIdMarker")}
+
+    def _copy(self, path: str, target: str) -> None:
+        entry = self.entry(path)
+        if entry is None:
+            raise FileNotFoundError(path)
+        source = {"x-amz-copy-source": quote(f"/{self._settings.bucket}/{self._prefix}{path}")}
+        if entry.size <= MOST_COPIED_BYTES:
+            self._require(self._request("PUT", target, headers=source), "CopyObjectResult", target)
+            return
+        upload = {"uploadId": self._request("POST", target, {"uploads": ""}).field("UploadId")}
+        parts = []
+        for number, start in enumerate(range(0, entry.size, PART_BYTES), 1):
+            end = min(start + PART_BYTES, entry.size) - 1
+            headers = {**source, "x-amz-copy-source-range": f"bytes={start}-{end}"}
+            answer = self._request("PUT", target, {**upload, "partNumber": str(number)}, headers)
+            self._require(answer, "CopyPartResult", target)
+            parts.append(f"<Part><PartNumber>{number}</PartNumber><ETag>{answer.field('ETag')}</ETag></Part>")
+        body = f"<CompleteMultipartUpload>{''.join(parts)}</CompleteMultipartUpload>".encode()
+        self._require(self._request("POST", target, upload, body=body), "CompleteMultipartUploadResult", target)
+
+    def _require(self, answer: Answer, name: str, path: str) -> None:
+        """Raise if the answer, whose status is 200, tells of an error. S3 sends the status before it copies."""
+        if _local(ElementTree.fromstring(answer.body).tag) != name:
+            raise StorageError(f"Copying to {path} failed: {answer.field('Code')} {answer.field('Message')}.")
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> Answer:
+        """Send a request until it is answered, and return the answer. `path` is "" for the bucket."""
+        body_hash = hashlib.sha256(body).hexdigest()
+        problem = ""
+        for attempt in range(ATTEMPTS):
+            try:
+                answer = _answer(self._send(method, path, query or {}, headers or {}, body, body_hash))
+            except ssl.SSLCertVerificationError as error:
+                raise StorageError(f"{self._server.netloc} has no certificate of a trusted CA: {error}.") from None
+            except (OSError, http.client.HTTPException) as error:
+                self._close()
+                problem = repr(error)
+            else:
+                if answer.status < 300:
+                    return answer
+                if answer.status not in RETRIED:
+                    self._refuse(method, path, answer)
+                problem = f"status {answer.status}"
+            self._wait(attempt)
+        raise StorageError(f"{method} of {path or self._settings.bucket} failed {ATTEMPTS} times, last with {problem}.")
+
+    def _refuse(self, method: str, path: str, answer: Answer) -> None:
+        """Raise the error of an answer."""
+        try:
+            code = answer.field("Code")
+        except ElementTree.ParseError:  # the answer to a HEAD has no body
+            code = ""
+        if answer.status == 404 and path and code in ("", "NoSuchKey", "NoSuchUpload"):
+            raise FileNotFoundError(path)
+        if answer.status in RETRIED:
+            raise http.client.HTTPException(f"status {answer.status}")
+        raise StorageError(
+            f"{method} of {path or self._settings.bucket} failed: status {answer.status} {code}".rstrip()
+        )
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes,
+        body_hash: str,
+    ) -> http.client.HTTPResponse:
+        key = f"/{self._prefix}{path}" if path else ""
+        target = quote(f"/{self._settings.bucket}{key}", safe="/-_.~")
+        signed = sign(self._settings, method, target, query, headers, body_hash, datetime.now(UTC))
+        url = f"{target}?{query_string(query)}" if query else target
+        connection, proxy_headers = self._connection()
+        if proxy_headers is not None:
+            url, signed = f"{self._server.scheme}://{self._server.netloc}{url}", {**signed, **proxy_headers}
+        connection.request(method, url, body, signed)
+        return connection.getresponse()
+
+    def _connection(self) -> tuple[http.client.HTTPConnection, Mapping[str, str] | None]:
+        """Return the connection of this thread, and the headers for a proxy that reads its requests."""
+        proxy = urlsplit(proxy_for(self._settings))
+        login = {}
+        if proxy.username is not None:
+            pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
+            login = {"proxy-authorization": f"Basic {base64.b64encode(pair).decode()}"}
+        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = self._local.connection = self._connect(proxy.hostname, proxy.port, login)
+        return connection, login if proxy.hostname and self._context is None else None
+
+    def _connect(
+        self, proxy: str | None, proxy_port: int | None, login: Mapping[str, str]
+    ) -> http.client.HTTPConnection:
+        host, port = self._server.hostname or "", self._server.port
+        if self._context is None:
+            if proxy:
+                return http.client.HTTPConnection(proxy, proxy_port or 80, timeout=TIMEOUT_SECONDS)
+            return http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
+        if not proxy:
+            return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=self._context)
+        tunnel = http.client.HTTPSConnection(proxy, proxy_port or 80, timeout=TIMEOUT_SECONDS, context=self._context)
+        tunnel.set_tunnel(host, port or 443, {**login})
+        return tunnel
+
+    def _close(self) -> None:
+        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
+            self._local.connection = None
+
+    def _wait(self, attempt: int) -> None:
+        if attempt < ATTEMPTS - 1:
+            self._sleep(BACKOFF_SECONDS * 2**attempt * (1 + random()))
+
+
+def _answer(response: http.client.HTTPResponse) -> Answer:
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    return Answer(response.status, headers, response.read())
+
+
+def _local(tag: str) -> str:
+    """Return the name of an element without its namespace."""
+    return tag.rpartition("}")[2]
+
+
+def _seconds(text: str) -> float:
+    """Return the POSIX time of 2026-11-26T12:00:00.000Z."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()

@@ -1,0 +1,166 @@
+"""The storage of the registry, as the jobs use it, and the one that is a folder."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+CHUNK_BYTES = 1 << 20
+"""Bytes that are read at a time."""
+
+PROBE = "private-registry/clock"
+"""File that the jobs write to learn the time of the storage."""
+
+
+class StorageError(Exception):
+    """The storage does not do what it should. The message is for people."""
+
+
+class Entry(NamedTuple):
+    """A file: its path below the root, its size in bytes, and the POSIX time of its last change in seconds."""
+
+    path: str
+    size: int
+    modified: float
+
+
+class Storage(Protocol):
+    """A storage. Paths are relative to its root. A missing file is a `FileNotFoundError`.
+
+    `parallel` is the number of requests that are worth sending at once. `keeps_times` says whether a moved file keeps
+    its time.
+    """
+
+    parallel: int
+    keeps_times: bool
+
+    def entries(self, folder: str) -> Iterator[Entry]:
+        """Yield all files below a folder, in any order."""
+
+    def entry(self, path: str) -> Entry | None:
+        """Return a file, or None if it does not exist."""
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        """Yield the content of a file."""
+
+    def write(self, path: str, content: bytes) -> None:
+        """Create or replace a file."""
+
+    def move(self, path: str, target: str) -> None:
+        """Move a file. Replace the target if it exists."""
+
+    def restore(self, path: str, target: str) -> None:
+        """Move a file back. If the target exists again, delete the file instead."""
+
+    def delete(self, path: str) -> None:
+        """Delete a file if it exists."""
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove a folder, and those in it, if they contain no files."""
+
+    def abort_uploads(self, before: float) -> int:
+        """Abort the unfinished uploads of the storage itself that started before a time. Return their number."""
+
+
+def read(storage: Storage, path: str) -> bytes:
+    """Return the content of a file."""
+    return b"".join(storage.chunks(path))
+
+
+def storage_time(storage: Storage) -> float:
+    """Return the time by the clock that sets the times of files. The clock of the job may differ."""
+    storage.write(PROBE, b"")
+    probe = storage.entry(PROBE)
+    if probe is None:
+        raise StorageError(f"The file {PROBE} was written and does not exist. The storage is not consistent.")
+    return probe.modified
+
+
+def for_each(storage: Storage, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Yield the results of a function for all items, in their order. Call it as often at once as the storage bears."""
+    if storage.parallel == 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(storage.parallel) as threads:
+        yield from threads.map(function, items)
+
+
+class FolderStorage:
+    """A folder. Files and folders may vanish while it is read, because the registry goes on working."""
+
+    parallel = 1
+    keeps_times = True
+
+    def __init__(self, root: str | Path) -> None:
+        self._root = Path(root)
+
+    def entries(self, folder: str) -> Iterator[Entry]:
+        folders = [folder]
+        while folders:
+            current = folders.pop()
+            with suppress(FileNotFoundError), os.scandir(self._root / current) as items:
+                for item in items:
+                    path = f"{current}/{item.name}"
+                    if item.is_dir(follow_symlinks=False):
+                        folders.append(path)
+                    else:
+                        with suppress(FileNotFoundError):
+                            status = item.stat(follow_symlinks=False)
+                            yield Entry(path, status.st_size, status.st_mtime)
+
+    def entry(self, path: str) -> Entry | None:
+        with suppress(FileNotFoundError):
+            status = (self._root / path).stat()
+            return Entry(path, status.st_size, status.st_mtime)
+        return None
+
+    def chunks(self, path: str) -> Iterator[bytes]:
+        with (self._root / path).open("rb", buffering=0) as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
+            while chunk := file.read(CHUNK_BYTES):
+                yield chunk
+            # The pages of a file that is read once would drive out those that clients need.
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def write(self, path: str, content: bytes) -> None:
+        target = self._root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f"{target.name}.partial")
+        partial.write_bytes(content)
+        partial.replace(target)
+
+    def move(self, path: str, target: str) -> None:
+        destination = self._root / target
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        (self._root / path).replace(destination)
+
+    def restore(self, path: str, target: str) -> None:
+        source, destination = self._root / path, self._root / target
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, destination)  # unlike a rename, it never replaces a newer file
+        except FileExistsError:
+            pass
+        except FileNotFoundError:
+            raise
+        except OSError:  # the file system has no hard links
+            if not destination.exists():
+                source.replace(destination)
+                return
+        source.unlink()
+
+    def delete(self, path: str) -> None:
+        (self._root / path).unlink(missing_ok=True)
+
+    def remove_folder(self, folder: str) -> None:
+        for current, _, _ in os.walk(self._root / folder, topdown=False):
+            with suppress(OSError):  # it is not empty
+                os.rmdir(current)
+
+    def abort_uploads(self, before: float) -> int:
+        return 0

@@ -1,0 +1,354 @@
+"""The program of the jobs: its storages, and what it prints. tests/e2e/test_maintenance.py runs it on a cluster."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import pytest
+
+from registry.maintenance.job import s3 as s3_module
+from registry.maintenance.job.layout import LAYER, Link, data_path
+from registry.maintenance.job.s3 import S3Settings, S3Storage, proxy_for, sign
+from registry.maintenance.job.storage import FolderStorage, Storage, StorageError, read
+from tests.registry_model import DAY, MemoryStorage, Registry, digest_of, finish
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+LATER = "2026-11-26T12:00:00.000Z"
+
+SIGNATURES: list[tuple[str, str, str, dict[str, str], dict[str, str], bytes, str]] = [
+    (
+        *("GET", "https://s3.example.com:9000", "/images"),
+        {"list-type": "2", "prefix": "docker/registry/v2/blobs/", "continuation-token": "a+b/c="},
+        *({}, b"", "1b59a6e20fb5f0569f44d5105ab77feb9b815f62946d789a0b57f508bcd7ca2b"),
+    ),
+    (
+        *("PUT", "https://s3.example.com:9000", "/images/private-registry/trash/1/x/link", {}),
+        {"x-amz-copy-source": "/images/docker/x/link"},
+        *(b"", "14f7edd704f49cddded00638d9959e5f1670fcbc7ba2ed64a4e0080bf410bc00"),
+    ),
+    (
+        *("PUT", "", "/images/a/b~c_d.e-f", {}, {}, b"content"),
+        "acea03504dd67266b67e311a4275098f20d8f09f8b2b7fdf8ab998c6c0b6544d",
+    ),
+    (
+        *("DELETE", "", "/images/a", {"uploadId": "x+y"}, {}, b""),
+        "7cf2d0ffcf07a999b550fac0e2b6647c4f619df8667e5471f399d3d063429514",
+    ),
+    (
+        *("POST", "", "/images/a", {"uploads": ""}, {}, b""),
+        "6f13aaf57ac78391d6ccd0afdd8e28ad150e4d0cb6db1f435ad9df8db024680d",
+    ),
+]
+"""Requests, and their signatures by botocore 1.44.8 (S3SigV4Auth, with signed payloads)."""
+
+
+@pytest.mark.parametrize(("method", "endpoint", "path", "query", "headers", "body", "expected"), SIGNATURES)
+def test_a_request_is_signed_as_botocore_signs_it(
+    method: str, endpoint: str, path: str, query: Any, headers: Any, body: bytes, expected: str
+) -> None:
+    settings = S3Settings("images", "eu-west-3", "AKID", "secret/key+=", endpoint)
+    signed = sign(settings, method, path, query, headers, hashlib.sha256(body).hexdigest(), NOW)
+    assert signed["authorization"].rpartition("Signature=")[2] == expected
+    assert "secret/key" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "no_proxy", "expected"),
+    [
+        ("", "", "https://proxy:3129"),
+        ("http://minio.storage:9000", "", "http://proxy:3128"),
+        ("http://minio.storage:9000", "localhost,minio.storage", ""),
+        ("https://s3.example.com", ".example.com", ""),
+        ("https://s3.example.com", "example.com", ""),
+        ("https://s3.example.com", "other.com,3.example.com", "https://proxy:3129"),
+        ("https://10.1.2.3:9000", "10.0.0.0/8", ""),
+        ("https://10.1.2.3:9000", "*", ""),
+    ],
+)
+def test_a_proxy_is_used_unless_the_server_is_excluded(endpoint: str, no_proxy: str, expected: str) -> None:
+    proxies = {"http": "http://proxy:3128", "https": "https://proxy:3129"}
+    assert proxy_for(S3Settings("images", "r", "a", "s", endpoint, proxies=proxies, no_proxy=no_proxy)) == expected
+
+
+class FakeS3(ThreadingHTTPServer):
+    """A small S3 server, which answers the first requests with errors."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.objects: dict[str, bytes] = {}
+        self.uploads: dict[str, tuple[str, str]] = {}
+        self.errors: list[int] = []
+        self.cut = 0
+        self.requests: list[str] = []
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: FakeS3
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing."""
+
+    def handle_request(self) -> None:
+        parts = urlsplit(self.path)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        key = unquote(parts.path).removeprefix("/images").removeprefix("/")
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        self.server.requests.append(f"{self.command} {key} {' '.join(sorted(query))}".strip())
+        if not self.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKID/"):
+            return self.answer(403, b"<Error><Code>AccessDenied</Code></Error>")
+        if self.server.errors:
+            return self.answer(self.server.errors.pop(0), b"<Error><Code>SlowDown</Code></Error>")
+        return getattr(self, f"on_{self.command.lower()}")(key, query, body)  # type: ignore[no-any-return]
+
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_request
+
+    def answer(self, status: int, body: bytes = b"", length: int | None = None) -> None:
+        self.send_response(status)
+        self.send_header("content-length", str(len(body) if length is None else length))
+        self.send_header("last-modified", "Thu, 26 Nov 2026 12:00:00 GMT")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def on_get(self, key: str, query: dict[str, str], _: bytes) -> None:
+        if "uploads" in query:
+            listed = "".join(
+                f"<Upload><Key>{name}</Key><UploadId>{upload}</UploadId><Initiated>{start}</Initiated></Upload>"
+                for upload, (name, start) in sorted(self.server.uploads.items())
+            )
+            return self.answer(200, f"<Result><IsTruncated>false</IsTruncated>{listed}</Result>".encode())
+        if "list-type" in query:
+            return self.list_objects(query)
+        if key not in self.server.objects:
+            return self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+        content = self.server.objects[key]
+        if start := self.headers.get("range"):
+            return self.answer(206, content[int(start[6:-1]) :])
+        if self.server.cut:
+            cut, self.server.cut = self.server.cut, 0
+            self.close_connection = True
+            return self.answer(200, content[:cut], len(content))
+        return self.answer(200, content)
+
+    def list_objects(self, query: dict[str, str]) -> None:
+        """Answer with two objects at a time."""
+        keys = sorted(key for key in self.server.objects if key.startswith(query["prefix"]))
+        start = int(query.get("continuation-token", 0))
+        listed = "".join(
+            f"<Contents><Key>{key}</Key><Size>{len(self.server.objects[key])}</Size>"
+            f"<LastModified>{LATER}</LastModified></Contents>"
+            for key in keys[start : start + 2]
+        )
+        token = f"<NextContinuationToken>{start + 2}</NextContinuationToken>" if start + 2 < len(keys) else ""
+        namespace = "http://s3.amazonaws.com/doc/2006-03-01/"
+        self.answer(200, f'<ListBucketResult xmlns="{namespace}">{listed}{token}</ListBucketResult>'.encode())
+
+    def on_head(self, key: str, *_: Any) -> None:
+        content = self.server.objects.get(key)
+        self.answer(404 if content is None else 200, b"", 0 if content is None else len(content))
+
+    def on_put(self, key: str, query: dict[str, str], body: bytes) -> None:
+        source = unquote(self.headers.get("x-amz-copy-source", "")).removeprefix("/images/")
+        if "partNumber" in query:
+            first, last = map(int, re.findall(r"\d+", self.headers["x-amz-copy-source-range"]))
+            part = self.server.objects[source][first : last + 1]
+            self.server.objects[f"parts/{query['uploadId']}/{query['partNumber']}"] = part
+            return self.answer(200, b"<CopyPartResult><ETag>e</ETag></CopyPartResult>")
+        if source == "too/late":
+            return self.answer(200, b"<Error><Code>InternalError</Code></Error>")
+        self.server.objects[key] = self.server.objects[source] if source else body
+        return self.answer(200, b"<CopyObjectResult/>" if source else b"")
+
+    def on_post(self, key: str, query: dict[str, str], body: bytes) -> None:
+        if "uploads" in query:
+            return self.answer(200, b"<Result><UploadId>u1</UploadId></Result>")
+        numbers = re.findall(rb"<PartNumber>(\d+)<", body)
+        parts = [self.server.objects.pop(f"parts/{query['uploadId']}/{number.decode()}") for number in numbers]
+        self.server.objects[key] = b"".join(parts)
+        return self.answer(200, b"<CompleteMultipartUploadResult/>")
+
+    def on_delete(self, key: str, query: dict[str, str], _: bytes) -> None:
+        if "uploadId" in query:
+            del self.server.uploads[query["uploadId"]]
+        else:
+            self.server.objects.pop(key, None)
+        self.answer(204)
+
+
+@pytest.fixture
+def server() -> Iterator[FakeS3]:
+    with FakeS3() as fake:
+        thread = threading.Thread(target=fake.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield fake
+        fake.shutdown()
+        thread.join()
+
+
+def s3_storage(server: FakeS3, access_key: str = "AKID", prefix: str = "") -> S3Storage:
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    settings = S3Settings("images", "r", access_key, "secret", endpoint, prefix)
+    return S3Storage(settings, sleep=lambda _: None)
+
+
+@pytest.fixture(params=["folder", "s3", "prefix"])
+def storage(request: pytest.FixtureRequest, server: FakeS3, tmp_path: Path) -> Iterator[Storage]:
+    if request.param == "folder":
+        yield FolderStorage(tmp_path)
+        return
+    fake = s3_storage(server, prefix="team/a" if request.param == "prefix" else "")
+    yield fake
+    fake._close()
+
+
+def test_a_storage_lists_reads_moves_and_deletes(storage: Storage) -> None:
+    for number in range(5):
+        storage.write(f"docker/a/{number}", b"%d" % number * number)
+    storage.write("dockers/b", b"")
+    assert sorted((entry.path, entry.size) for entry in storage.entries("docker")) == [
+        (f"docker/a/{number}", number) for number in range(5)
+    ]
+    assert list(storage.entries("nowhere")) == []
+    assert read(storage, "docker/a/3") == b"333"
+    storage.move("docker/a/3", "private-registry/trash/1/docker/a/3")
+    assert storage.entry("docker/a/3") is None
+    storage.restore("private-registry/trash/1/docker/a/3", "docker/a/3")
+    assert read(storage, "docker/a/3") == b"333"
+    storage.write("trash/3", b"old")
+    storage.restore("trash/3", "docker/a/3")
+    assert read(storage, "docker/a/3") == b"333", "a newer file stays"
+    assert storage.entry("trash/3") is None
+    storage.delete("docker/a/3")
+    storage.delete("docker/a/3")
+    for missing in (lambda: read(storage, "docker/a/3"), lambda: storage.move("docker/a/3", "x")):
+        with pytest.raises(FileNotFoundError):
+            missing()
+
+
+def test_s3_tries_again_and_goes_on_in_the_midst_of_an_object(server: FakeS3) -> None:
+    storage = s3_storage(server)
+    server.errors = [503, 500, 429]
+    storage.write("a", b"0123456789")
+    server.cut = 4
+    assert read(storage, "a") == b"0123456789"
+    server.errors = [503] * 6
+    with pytest.raises(StorageError, match="failed 6 times, last with status 503"):
+        storage.delete("a")
+    storage._close()
+
+
+def test_s3_names_what_the_store_refuses(server: FakeS3) -> None:
+    storage = s3_storage(server, access_key="OTHER")
+    with pytest.raises(StorageError, match="GET of images failed: status 403 AccessDenied"):
+        list(storage.entries("docker"))
+    storage._close()
+    server.objects["too/late"] = b""
+    storage = s3_storage(server)
+    with pytest.raises(StorageError, match="Copying to b failed: InternalError"):
+        storage.move("too/late", "b")
+    assert "too/late" in server.objects
+    storage._close()
+
+
+def test_s3_copies_a_large_object_in_parts(server: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3_module, "MOST_COPIED_BYTES", 10)
+    monkeypatch.setattr(s3_module, "PART_BYTES", 4)
+    storage = s3_storage(server)
+    storage.write("a", b"0123456789ab")
+    storage.move("a", "b")
+    assert server.objects == {"b": b"0123456789ab"}
+    assert server.requests.count("PUT b partNumber uploadId") == 3
+    storage._close()
+
+
+def test_s3_aborts_old_unfinished_uploads(server: FakeS3) -> None:
+    server.uploads = {"u1": ("docker/a", "2026-11-25T00:00:00.000Z"), "u2": ("docker/b", LATER)}
+    storage = s3_storage(server)
+    assert storage.abort_uploads(NOW.timestamp() - 3600) == 1
+    assert [*server.uploads] == ["u2"]
+    storage._close()
+
+
+def test_a_missing_ca_and_a_closed_port_are_told(server: FakeS3) -> None:
+    closed = S3Storage(S3Settings("images", "r", "a", "s", "http://127.0.0.1:1"), sleep=lambda _: None)
+    with pytest.raises(StorageError, match="failed 6 times, last with ConnectionRefusedError"):
+        list(closed.entries("docker"))
+
+
+# The command line
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Write a registry with an image, another tag of it that is old, and garbage. Return its folder."""
+    memory = MemoryStorage()
+    registry = Registry(memory)
+    registry.push("team/web", "1", [b"config", b"old"], age=90 * DAY)
+    registry.push("team/web", "2", [b"config", b"new"], age=80 * DAY)
+    finish(registry.push_blob("team/web", b"garbage", age=90 * DAY))
+    root = tmp_path / "registry"
+    for path, (content, modified) in memory.files.items():
+        FolderStorage(root).write(path, content)
+        os.utime(root / path, (modified, modified))
+    return root
+
+
+def job(folder: Path, *arguments: str, **settings: Any) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
+    """Run the program as a Pod does. Return its exit code, the lines of its output, and the termination message."""
+    file, message = folder.parent / "settings.json", folder.parent / "termination-log"
+    file.write_text(json.dumps({"storage": {"folder": str(folder)}, **settings}))
+    message.write_text("")
+    options = ("--settings", str(file), "--termination-log", str(message), "--pause", "0")
+    command = [sys.executable, "-Es", "-m", "job", *arguments, *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(s3_module.__file__).parents[1])
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], json.loads(message.read_text())
+
+
+RULES = [{"repositories": [".*"], "tags": [".*"], "keep": 1}]
+
+
+def test_the_program_collects_and_leaves_a_summary(folder: Path) -> None:
+    code, (*lines, summary), message = job(folder, "collect", retention=RULES)
+    assert (code, summary) == (0, message)
+    assert [(line["kind"], line.get("tag")) for line in lines] == [("tag", "1"), ("manifest", None)]
+    assert {key: summary[key] for key in ("task", "blobs", "blobs_removed", "tags_removed", "damage")} == {
+        **{"task": "collect", "blobs": 6, "blobs_removed": 3, "tags_removed": 1, "damage": []}
+    }
+    assert not (folder / data_path(digest_of(b"garbage"))).exists()
+
+
+def test_the_program_prunes_without_deleting_blobs_and_rehearses(folder: Path) -> None:
+    _, _, rehearsed = job(folder, "prune", "--dry-run", retention=RULES)
+    _, _, pruned = job(folder, "prune", retention=RULES)
+    assert rehearsed["dry_run"]
+    assert rehearsed["tags_removed"] == pruned["tags_removed"] == 1
+    assert (folder / data_path(digest_of(b"old"))).exists()
+
+
+def test_the_exit_code_of_scrub_tells_whether_damage_remains(folder: Path) -> None:
+    assert job(folder, "scrub")[0] == 0
+    (folder / Link("team/web", LAYER, digest_of(b"new")).path).write_bytes(b"")
+    assert job(folder, "scrub")[0] == 3
+    code, _, message = job(folder, "scrub", "--all", scrub={"days": 30, "heal": True})
+    assert code == 0
+    assert [each["repair"] for each in message["damage"]] == ["the link was written again"]
+
+
+def test_an_error_is_a_sentence(folder: Path) -> None:
+    (folder / "private-registry").write_text("a file in the place of the folder")
+    code, (summary,), _ = job(folder, "collect")
+    assert code == 1
+    assert re.search("(File exists|Not a directory): .*private-registry", summary["error"])

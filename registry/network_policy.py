@@ -16,9 +16,7 @@ from pulumi_kubernetes.networking.v1 import (
 
 from .context import Context
 from .settings import StorageSettings
-from .upstreams import server_port, service_namespace
-
-DNS: NetworkPolicyEgressRuleArgsDict = {"ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]}
+from .upstreams import egress_rules
 
 NODE_METADATA: NetworkPolicyEgressRuleArgsDict = {
     "to": [{"ip_block": {"cidr": "169.254.169.254/32"}}],
@@ -54,7 +52,7 @@ def create_network_policy(
         prometheus = [{"from_": [ANY_POD], "ports": [{"protocol": "TCP", "port": ports.metrics}]}]
     node_role = [NODE_METADATA] if storage.uses_node_role else []
     egress = pulumi.Output.all(ctx.namespace, upstreams).apply(
-        lambda known: [*_egress_rules(known[1], own_namespace=known[0]), *node_role]
+        lambda known: [*egress_rules(known[1], own_namespace=known[0]), *node_role]
     )
     kubernetes.networking.v1.NetworkPolicy(
         f"{ctx.name}-policy",
@@ -77,21 +75,3 @@ def _client_rule(cidrs: Sequence[str], port: int, *, behind_proxy: bool) -> Any:
     elif cidrs:
         rule["from_"] = [{"ip_block": {"cidr": cidr}} for cidr in cidrs]
     return rule
-
-
-def _egress_rules(urls: Sequence[str], *, own_namespace: str) -> list[Any]:
-    """Allow DNS and the ports of the servers. The addresses are open, because a server's address may change."""
-    if not urls:
-        return []
-    ports = sorted({server_port(url) for url in urls})
-    servers = {"ports": [{"protocol": "TCP", "port": number} for number in ports]}
-    return [DNS, servers, *_service_namespaces(urls, own_namespace)]
-
-
-def _service_namespaces(urls: Sequence[str], own_namespace: str) -> list[NetworkPolicyEgressRuleArgsDict]:
-    """Allow every port in the namespace of a Service. Plug-ins see the Pod's port, which may differ from the URL's."""
-    namespaces = filter(None, [service_namespace(url, own_namespace) for url in urls])
-    return [
-        {"to": [{"namespace_selector": {"match_labels": {"kubernetes.io/metadata.name": namespace}}}]}
-        for namespace in dict.fromkeys(namespaces)
-    ]

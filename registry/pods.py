@@ -1,10 +1,17 @@
-"""Parts of Pods that the registry and the agents of NodeTrust share."""
+"""Parts of Pods that the registry, its maintenance jobs and the agents of NodeTrust share."""
 
 import hashlib
 from asyncio import ensure_future
 
 import pulumi
-from pulumi_kubernetes.core.v1 import Secret, SecurityContextArgsDict
+from pulumi_kubernetes.core.v1 import (
+    PodSecurityContextArgsDict,
+    Secret,
+    SecurityContextArgsDict,
+    TolerationArgsDict,
+)
+
+from .settings import WorkloadSettings
 
 NO_PRIVILEGES: SecurityContextArgsDict = {
     "allow_privilege_escalation": False,
@@ -12,6 +19,24 @@ NO_PRIVILEGES: SecurityContextArgsDict = {
     "read_only_root_filesystem": True,
 }
 """Security context of a container without capabilities, on a read-only file system."""
+
+
+CONFIG_CHECKSUM = "checksum/config"
+"""Annotation of the Pods: a checksum of the files that the registry reads only at its start.
+
+A change of it restarts the Pods. Helm charts use the same key."""
+
+CONTROL_PLANE: TolerationArgsDict = {
+    "key": "node-role.kubernetes.io/control-plane",
+    "operator": "Exists",
+    "effect": "NoSchedule",
+}
+"""Toleration for control planes: the guide's node is one, and so are all nodes of many small clusters."""
+
+UNREACHABLE_TOLERATION_SECONDS = 30
+"""Seconds before a replica on an unreachable node is replaced, if its images are not on that node."""
+
+UNREACHABLE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
 def checksum(content: object) -> str:
@@ -25,3 +50,30 @@ def uid_of(secret: Secret) -> pulumi.Output[str | None]:
     A Secret is deleted to be replaced. The engine would delete a Deployment too if its spec depended on the Secret.
     """
     return pulumi.Output.from_input(ensure_future(secret.metadata.uid.future()))
+
+
+def own_tolerations(settings: WorkloadSettings, *, is_pinned: bool) -> list[TolerationArgsDict]:
+    """Return the tolerations that the component sets: for a control plane, and for an unreachable node.
+
+    Without the latter a bare Pod would be deleted for good, and a pinned one cannot run elsewhere. Both stay.
+    """
+    tolerations: list[TolerationArgsDict] = [
+        {"key": taint, "operator": "Exists", "effect": "NoExecute"} for taint in UNREACHABLE_TAINTS
+    ]
+    if settings.workload == "deployment" and not is_pinned:
+        for toleration in tolerations:
+            toleration["toleration_seconds"] = UNREACHABLE_TOLERATION_SECONDS
+    return [CONTROL_PLANE, *tolerations]
+
+
+def security_context(user: int) -> PodSecurityContextArgsDict:
+    """Return the security context. Root is for a folder that belongs to root, and has no capabilities."""
+    return {
+        "run_as_user": user,
+        "run_as_group": user,
+        "run_as_non_root": user != 0,
+        "fs_group": user,
+        # By default the kubelet would change the owner of every file at each start of a Pod.
+        "fs_group_change_policy": "OnRootMismatch",
+        "seccomp_profile": {"type": "RuntimeDefault"},
+    }

@@ -12,11 +12,13 @@ from .discovery import create_discovery_config_map
 from .exposure import EXPOSURES, cluster_address, create_service, external_addresses, resolve_endpoint
 from .inputs.args import PrivateRegistryArgs
 from .inputs.resolve import resolve
+from .maintenance import MaintenanceInputs, create_maintenance
 from .monitoring import create_metrics_service
 from .namespace import create_namespace, use_namespace
 from .network_policy import Ports, create_network_policy
 from .node import label_node
 from .node_trust.for_registry import NO_TRUST, NodeAddress, trust_on_nodes
+from .pods import own_tolerations
 from .preflight import check_preconditions
 from .pull_secrets import Login, create_pull_secrets
 from .settings import Settings
@@ -27,7 +29,7 @@ from .users import Users
 from .validation.access_rules import PULL_USER
 from .validation.names import component_name
 from .validation.users import current_login
-from .workload import FRONT_FOLDER, METRICS_PORT, PORT, SOCKET, Front, Workload, WorkloadInputs, own_tolerations
+from .workload import FRONT_FOLDER, METRICS_PORT, PORT, SOCKET, Front, Workload, WorkloadInputs
 
 APP = "docker-registry"
 """Name of the workload, the Service and the policy. It is fixed, so a namespace has place for one registry."""
@@ -112,6 +114,7 @@ class PrivateRegistry(pulumi.ComponentResource):
             before_pods.append(secret)
         images = Storage(ctx, storage, namespace.own, found, node.hostname if node is not None else None)
         upstreams = upstream_urls(storage, settings.serving.mirror)
+        node_selector = label_node(ctx, storage.node_label, node.name) if node is not None else None
         inputs = WorkloadInputs(
             certificate=certificate.secret_name if front is None else None,
             certificate_revision=certificate.revision if front is None else "",
@@ -120,7 +123,7 @@ class PrivateRegistry(pulumi.ComponentResource):
             claim=images.claim_name,
             claim_path=MOUNT_PATH,
             driver=images.driver,
-            node_selector=label_node(ctx, storage.node_label, node.name) if node is not None else None,
+            node_selector=node_selector,
             external_url=pulumi.Output.concat("https://", endpoint.host_port) if kind.behind_proxy else None,
             rolls=storage.rolls,
             upstreams=upstreams,
@@ -132,6 +135,11 @@ class PrivateRegistry(pulumi.ComponentResource):
         ports = Ports(PORT, METRICS_PORT if settings.metrics else None)
         servers = with_proxies(upstreams, workload.outbound_proxy)
         create_network_policy(ctx, ports, exposure.client_cidrs, storage, servers, behind_proxy=kind.behind_proxy)
+        if settings.maintenance is not None:
+            jobs = MaintenanceInputs(
+                images.claim_name, MOUNT_PATH, images.driver, node_selector, servers, upstreams, after=[pods]
+            )
+            create_maintenance(ctx, settings.maintenance, storage, workload, jobs)
         if kind.create_route is not None:
             kind.create_route(ctx, exposure, service, certificate.secret_name)
         if settings.metrics:

@@ -6,6 +6,7 @@ takes the subjects that it needs.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
@@ -173,6 +174,19 @@ class ServingSettings:
 
 
 @dataclass(frozen=True)
+class MaintenanceSettings:
+    """The jobs that free space and look for damage."""
+
+    collect: Mapping[str, Any] | None
+    retention: list[Mapping[str, Any]]
+    scrub: Mapping[str, Any] | None
+    upload_hours: int
+    maintenance_image: Text
+    maintenance_requests: pulumi.Input[dict[str, str]]
+    maintenance_limits: pulumi.Input[dict[str, str]]
+
+
+@dataclass(frozen=True)
 class NodeTrustSettings:
     """The trust of the nodes in the registry."""
 
@@ -205,6 +219,7 @@ class Settings:
     storage: StorageSettings
     workload: WorkloadSettings
     serving: ServingSettings
+    maintenance: MaintenanceSettings | None
     node_trust: NodeTrustSettings | None
     pull_secrets: PullSecretSettings | None
     metrics: bool

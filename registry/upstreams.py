@@ -5,9 +5,11 @@ cluster, which Pods reach by short names.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
 import pulumi
+from pulumi_kubernetes.networking.v1 import NetworkPolicyEgressRuleArgsDict
 
 from .settings import MirrorSettings, StorageSettings
 
@@ -32,6 +34,9 @@ NEVER_PROXIED = (
 )
 """Entries of NO_PROXY for every cluster. They are hosts, domains with a leading dot, and networks."""
 
+DNS: NetworkPolicyEgressRuleArgsDict = {"ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]}
+"""Rule for the names of servers."""
+
 
 def upstream_urls(storage: StorageSettings, mirror: MirrorSettings | None) -> pulumi.Output[list[str]]:
     """Return the URLs of the servers that the registry connects to. It is empty if the images are on a volume."""
@@ -50,6 +55,24 @@ def with_proxies(
     return pulumi.Output.all(urls, proxies or {}).apply(
         lambda known: [*known[0], *(known[1][scheme] for scheme in ("http", "https") if scheme in known[1])]
     )
+
+
+def egress_rules(urls: Sequence[str], *, own_namespace: str) -> list[Any]:
+    """Allow DNS and the ports of the servers. The addresses are open, because a server's address may change."""
+    if not urls:
+        return []
+    ports = sorted({server_port(url) for url in urls})
+    servers = {"ports": [{"protocol": "TCP", "port": number} for number in ports]}
+    return [DNS, servers, *_service_namespaces(urls, own_namespace)]
+
+
+def _service_namespaces(urls: Sequence[str], own_namespace: str) -> list[NetworkPolicyEgressRuleArgsDict]:
+    """Allow every port in the namespace of a Service. Plug-ins see the Pod's port, which may differ from the URL's."""
+    namespaces = filter(None, [service_namespace(url, own_namespace) for url in urls])
+    return [
+        {"to": [{"namespace_selector": {"match_labels": {"kubernetes.io/metadata.name": namespace}}}]}
+        for namespace in dict.fromkeys(namespaces)
+    ]
 
 
 def server_port(url: str) -> int:

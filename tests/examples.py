@@ -91,6 +91,12 @@ EXAMPLES: dict[str, Any] = {
     "image": "registry:3.1.1",
     "image_pull_policy": "Always",
     "image_pull_secret": "my-login",
+    "collect": {"schedule": "30 2 * * *", "delete_untagged": True, "timeout": "90m"},
+    "retention": [{"repositories": ["team/*"], "tags": ["pr-*"], "keep": 5, "keep_days": 30}],
+    "scrub": {"schedule": "0 4 * * sun", "days": 60, "heal": True},
+    "maintenance_image": "mirror.example.com/python:3.14.2-alpine",
+    "maintenance_requests": {"cpu": "100m"},
+    "maintenance_limits": {"memory": "1Gi"},
     "mode": "read-only",
     "mirror_of": "https://other.example.com",
     "mirror_username": "jean",
@@ -111,6 +117,13 @@ def rule(**changes: Any) -> dict[str, Any]:
     """Return an access rule with some fields changed."""
     return {"users": ["jean"], "repositories": ["team/web"], "rights": ["pull"], **changes}
 
+
+def kept(**changes: Any) -> list[dict[str, Any]]:
+    """Return a rule of retention with some fields changed."""
+    return [{"repositories": ["team/*"], "tags": ["pr-*"], "keep": 5, **changes}]
+
+
+NIGHTLY = {"schedule": "30 2 * * *"}
 
 REFUSED: list[tuple[str, Any, str]] = [
     # key, value, code
@@ -638,6 +651,57 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("log_level", "Info", "not-a-choice"),
     ("log_level", "trace", "not-a-choice"),
     ("log_format", "xml", "not-a-choice"),
+    ("collect", "30 2 * * *", "not-a-map"),
+    ("collect", {}, "missing"),
+    ("collect", {"delete_untagged": True}, "missing"),
+    ("collect", {**NIGHTLY, "days": 3}, "unknown-key"),
+    ("collect", {"schedule": 3}, "not-text"),
+    ("collect", {"schedule": "@daily"}, "not-a-schedule"),
+    ("collect", {"schedule": "30 2 * *"}, "not-a-schedule"),
+    ("collect", {"schedule": "30 2 * * * *"}, "not-a-schedule"),
+    ("collect", {"schedule": "60 2 * * *"}, "not-a-schedule"),
+    ("collect", {"schedule": "30 24 * * *"}, "not-a-schedule"),
+    ("collect", {"schedule": "30 2 0 * *"}, "not-a-schedule"),
+    ("collect", {"schedule": "30 2 * 13 *"}, "not-a-schedule"),
+    ("collect", {"schedule": "30 2 * * 7"}, "not-a-schedule"),
+    ("collect", {"schedule": "30 2 * * monday"}, "not-a-schedule"),
+    ("collect", {"schedule": "*/0 2 * * *"}, "not-a-schedule"),
+    ("collect", {"schedule": "5-1 2 * * *"}, "not-a-schedule"),
+    ("collect", {"schedule": "1,,2 2 * * *"}, "not-a-schedule"),
+    ("collect", {"schedule": "٣ 2 * * *"}, "not-a-schedule"),
+    ("collect", {"schedule": "30 2 31 2 *"}, "never-due"),
+    ("collect", {**NIGHTLY, "delete_untagged": "yes"}, "not-a-flag"),
+    ("collect", {**NIGHTLY, "timeout": 3600}, "not-text"),
+    ("collect", {**NIGHTLY, "timeout": "1 hour"}, "not-a-duration"),
+    ("collect", {**NIGHTLY, "timeout": ""}, "not-a-duration"),
+    ("collect", {**NIGHTLY, "timeout": "4m"}, "out-of-range"),
+    ("collect", {**NIGHTLY, "timeout": "169h"}, "out-of-range"),
+    ("retention", {"keep": 5}, "not-a-list"),
+    ("retention", ["pr-*"], "not-a-list"),
+    ("retention", kept() * 101, "too-many"),
+    ("retention", [{"keep": 5}], "missing"),
+    ("retention", [{"repositories": ["**"], "tags": ["*"]}], "missing"),
+    ("retention", kept(tag="pr-1"), "unknown-key"),
+    ("retention", kept(repositories="team"), "not-a-list"),
+    ("retention", kept(repositories=["team*"]), "not-a-glob"),
+    ("retention", kept(tags=[]), "missing"),
+    ("retention", kept(tags=["pr/*"]), "not-a-glob"),
+    ("retention", kept(tags=["-x"]), "not-a-glob"),
+    ("retention", kept(tags=["a" * 129]), "not-a-glob"),
+    ("retention", kept(tags=["a", "a"]), "repeated"),
+    ("retention", kept(keep=0), "out-of-range"),
+    ("retention", kept(keep=1.5), "out-of-range"),
+    ("retention", kept(keep_days=0), "out-of-range"),
+    ("retention", kept(keep_days=36_501), "out-of-range"),
+    ("scrub", True, "not-a-map"),
+    ("scrub", {"days": 30}, "missing"),
+    ("scrub", {**NIGHTLY, "days": 0}, "out-of-range"),
+    ("scrub", {**NIGHTLY, "days": 366}, "out-of-range"),
+    ("scrub", {**NIGHTLY, "heal": 1}, "not-a-flag"),
+    ("scrub", {**NIGHTLY, "timeout": "1h"}, "unknown-key"),
+    ("maintenance_image", "python:latest", "not-pinned"),
+    ("maintenance_requests", {"cpu": "0"}, "not-an-amount"),
+    ("maintenance_limits", {"memory": "64"}, "not-an-amount"),
 ]
 """Refused values of every input, with the code of the refusal."""
 
@@ -707,6 +771,14 @@ ACCEPTED: list[tuple[str, Any]] = [
     ("front_image", "haproxy:3"),
     ("front_image", "haproxy:3.4.0"),
     ("pull_secrets", ["team-a", "kube-system", "default", "7"]),
+    ("collect", {"schedule": "*/15 0-6,22-23 1,15 jan-mar MON-fri"}),
+    ("collect", {"schedule": "0 3 29 2 *", "delete_untagged": False, "timeout": "1h30m"}),
+    (
+        "retention",
+        [{"repositories": ["**"], "keep_days": 1}, {"repositories": ["a/*"], "tags": ["*"], "keep": 100_000}],
+    ),
+    ("retention", kept(tags=["*-rc.*", "v1.*", "latest"])),
+    ("scrub", {"schedule": "59 23 * * 0", "days": 365}),
     *DEFAULTS.items(),
 ]
 """Unusual values that are accepted."""
@@ -733,6 +805,16 @@ CONVERTED: list[tuple[str, Any, Any]] = [
     ("certificate_subject", {"organization": 42}, {"organization": "42"}),
     ("users", [1234, "centos"], ["1234", "centos"]),
     ("pull_secrets", [2026], ["2026"]),
+    (
+        *("collect", {"schedule": " 30  2 * * * ", "delete_untagged": "true", "timeout": None}),
+        {"schedule": "30 2 * * *", "delete_untagged": True},
+    ),
+    ("retention", kept(keep="5", tags=[1]), kept(keep=5, tags=["1"])),
+    (
+        "scrub",
+        {"schedule": "0 4 * * 0", "days": 7.0, "heal": "false"},
+        {"schedule": "0 4 * * 0", "days": 7, "heal": False},
+    ),
 ]
 """Numbers and flags that stand for texts, as shells and other languages pass them, and texts that stand for those."""
 
@@ -785,6 +867,9 @@ OUTPUTS: list[tuple[str, Any, Inputs, str]] = [
     ("tolerations", [{"key": "a b"}], {}, "registry-workload-pod"),
     ("image", "registry:latest", {}, "registry-workload-pod"),
     ("image_pull_secret", "Pull", {"create_namespace": False}, "registry-workload-pod"),
+    ("maintenance_image", "python:latest", {"collect": NIGHTLY}, "registry-collect"),
+    ("maintenance_requests", {"cpu": "0"}, {"collect": NIGHTLY}, "registry-collect"),
+    ("maintenance_limits", {"memory": "0"}, {"scrub": NIGHTLY}, "registry-scrub"),
     ("mirror_of", "registry-1.docker.io", {"mode": "mirror"}, "registry-workload-configuration"),
     (
         *("mirror_username", "a:b"),

@@ -5,6 +5,7 @@ A new input needs a row in tests/examples.py.
 """
 
 import json
+import re
 from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, NamedTuple, cast
@@ -52,6 +53,9 @@ DEFINITION = PLUGIN.analyzer.analyze_component(PrivateRegistry)
 WIRE_NAMES = {python: wire for wire, python in DEFINITION.inputs_mapping.items()}
 MAY_BE_OUTPUTS = [key for key, wire in WIRE_NAMES.items() if not SCHEMA["inputProperties"][wire].get("plain")]
 """Inputs that may be Outputs. The schema marks all other inputs as plain, because they decide the resources."""
+
+OBJECTS = ("collect", "retention", "scrub")
+"""Inputs whose fields have names of several words."""
 
 Inputs = dict[str, Any]
 
@@ -190,9 +194,18 @@ def in_process(args: Inputs) -> Inputs:
 def as_plugin(args: Inputs) -> Inputs:
     """Send the inputs to the SDK's plugin server. Return the state that it answers."""
     wire = Struct()
-    wire.update({WIRE_NAMES[key]: value for key, value in args.items()})
+    wire.update({WIRE_NAMES[key]: in_camel_case(value) if key in OBJECTS else value for key, value in args.items()})
     inputs = {key: select_value(value) for key, value in rpc.deserialize_properties(wire, keep_unknowns=True).items()}
     return dict(PLUGIN.construct("registry", TOKEN, inputs).state)
+
+
+def in_camel_case(value: Any) -> Any:
+    """Return the value of an input with the names of fields that other languages use."""
+    if isinstance(value, list):
+        return [in_camel_case(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {re.sub("_(.)", lambda match: match[1].upper(), key): in_camel_case(item) for key, item in value.items()}
 
 
 def select_value(value: Any) -> Any:

@@ -393,3 +393,33 @@ def test_every_rule_refuses_a_value_of_a_wrong_type() -> None:
             with pytest.raises(InvalidInput) as refusal:
                 row.rule(value)
             assert re.split(r"[.\[]", refusal.value.key)[0] == key
+
+
+JOB: Inputs = {"schedule": "30 2 * * *"}
+
+
+@pytest.mark.parametrize("job", ["collect", "scrub"])
+@pytest.mark.parametrize(
+    ("inputs", "code"),
+    [
+        (MIRROR, "mirror-removes"),
+        (S3, "needs-keys"),
+        ({"storage": "class", "storage_class": "fast", "storage_access": "ReadWriteOncePod"}, "claim-of-one-pod"),
+    ],
+)
+def test_a_job_that_cannot_work_is_refused(deploy: Deploy, engine: Engine, job: str, inputs: Inputs, code: str) -> None:
+    refusal = refuse(deploy, {**inputs, job: JOB})
+    assert (refusal.key, refusal.code) == (job, code)
+    assert created(engine) == []
+
+
+@pytest.mark.parametrize("keys", [{"s3_secret": "keys"}, {"s3_access_key": "id", "s3_secret_key": "hunter2"}])
+def test_a_job_for_a_bucket_with_keys_is_accepted(keys: Inputs) -> None:
+    check_combinations({**DEFAULTS, **S3, "create_namespace": False, "collect": JOB, **keys})
+
+
+def test_a_job_for_an_existing_claim_of_one_pod_is_refused(deploy: Deploy, engine: Engine) -> None:
+    claim = {"metadata": {"name": "old"}, "spec": {"accessModes": ["ReadWriteOncePod"]}}
+    engine.found["PersistentVolumeClaim", "docker-registry", "old"] = claim
+    refusal = refuse(deploy, {**CLAIM, "scrub": JOB})
+    assert (refusal.key, refusal.code) == ("storage_claim", "claim-of-one-pod")

@@ -35,12 +35,13 @@ def placed(error: InvalidInput, value: Any, proposal: Any) -> Any:
     key, *path = re.findall(r"[^.\[\]]+", error.key)
     if not path:
         return [proposal] if isinstance(EXAMPLES[key], list) else proposal
-    if key not in ("access", "robots", "token"):
+    if key not in ("access", "robots", "token", "collect", "retention", "scrub"):
         return {error.key.partition(".")[2]: proposal}
     changed = copy.deepcopy(value)
     *parents, last = [int(part) if part.isdigit() else part for part in path]
     parent = reduce(getitem, parents, changed)
-    parent[last] = [proposal] if isinstance(parent[last], list) else proposal
+    is_list = isinstance(parent[last], list) if last in parent or isinstance(last, int) else False
+    parent[last] = [proposal] if is_list else proposal
     return changed
 
 

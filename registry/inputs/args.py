@@ -31,6 +31,41 @@ class RobotArgs(TypedDict):
     """pull, push and delete. Whoever may push or delete may pull too."""
 
 
+class CollectArgs(TypedDict):
+    """The job that frees space."""
+
+    schedule: str
+    """Time of the job, five fields of cron, UTC."""
+    delete_untagged: NotRequired[bool]
+    """Whether images without a tag go too. Default false."""
+    timeout: NotRequired[str]
+    """Time after which the job is stopped, such as 90m or 6h. Default 6h."""
+
+
+class RetentionRuleArgs(TypedDict):
+    """Tags to keep in some repositories. The other ones of these tags go."""
+
+    repositories: list[str]
+    """Names of repositories. A part of a name may be *, and any number of parts **."""
+    tags: NotRequired[list[str]]
+    """Tags that the rule is for. A * stands for any characters. Default every tag."""
+    keep: NotRequired[int]
+    """Number of these tags to keep, the newest ones, in each repository. Default none."""
+    keep_days: NotRequired[int]
+    """Days to keep a tag after it was pushed. Default none."""
+
+
+class ScrubArgs(TypedDict):
+    """The job that looks for damage."""
+
+    schedule: str
+    """Time of the job, five fields of cron, UTC."""
+    days: NotRequired[int]
+    """Days in which every blob is read once, 1 to 365. Default 30."""
+    heal: NotRequired[bool]
+    """Whether damaged data is moved aside, so that the next push sends it again. Default false."""
+
+
 class PrivateRegistryArgs(TypedDict):
     # How clients reach it
     hostname: NotRequired[pulumi.Input[str]]
@@ -186,6 +221,20 @@ class PrivateRegistryArgs(TypedDict):
     image_pull_secret: NotRequired[pulumi.Input[str]]
     """Name of an existing kubernetes.io/dockerconfigjson Secret to pull the image with. Default none."""
 
+    # Maintenance
+    collect: NotRequired[CollectArgs]
+    """A job that deletes what no image needs: schedule, delete_untagged and timeout. Default none."""
+    retention: NotRequired[list[RetentionRuleArgs]]
+    """With collect: rules of repositories, tags, keep and keep_days for tags that go before. Default none."""
+    scrub: NotRequired[ScrubArgs]
+    """A job that reads everything to find damage: schedule, days and heal. Default none."""
+    maintenance_image: NotRequired[pulumi.Input[str]]
+    """With collect or scrub: image of Python 3.11 or newer. Default python:3.14.2-alpine."""
+    maintenance_requests: NotRequired[pulumi.Input[dict[str, str]]]
+    """With collect or scrub: requested cpu and memory of a job. Default cpu 50m, memory 64Mi."""
+    maintenance_limits: NotRequired[pulumi.Input[dict[str, str]]]
+    """With collect or scrub: limits of cpu and memory of a job. Default memory 512Mi."""
+
     # Operation
     mode: NotRequired[str]
     """Mode: read-write, read-only (no pushes) or mirror (a cache of another registry). Default read-write."""
@@ -196,7 +245,7 @@ class PrivateRegistryArgs(TypedDict):
     mirror_password: NotRequired[pulumi.Input[str]]
     """With mirror: password or token of that user, a secret. No default."""
     allow_delete: NotRequired[bool]
-    """With read-write: whether users may delete tags and images. Default false."""
+    """With read-write: whether users may delete tags and images, whose space only collect frees. Default false."""
     upload_hours: NotRequired[int]
     """Hours before an unfinished upload is deleted, 1 to 8760. Default 24."""
     metrics: NotRequired[bool]

@@ -20,6 +20,7 @@ def check_combinations(values: Values) -> None:
         for key, row in INPUTS.items():
             rule(key, row, values)
     _refuse_replicas(values)
+    _refuse_maintenance(values)
     if values["exposure"] == "external-ips":
         refuse_port_of_nodes(values["port"])
     _refuse_own_namespace(values)
@@ -29,7 +30,7 @@ def _refuse_without_effect(key: str, row: Row, values: Values) -> None:
     """Refuse an input that has no effect with the values of other inputs."""
     if not row.only_with or not _is_set(key, values) or any(condition.holds(values) for condition in row.only_with):
         return
-    actual = " and ".join(f"`{condition.key}` is {str(values[condition.key]).lower()}" for condition in row.only_with)
+    actual = " and ".join(f"`{condition.key}` is {_shown(values.get(condition.key))}" for condition in row.only_with)
     needed = " or ".join(str(condition) for condition in row.only_with)
     problem = f"has an effect only if {needed}"
     if any(condition.values for condition in row.only_with):
@@ -87,12 +88,34 @@ def _refuse_replicas(values: Values) -> None:
         raise InvalidInput("replicas", "mirror-not-shared", problem, "Remove `replicas`")
 
 
+def _refuse_maintenance(values: Values) -> None:
+    """Refuse jobs for a registry that removes images by itself, or whose storage they cannot reach."""
+    for key in ("collect", "scrub"):
+        if values.get(key) is None:
+            continue
+        if values["mode"] == "mirror":
+            problem = "cannot be set for a mirror, which removes images by itself after seven days"
+            raise InvalidInput(key, "mirror-removes", problem, f"Remove `{key}`, or change `mode`")
+        if values["storage"] == "s3" and values.get("s3_secret") is None and values.get("s3_access_key") is None:
+            problem = "needs the keys of the bucket, because the job cannot use the role of a node"
+            remedy = "Set `s3_secret`, or `s3_access_key` and `s3_secret_key`"
+            raise InvalidInput(key, "needs-keys", problem, remedy)
+        if values["storage_access"] == "ReadWriteOncePod":
+            problem = "needs a claim that two Pods can mount, but `storage_access` is ReadWriteOncePod"
+            remedy = f"Set `storage_access` to ReadWriteOnce before the first deployment, or remove `{key}`"
+            raise InvalidInput(key, "claim-of-one-pod", problem, remedy)
+
+
 def _refuse_own_namespace(values: Values) -> None:
     """Refuse a pull Secret in the namespace that the component creates, because no other Pods run there."""
     if values["create_namespace"] and values["namespace"] in values["pull_secrets"]:
         problem = f"has the namespace {values['namespace']!r}, which the component creates for the registry alone"
         remedy = "Remove it from the list, or set `create_namespace` to false if that namespace exists already"
         raise InvalidInput("pull_secrets", "own-namespace", problem, remedy)
+
+
+def _shown(value: object) -> str:
+    return "not set" if value is None else str(value).lower()
 
 
 def _is_set(key: str, values: Values) -> bool:

@@ -1,7 +1,7 @@
 """Read the inputs from the config of a stack."""
 
 from collections.abc import Mapping
-from typing import Any, cast, get_args, get_origin
+from typing import Any, cast, get_args, get_origin, is_typeddict
 
 import pulumi
 from pulumi.runtime.config import get_config_env, is_config_secret
@@ -70,7 +70,9 @@ def _read(config: pulumi.Config, key: str) -> Any:
 
 
 def _plain_type(hint: Any) -> type:
-    """Return the plain type inside `NotRequired` and `pulumi.Input`."""
+    """Return the plain type inside `NotRequired` and `pulumi.Input`. That of a `TypedDict` is dict."""
+    if is_typeddict(hint):
+        return dict
     if hint in (str, int, bool) or get_origin(hint) in OBJECT_TYPES:
         return cast(type, get_origin(hint) or hint)
     return _plain_type(get_args(hint)[0])

@@ -11,6 +11,7 @@ from ..settings import (
     AccessSettings,
     ExposureSettings,
     FrontSettings,
+    MaintenanceSettings,
     MirrorSettings,
     NodeTrustSettings,
     PullSecretSettings,
@@ -25,7 +26,7 @@ from ..validation import contains_output, require_plain_value, validate
 from ..validation.basics import refuse_unknown_keys
 from .args import PrivateRegistryArgs
 from .combinations import check_combinations
-from .table import ADVICE, CROSS_FIELD_RULES, DEFAULTS, INPUTS, RESTRICTED, SECRETS
+from .table import ADVICE, CROSS_FIELD_RULES, DEFAULTS, INPUTS, MAINTAINED, RESTRICTED, SECRETS
 
 Subject = TypeVar("Subject")
 
@@ -109,6 +110,7 @@ def _settings(values: Mapping[str, Any]) -> Settings:
             values,
             mirror=_subject(MirrorSettings, values) if values["mode"] == "mirror" else None,
         ),
+        maintenance=_subject(MaintenanceSettings, values) if any(jobs.holds(values) for jobs in MAINTAINED) else None,
         node_trust=_subject(NodeTrustSettings, node_trust) if values["node_trust"] else None,
         pull_secrets=_subject(PullSecretSettings, values) if values["pull_secrets"] else None,
     )

@@ -13,6 +13,7 @@ from ..validation import (
     access,
     certificates,
     images,
+    maintenance,
     names,
     network,
     nodes,
@@ -40,7 +41,7 @@ class Condition(NamedTuple):
 
     def holds(self, values: Values) -> bool:
         """Return whether the inputs fulfil it."""
-        return values[self.key] in self.values if self.values else bool(values[self.key])
+        return values.get(self.key) in self.values if self.values else bool(values.get(self.key))
 
     def __str__(self) -> str:
         """Return it in words, such as `storage` is host-path or local."""
@@ -85,6 +86,7 @@ CLASS = Condition("storage", ("class",))
 S3 = Condition("storage", ("s3",))
 MIRROR = Condition("mode", ("mirror",))
 NODE_TRUST = Condition("node_trust", (True,))
+MAINTAINED = (Condition("collect"), Condition("scrub"))
 
 PROXY_INPUTS = ("access", "anonymous_pull", "robots", "pull_secrets")
 """Inputs that need the proxy in the Pod, which knows all users."""
@@ -223,6 +225,21 @@ INPUTS: dict[str, Row] = {
     "image": Row(images.image, default=images.NEWEST),
     "image_pull_policy": Row(images.image_pull_policy, default="IfNotPresent"),
     "image_pull_secret": _name("image_pull_secret", existing=True),
+    # Maintenance
+    "collect": Row(maintenance.collect),
+    "retention": Row(maintenance.retention, default=[], only_with=(Condition("collect"),)),
+    "scrub": Row(maintenance.scrub),
+    "maintenance_image": Row(
+        partial(images.image, key="maintenance_image"), default=maintenance.IMAGE, only_with=MAINTAINED
+    ),
+    "maintenance_requests": Row(
+        partial(quantities.resources, "maintenance_requests"),
+        default={"cpu": "50m", "memory": "64Mi"},
+        only_with=MAINTAINED,
+    ),
+    "maintenance_limits": Row(
+        partial(quantities.resources, "maintenance_limits"), default={"memory": "512Mi"}, only_with=MAINTAINED
+    ),
     # Operation
     "mode": Row(workload.mode, default="read-write"),
     "mirror_of": Row(servers.mirror_of, only_with=(MIRROR,), required="https://registry-1.docker.io"),
@@ -261,6 +278,7 @@ CROSS_FIELD_RULES: dict[Callable[..., None], tuple[str, ...]] = {
     users.generations_are_generated: ("passwords", "password_generations"),
     partial(quantities.within_limits, ""): ("requests", "limits"),
     partial(quantities.within_limits, "front_"): ("front_requests", "front_limits"),
+    partial(quantities.within_limits, "maintenance_"): ("maintenance_requests", "maintenance_limits"),
     network.load_balancer_reaches_clients: ("load_balancer_address", "client_cidrs"),
     servers.bucket_not_in_endpoint: ("s3_endpoint", "s3_bucket"),
     servers.region_of_endpoint: ("s3_endpoint", "s3_region"),
@@ -272,6 +290,7 @@ ADVICE: dict[Callable[..., str], tuple[str, ...]] = {
     storage.size_advice: ("storage_size",),
     users.password_advice: ("passwords",),
     users.guessing_advice: ("passwords", *PROXY_INPUTS),
+    maintenance.untagged_advice: ("collect",),
     certificates.ca_advice: ("ca_certificate", "certificate_days"),
 }
 """Warnings about values that are allowed but unwise, and the inputs they are about."""

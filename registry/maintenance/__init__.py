@@ -1,0 +1,307 @@
+"""The maintenance jobs: CronJobs that free space and look for damage, beside the registry.
+
+Their program is in `job/`. It runs from a ConfigMap in an image of Python, so there is no image to build
+(docs/adr/0024-maintenance.md).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi_kubernetes.batch.v1 import CronJobSpecArgsDict
+from pulumi_kubernetes.core.v1 import (
+    AffinityArgsDict,
+    ContainerArgsDict,
+    PodSpecArgsDict,
+    TolerationArgsDict,
+    VolumeArgsDict,
+    VolumeMountArgsDict,
+)
+
+from ..context import COMPONENT, NAME, VERSION, Context
+from ..pods import CONFIG_CHECKSUM, NO_PRIVILEGES, checksum, own_tolerations, security_context
+from ..settings import MaintenanceSettings, StorageSettings, WorkloadSettings
+from ..upstreams import egress_rules, never_proxied
+from ..validation.images import version_of
+from ..validation.maintenance import SCRUB_DAYS, TIMEOUT, duration_seconds, rule_patterns
+
+APP = "docker-registry-maintenance"
+"""Name in the labels of the jobs. With that of the registry, its Service would send clients to them."""
+
+SECRET_NAME = "maintenance-secret"
+
+PROGRAM = Path(__file__).with_name("job")
+
+PROGRAM_FOLDER, SETTINGS_FOLDER = "/opt/maintenance", "/etc/maintenance"
+"""Mount paths of the program and of its settings."""
+
+TIME_ZONE = "Etc/UTC"
+
+SCRUB_SECONDS = 24 * 3600
+"""Seconds after which a scrub is stopped. The next one goes on where it was."""
+
+STARTING_DEADLINE_SECONDS = 3600
+"""Seconds that a job may start late, for example after the control plane was down."""
+
+HISTORY = 3
+"""Jobs that are kept with their logs, of those that succeeded and of those that failed."""
+
+BACKOFF_LIMIT = 2
+
+DAMAGE_REMAINS = 3
+"""Exit code of a scrub that has found damage, which another attempt does not change."""
+
+CONTAINER = "maintenance"
+
+
+class MaintenanceInputs(NamedTuple):
+    """The outputs of other parts that the jobs need.
+
+    Attributes:
+        claim: Name of the claim, or None for an object store.
+        claim_path: Path of the claim in the container.
+        driver: Storage section of the registry's configuration.
+        node_selector: Labels of the node that has the images, or None.
+        servers: URLs of the servers that the jobs connect to.
+        upstreams: URLs of the servers behind the registry, without proxies.
+        after: Resources to create first.
+    """
+
+    claim: pulumi.Input[str] | None
+    claim_path: str
+    driver: pulumi.Input[Mapping[str, Any]]
+    node_selector: pulumi.Input[dict[str, str]] | None
+    servers: pulumi.Output[list[str]]
+    upstreams: pulumi.Output[list[str]]
+    after: Sequence[pulumi.Resource]
+
+
+def create_maintenance(
+    ctx: Context,
+    settings: MaintenanceSettings,
+    storage: StorageSettings,
+    workload: WorkloadSettings,
+    inputs: MaintenanceInputs,
+) -> None:
+    """Create the jobs, their program, their settings, and a policy that lets them connect to the object store alone."""
+    registry = ctx.selector
+    ctx = _own_context(ctx, settings)
+    program = {file.name: file.read_text() for file in sorted(PROGRAM.glob("*.py"))}
+    config_map = kubernetes.core.v1.ConfigMap(
+        f"{ctx.name}-maintenance-program", metadata=ctx.metadata(APP), data=program, opts=ctx.options()
+    )
+    content = pulumi.Output.all(
+        driver=inputs.driver,
+        ca_pem=workload.upstream_ca,
+        proxies=workload.outbound_proxy or {},
+        upstreams=inputs.upstreams,
+    ).apply(lambda resolved: json.dumps(_job_settings(settings, inputs.claim_path, **resolved)))
+    secret = kubernetes.core.v1.Secret(
+        f"{ctx.name}-maintenance-settings",
+        metadata=ctx.metadata(SECRET_NAME),
+        string_data={"settings.json": content},
+        opts=ctx.options(),
+    )
+    _create_network_policy(ctx, inputs)
+    annotations = {
+        # An annotation is public, and so is a checksum of secrets.
+        CONFIG_CHECKSUM: pulumi.Output.unsecret(content.apply(lambda resolved: checksum((program, resolved))))
+    }
+    deadlines = {"collect": settings.collect and _collect_seconds(settings), "scrub": settings.scrub and SCRUB_SECONDS}
+    for task, seconds in deadlines.items():
+        if seconds:
+            schedule = cast(Mapping[str, str], getattr(settings, task))["schedule"]
+            spec = _pod_spec(ctx, task, settings, storage, workload, inputs, registry, [*program])
+            kubernetes.batch.v1.CronJob(
+                f"{ctx.name}-{task}",
+                metadata=ctx.metadata(f"docker-registry-{task}"),
+                spec=_cron_job_spec(ctx, schedule, int(seconds), annotations, spec),
+                opts=ctx.options(depends_on=[config_map, secret, *inputs.after]),
+            )
+
+
+def _own_context(ctx: Context, settings: MaintenanceSettings) -> Context:
+    """Return a context whose labels are those of the jobs."""
+    version = pulumi.Output.unsecret(pulumi.Output.from_input(settings.maintenance_image).apply(version_of))
+    labels = {**ctx.recommended, COMPONENT: "maintenance", VERSION: version}
+    return replace(ctx, app=APP, selector={**ctx.selector, NAME: APP}, recommended=labels)
+
+
+def _job_settings(
+    settings: MaintenanceSettings,
+    claim_path: str,
+    driver: Mapping[str, Any],
+    ca_pem: str | None,
+    proxies: Mapping[str, str],
+    upstreams: Sequence[str],
+) -> dict[str, Any]:
+    """Return the settings that the program reads."""
+    collect, scrub = settings.collect or {}, settings.scrub or {}
+    storage: dict[str, Any] = {"folder": claim_path}
+    if "s3" in driver:
+        storage = {"s3": _s3_settings(driver["s3"], ca_pem, proxies, upstreams)}
+    return {
+        "storage": storage,
+        "retention": rule_patterns(settings.retention),
+        "delete_untagged": collect.get("delete_untagged", False),
+        "upload_hours": settings.upload_hours,
+        "scrub": {"days": scrub.get("days", SCRUB_DAYS), "heal": scrub.get("heal", False)},
+    }
+
+
+def _s3_settings(
+    s3: Mapping[str, Any], ca_pem: str | None, proxies: Mapping[str, str], upstreams: Sequence[str]
+) -> dict[str, Any]:
+    return {
+        "bucket": s3["bucket"],
+        "region": s3["region"],
+        "access_key": s3["accesskey"],
+        "secret_key": s3["secretkey"],
+        "endpoint": s3.get("regionendpoint", ""),
+        "prefix": s3.get("rootdirectory", "").removeprefix("/"),
+        "ca_pem": ca_pem or "",
+        "proxies": {scheme: proxies[scheme] for scheme in ("http", "https") if scheme in proxies},
+        "no_proxy": never_proxied(proxies, upstreams) if proxies else "",
+    }
+
+
+def _collect_seconds(settings: MaintenanceSettings) -> int:
+    timeout = (settings.collect or {}).get("timeout", TIMEOUT)
+    return duration_seconds("collect.timeout", timeout)
+
+
+def _create_network_policy(ctx: Context, inputs: MaintenanceInputs) -> None:
+    """Deny every connection of the jobs but those to the object store, and to DNS for its name."""
+    egress = pulumi.Output.all(ctx.namespace, inputs.servers).apply(
+        lambda known: egress_rules(known[1], own_namespace=known[0])
+    )
+    kubernetes.networking.v1.NetworkPolicy(
+        f"{ctx.name}-maintenance-policy",
+        metadata=ctx.metadata(APP),
+        spec={
+            "pod_selector": {"match_labels": ctx.selector},
+            "policy_types": ["Ingress", "Egress"],
+            "egress": pulumi.Output.unsecret(egress),  # the URLs of proxies are secret, their ports are not
+        },
+        opts=ctx.options(),
+    )
+
+
+def _cron_job_spec(
+    ctx: Context,
+    schedule: str,
+    seconds: int,
+    annotations: Mapping[str, pulumi.Input[str]],
+    spec: PodSpecArgsDict,
+) -> CronJobSpecArgsDict:
+    """Return the spec of a CronJob. A job is tried again after an error, and not after damage was found."""
+    return {
+        "schedule": schedule,
+        "time_zone": TIME_ZONE,
+        "concurrency_policy": "Forbid",
+        "starting_deadline_seconds": STARTING_DEADLINE_SECONDS,
+        "successful_jobs_history_limit": HISTORY,
+        "failed_jobs_history_limit": HISTORY,
+        "job_template": {
+            "metadata": ctx.metadata(cluster_scoped=True),
+            "spec": {
+                "active_deadline_seconds": seconds,
+                "backoff_limit": BACKOFF_LIMIT,
+                "pod_failure_policy": {
+                    "rules": [
+                        {
+                            "action": "FailJob",
+                            "on_exit_codes": {
+                                "container_name": CONTAINER,
+                                "operator": "In",
+                                "values": [DAMAGE_REMAINS],
+                            },
+                        },
+                        {"action": "Ignore", "on_pod_conditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                    ]
+                },
+                "template": {"metadata": ctx.metadata(annotations=annotations, cluster_scoped=True), "spec": spec},
+            },
+        },
+    }
+
+
+def _pod_spec(
+    ctx: Context,
+    task: str,
+    settings: MaintenanceSettings,
+    storage: StorageSettings,
+    workload: WorkloadSettings,
+    inputs: MaintenanceInputs,
+    registry: Mapping[str, str],
+    files: Sequence[str],
+) -> PodSpecArgsDict:
+    """Return the spec of the Pod of a task. It runs as the user of the registry, where the registry can run."""
+    own = own_tolerations(workload, is_pinned=inputs.node_selector is not None)
+    spec: PodSpecArgsDict = {
+        "automount_service_account_token": False,
+        "containers": [_container(task, settings, workload, inputs)],
+        "enable_service_links": False,
+        "restart_policy": "Never",
+        "security_context": security_context(workload.run_as_user),
+        "tolerations": pulumi.Output.from_input(workload.tolerations).apply(
+            lambda added: [*own, *(cast(TolerationArgsDict, toleration) for toleration in added)]
+        ),
+        "volumes": _volumes(inputs, files),
+    }
+    if inputs.node_selector is not None:
+        spec["node_selector"] = inputs.node_selector
+    elif inputs.claim is not None and storage.storage_access != "ReadWriteMany":
+        spec["affinity"] = _beside(registry)
+    if workload.priority_class is not None:
+        spec["priority_class_name"] = workload.priority_class
+    if workload.image_pull_secret is not None:
+        spec["image_pull_secrets"] = [{"name": workload.image_pull_secret}]
+    return spec
+
+
+def _beside(registry: Mapping[str, str]) -> AffinityArgsDict:
+    """Return an affinity to the node of the registry, because only one node can mount the claim."""
+    term = {"label_selector": {"match_labels": registry}, "topology_key": "kubernetes.io/hostname"}
+    return cast(AffinityArgsDict, {"pod_affinity": {"required_during_scheduling_ignored_during_execution": [term]}})
+
+
+def _container(
+    task: str, settings: MaintenanceSettings, workload: WorkloadSettings, inputs: MaintenanceInputs
+) -> ContainerArgsDict:
+    mounts: list[VolumeMountArgsDict] = [
+        {"name": "program", "mount_path": PROGRAM_FOLDER, "read_only": True},
+        {"name": "settings", "mount_path": SETTINGS_FOLDER, "read_only": True},
+    ]
+    if inputs.claim is not None:
+        mounts.append({"name": "repository", "mount_path": inputs.claim_path})
+    return {
+        "name": CONTAINER,
+        "image": settings.maintenance_image,
+        "image_pull_policy": workload.image_pull_policy,
+        # -B: the file system is read-only, so there is no place for bytecode.
+        "command": ["python3", "-B", "-m", "job"],
+        "args": [task],
+        "working_dir": PROGRAM_FOLDER,
+        "volume_mounts": mounts,
+        "resources": {"requests": settings.maintenance_requests, "limits": settings.maintenance_limits},
+        "security_context": NO_PRIVILEGES,
+    }
+
+
+def _volumes(inputs: MaintenanceInputs, files: Sequence[str]) -> list[VolumeArgsDict]:
+    volumes: list[VolumeArgsDict] = [
+        # The paths make a package of the files, whose keys cannot have slashes.
+        {
+            "name": "program",
+            "config_map": {"name": APP, "items": [{"key": name, "path": f"job/{name}"} for name in files]},
+        },
+        {"name": "settings", "secret": {"secret_name": SECRET_NAME}},
+    ]
+    if inputs.claim is not None:
+        volumes.append({"name": "repository", "persistent_volume_claim": {"claim_name": inputs.claim}})
+    return volumes

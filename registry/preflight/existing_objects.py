@@ -10,6 +10,7 @@ from ..lookup import FoundObjects, Object, Objects, Reference, known_values, loo
 from ..settings import ExposureSettings, Settings
 from ..validation.existing_objects import refuse_missing_object, refuse_wrong_secret_type
 from ..validation.external_ips import external_ips_warning, refuse_taken_addresses
+from ..validation.maintenance import refuse_claim_of_one_pod
 from ..validation.network import require_cluster_family
 from ..validation.quotas import Container, Demand, refuse_exceeded_quotas
 
@@ -77,6 +78,8 @@ def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bo
             claims=_items(others[CLAIM_KIND, settings.namespace]),
             accounts={namespace: item for (key, namespace), item in by_key.items() if key == "default_pull_secret"},
         )
+        if settings.maintenance is not None and found.claim:
+            refuse_claim_of_one_pod((found.claim.get("spec") or {}).get("accessModes") or [])
         if settings.exposure.external_ips:
             _check_external_ips(ctx, settings.exposure, found.node, others)
         _check_load_balancer(balancer[0], others)
@@ -226,7 +229,10 @@ def _demand(settings: Settings, storage_size: str, *resources: Mapping[str, str]
     if settings.storage.kind.is_mounted and settings.storage.storage_claim is None:
         counts |= {"persistentvolumeclaims": "1", "requests.storage": storage_size}
     created = (settings.tls.tls_secret is None, settings.users.users_secret is None and settings.users.token is None)
-    counts["secrets"] = str(1 + sum(created))
+    counts["secrets"] = str(1 + sum(created) + (settings.maintenance is not None))
+    if settings.maintenance is not None:
+        jobs = (settings.maintenance.collect, settings.maintenance.scrub)
+        counts |= {"configmaps": "1", "count/cronjobs.batch": str(sum(job is not None for job in jobs))}
     prefixes = [prefix for prefix, *_ in _resources(settings)]
     containers = map(Container, prefixes, resources[::2], resources[1::2])
     return Demand(settings.storage.replicas, [*containers], counts)

@@ -73,7 +73,7 @@ def _fields(key: str, entry: Mapping[str, Any], fields: Sequence[str]) -> dict[s
             raise InvalidInput(f"{key}.{field}", "missing", "is missing", EXAMPLE_RULE)
     checked = {field: _entries(f"{key}.{field}", entry[field], field) for field in fields}
     for glob in checked["repositories"]:
-        _check_glob(f"{key}.repositories", glob)
+        check_glob(f"{key}.repositories", glob)
     for right in checked["rights"]:
         if right not in RIGHTS:
             problem = f"must be {', '.join(RIGHTS)}, not {quoted(right)}"
@@ -86,7 +86,7 @@ def _entries(key: str, value: object, field: str) -> list[str]:
     return texts(key, value, {"users": "jean", "repositories": "team/web", "rights": PULL}[field])
 
 
-def _check_glob(key: str, glob: str) -> None:
+def check_glob(key: str, glob: str) -> None:
     """Require a repository name (OCI distribution specification), in which a whole part may be `*` or `**`."""
     parts = glob.split("/")
     is_name = all(part in ("*", EVERYTHING) or re.fullmatch(COMPONENT, part, re.ASCII) for part in parts)
@@ -99,7 +99,7 @@ def globs(key: str, value: list[str]) -> list[str]:
     """Require globs of repositories."""
     entries = texts(key, value, "team/web")
     for glob in entries:
-        _check_glob(key, glob)
+        check_glob(key, glob)
     return entries
 
 

@@ -16,7 +16,7 @@ from pulumi_kubernetes.core.v1 import PodSpecArgsDict
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgsDict
 
 from ..context import Context
-from ..pods import checksum, uid_of
+from ..pods import CONFIG_CHECKSUM, checksum, uid_of
 from ..settings import ServingSettings, WorkloadSettings
 from ..upstreams import never_proxied
 from .configuration import (
@@ -33,7 +33,7 @@ from .configuration import (
 )
 from .container import PROXY_FILES, Mounts
 from .front import FRONT_FOLDER, Front
-from .pod import own_tolerations, pod_spec
+from .pod import pod_spec
 
 __all__ = [
     "FRONT_FOLDER",
@@ -43,15 +43,9 @@ __all__ = [
     "Front",
     "Workload",
     "WorkloadInputs",
-    "own_tolerations",
 ]
 
 SECRET_NAME = "configuration-secret"
-
-CONFIG_CHECKSUM = "checksum/config"
-"""Annotation of the Pods: a checksum of the files that the registry reads only at its start.
-
-A change of it restarts the Pods. Helm charts use the same key."""
 
 ROLLING_UPDATE: DeploymentStrategyArgsDict = {
     "type": "RollingUpdate",

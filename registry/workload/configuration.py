@@ -47,8 +47,10 @@ FIRST_CHECK_SECONDS = 2 + max(CHECK_INTERVAL_SECONDS, CONNECT_INTERVAL_SECONDS +
 
 Until then it calls itself healthy."""
 
-UPLOAD_PURGE_INTERVAL = "6h"
-"""Interval of the upload purge. With the default a full disk would take eight days to recover."""
+UPLOAD_PURGE_INTERVAL = "1h"
+"""Interval of the upload purge. A full disk recovers `upload_hours` and at most this time after the last push.
+
+The registry waits for up to an hour before the first purge (CNCF Distribution, handlers.startUploadPurger)."""
 
 DRAIN_SECONDS = 20
 """Seconds in which the open requests of a Pod that stops may finish. The kubelet kills it after 30."""

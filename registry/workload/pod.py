@@ -6,13 +6,13 @@ import pulumi
 from pulumi_kubernetes.core.v1 import (
     ContainerArgsDict,
     LifecycleArgsDict,
-    PodSecurityContextArgsDict,
     PodSpecArgsDict,
     SecretVolumeSourceArgsDict,
     TolerationArgsDict,
     VolumeArgsDict,
 )
 
+from ..pods import own_tolerations, security_context
 from ..settings import WorkloadSettings
 from .container import Mounts, registry_container, secret_folders
 from .front import Front, front_container, front_volumes
@@ -23,18 +23,6 @@ PRE_STOP_SLEEP_SECONDS = 3
 
 FRONT_STOP_SECONDS = 2
 """Seconds that the registry serves longer than its proxy, which may still pass on requests."""
-
-CONTROL_PLANE: TolerationArgsDict = {
-    "key": "node-role.kubernetes.io/control-plane",
-    "operator": "Exists",
-    "effect": "NoSchedule",
-}
-"""Toleration for control planes: the guide's node is one, and so are all nodes of many small clusters."""
-
-UNREACHABLE_TOLERATION_SECONDS = 30
-"""Seconds before a replica on an unreachable node is replaced, if its images are not on that node."""
-
-UNREACHABLE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
 
 def pod_spec(
@@ -55,7 +43,7 @@ def pod_spec(
         "automount_service_account_token": False,
         "containers": _containers(settings, mounts, no_proxy, front, drain_seconds),
         "enable_service_links": False,  # the registry would read the variables of a Service called REGISTRY
-        "security_context": _security_context(settings.run_as_user),
+        "security_context": security_context(settings.run_as_user),
         "tolerations": pulumi.Output.from_input(settings.tolerations).apply(
             lambda added: [*own, *(cast(TolerationArgsDict, toleration) for toleration in added)]
         ),
@@ -106,30 +94,3 @@ def _containers(
             sleep = PRE_STOP_SLEEP_SECONDS + seconds * FRONT_STOP_SECONDS
             container["lifecycle"] = {**lifecycle, "pre_stop": {"sleep": {"seconds": sleep}}}
     return containers
-
-
-def own_tolerations(settings: WorkloadSettings, *, is_pinned: bool) -> list[TolerationArgsDict]:
-    """Return the tolerations that the component sets: for a control plane, and for an unreachable node.
-
-    Without the latter a bare Pod would be deleted for good, and a pinned one cannot run elsewhere. Both stay.
-    """
-    tolerations: list[TolerationArgsDict] = [
-        {"key": taint, "operator": "Exists", "effect": "NoExecute"} for taint in UNREACHABLE_TAINTS
-    ]
-    if settings.workload == "deployment" and not is_pinned:
-        for toleration in tolerations:
-            toleration["toleration_seconds"] = UNREACHABLE_TOLERATION_SECONDS
-    return [CONTROL_PLANE, *tolerations]
-
-
-def _security_context(user: int) -> PodSecurityContextArgsDict:
-    """Return the security context. Root is for a folder that belongs to root, and has no capabilities."""
-    return {
-        "run_as_user": user,
-        "run_as_group": user,
-        "run_as_non_root": user != 0,
-        "fs_group": user,
-        # By default the kubelet would change the owner of every file at each start of a Pod.
-        "fs_group_change_policy": "OnRootMismatch",
-        "seccomp_profile": {"type": "RuntimeDefault"},
-    }

@@ -26,7 +26,13 @@ def _entry(key: str, default: Any, description: str) -> Iterator[str]:
     kind = TYPES[type(default)]
     yield f"  {key}:\n    type: {kind}\n"
     if kind == "array":
-        item = "integer" if key.endswith("generations") else "object" if key in ("access", "tolerations") else "string"
+        item = (
+            "integer"
+            if key.endswith("generations")
+            else "object"
+            if key in ("access", "retention", "tolerations")
+            else "string"
+        )
         yield f"    items:\n      type: {item}\n"
     yield f"    description: {_scalar(description)}\n"
     yield f"    default: {_scalar(default)}\n"

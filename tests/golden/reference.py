@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from registry import NodeTrust, NodeTrustArgs, PrivateRegistry, PrivateRegistryArgs, TrustedRegistryArgs
-from registry.inputs.args import AccessRuleArgs, RobotArgs
+from registry.inputs.args import AccessRuleArgs, CollectArgs, RetentionRuleArgs, RobotArgs, ScrubArgs
 from registry.inputs.resolve import is_structural
 from registry.inputs.table import DEFAULTS, INPUTS, Condition
 from tests import golden
@@ -42,6 +42,9 @@ Every node trusts them until you destroy it, and new nodes trust them too
 NAMES = {
     "AccessRuleArgs": ("rule", "rules"),
     "RobotArgs": ("robot", "robots"),
+    "CollectArgs": ("map", "maps"),
+    "RetentionRuleArgs": ("rule", "rules"),
+    "ScrubArgs": ("map", "maps"),
     "TrustedRegistryArgs": ("registry", "registries"),
 }
 """Singular and plural of each type of objects."""
@@ -57,7 +60,7 @@ def page() -> str:
     for heading, key in lines:
         parts += [_headed(heading, "key", "Output?", "default")] if heading else [_input(key, inputs[key])]
     outputs = dict(zip(PrivateRegistry.__annotations__, resource["properties"].values(), strict=True))
-    parts += ["\n## Rules and robots\n", *_rules(schema)]
+    parts += ["\n## Rules, robots and jobs\n", *_rules(schema)]
     parts += ["\n## Combinations\n\n", *_combinations(), _headed("Outputs", "output")]
     parts += [f"| `{key}` | {_type(output)} | {output['description']} |\n" for key, output in outputs.items()]
     return "".join([*parts, *_node_trust(schema)])
@@ -79,10 +82,17 @@ def _node_trust(schema: dict[str, Any]) -> Iterator[str]:
 
 
 def _rules(schema: dict[str, Any]) -> Iterator[str]:
-    """Yield the keys of a rule and of a robot."""
-    for args in (AccessRuleArgs, RobotArgs):
+    """Yield the keys of rules, robots and jobs."""
+    objects = {
+        AccessRuleArgs: "a rule of `access`",
+        RobotArgs: "a robot",
+        CollectArgs: "`collect`",
+        RetentionRuleArgs: "a rule of `retention`",
+        ScrubArgs: "`scrub`",
+    }
+    for args, name in objects.items():
         properties = schema["types"][f"private-registry:index:{args.__name__}"]["properties"]
-        yield f"\n| key of a {NAMES[args.__name__][0]} | type | description |\n|---|---|---|\n"
+        yield f"\n| key of {name} | type | description |\n|---|---|---|\n"
         for key, schema_of_key in zip(args.__annotations__, properties.values(), strict=True):
             yield f"| `{key}` | {_type(schema_of_key)} | {schema_of_key['description']} |\n"
 

@@ -17,6 +17,9 @@ RECOVER = (sys.executable, "-m", "ops", "recover", "--stack", STACK, "--json")
 PROXY_INPUTS = ("access", "anonymous_pull", "robots", "pull_secrets")
 """Inputs that add a proxy in front of the registry. Its image is loaded into the nodes only if one of them is set."""
 
+JOB_INPUTS = ("collect", "scrub")
+"""Inputs that bring the maintenance jobs along."""
+
 NEXT_STEPS = """
   {endpoint} is up{location}.
   CA        {ca}  (the output of `pulumi stack output ca_pem`)
@@ -54,6 +57,8 @@ class Deployment:
         config = json.loads(self._run("pulumi", "config", "--json", "--stack", STACK))
         if self.cluster and any(f"private-registry:{key}" in config for key in PROXY_INPUTS):
             self.cluster.load_haproxy()
+        if self.cluster and any(f"private-registry:{key}" in config for key in JOB_INPUTS):
+            self.cluster.load_python()
         with stage("pulumi up"):
             self._run_in_foreground("pulumi", "up", "--yes", "--skip-preview", "--stack", STACK, *refresh)
         outputs = json.loads(self._run("pulumi", "stack", "output", "--json", "--stack", STACK))

@@ -1,4 +1,4 @@
-"""The command line: `python -m ops verify`, `status`, `trust`, `login` and `recover`.
+"""The command line: `python -m ops verify`, `status`, `trust`, `login`, `recover`, `collect`, `prune` and `scrub`.
 
 Exit codes: 0 for success, 1 if a check failed or action is needed, 2 if the command could not run or was called
 wrongly.
@@ -223,6 +223,76 @@ def recover(
         recovery.print_recovery_json(result)
     else:
         recovery.print_recovery(result)
+
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print what would be done without doing it.")]
+
+
+@app.command()
+def collect(stack: Stack = "dev", dry_run: DryRun = False, json: Json = False) -> None:
+    """Delete what no image needs, now.
+
+    The command runs the job of the input `collect` at once, and prints its
+    progress. The rules of `retention` are applied before. Clients go on pushing
+    and pulling. The exit code is 1 if damage remains, otherwise 0.
+
+    \b
+    EXAMPLES
+      python -m ops collect --stack dev
+      python -m ops collect --dry-run --json
+    """
+    _maintain("collect", stack, ["--dry-run"] if dry_run else [], as_json=json)
+
+
+@app.command()
+def prune(stack: Stack = "dev", dry_run: DryRun = False, json: Json = False) -> None:
+    """Apply the rules of `retention`, now.
+
+    The command removes tags, and the images that only these tags name. Their
+    layers take space until the next collection. The exit code is 1 if damage
+    remains, otherwise 0.
+
+    \b
+    EXAMPLES
+      python -m ops prune --dry-run
+      python -m ops prune --stack dev --json
+    """
+    _maintain("prune", stack, ["--dry-run"] if dry_run else [], as_json=json)
+
+
+@app.command()
+def scrub(
+    stack: Stack = "dev",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Read every blob. Default: new ones, and those whose turn it is.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Repair nothing, also if `scrub.heal` is true.")] = False,
+    json: Json = False,
+) -> None:
+    """Look for damaged images, now.
+
+    The command runs the job of the input `scrub` at once, and prints its
+    progress. It names the repository and the tags of everything that is
+    damaged. The exit code is 1 if damage remains, otherwise 0.
+
+    \b
+    EXAMPLES
+      python -m ops scrub --all
+      python -m ops scrub --stack dev --dry-run --json
+    """
+    options = [*(["--all"] if everything else []), *(["--dry-run"] if dry_run else [])]
+    _maintain("scrub", stack, options, as_json=json)
+
+
+def _maintain(task: str, stack: str, options: list[str], *, as_json: bool) -> None:
+    from . import maintenance
+    from .stack import read_all_outputs
+
+    with _explain_missing_outputs(stack):
+        namespace = str(read_all_outputs(stack)["namespace"])
+    run = maintenance.run_job(namespace, task, options)
+    is_whole = maintenance.print_run_json(run) if as_json else maintenance.print_run(run)
+    raise typer.Exit(0 if is_whole else 1)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ LOG_LINES = 1000
 BAD_REQUEST = 400
 """Status of the API server for the log of a container that has not started yet."""
 
-API_VERSIONS = {"DaemonSet": "apps/v1"}
+API_VERSIONS = {"DaemonSet": "apps/v1", "CronJob": "batch/v1", "Job": "batch/v1"}
 """API version by kind, for the kinds that are not in v1."""
 
 CONTAINER = "registry"
@@ -135,3 +135,22 @@ def exec_in_pod(pod: Object, command: Sequence[str]) -> str:
     container = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"], "container": CONTAINER}
     output = stream(run, **container, command=list(command), stdout=True, stderr=True, _request_timeout=TIMEOUT)
     return str(output)
+
+
+def create_object(client: DynamicClient, body: Object) -> None:
+    """Create an object."""
+    resource = client.resources.get(api_version=body["apiVersion"], kind=body["kind"])
+    client.create(resource, body=body, namespace=body["metadata"]["namespace"], _request_timeout=TIMEOUT)
+
+
+def follow_log(pod: Object) -> Iterator[str]:
+    """Yield the lines of the log of a Pod with one container, until it ends."""
+    read = CoreV1Api(connect_api_client()).read_namespaced_pod_log
+    name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+    response = read(name, namespace, follow=True, _preload_content=False)  # type: ignore[call-arg]  # the stubs lack it
+    rest = b""
+    for chunk in response.stream():  # type: ignore[attr-defined]
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (line.decode(errors="replace") for line in lines)
+    if rest:
+        yield rest.decode(errors="replace")

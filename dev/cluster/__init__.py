@@ -138,6 +138,13 @@ class Cluster:
         for node in NODES:
             images.load_into_node(self.plan, cluster_programs, node, [image])
 
+    def load_python(self) -> None:
+        """Load an image of Python, which the maintenance jobs need, into both nodes."""
+        cluster_programs = programs.provide_programs(self._programs_file)
+        image = images.create_python_image(Path(cluster_programs.busybox))
+        for node in NODES:
+            images.load_into_node(self.plan, cluster_programs, node, [image])
+
     def _stop(self) -> None:
         requirements.check_root()
         network.check_owner(self.plan)

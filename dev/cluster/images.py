@@ -3,8 +3,11 @@
 `DEFAULT_CONFIG` is close to the configuration of the official registry image. The component mounts its own.
 """
 
+import os
 import re
 import subprocess
+import sys
+import sysconfig
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -22,6 +25,15 @@ HAPROXY = "haproxy:3.4.6-alpine"
 """Reference of HAProxy, the proxy of a registry with rules for access: the default of the input `front_image`.
 
 The image of this name in the embedded cluster has the HAProxy of the Debian package, another version."""
+
+PYTHON = "python:3.14.2-alpine"
+"""Image of the maintenance jobs, the default of `maintenance_image`. Here it has the Python that runs this program."""
+
+UNUSED_FOLDERS = {"__pycache__", "dist-packages", "ensurepip", "idlelib", "lib2to3", "site-packages", "test", "tkinter"}
+"""Folders of Python's library that the image has no use for."""
+
+UNUSED_EXTENSIONS = ("_tkinter", "_test", "nis", "readline")
+"""Beginnings of the names of extensions with libraries that it has no use for."""
 
 CTR_IMAGES_COMMAND = ("ctr", "--namespace=k8s.io", "images")
 
@@ -97,6 +109,24 @@ def create_haproxy_image(busybox: Path, haproxy: Packages) -> Image:
     """Return an image with the HAProxy of the Debian package, at the path where the official image has it."""
     programs = with_libraries("/usr/local/sbin/haproxy", haproxy.find("haproxy"), haproxy.env)
     return Image(f"docker.io/library/{HAPROXY}", busybox, programs, config={"StopSignal": "SIGUSR1"})
+
+
+def create_python_image(busybox: Path) -> Image:
+    """Return an image of Python with the layout of the official one."""
+    library = Path(sysconfig.get_path("stdlib"))
+    program, target = Path(sys.executable).resolve(), f"/usr/local/lib/{library.name}"
+    files = with_libraries("/usr/local/bin/python3", program, os.environ)
+    for folder, folders, names in os.walk(library):
+        folders[:] = sorted({*folders} - UNUSED_FOLDERS)
+        for name in sorted(names):
+            if not name.endswith((".py", ".so")) or name.startswith(UNUSED_EXTENSIONS):
+                continue
+            path = f"{target}/{Path(folder, name).relative_to(library)}"
+            is_extension = name.endswith(".so")
+            files |= (
+                with_libraries(path, Path(folder, name), os.environ) if is_extension else {path: Path(folder, name)}
+            )
+    return Image(f"docker.io/library/{PYTHON}", busybox, files)
 
 
 def with_libraries(path: str, program: Path, variables: Mapping[str, str]) -> dict[str, Path]:

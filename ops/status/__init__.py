@@ -70,6 +70,16 @@ STACK_CHECKS = {
         lambda target: workload.read_node_trust(target.client, target.outputs.namespace),
         lambda facts, target: verdicts.rate_node_trust(facts, trust_namespace(target.outputs.namespace)),
     ),
+    "collect": StatusCheck(
+        "last collection",
+        lambda target: workload.read_job(target.client, target.outputs.namespace, "collect"),
+        lambda facts, target: verdicts.rate_job(facts, "collect", target.outputs.namespace),
+    ),
+    "scrub": StatusCheck(
+        "last scrub",
+        lambda target: workload.read_job(target.client, target.outputs.namespace, "scrub"),
+        lambda facts, target: verdicts.rate_job(facts, "scrub", target.outputs.namespace),
+    ),
     "drift": StatusCheck(
         "drift",
         lambda target: drift.preview_changes(target.stack) if target.check_drift else None,

@@ -3,8 +3,9 @@
 The fields of the values are the keys of `facts` in the JSON.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,25 @@ class ServerState:
     name: str
     summary: str
     remedy: str = ""
+
+
+@dataclass(frozen=True)
+class JobState:
+    """The last run of a maintenance job.
+
+    Attributes:
+        name: Name of the CronJob, whose log tells more.
+        hours: Hours since its end, or None if no run has ended.
+        error: Reason of a failure, or "".
+        is_late: Whether a scheduled run did not happen, and the next one neither.
+        summary: Counts of the run, and the damage that it found.
+    """
+
+    name: str
+    hours: float | None
+    error: str
+    is_late: bool
+    summary: Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,16 @@ A verdict has a remedy if action is needed within 30 days.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from registry.tls.authority import rotation_hint
 from registry.validation.commands import set_numbers
 from registry.validation.images import image_advice
 from registry.validation.limits import LONGEST_CERTIFICATE_DAYS
 
+from ..jobs import describe_run, remaining_damage
 from ..report import Verdict
-from .facts import CertificateAuthority, DiskSpace, NodeTrust, ServerCertificate, ServerState, StackSettings
+from .facts import CertificateAuthority, DiskSpace, JobState, NodeTrust, ServerCertificate, ServerState, StackSettings
 
 NOTICE_DAYS = 30
 """Days before an event, such as the end of a certificate, from which action is needed."""
@@ -103,7 +105,7 @@ def rate_disk_space(space: DiskSpace | None) -> Verdict:
     share = space.free / space.size
     return Verdict(
         f"{space.free / GIB:.1f} of {space.size / GIB:.1f} GiB ({share:.0%})",
-        "Free space on that disk, delete images (`allow_delete`) and collect garbage, or use a larger disk."
+        "Free space on that disk, set `collect` and `retention` and run `python -m ops collect`, or use a larger disk."
         if share < LEAST_FREE_SHARE
         else "",
     )
@@ -129,6 +131,29 @@ def rate_node_trust(nodes: NodeTrust | None, namespace: str) -> Verdict:
         if nodes.ready < nodes.desired
         else "",
     )
+
+
+def rate_job(job: JobState | None, task: str, namespace: str) -> Verdict:
+    """Report a job that failed or did not run, and damage that it found."""
+    if job is None:
+        return Verdict(f"not set (`{task}`)")
+    logs = f"`kubectl -n {namespace} describe cronjob {job.name}`"
+    if job.hours is None:
+        late = f"Its time has passed. See {logs}." if job.is_late else ""
+        return Verdict("has not run yet", late)
+    when = f"{job.hours:.0f} hours ago" if job.hours < 48 else f"{job.hours / 24:.0f} days ago"
+    if job.error:
+        return Verdict(f"failed {when}: {job.error}", f"Correct the cause, and run `python -m ops {task}`. See {logs}.")
+    summary = f"{when}: {describe_run(job.summary)}"
+    if job.is_late:
+        return Verdict(f"late, {summary}", f"A scheduled run did not happen. See {logs}.")
+    if remaining_damage(job.summary):
+        first: Mapping[str, Any] = next(iter(job.summary.get("damage") or []), {})
+        image = next(iter(first.get("images") or []), "an image")
+        return Verdict(
+            summary, f"{image} is damaged. Push it again, or see `python -m ops scrub --all` and docs/maintenance.md."
+        )
+    return Verdict(summary)
 
 
 def rate_drift(changes: Mapping[str, int] | None, stack: str) -> Verdict:

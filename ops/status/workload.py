@@ -1,4 +1,6 @@
-"""Read what runs on the cluster: images of the Pods, free space of their volume, and nodes with `node_trust`."""
+"""Read what runs on the cluster: images of the Pods, free space of their volume, nodes with `node_trust`, and jobs."""
+
+from datetime import UTC, datetime
 
 from kubernetes.dynamic import DynamicClient
 
@@ -7,9 +9,10 @@ from registry.node_trust.for_registry import trust_namespace
 from registry.storage import MOUNT_PATH
 
 from ..errors import CheckError
+from ..jobs import end_of, failure_of, find_cron_job, is_late, list_jobs, read_summary
 from ..kubernetes import CONTAINER, exec_in_pod, list_objects, list_running_pods
 from ..servers import uses_store
-from .facts import DiskSpace, NodeTrust
+from .facts import DiskSpace, JobState, NodeTrust
 
 DF = ("df", "-P", "-k", MOUNT_PATH)
 """Command whose POSIX output is a header and a line: device, size, used, available (KiB) and more."""
@@ -36,6 +39,25 @@ def read_node_trust(client: DynamicClient, namespace: str) -> NodeTrust | None:
         status = daemon_set["status"]
         return NodeTrust(status.get("numberReady", 0), status.get("desiredNumberScheduled", 0))
     return None
+
+
+def read_job(client: DynamicClient, namespace: str, task: str) -> JobState | None:
+    """Return the last run of a maintenance job, or None if the job is not set."""
+    cron_job = find_cron_job(client, namespace, task)
+    if cron_job is None:
+        return None
+    now = datetime.now(UTC)
+    jobs = [job for job in list_jobs(client, namespace, cron_job) if end_of(job) is not None]
+    last = max(jobs, key=lambda job: str(end_of(job)), default=None)
+    ended = end_of(last) if last is not None else None
+    summary = read_summary(client, namespace, last) if last is not None else {}
+    return JobState(
+        cron_job["metadata"]["name"],
+        (now - ended).total_seconds() / 3600 if ended is not None else None,
+        failure_of(last, summary) if last is not None else "",
+        is_late(cron_job, now),
+        summary,
+    )
 
 
 def _parse_df(output: str) -> DiskSpace:

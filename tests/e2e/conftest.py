@@ -10,7 +10,7 @@ from typing import Any, TextIO
 import pytest
 
 from dev.cluster.programs import BUILT_PROGRAMS
-from dev.deploy import PROXY_INPUTS
+from dev.deploy import JOB_INPUTS, PROXY_INPUTS
 from dev.environment import PROJECT, STATE, create_environment
 from dev.toolchain.engine import provide_engine
 from tests.e2e import artifacts, providers, schedule
@@ -137,6 +137,8 @@ def deploy_registry(create_project: Callable[[str, str], Project]) -> Callable[.
             by_name[name].declare_config()
         if any(settings.get(key) for key in PROXY_INPUTS):
             by_name[name].lab.cluster.load_haproxy()
+        if any(settings.get(key) for key in JOB_INPUTS):
+            by_name[name].lab.cluster.load_python()
         by_name[name].configure(secret, **settings)
         outputs = by_name[name].up()
         port = outputs["endpoint"].rpartition(":")[2]

@@ -35,7 +35,19 @@ def test_a_healthy_registry_needs_no_action_and_the_report_holds_no_secret(lab: 
     assert done.returncode == 0, done.stdout + done.stderr
     assert report["healthy"]
     rows = {key: report[key] for key in list(report)[3:]}
-    assert list(rows) == ["leaf", "authorities", "rotation", "users", "image", "space", "servers", "nodes", "drift"]
+    assert list(rows) == [
+        "leaf",
+        "authorities",
+        "rotation",
+        "users",
+        "image",
+        "space",
+        "servers",
+        "nodes",
+        "collect",
+        "scrub",
+        "drift",
+    ]
     assert {key: row["remedy"] for key, row in rows.items()} == dict.fromkeys(rows, "")
     assert 355 <= rows["leaf"]["facts"]["days"] <= 356
     assert [each["generation"] for each in rows["authorities"]["facts"]] == rows["rotation"]["facts"] == [1]

@@ -163,7 +163,7 @@ def _follow(client: DynamicClient, run: Run) -> Object:
             name = pod["metadata"]["name"]
             if name not in seen and pod["status"].get("phase") != "Pending":
                 seen.add(name)
-                run.events.clear()  # those of an attempt that failed
+                run.events.clear()  # an attempt before this one has failed
                 _read_lines(run, follow_log(pod))
         if end_of(job) is not None:
             return job

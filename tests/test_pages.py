@@ -13,7 +13,10 @@ from registry import PrivateRegistry
 from registry.inputs.table import INPUTS
 
 ROOT = Path(__file__).parent.parent
-PAGES = ["README.md", "docs/trust.md", "docs/symptoms.md", "docs/clients.md", "docs/guide.md", "docs/operating.md"]
+PAGES = [
+    *("README.md", "docs/trust.md", "docs/symptoms.md", "docs/clients.md", "docs/guide.md", "docs/operating.md"),
+    "docs/maintenance.md",
+]
 CODE = "\n".join(path.read_text() for name in ("registry", "ops") for path in sorted((ROOT / name).rglob("*.py")))
 """Source of `registry` and `ops`."""
 
@@ -23,8 +26,8 @@ PLACEHOLDERS = {"IP": "192.0.2.1", "HOST:PORT": "docker-registry:5000"}
 OUTPUTS = set(PrivateRegistry.__annotations__)
 """Names of the component's outputs."""
 
-NOT_INPUTS = {"config_path"}
-"""Words that look like an input: a setting of containerd."""
+NOT_INPUTS = {"config_path", "keep_days"}
+"""Words that look like an input: a setting of containerd, and a field of `retention`."""
 
 OTHER_OPTIONS = {"--hosts-dir", "--resolve", "--add-host", "--driver-opt", "--path", "--type", "--ca-file"}
 """Options of ctr, curl, docker, pulumi and oras."""

@@ -1,0 +1,265 @@
+"""Maintenance on real storage, with a real registry: collections under load and killed ones, damage, and the commands.
+
+Only real clients and a real registry show that no accepted image breaks while space is freed. The offline tests have
+every order of the steps, and every kind of storage.
+"""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from registry.maintenance.job.layout import BLOBS, LAYER, MANIFEST, TAG, Link, data_path
+from tests.e2e import pushers
+from tests.e2e.lab import ADDRESS, SOAK, Lab, Registry, eventually
+from tests.e2e.s3 import S3
+
+pytestmark = pytest.mark.e2e
+
+COLLECTIONS = 20 if SOAK else 5
+"""Collections in a row, of which some are killed."""
+
+CLIENTS = {"pushers": 4, "pullers": 4} if SOAK else {"pushers": 3, "pullers": 2}
+
+GRACE, PAUSE = 3, 2
+"""Seconds that stand for two hours and two minutes. A push takes less than the first."""
+
+FOLDER = "/var/lib/kept"
+
+NIGHTLY = {"schedule": "30 2 * * *"}
+
+SETTINGS: dict[str, Any] = {
+    **{"namespace": "kept", "port": 5061, "exposure": "external-ips", "external_ips": [ADDRESS]},
+    "collect": {**NIGHTLY, "delete_untagged": True},
+    "retention": [{"repositories": ["load/*"], "tags": ["pr-*"], "keep": 3}],
+    "scrub": {**NIGHTLY, "heal": True},
+}
+
+
+class Stored(NamedTuple):
+    """A registry, and the folder on this machine with its files."""
+
+    registry: Registry
+    folder: Path
+
+
+@pytest.fixture
+def on_folder(lab: Lab, deploy_registry: Callable[..., Registry]) -> Stored:
+    folder = lab.cluster.path("k8s-master", FOLDER)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    registry = deploy_registry("kept", storage="host-path", storage_path=FOLDER, **SETTINGS)
+    return Stored(registry, folder)
+
+
+@pytest.fixture
+def on_s3(s3: S3, deploy_registry: Callable[..., Registry]) -> Stored:
+    inputs = {"storage": "s3", "s3_bucket": s3.bucket, "s3_endpoint": s3.endpoint, "s3_prefix": "kept"}
+    keys = {"s3_access_key": s3.access_key, "upstream_ca": s3.ca_pem, "workload": "deployment", "replicas": 2}
+    registry = deploy_registry("kept", {"s3_secret_key": s3.secret_key}, **inputs, **keys, **SETTINGS)
+    return Stored(registry, s3.folder / "kept")
+
+
+def client_job(registry: Registry, task: str, **more: Any) -> str:
+    """Return the job of pushers.py, as a line."""
+    address, _, port = registry.address.rpartition(":")
+    job = {
+        **{"task": task, "address": [address, int(port)], "host": registry.outputs["endpoint"].rpartition(":")[0]},
+        **{"login": f"{registry.outputs['username']}:{registry.outputs['password']}", "pause": 0.02},
+        **{"ca": registry.outputs["ca_pem"], "size": 30_000, "seed": registry.project.folder.name, **more},
+    }
+    return json.dumps(job) + "\n"
+
+
+def run_client(registry: Registry, **more: Any) -> dict[str, Any]:
+    """Push and check images."""
+    done = registry.project.lab.environment.run(
+        sys.executable, pushers.__file__, stdin=client_job(registry, "once", **more), check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+@contextmanager
+def under_pushes(registry: Registry) -> Iterator[dict[str, Any]]:
+    """Push and pull until the block ends. Yield the results, which are filled then."""
+    environment = registry.project.lab.environment
+    command = environment.command(sys.executable, pushers.__file__)
+    results: dict[str, Any] = {}
+    with subprocess.Popen(
+        command, env=environment.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as load:
+        assert load.stdin
+        load.stdin.write(client_job(registry, "load", **CLIENTS))
+        load.stdin.flush()
+        try:
+            yield results
+        finally:
+            output, _ = load.communicate()
+            results |= json.loads(output)
+
+
+def collections(number: int, *, kills: bool) -> str:
+    """Return a script that collects a number of times. Every second run is killed at a drawn moment."""
+    order, options = random.Random(number), f"collect --grace {GRACE} --pause {PAUSE}"
+    lines = []
+    for count in range(number):
+        run = f"python3 -B -m job {options}"
+        if kills and count % 2 == 1 and count < number - 1:
+            lines.append(f"{run} & sleep {order.uniform(0.2, PAUSE + 2):.2f}; kill -9 $!; wait")
+        else:
+            lines.append(f"{run} || exit 1")
+    return "\n".join(lines)
+
+
+def run_script(lab: Lab, script: str) -> list[dict[str, Any]]:
+    """Run a script in a job like the one for `collect`. Return the summaries of its collections."""
+    cron_job = lab.get("cronjob", "docker-registry-collect", "kept")
+    template = cron_job["spec"]["jobTemplate"]
+    template["spec"]["template"]["spec"]["containers"][0] |= {"command": ["sh", "-c", script], "args": []}
+    body = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "collections"}, "spec": template["spec"]}
+    lab.environment.run("kubectl", "--namespace=kept", "apply", "--filename=-", stdin=json.dumps(body))
+    try:
+        eventually(600, "the collections end", lambda: ended(lab.get("job", "collections", "kept")), pause=1)
+        job = lab.get("job", "collections", "kept")
+        log = lab.kubectl("--namespace=kept", "logs", "job/collections", "--tail=-1")
+        assert job["status"].get("succeeded") == 1, f"{job['status']}\n{log[-3000:]}"
+    finally:
+        lab.kubectl("--namespace=kept", "delete", "job", "collections", "--wait=false")
+    events = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    return [event for event in events if event["event"] == "summary"]
+
+
+def ended(job: Mapping[str, Any]) -> bool:
+    return any(each["status"] == "True" for each in job["status"].get("conditions", []))
+
+
+def stored_bytes(folder: Path) -> int:
+    return sum(Path(path, name).stat().st_size for path, _, names in os.walk(folder / BLOBS) for name in names)
+
+
+@pytest.mark.parametrize("storage", ["on_folder", "on_s3"])
+def test_collections_under_load_break_no_accepted_image(
+    storage: str, request: pytest.FixtureRequest, figures: Callable[[str], None]
+) -> None:
+    lab: Lab = request.getfixturevalue("lab")
+    stored: Stored = request.getfixturevalue(storage)
+    registry = stored.registry
+    with under_pushes(registry) as results:
+        summaries = run_script(lab, collections(COLLECTIONS, kills=True))
+    before = stored_bytes(stored.folder)
+    (last,) = run_script(lab, f"sleep {GRACE + 1}; {collections(1, kills=False)}")
+    after = stored_bytes(stored.folder)
+    newest = {(repository, tag): digest for repository, tag, digest in results["accepted"]}
+    stays = [(*image, digest) for image, digest in newest.items() if not image[1].startswith("pr-")]
+    checked = run_client(registry, check=stays)
+    freed = sum(each["bytes_freed"] for each in [*summaries, last])
+    removed = sum(each["blobs_removed"] for each in [*summaries, last])
+    slowest, refused = max(results["seconds"]), sum(results["refused"].values())
+    figures(
+        f"{storage}: {COLLECTIONS} collections, {COLLECTIONS - len(summaries)} killed, "
+        f"{len(results['accepted'])} pushes accepted (slowest {slowest:.1f} s), "
+        f"{refused} refused and repeated {results['refused']}, {results['pulls']} pulls; "
+        f"{len(stays)} images checked, {len(checked['failures'])} broken; "
+        f"{removed} blobs and {freed / 1e6:.1f} MB freed, {before / 1e6:.1f} -> {after / 1e6:.1f} MB"
+    )
+    assert checked["failures"] == []
+    assert results["failures"] == []
+    assert len(results["accepted"]) > 100
+    assert removed > 20
+    assert after < before
+    assert all(each["damage"] == [] for each in [*summaries, last])
+    assert not list((stored.folder / "private-registry").glob("trash/*/*"))
+
+
+DAMAGED = {
+    "flipped": ("layer", "blob"),
+    "emptied": ("layer", "blob"),
+    "halved": ("layer", "blob"),
+    "flipped-manifest": ("manifest", "manifest"),
+    "deleted": ("layer", "blob"),
+    "layer-link": (LAYER, "layer link"),
+    "tag-link": (TAG, "tag link"),
+    "revision-link": (MANIFEST, "manifest link"),
+}
+"""Kinds of damage: the file, and how the report calls it. Each has a repository of its name."""
+
+
+def damage(folder: Path, kind: str, digest: str) -> None:
+    """Damage an image of which the only layer but the config is that of `kind`."""
+    layer = pushers.digest_of(pushers.layer_of(kind, 30_000))
+    paths = {
+        "layer": data_path(layer),
+        "manifest": data_path(digest),
+        LAYER: Link(f"damaged/{kind}", LAYER, layer).path,
+        TAG: Link(f"damaged/{kind}", TAG, tag="1").path,
+        MANIFEST: Link(f"damaged/{kind}", MANIFEST, digest).path,
+    }
+    file = folder / paths[DAMAGED[kind][0]]
+    content = file.read_bytes()
+    if kind == "deleted":
+        file.unlink()
+    elif kind == "halved":
+        file.write_bytes(content[: len(content) // 2])
+    else:
+        file.write_bytes(bytes([content[0] ^ 1]) + content[1:] if kind.startswith("flipped") else b"")
+
+
+def test_the_commands_find_damage_and_a_push_heals_it(
+    lab: Lab, on_folder: Stored, figures: Callable[[str], None]
+) -> None:
+    registry, folder = on_folder
+    images = [(f"damaged/{kind}", "1", "config", kind) for kind in DAMAGED]
+    pushed = run_client(registry, push=images)
+    for (_, _, digest), kind in zip(pushed["accepted"], DAMAGED, strict=True):
+        damage(folder, kind, digest)
+    assert len(run_client(registry, check=pushed["accepted"])["failures"]) == len(DAMAGED)
+    dry = registry.ops("scrub", "--all", "--dry-run", "--json")
+    assert dry.returncode == 1, dry.stdout + dry.stderr
+    found = json.loads(dry.stdout)["damage"]
+    expected = sorted((f"damaged/{kind}:1", what) for kind, (_, what) in DAMAGED.items())
+    assert sorted((each["images"][0], each["what"]) for each in found) == expected
+    status = json.loads(registry.ops("status", "--no-drift", "--json").stdout)
+    assert "damaged/" in status["scrub"]["remedy"]
+    healed = registry.ops("scrub", "--all")
+    assert healed.returncode == 1, healed.stdout + healed.stderr
+    assert "moved aside" in healed.stdout
+    assert "written again" in healed.stdout
+    again = run_client(registry, push=images, check=pushed["accepted"])
+    assert again["failures"] == []
+    after = registry.ops("scrub", "--all", "--json")
+    assert after.returncode == 0, after.stdout + after.stderr
+    assert json.loads(after.stdout)["damage"] == []
+    figures(f"scrub: {len(found)} of {len(DAMAGED)} kinds of damage found and healed")
+    typed = {command: registry.ops(*command.split()) for command in ("collect", "prune --dry-run")}
+    for command, done in typed.items():
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        assert "freed" in done.stdout
+    status = json.loads(registry.ops("status", "--no-drift", "--json").stdout)
+    assert [status[key]["remedy"] for key in ("collect", "scrub")] == ["", ""]
+    _measure_rate(lab, figures)
+    level = lab.get("namespace", "kept")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+    assert level == "baseline", "a folder of the node belongs to root"
+
+
+def _measure_rate(lab: Lab, figures: Callable[[str], None]) -> None:
+    """Print how fast the job's image hashes."""
+    code = "import hashlib, time; start = time.process_time(); hashlib.sha256(bytes(2**28)); "
+    code += "print(2**28 / 1e6 / (time.process_time() - start))"
+    image = lab.get("cronjob", "docker-registry-scrub", "kept")["spec"]["jobTemplate"]["spec"]["template"]["spec"][
+        "containers"
+    ][0]["image"]
+    lab.kubectl("--namespace=kept", "run", "rate", f"--image={image}", "--restart=Never", "--", "python3", "-c", code)
+    eventually(60, "the rate is measured", lambda: lab.get("pod", "rate", "kept")["status"]["phase"] == "Succeeded")
+    rate = float(lab.kubectl("--namespace=kept", "logs", "rate"))
+    lab.kubectl("--namespace=kept", "delete", "pod", "rate", "--wait=false")
+    figures(f"scrub: {rate:.0f} MB/s a core")
+    assert rate > 120

@@ -321,6 +321,7 @@ RULES = [{"repositories": [".*"], "tags": [".*"], "keep": 1}]
 
 
 def test_the_program_collects_and_leaves_a_summary(folder: Path) -> None:
+    assert job(folder, "collect", "--dry-run")[2]["tags_removed"] == 0, "every count is there"
     code, (*lines, summary), message = job(folder, "collect", retention=RULES)
     assert (code, summary) == (0, message)
     assert [(line["kind"], line.get("tag")) for line in lines] == [("tag", "1"), ("manifest", None)]

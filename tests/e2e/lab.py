@@ -278,12 +278,16 @@ class Registry:
     def has(self, repository: str, digest: str) -> bool:
         return self.status(f"/v2/{repository}/blobs/{digest}") == 200
 
-    def ops(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of `ops` for this registry, in whose folder `ops` is linked."""
+    def ops(self, *arguments: str, connects: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of `ops` for this registry, in whose folder `ops` is linked.
+
+        `connects` means that the command connects to the registry, whose name does not resolve.
+        """
         folder = self.project.folder
         if not (folder / "ops").exists():
             (folder / "ops").symlink_to(PROJECT / "ops")
-        command = (sys.executable, "-m", "ops", *arguments, "--stack", folder.name, "--address", self.address)
+        address = ("--address", self.address) if connects else ()
+        command = (sys.executable, "-m", "ops", *arguments, "--stack", folder.name, *address)
         return self.project.lab.environment.run("env", "--chdir", str(folder), *command, check=False)
 
 

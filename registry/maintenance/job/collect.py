@@ -50,6 +50,12 @@ PAUSE_SECONDS = 120
 CHECK_SECONDS = 30
 """Seconds between two looks, while blobs are moved, for those that have to be put back."""
 
+COUNTS = (
+    *("tags_removed", "manifests_removed", "blobs_removed", "bytes_freed"),
+    *("damaged", "repaired", "restored", "spared", "uploads_aborted"),
+)
+"""Counts of the report."""
+
 BATCH = 1000
 """Blobs that are moved between two lines of progress."""
 
@@ -109,6 +115,7 @@ class Collector:
 
     def run(self) -> None:
         """Collect, and report the counts."""
+        self._report.counts.update(dict.fromkeys(COUNTS, 0))
         if self._trash.places and not self._options.dry_run:
             self._report.say("an earlier run was interrupted, so what it moved and is needed is put back first")
             self._restore_needed()
@@ -319,10 +326,11 @@ class Collector:
             is_moved = [self._trash.discard(link.path, stamp) for link, stamp in links.get(digest, ())]
             return all(is_moved) and self._trash.discard(data_path(digest), blobs[digest])
 
+        done = 0
         for batch in batched(blobs, BATCH):
-            moved = sum(for_each(self._storage, move, batch))
-            self._report.counts["spared"] += len(batch) - moved
-            self._report.say(f"{moved} blobs are moved to the trash")
+            self._report.counts["spared"] += len(batch) - sum(for_each(self._storage, move, batch))
+            done += len(batch)
+            self._report.say(f"{done} of {len(blobs)} blobs are moved to the trash")
             if self._clock() > self._next_check:
                 self._restore_needed()
 

@@ -94,6 +94,7 @@ class Scrubber:
 
     def run(self) -> bool:
         """Scrub. Return whether no damage remains."""
+        self._report.counts.update({"damaged": 0, "repaired": 0})
         try:
             state = parse_state(read(self._storage, STATE))
         except FileNotFoundError:

@@ -21,6 +21,7 @@ class MemoryStorage:
     """A storage in memory with a clock. `before_each` is called before each access of the collector."""
 
     parallel = 1
+    has_disk = False
 
     def __init__(self, *, keeps_times: bool = True) -> None:
         self.keeps_times = keeps_times

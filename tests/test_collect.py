@@ -1,9 +1,11 @@
 """The collector: which files go, which stay, and that no accepted image breaks, whatever the order of the steps."""
 
+import errno
 import io
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -284,7 +286,52 @@ def test_a_folder_is_collected_without_leftovers(tmp_path: Any) -> None:
     empty = [each.name for each in tmp_path.rglob("*") if each.is_dir() and not any(each.iterdir())]
     assert [name for name in empty if len(name) > 2] == [], "the 256 folders of the prefixes stay"
     assert not (tmp_path / TRASH).exists()
-    assert sorted(each.name for each in (tmp_path / "private-registry").iterdir()) == ["clock"]
+    assert sorted(each.name for each in (tmp_path / "private-registry").iterdir()) == ["clock", "reserve"]
+
+
+class FullDisk(FolderStorage):
+    """A folder on a disk that has place for a number of new files and folders, and for no more."""
+
+    def __init__(self, root: Path, place: int) -> None:
+        super().__init__(root)
+        self.place = place
+
+    def write(self, path: str, content: bytes) -> None:
+        self._take(path)
+        super().write(path, content)
+
+    def move(self, path: str, target: str) -> None:
+        self._take(target, renames=True)
+        super().move(path, target)
+
+    def delete(self, path: str) -> None:
+        self.place += (self._root / path).exists()
+        super().delete(path)
+
+    def _take(self, path: str, *, renames: bool = False) -> None:
+        parents = [folder for folder in (self._root / path).parents if not folder.exists()]
+        needed = len(parents) + (not renames and not (self._root / path).exists())
+        if needed > self.place:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        self.place -= needed
+
+
+def test_a_full_disk_is_emptied_with_the_reserve(tmp_path: Path) -> None:
+    memory = MemoryStorage()
+    registry = Registry(memory)
+    for number in range(30):
+        finish(registry.push_blob(f"{'long/' * 40}web", b"unused %d" % number, age=DAY))
+    disk = FullDisk(tmp_path, 10_000)
+    run(disk)
+    for path, (content, modified) in memory.files.items():
+        disk.write(path, content)
+        os.utime(tmp_path / path, (modified, modified))
+    (tmp_path / "private-registry/clock").unlink()
+    disk.place = 0
+    report = run(disk)
+    assert report.counts["blobs_removed"] == 30
+    assert disk.place > 40
+    assert len(list((tmp_path / "private-registry/reserve").iterdir())) == 8
 
 
 # Interleavings

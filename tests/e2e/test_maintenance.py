@@ -139,7 +139,8 @@ def run_script(lab: Lab, script: str) -> list[dict[str, Any]]:
 
 
 def ended(job: Mapping[str, Any]) -> bool:
-    return any(each["status"] == "True" for each in job["status"].get("conditions", []))
+    conditions = job["status"].get("conditions", [])
+    return any(each["status"] == "True" and each["type"] in ("Complete", "Failed") for each in conditions)
 
 
 def stored_bytes(folder: Path) -> int:

@@ -13,8 +13,10 @@ CNCF Distribution checks that all layers exist, and then writes the link to a ma
 either has a link, and its layers are put back, or it has been refused.
 """
 
+import errno
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -37,7 +39,7 @@ from .layout import (
 from .manifests import closure
 from .report import Report
 from .retention import Rule, choose_tags
-from .storage import Storage, for_each, read, storage_time
+from .storage import Storage, for_each, keep_reserve, read, storage_time, use_reserve
 from .survey import Survey, Surveyor, damage_of_link, damage_of_manifest, heal_link
 from .trash import CLOCK_SECONDS, Trash
 
@@ -49,6 +51,9 @@ PAUSE_SECONDS = 120
 
 CHECK_SECONDS = 30
 """Seconds between two looks, while blobs are moved, for those that have to be put back."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Errors of a full disk or of a used quota."""
 
 COUNTS = (
     *("tags_removed", "manifests_removed", "blobs_removed", "bytes_freed"),
@@ -108,10 +113,21 @@ class Collector:
         self._clock = time.monotonic
         self._next_check = 0.0
         self._damaged: set[str] = set()
-        self._now = storage_time(storage)
+        self._now = self._read_clock()
         self._trash = Trash(storage, self._now)
         self._lost_tags = list(self._tags_in_trash())
         self._surveyor = Surveyor(storage, lambda path: next(iter(self._trash.places.get(path, ())), None))
+
+    def _read_clock(self) -> float:
+        """Return the time of the storage. A full disk has no place for the file of the clock without the reserve."""
+        try:
+            return storage_time(self._storage)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            self._report.say("the disk is full, so the reserve is used")
+            use_reserve(self._storage)
+            return storage_time(self._storage)
 
     def run(self) -> None:
         """Collect, and report the counts."""
@@ -136,6 +152,8 @@ class Collector:
             self._sleep(self._options.pause)
             self._restore_needed()
             self._empty_trash()
+        with suppress(OSError):  # the disk is still full
+            keep_reserve(self._storage)
         aborted = self._storage.abort_uploads(self._now - self._options.upload_hours * 3600)
         self._report.counts["uploads_aborted"] += aborted
 

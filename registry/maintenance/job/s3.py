@@ -148,6 +148,7 @@ class S3Storage:
 
     parallel = PARALLEL
     keeps_times = False
+    has_disk = False
 
     def __init__(self, settings: S3Settings, sleep: Callable[[float], None] = time.sleep) -> None:
         self._settings = settings

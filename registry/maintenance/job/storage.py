@@ -17,6 +17,13 @@ PROBE = "private-registry/clock"
 """File that the jobs write to learn the time of the storage."""
 
 
+RESERVE = "private-registry/reserve"
+"""Files that are deleted if the disk is full, so that a collection has place for its folders and for the clock."""
+
+RESERVED_FILES, RESERVED_BYTES = 8, 64 << 10
+"""Number of these files, and bytes of each."""
+
+
 class StorageError(Exception):
     """The storage does not do what it should. The message is for people."""
 
@@ -33,11 +40,12 @@ class Storage(Protocol):
     """A storage. Paths are relative to its root. A missing file is a `FileNotFoundError`.
 
     `parallel` is the number of requests that are worth sending at once. `keeps_times` says whether a moved file keeps
-    its time.
+    its time, and `has_disk` whether it may be full.
     """
 
     parallel: int
     keeps_times: bool
+    has_disk: bool
 
     def entries(self, folder: str) -> Iterator[Entry]:
         """Yield all files below a folder, in any order."""
@@ -72,6 +80,20 @@ def read(storage: Storage, path: str) -> bytes:
     return b"".join(storage.chunks(path))
 
 
+def use_reserve(storage: Storage) -> None:
+    """Delete the reserve."""
+    for number in range(RESERVED_FILES):
+        storage.delete(f"{RESERVE}/{number}")
+
+
+def keep_reserve(storage: Storage) -> None:
+    """Create the reserve, if the disk has place for it. An object store needs none."""
+    if storage.has_disk:
+        for number in range(RESERVED_FILES):
+            if storage.entry(f"{RESERVE}/{number}") is None:
+                storage.write(f"{RESERVE}/{number}", bytes(RESERVED_BYTES))
+
+
 def storage_time(storage: Storage) -> float:
     """Return the time by the clock that sets the times of files. The clock of the job may differ."""
     storage.write(PROBE, b"")
@@ -95,6 +117,7 @@ class FolderStorage:
 
     parallel = 1
     keeps_times = True
+    has_disk = True
 
     def __init__(self, root: str | Path) -> None:
         self._root = Path(root)
@@ -131,7 +154,11 @@ class FolderStorage:
         target = self._root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f"{target.name}.partial")
-        partial.write_bytes(content)
+        try:
+            partial.write_bytes(content)
+        except OSError:  # the disk is full
+            partial.unlink(missing_ok=True)
+            raise
         partial.replace(target)
 
     def move(self, path: str, target: str) -> None:

@@ -1,7 +1,8 @@
 """The trash: files that are out of the registry's sight, and that can still be put back.
 
-A file is moved to `private-registry/trash/START/PATH`, where START is the time of the run. So the trash says what a
-run that was killed had begun.
+A file is moved to `private-registry/trash/START/NAME`. START is the time of the run, and NAME is the path of the file
+with `%` for each slash. So the trash says what a run that was killed had begun, and a full disk, which has no place for
+new folders, can be emptied.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from .layout import OWN, Stamp
 from .storage import Entry, Storage
 
 TRASH = f"{OWN}/trash"
+
+NAME_LENGTH = 200
+"""Characters of a name in the trash. A longer one becomes several folders, as Linux allows 255 bytes."""
 
 CLOCK_SECONDS = 2
 """Seconds by which the times of files may be too low. S3 cuts fractions off."""
@@ -31,8 +35,9 @@ class Trash:
             self._add(entry)
 
     def _add(self, entry: Entry) -> None:
-        start, _, path = entry.path.removeprefix(f"{TRASH}/").partition("/")
-        if start.isdigit() and path:
+        start, _, name = entry.path.removeprefix(f"{TRASH}/").partition("/")
+        if start.isdigit() and name:
+            path = name.replace("/", "").replace("%", "/")
             self.oldest = min(self.oldest, float(start))
             self.places.setdefault(path, []).append(entry.path)
             self.stamps[entry.path] = Stamp(entry.size, entry.modified)
@@ -45,7 +50,7 @@ class Trash:
         current = self._storage.entry(path)
         if current is None or current.modified > known.modified:
             return False
-        place = f"{self._folder}/{path}"
+        place = f"{self._folder}/{_name(path)}"
         with suppress(FileNotFoundError):
             self._storage.move(path, place)
             self._add(Entry(place, known.size, known.modified))
@@ -86,3 +91,9 @@ class Trash:
     def remove_folders(self) -> None:
         """Remove the folders of the trash if they are empty."""
         self._storage.remove_folder(TRASH)
+
+
+def _name(path: str) -> str:
+    """Return the name of a file in the trash. Neither repositories nor tags contain a `%`."""
+    name = path.replace("/", "%")
+    return "/".join(name[start : start + NAME_LENGTH] for start in range(0, len(name), NAME_LENGTH))

@@ -92,11 +92,16 @@ class FakeS3(ThreadingHTTPServer):
         self.errors: list[int] = []
         self.cut = 0
         self.requests: list[str] = []
+        self.connections = 0
 
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: FakeS3
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.connections += 1
 
     def log_message(self, *_: Any) -> None:
         """Print nothing."""
@@ -210,7 +215,7 @@ def storage(request: pytest.FixtureRequest, server: FakeS3, tmp_path: Path) -> I
         return
     fake = s3_storage(server, prefix="team/a" if request.param == "prefix" else "")
     yield fake
-    fake._close()
+    fake.close()
 
 
 def test_a_storage_lists_reads_moves_and_deletes(storage: Storage) -> None:
@@ -246,20 +251,32 @@ def test_s3_tries_again_and_goes_on_in_the_midst_of_an_object(server: FakeS3) ->
     server.errors = [503] * 6
     with pytest.raises(StorageError, match="failed 6 times, last with status 503"):
         storage.delete("a")
-    storage._close()
+    storage.close()
+
+
+def test_s3_uses_a_connection_again(server: FakeS3) -> None:
+    storage = s3_storage(server)
+    for number in range(10):
+        storage.write(f"a/{number}", b"%d" % number)
+        storage.move(f"a/{number}", f"b/{number}")
+        assert read(storage, f"b/{number}") == b"%d" % number
+        assert storage.entry(f"a/{number}") is None
+    assert len(list(storage.entries("b"))) == 10
+    assert server.connections == 1
+    storage.close()
 
 
 def test_s3_names_what_the_store_refuses(server: FakeS3) -> None:
     storage = s3_storage(server, access_key="OTHER")
     with pytest.raises(StorageError, match="GET of images failed: status 403 AccessDenied"):
         list(storage.entries("docker"))
-    storage._close()
+    storage.close()
     server.objects["too/late"] = b""
     storage = s3_storage(server)
     with pytest.raises(StorageError, match="Copying to b failed: InternalError"):
         storage.move("too/late", "b")
     assert "too/late" in server.objects
-    storage._close()
+    storage.close()
 
 
 def test_s3_copies_a_large_object_in_parts(server: FakeS3, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,7 +287,7 @@ def test_s3_copies_a_large_object_in_parts(server: FakeS3, monkeypatch: pytest.M
     storage.move("a", "b")
     assert server.objects == {"b": b"0123456789ab"}
     assert server.requests.count("PUT b partNumber uploadId") == 3
-    storage._close()
+    storage.close()
 
 
 def test_s3_aborts_old_unfinished_uploads(server: FakeS3) -> None:
@@ -278,7 +295,7 @@ def test_s3_aborts_old_unfinished_uploads(server: FakeS3) -> None:
     storage = s3_storage(server)
     assert storage.abort_uploads(NOW.timestamp() - 3600) == 1
     assert [*server.uploads] == ["u2"]
-    storage._close()
+    storage.close()
 
 
 def test_a_missing_ca_and_a_closed_port_are_told(server: FakeS3) -> None:

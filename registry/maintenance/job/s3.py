@@ -6,15 +6,15 @@ import hmac
 import http.client
 import ipaddress
 import ssl
-import threading
 import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import random
 from typing import NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from .storage import CHUNK_BYTES, Entry, StorageError
 
@@ -155,7 +155,7 @@ class S3Storage:
         self._sleep = sleep
         self._server = urlsplit(settings.url)
         self._prefix = f"{settings.prefix}/" if settings.prefix else ""
-        self._local = threading.local()
+        self._idle: list[http.client.HTTPConnection] = []
         self._context = None
         if self._server.scheme == "https":
             self._context = ssl.create_default_context(cadata=settings.ca_pem or None)
@@ -186,13 +186,13 @@ class S3Storage:
         for attempt in range(ATTEMPTS):
             headers = {"range": f"bytes={offset}-"} if offset else {}
             try:
-                response = self._send("GET", path, {}, headers, b"", EMPTY_HASH)
-                if response.status not in (200, 206):
-                    self._refuse("GET", path, _answer(response))
-                size = size if size is not None else int(response.headers["content-length"])
-                while chunk := response.read(CHUNK_BYTES):
-                    offset += len(chunk)
-                    yield chunk
+                with self._send("GET", path, {}, headers, b"", EMPTY_HASH) as response:
+                    if response.status not in (200, 206):
+                        self._refuse("GET", path, _answer(response))
+                    size = size if size is not None else int(response.headers["content-length"])
+                    while chunk := response.read(CHUNK_BYTES):
+                        offset += len(chunk)
+                        yield chunk
                 if offset == size:
                     return
             except (OSError, http.client.HTTPException) as error:
@@ -201,7 +201,6 @@ class S3Storage:
                 last = error
             else:
                 last = http.client.IncompleteRead(b"")
-            self._close()
             self._wait(attempt)
         raise StorageError(f"GET of {path} failed: {last!r}.")
 
@@ -280,11 +279,11 @@ class S3Storage:
         problem = ""
         for attempt in range(ATTEMPTS):
             try:
-                answer = _answer(self._send(method, path, query or {}, headers or {}, body, body_hash))
+                with self._send(method, path, query or {}, headers or {}, body, body_hash) as response:
+                    answer = _answer(response)
             except ssl.SSLCertVerificationError as error:
                 raise StorageError(f"{self._server.netloc} has no certificate of a trusted CA: {error}.") from None
             except (OSError, http.client.HTTPException) as error:
-                self._close()
                 problem = repr(error)
             else:
                 if answer.status < 300:
@@ -309,6 +308,7 @@ class S3Storage:
             f"{method} of {path or self._settings.bucket} failed: status {answer.status} {code}".rstrip()
         )
 
+    @contextmanager
     def _send(
         self,
         method: str,
@@ -317,48 +317,54 @@ class S3Storage:
         headers: Mapping[str, str],
         body: bytes,
         body_hash: str,
-    ) -> http.client.HTTPResponse:
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Yield the response to a request. Its connection is used again if all of it was read."""
         key = f"/{self._prefix}{path}" if path else ""
         target = quote(f"/{self._settings.bucket}{key}", safe="/-_.~")
         signed = sign(self._settings, method, target, query, headers, body_hash, datetime.now(UTC))
         url = f"{target}?{query_string(query)}" if query else target
-        connection, proxy_headers = self._connection()
-        if proxy_headers is not None:
-            url, signed = f"{self._server.scheme}://{self._server.netloc}{url}", {**signed, **proxy_headers}
-        connection.request(method, url, body, signed)
-        return connection.getresponse()
+        proxy, login = self._proxy()
+        if proxy.hostname and self._context is None:
+            url, signed = f"{self._server.scheme}://{self._server.netloc}{url}", {**signed, **login}
+        connection = self._idle.pop() if self._idle else self._connect(proxy.hostname, proxy.port, login)
+        is_reusable = False
+        try:
+            connection.request(method, url, body, signed)
+            with connection.getresponse() as response:
+                yield response
+                is_reusable = response.isclosed() and not response.will_close
+        finally:
+            if is_reusable:
+                self._idle.append(connection)
+            else:
+                connection.close()
 
-    def _connection(self) -> tuple[http.client.HTTPConnection, Mapping[str, str] | None]:
-        """Return the connection of this thread, and the headers for a proxy that reads its requests."""
+    def _proxy(self) -> tuple[SplitResult, Mapping[str, str]]:
+        """Return the URL of the proxy, and the header with the login."""
         proxy = urlsplit(proxy_for(self._settings))
-        login = {}
-        if proxy.username is not None:
-            pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
-            login = {"proxy-authorization": f"Basic {base64.b64encode(pair).decode()}"}
-        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._connect(proxy.hostname, proxy.port, login)
-        return connection, login if proxy.hostname and self._context is None else None
+        if proxy.username is None:
+            return proxy, {}
+        pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
+        return proxy, {"proxy-authorization": f"Basic {base64.b64encode(pair).decode()}"}
 
     def _connect(
         self, proxy: str | None, proxy_port: int | None, login: Mapping[str, str]
     ) -> http.client.HTTPConnection:
         host, port = self._server.hostname or "", self._server.port
         if self._context is None:
-            if proxy:
-                return http.client.HTTPConnection(proxy, proxy_port or 80, timeout=TIMEOUT_SECONDS)
-            return http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
+            return http.client.HTTPConnection(
+                proxy or host, (proxy_port or 80) if proxy else port, timeout=TIMEOUT_SECONDS
+            )
         if not proxy:
             return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=self._context)
         tunnel = http.client.HTTPSConnection(proxy, proxy_port or 80, timeout=TIMEOUT_SECONDS, context=self._context)
         tunnel.set_tunnel(host, port or 443, {**login})
         return tunnel
 
-    def _close(self) -> None:
-        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if connection is not None:
-            connection.close()
-            self._local.connection = None
+    def close(self) -> None:
+        """Close the idle connections."""
+        while self._idle:
+            self._idle.pop().close()
 
     def _wait(self, attempt: int) -> None:
         if attempt < ATTEMPTS - 1:

@@ -14,7 +14,7 @@ from dev.errors import DeploymentError, RequirementError
 
 RECOVER = (sys.executable, "-m", "ops", "recover", "--stack", STACK, "--json")
 
-PROXY_INPUTS = ("access", "anonymous_pull", "robots", "pull_secrets")
+PROXY_INPUTS = ("access", "anonymous_pull", "robots", "pull_secrets", "min_free")
 """Inputs that add a proxy in front of the registry. Its image is loaded into the nodes only if one of them is set."""
 
 JOB_INPUTS = ("collect", "scrub")

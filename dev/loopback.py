@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.client import HTTPException
 from pathlib import Path
@@ -27,17 +27,20 @@ CONFIGURATION, LOG = "config.yml", "log"
 
 
 @contextmanager
-def run_servers(folder: Path, watch_script: Path | None = None) -> Iterator[list[psutil.Process]]:
+def run_servers(
+    folder: Path, watch_script: Path | None = None, variables: Mapping[str, str] | None = None
+) -> Iterator[list[psutil.Process]]:
     """Run the registry until the block ends, and HAProxy if `watch_script` is set, which runs it.
 
-    `folder` has the configurations of both. Yield the process of the registry, then that of the script.
+    `folder` has the configurations of both, and `variables` are those of the script. Yield the process of the registry,
+    then that of the script.
     """
     haproxy = packages.provide_haproxy()
     commands: list[list[str | Path]] = [[build_program("registry") / "registry", "serve", folder / CONFIGURATION]]
     if watch_script:
         commands.append(["sh", shutil.copy(watch_script, folder)])
     path = f"{haproxy.find('haproxy').parent}:{os.environ['PATH']}"
-    environment = {**haproxy.env, "OTEL_TRACES_EXPORTER": "none", "PATH": path}
+    environment = {**haproxy.env, "OTEL_TRACES_EXPORTER": "none", "PATH": path, **(variables or {})}
     running: list[subprocess.Popen[bytes]] = []
     with (folder / LOG).open("w") as log:
         try:

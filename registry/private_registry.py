@@ -29,13 +29,10 @@ from .users import Users
 from .validation.access_rules import PULL_USER
 from .validation.names import component_name
 from .validation.users import current_login
-from .workload import FRONT_FOLDER, METRICS_PORT, PORT, SOCKET, Front, Workload, WorkloadInputs
+from .workload import FRONT_FOLDER, METRICS_PORT, PORT, SOCKET, STORAGE_STATE, Front, Workload, WorkloadInputs
 
 APP = "docker-registry"
 """Name of the workload, the Service and the policy. It is fixed, so a namespace has place for one registry."""
-
-ENDPOINTS = Endpoints(f":{PORT}", SOCKET, FRONT_FOLDER)
-"""Addresses of the proxy, if there is one: its own, and those that it passes requests on to."""
 
 
 def registry_context(component: pulumi.Resource, name: str, settings: Settings) -> Context:
@@ -107,10 +104,12 @@ class PrivateRegistry(pulumi.ComponentResource):
         if settings.access is not None and settings.front is not None:
             logging = Logging(settings.front.log_level, settings.front.log_format)
             files = Certificate(certificate.chain, certificate.key)
+            state = STORAGE_STATE if settings.front.min_free else ""
+            endpoints = Endpoints(f":{PORT}", SOCKET, FRONT_FOLDER, state)
             secret = create_access_secret(
-                ctx, settings.access, logging, ENDPOINTS, files, users.passwords, users.hashes
+                ctx, settings.access, logging, endpoints, files, users.passwords, users.hashes
             )
-            front = Front(settings.front, ACCESS_SECRET, WATCH_SCRIPT)
+            front = Front(settings.front, ACCESS_SECRET, WATCH_SCRIPT, MOUNT_PATH)
             before_pods.append(secret)
         images = Storage(ctx, storage, namespace.own, found, node.hostname if node is not None else None)
         upstreams = upstream_urls(storage, settings.serving.mirror)

@@ -86,6 +86,7 @@ class FrontSettings:
     front_image: Text
     front_requests: pulumi.Input[dict[str, str]]
     front_limits: pulumi.Input[dict[str, str]]
+    min_free: int
     log_level: str
     log_format: str
 

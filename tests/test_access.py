@@ -19,11 +19,12 @@ Inputs = dict[str, Any]
 
 RULES: Inputs = {"users": ["jean", "marie"], "access": [rule(users=["jean"], rights=["push"])]}
 
-RESTRICTED: list[Inputs] = [
+BEHIND_PROXY: list[Inputs] = [
     RULES,
     {"anonymous_pull": ["public/**"]},
     {"robots": {"ci": {"repositories": ["team/*"], "rights": ["push"]}}},
     {"pull_secrets": ["builds"]},
+    {"min_free": 10},
 ]
 """Inputs that bring the proxy along."""
 
@@ -149,7 +150,7 @@ def test_rules_that_contradict_the_users_are_refused(deploy: Deploy, args: Input
     assert (refusal.key, refusal.code) == (key, code)
 
 
-@pytest.mark.parametrize("args", RESTRICTED, ids=lambda args: [*args][-1])
+@pytest.mark.parametrize("args", BEHIND_PROXY, ids=lambda args: [*args][-1])
 def test_the_registry_listens_on_nothing_but_a_socket_behind_the_proxy(
     deploy: Deploy, engine: Engine, args: Inputs
 ) -> None:
@@ -171,6 +172,23 @@ def test_without_rules_there_is_no_proxy(deploy: Deploy, engine: Engine) -> None
     deployed(deploy, {"users": ["jean"]})
     assert [*containers(engine)] == ["registry"]
     assert not [each for each in engine.resources if each.name == "registry-access"]
+
+
+def test_a_least_free_space_lets_the_proxy_see_the_storage(deploy: Deploy, engine: Engine) -> None:
+    deployed(deploy, {"min_free": 10})
+    registry, proxy = containers(engine)["registry"], containers(engine)["proxy"]
+    (mount,) = [each for each in proxy["volumeMounts"] if each["name"] == "repository"]
+    assert mount["readOnly"]
+    assert mount["mountPath"] in [each["mountPath"] for each in registry["volumeMounts"]]
+    variables = {each["name"]: each["value"] for each in proxy["env"]}
+    assert (variables["MIN_FREE"], variables["STORAGE"]) == ("10", mount["mountPath"])
+    assert f"map({variables['STORAGE_STATE']}) -m str full" in proxy_files(engine)["haproxy.cfg"]
+
+
+def test_without_it_the_proxy_does_not_see_the_storage(deploy: Deploy, engine: Engine) -> None:
+    deployed(deploy, RULES)
+    assert "repository" not in str(containers(engine)["proxy"]["volumeMounts"])
+    assert "507" not in proxy_files(engine)["haproxy.cfg"]
 
 
 def test_the_proxy_has_its_own_resources_and_image(deploy: Deploy, engine: Engine) -> None:
@@ -258,7 +276,7 @@ class TestToken:
         assert "REGISTRY_AUTH" not in str(containers(engine)["registry"]["env"])
         assert (outputs["username"], outputs["passwords"]) == ("", {})
 
-    @pytest.mark.parametrize("more", [{"users": ["jean"]}, *RESTRICTED], ids=lambda args: [*args][-1])
+    @pytest.mark.parametrize("more", [{"users": ["jean"]}, *BEHIND_PROXY], ids=lambda args: [*args][-1])
     def test_tokens_replace_users_and_rules(self, deploy: Deploy, more: Inputs) -> None:
         refusal = refuse(deploy, {"token": TOKEN, **more})
         assert refusal.code == "replaced"

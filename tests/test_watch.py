@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -39,24 +39,35 @@ while True:
 """
 """HAProxy as far as the program needs it. Like HAProxy, it ends only after all of its children have ended."""
 
+DF = f"""#!{sys.executable}
+import sys
+kind = "inodes" if "-i" in sys.argv else "space"
+print("Filesystem 1024-blocks Used Available Capacity Mounted on")
+print("/dev/vda 1000 500 500", open(kind).read().strip(), "/images")
+"""
+"""`df -P`, with the used percent of a file."""
+
 FILES = ("haproxy.cfg", "certificate.pem", "logins.map", "hashes.map")
 
 
 @contextmanager
-def run(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], list[str]]]]:
+def run(
+    folder: Path, variables: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], Callable[[], list[str]]]]:
     """Run the program with a fake HAProxy. Yield its process, and a function that returns the fake's events."""
     for name in FILES:
         (folder / name).write_text("content")
     (folder / "bin").mkdir()
     (folder / "bin/haproxy").write_text(HAPROXY)
     (folder / "bin/haproxy").chmod(0o755)
+    (folder / "bin/df").write_text(DF)
+    (folder / "bin/df").chmod(0o755)
     (folder / WATCH_SCRIPT).write_text(Path(package).with_name(WATCH_SCRIPT).read_text())
     (folder / "events").touch()
     path = f"{folder / 'bin'}:/usr/bin:/bin"
     command = ["sh", str(folder / WATCH_SCRIPT)]
-    with subprocess.Popen(
-        command, env={"PATH": path, "DRAIN_SECONDS": "1"}, stderr=subprocess.DEVNULL, start_new_session=True
-    ) as process:
+    environment = {"PATH": path, "DRAIN_SECONDS": "1", **(variables or {})}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, start_new_session=True) as process:
         try:
             yield process, lambda: (folder / "events").read_text().split()
         finally:
@@ -109,3 +120,28 @@ def test_the_program_ends_if_haproxy_ends(tmp_path: Path) -> None:
         (haproxy,) = (child for child in children if "haproxy" in Path(f"/proc/{child}/cmdline").read_text())
         subprocess.run(["kill", "-KILL", haproxy], check=True)
         assert process.wait(10) == 128 + signal.SIGKILL
+
+
+@pytest.mark.parametrize("kind", ["space", "inodes"])
+def test_pushes_stop_if_little_is_free_and_go_on_if_a_percent_more_is(tmp_path: Path, kind: str) -> None:
+    state = tmp_path / "storage.map"
+    (tmp_path / "space").write_text("50%")
+    (tmp_path / "inodes").write_text("-")  # as of file systems that count none
+    with run(tmp_path, {"MIN_FREE": "10", "STORAGE": "/images", "STORAGE_STATE": str(state)}) as (_, events):
+        expect(events, ["start"])
+        assert state.read_text() == "storage ok\n"
+        (tmp_path / kind).write_text("91%")
+        expect(events, ["start", "reload"])
+        assert state.read_text() == "storage full\n"
+        (tmp_path / kind).write_text("90%")
+        time.sleep(1.5)
+        assert events() == ["start", "reload"], "Pushes do not stop and go on every second."
+        (tmp_path / kind).write_text("89%")
+        expect(events, ["start", "reload", "reload"])
+        assert state.read_text() == "storage ok\n"
+
+
+def test_without_a_limit_the_storage_is_not_looked_at(tmp_path: Path) -> None:
+    with run(tmp_path) as (_, events):
+        expect(events, ["start"])
+        assert not (tmp_path / "storage.map").exists()

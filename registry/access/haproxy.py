@@ -72,11 +72,13 @@ class Endpoints(NamedTuple):
         address: Address and port for clients, such as `:5000`.
         registry: Path of the registry's Unix socket.
         folder: Folder of the files.
+        storage_state: Path of the map to which watch.sh writes whether the storage is nearly full, or "".
     """
 
     address: str
     registry: str
     folder: str
+    storage_state: str = ""
 
 
 class Logging(NamedTuple):
@@ -182,6 +184,7 @@ def _frontend(
         _login_rules(endpoints.folder, chosen, key, is_public=access.is_public),
         _token_rules(is_public=access.is_public),
         _api_rules(access),
+        _space_rules(endpoints.storage_state) if endpoints.storage_state else (),
     ):
         yield from (f"    {line}" if line else "" for line in section)
     yield "    default_backend registry"
@@ -278,6 +281,14 @@ def _api_rules(access: Access) -> Iterator[str]:
     yield "acl allowed var(txn.allowed) -m bool"
     yield f"{_refusal(403, 'DENIED', 'Your login does not allow this here.')} if known !allowed"
     yield f"{_challenge()} if !allowed"
+
+
+def _space_rules(storage_state: str) -> Iterator[str]:
+    """Yield the rules that refuse allowed pushes while the storage is nearly full. Pulls and deletions go on."""
+    yield ""
+    yield f"acl full str(storage),map({storage_state}) -m str full"
+    message = "The storage of the registry is nearly full. Delete images and collect garbage, or add space."
+    yield f"{_refusal(507, 'DENIED', message)} if writes full"
 
 
 def _rule(number: int, rule: AccessRule) -> Iterator[str]:

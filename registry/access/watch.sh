@@ -1,12 +1,35 @@
 #!/bin/sh
-# Run HAProxy, and reload it when the kubelet has changed its files. It does not load a configuration with an error.
+# Run HAProxy, and reload it when the kubelet has changed its files, or when the storage becomes nearly full or has
+# space again. HAProxy does not load a configuration with an error.
 # HAProxy is a child of this shell: as its parent it would end only after all of its children.
 cd "$(dirname "$0")" || exit
 
 checksum() {
-    sha256sum haproxy.cfg certificate.pem logins.map hashes.map
+    sha256sum haproxy.cfg certificate.pem logins.map hashes.map ${STORAGE_STATE:+"$STORAGE_STATE"}
 }
 
+# Print the free percent of space, or with -i of inodes. Some file systems count no inodes.
+free_percent() {
+    for column in $(df -P "$@" "$STORAGE" | tail -n 1); do
+        case $column in
+            [0-9]%|[0-9][0-9]%|100%) echo $((100 - ${column%\%})); return ;;
+        esac
+    done
+    echo 100
+}
+
+# Write whether less than MIN_FREE percent of the storage is free. One more percent must be free until pushes go on.
+check_storage() {
+    [ -n "$STORAGE_STATE" ] || return 0
+    state=ok
+    [ "$(free_percent)" -lt "$least" ] || [ "$(free_percent -i)" -lt "$least" ] && state=full
+    [ "$state" = full ] && least=$((MIN_FREE + 1)) || least=$MIN_FREE
+    [ "$state" = "$written" ] || echo "storage $state" >"$STORAGE_STATE"
+    written=$state
+}
+
+least=$MIN_FREE
+check_storage
 loaded=$(checksum)
 haproxy -W -db -f haproxy.cfg &
 proxy=$!
@@ -25,6 +48,7 @@ trap stop TERM USR1
 while [ -z "$stopping" ] && kill -0 "$proxy" 2>/dev/null; do
     sleep 1 &
     wait "$!"
+    check_storage
     current=$(checksum)
     if [ -z "$stopping" ] && [ "$current" != "$loaded" ]; then
         loaded=$current

@@ -246,6 +246,8 @@ class PrivateRegistryArgs(TypedDict):
     """With mirror: password or token of that user, a secret. No default."""
     allow_delete: NotRequired[bool]
     """With read-write: whether users may delete tags and images, whose space only collect frees. Default false."""
+    min_free: NotRequired[int]
+    """Percent of space and inodes that pushes leave free, or they are refused with 507. 0 is no limit. Default 0."""
     upload_hours: NotRequired[int]
     """Hours before an unfinished upload is deleted, 1 to 8760. Default 24."""
     metrics: NotRequired[bool]

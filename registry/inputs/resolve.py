@@ -26,7 +26,7 @@ from ..validation import contains_output, require_plain_value, validate
 from ..validation.basics import refuse_unknown_keys
 from .args import PrivateRegistryArgs
 from .combinations import check_combinations
-from .table import ADVICE, CROSS_FIELD_RULES, DEFAULTS, INPUTS, MAINTAINED, RESTRICTED, SECRETS
+from .table import ADVICE, BEHIND_PROXY, CROSS_FIELD_RULES, DEFAULTS, INPUTS, MAINTAINED, SECRETS
 
 Subject = TypeVar("Subject")
 
@@ -94,7 +94,7 @@ def _log_warning(advice: Callable[..., str], operands: list[Any]) -> None:
 
 def _settings(values: Mapping[str, Any]) -> Settings:
     node_trust = {**values, "node_trust_image": values.get("node_trust_image") or values["image"]}
-    has_front = any(condition.holds(values) for condition in RESTRICTED)
+    has_front = any(condition.holds(values) for condition in BEHIND_PROXY)
     return _subject(
         Settings,
         values,

@@ -88,10 +88,10 @@ MIRROR = Condition("mode", ("mirror",))
 NODE_TRUST = Condition("node_trust", (True,))
 MAINTAINED = (Condition("collect"), Condition("scrub"))
 
-PROXY_INPUTS = ("access", "anonymous_pull", "robots", "pull_secrets")
+PROXY_INPUTS = ("access", "anonymous_pull", "robots", "pull_secrets", "min_free")
 """Inputs that need the proxy in the Pod, which knows all users."""
 
-RESTRICTED = tuple(map(Condition, PROXY_INPUTS))
+BEHIND_PROXY = tuple(map(Condition, PROXY_INPUTS))
 
 
 def _flag(key: str, **more: Any) -> Row:
@@ -170,12 +170,14 @@ INPUTS: dict[str, Row] = {
             *PROXY_INPUTS,
         ),
     ),
-    "front_image": Row(access.front_image, default=access.NEWEST_FRONT, only_with=RESTRICTED),
+    "front_image": Row(access.front_image, default=access.NEWEST_FRONT, only_with=BEHIND_PROXY),
     "front_requests": Row(
-        partial(quantities.resources, "front_requests"), default={"cpu": "100m", "memory": "64Mi"}, only_with=RESTRICTED
+        partial(quantities.resources, "front_requests"),
+        default={"cpu": "100m", "memory": "64Mi"},
+        only_with=BEHIND_PROXY,
     ),
     "front_limits": Row(
-        partial(quantities.resources, "front_limits"), default={"memory": "256Mi"}, only_with=RESTRICTED
+        partial(quantities.resources, "front_limits"), default={"memory": "256Mi"}, only_with=BEHIND_PROXY
     ),
     # Nodes and other namespaces
     "node_trust": _flag("node_trust"),
@@ -251,6 +253,9 @@ INPUTS: dict[str, Row] = {
         both_or_neither="mirror_username",
     ),
     "allow_delete": _flag("allow_delete", only_with=(Condition("mode", ("read-write",)),)),
+    "min_free": Row(
+        workload.min_free, default=0, only_with=(Condition("storage", (*ON_NODE.values, *CLAIM.values, *CLASS.values)),)
+    ),
     "upload_hours": Row(workload.upload_hours, default=24),
     "metrics": _flag("metrics"),
     "service_monitor": _flag("service_monitor", only_with=(Condition("metrics", (True,)),)),

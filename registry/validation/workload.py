@@ -23,6 +23,12 @@ def mode(value: str) -> str:
     return one_of("mode", value, MODES, "read-write accepts pushes")
 
 
+def min_free(value: int) -> int:
+    """Require the percent of the storage that pushes leave free, or 0."""
+    remedy = "Use for example 10, which leaves time to collect garbage"
+    return whole_number("min_free", value, 0, 50, "a whole number of percent", remedy)
+
+
 def upload_hours(value: int) -> int:
     """Require the hours before an unfinished upload is deleted."""
     remedy = "Use for example 24, longer than any push takes"

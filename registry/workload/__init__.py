@@ -32,7 +32,7 @@ from .configuration import (
     login_script,
 )
 from .container import PROXY_FILES, Mounts
-from .front import FRONT_FOLDER, Front
+from .front import FRONT_FOLDER, STORAGE_STATE, Front
 from .pod import pod_spec
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "METRICS_PORT",
     "PORT",
     "SOCKET",
+    "STORAGE_STATE",
     "Front",
     "Workload",
     "WorkloadInputs",

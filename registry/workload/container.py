@@ -42,6 +42,8 @@ POST_START_COMMAND = ["registry", "--version"]
 
 A probe before that would fail, and the next one comes a second later."""
 
+STORAGE_VOLUME = "repository"
+
 SOCKET_MOUNT: VolumeMountArgsDict = {"name": "sockets", "mount_path": SOCKET_FOLDER}
 """Mount of the folder where the registry listens behind the proxy."""
 
@@ -88,7 +90,7 @@ def secret_folders(mounts: Mounts) -> Mapping[str, str]:
 
 
 def _volume_mounts(mounts: Mounts) -> list[VolumeMountArgsDict]:
-    folders = {"repository": mounts.claim_path} if mounts.claim is not None else {}
+    folders = {STORAGE_VOLUME: mounts.claim_path} if mounts.claim is not None else {}
     folders |= secret_folders(mounts)
     return [{"name": name, "mount_path": path, "read_only": name in SECRET_FOLDERS} for name, path in folders.items()]
 

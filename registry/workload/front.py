@@ -3,25 +3,36 @@
 from typing import NamedTuple
 
 import pulumi
-from pulumi_kubernetes.core.v1 import ContainerArgsDict, VolumeArgsDict
+from pulumi_kubernetes.core.v1 import ContainerArgsDict, VolumeArgsDict, VolumeMountArgsDict
 
 from ..pods import NO_PRIVILEGES
 from ..settings import FrontSettings, WorkloadSettings
-from .configuration import PORT
-from .container import SOCKET_MOUNT
+from .configuration import PORT, SOCKET_FOLDER
+from .container import SOCKET_MOUNT, STORAGE_VOLUME
 
 FRONT_FOLDER = "/etc/access"
 """Mount path of the proxy's Secret."""
 
 VOLUME = "access"
 
+STORAGE_STATE = f"{SOCKET_FOLDER}/storage.map"
+"""File in which the proxy reads whether the storage is nearly full."""
+
 
 class Front(NamedTuple):
-    """The proxy: its settings, the Secret with its files, and the program in it that runs the proxy."""
+    """The proxy.
+
+    Attributes:
+        settings: Its settings.
+        secret: Name of the Secret with its files.
+        program: The file of the Secret that runs the proxy.
+        storage_path: Mount path of the claim in both containers.
+    """
 
     settings: FrontSettings
     secret: pulumi.Input[str]
     program: str
+    storage_path: str
 
 
 def front_container(front: Front, settings: WorkloadSettings, drain_seconds: int) -> ContainerArgsDict:
@@ -34,12 +45,32 @@ def front_container(front: Front, settings: WorkloadSettings, drain_seconds: int
         "image": front.settings.front_image,
         "image_pull_policy": settings.image_pull_policy,
         "command": ["sh", f"{FRONT_FOLDER}/{front.program}"],
-        "env": [{"name": "DRAIN_SECONDS", "value": str(drain_seconds)}],
+        "env": [{"name": name, "value": value} for name, value in _variables(front, drain_seconds).items()],
         "ports": [{"name": "registry", "container_port": PORT}],
-        "volume_mounts": [{"name": VOLUME, "mount_path": FRONT_FOLDER, "read_only": True}, SOCKET_MOUNT],
+        "volume_mounts": [
+            {"name": VOLUME, "mount_path": FRONT_FOLDER, "read_only": True},
+            SOCKET_MOUNT,
+            *_storage_mounts(front),
+        ],
         "resources": {"requests": front.settings.front_requests, "limits": front.settings.front_limits},
         "security_context": NO_PRIVILEGES,
     }
+
+
+def _variables(front: Front, drain_seconds: int) -> dict[str, str]:
+    """Return the variables of the program."""
+    variables = {"DRAIN_SECONDS": str(drain_seconds)}
+    if not front.settings.min_free:
+        return variables
+    limit = {"MIN_FREE": str(front.settings.min_free), "STORAGE": front.storage_path, "STORAGE_STATE": STORAGE_STATE}
+    return variables | limit
+
+
+def _storage_mounts(front: Front) -> list[VolumeMountArgsDict]:
+    """Return the mount of the storage, whose free space the proxy reads."""
+    if not front.settings.min_free:
+        return []
+    return [{"name": STORAGE_VOLUME, "mount_path": front.storage_path, "read_only": True}]
 
 
 def front_volumes(front: Front) -> list[VolumeArgsDict]:

@@ -14,7 +14,7 @@ from pulumi_kubernetes.core.v1 import (
 
 from ..pods import own_tolerations, security_context
 from ..settings import WorkloadSettings
-from .container import Mounts, registry_container, secret_folders
+from .container import STORAGE_VOLUME, Mounts, registry_container, secret_folders
 from .front import Front, front_container, front_volumes
 from .probes import probes
 
@@ -64,7 +64,7 @@ def _volumes(mounts: Mounts) -> list[VolumeArgsDict]:
     ]
     if mounts.claim is None:
         return secrets
-    return [{"name": "repository", "persistent_volume_claim": {"claim_name": mounts.claim}}, *secrets]
+    return [{"name": STORAGE_VOLUME, "persistent_volume_claim": {"claim_name": mounts.claim}}, *secrets]
 
 
 def _secret_volume(mounts: Mounts, name: str) -> SecretVolumeSourceArgsDict:

@@ -191,20 +191,25 @@ def digest_of(content: bytes) -> str:
 
 
 @contextmanager
-def serve(folder: Path, access: Access, chosen: Mapping[str, str] | None = None) -> Iterator[AccessServer]:
+def serve(
+    folder: Path, access: Access, chosen: Mapping[str, str] | None = None, *, min_free: int | None = None
+) -> Iterator[AccessServer]:
     """Run the registry and the proxy with these rules until the block ends.
 
-    `chosen` has the chosen passwords by user. The password of any other LOGIN is "LOGIN's".
+    `chosen` has the chosen passwords by user. The password of any other LOGIN is "LOGIN's". `min_free` is the percent
+    of the folder `images` under which pushes are refused.
     """
     folder.mkdir(exist_ok=True)
-    endpoints = Endpoints(f"127.0.0.1:{free_port()}", str(folder / "registry.sock"), str(folder))
+    state = str(folder / "storage.map") if min_free is not None else ""
+    variables = {"STORAGE_STATE": state, "STORAGE": str(folder / "images"), "MIN_FREE": str(min_free)} if state else {}
+    endpoints = Endpoints(f"127.0.0.1:{free_port()}", str(folder / "registry.sock"), str(folder), state)
     server = AccessServer(endpoints)
     server.configure(access, chosen or {})
     storage = {"filesystem": {"rootdirectory": str(folder / "images")}, "delete": {"enabled": True}}
     http_section = {"net": "unix", "addr": endpoints.registry, "secret": "fixed", "headers": REGISTRY_HEADERS}
     registry = {"version": "0.1", "log": {"level": "error"}, "storage": storage, "http": http_section}
     (folder / loopback.CONFIGURATION).write_text(render(registry))
-    with loopback.run_servers(folder, PROJECT / "registry/access" / WATCH_SCRIPT) as processes:
+    with loopback.run_servers(folder, PROJECT / "registry/access" / WATCH_SCRIPT, variables) as processes:
         server.processes += processes
         with closing(server):
             loopback.wait_until(lambda: server.send("GET", "/").status == 200, server.log)

@@ -6,6 +6,7 @@ Only the proxy and the registry together show what a request reaches.
 import http.client
 import json
 import signal
+import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -407,6 +408,32 @@ def test_a_changed_file_is_in_force_without_a_restart(tmp_path: Path) -> None:
         assert server.send("GET", "/v2/team/web/manifests/latest", "ann").status == 403, "The rule is gone."
         assert server.send("GET", "/v2/team/web/manifests/latest", "admin").status == 200
         assert all(process.is_running() for process in server.processes)
+
+
+@pytest.mark.parametrize(("option", "files"), [("size=8m", 1), ("nr_inodes=200", 120)], ids=["space", "inodes"])
+def test_pushes_are_refused_while_the_storage_is_nearly_full(tmp_path: Path, option: str, files: int) -> None:
+    """Only a real file system fills up, and only HAProxy reads the file that tells it."""
+    images = tmp_path / "images"
+    images.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size=8m,{option}", "tmpfs", images], check=True)
+    try:
+        with serve(tmp_path, resolve_access(SETTINGS), min_free=25) as server:
+            uploads = "/v2/team/web/blobs/uploads/"
+            manifest, _ = server.push("team/web", "latest", "content")
+            assert server.send("POST", uploads, "ann").status == 202
+            for number in range(files):
+                (images / f"file-{number}").write_bytes(bytes(6 * 2**20 if files == 1 else 1))
+            wait_until(lambda: server.send("POST", uploads, "ann").status == 507, server.log)
+            assert "nearly full" in server.send("PUT", f"{uploads}x?digest={NO_DIGEST}", "ann").body.decode()
+            assert server.send("POST", uploads).status == 401
+            assert server.send("POST", uploads, "ben").status == 403
+            assert server.send("GET", "/v2/team/web/manifests/latest", "ann").status == 200
+            assert server.send("DELETE", f"/v2/team/web/manifests/{manifest}", "admin").status == 202
+            for number in range(files):
+                (images / f"file-{number}").unlink()
+            wait_until(lambda: server.send("POST", uploads, "ann").status == 202, server.log)
+    finally:
+        subprocess.run(["umount", images], check=True)
 
 
 def test_a_stopped_proxy_finishes_the_open_requests(tmp_path: Path) -> None:

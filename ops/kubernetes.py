@@ -145,6 +145,8 @@ def create_object(client: DynamicClient, body: Object) -> None:
 
 def follow_log(pod: Object) -> Iterator[str]:
     """Yield the lines of the log of a Pod with one container, until it ends."""
+    from kubernetes.client.api.core_v1_api import CoreV1Api  # slow, and most commands read no log
+
     read = CoreV1Api(connect_api_client()).read_namespaced_pod_log
     name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
     response = read(name, namespace, follow=True, _preload_content=False)  # type: ignore[call-arg]  # the stubs lack it

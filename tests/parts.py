@@ -11,6 +11,7 @@ from registry.inputs.resolve import resolve
 from registry.lookup import FoundObjects
 from registry.namespace import use_namespace
 from registry.network_policy import Ports, create_network_policy
+from registry.pods import own_tolerations
 from registry.preflight import check_preconditions
 from registry.preflight.existing_objects import look_up_existing_objects
 from registry.private_registry import APP, registry_context
@@ -19,7 +20,7 @@ from registry.storage import Storage
 from registry.tls import CertificateAuthority
 from registry.upstreams import upstream_urls, with_proxies
 from registry.users import Users
-from registry.workload import METRICS_PORT, PORT, own_tolerations
+from registry.workload import METRICS_PORT, PORT
 
 Inputs = dict[str, Any]
 

@@ -8,7 +8,7 @@ import pytest
 
 from registry.maintenance.job.layout import LAYER, MANIFEST, TAG, Link, data_path
 from registry.maintenance.job.report import SUMMARY_BYTES, Damage, Report, shorten
-from registry.maintenance.job.scrub import PREFIXES, STATE, Scrubber, ScrubOptions, State, due_parts, parse_state
+from registry.maintenance.job.scrub import PARTS, STATE, Scrubber, ScrubOptions, State, due_parts, parse_state
 from tests.registry_model import DAY, MemoryStorage, Registry, digest_of, finish, index_of
 
 GOOD_BLOBS = 10_000
@@ -193,7 +193,7 @@ def test_a_run_that_is_killed_goes_on_where_it_was(storage: MemoryStorage, regis
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"full": 3}', b'{"last_run": "x", "full": {}, "new": {}}'])
 def test_a_damaged_state_counts_as_none(content: bytes) -> None:
-    assert due_parts(parse_state(content), 10 * DAY, 30) == list(PREFIXES)
+    assert due_parts(parse_state(content), 10 * DAY, 30) == list(PARTS)
 
 
 def test_a_blob_that_goes_meanwhile_is_no_damage(storage: MemoryStorage, registry: Registry) -> None:

@@ -1,4 +1,4 @@
-"""The maintenance jobs: CronJobs that free space and look for damage, beside the registry.
+"""The maintenance jobs: CronJobs that free space and look for damage while the registry runs.
 
 Their program is in `job/`. It runs from a ConfigMap in an image of Python, so there is no image to build
 (docs/adr/0024-maintenance.md).
@@ -30,11 +30,12 @@ from ..validation.images import version_of
 from ..validation.maintenance import SCRUB_DAYS, TIMEOUT, duration_seconds, rule_patterns
 
 APP = "docker-registry-maintenance"
-"""Name in the labels of the jobs. With that of the registry, its Service would send clients to them."""
+"""Name in the labels of the jobs. With the registry's name, its Service would send clients to them."""
 
 SECRET_NAME = "maintenance-secret"
 
 PROGRAM = Path(__file__).with_name("job")
+"""Folder of the program."""
 
 PROGRAM_FOLDER, SETTINGS_FOLDER = "/opt/maintenance", "/etc/maintenance"
 """Mount paths of the program and of its settings."""
@@ -42,18 +43,19 @@ PROGRAM_FOLDER, SETTINGS_FOLDER = "/opt/maintenance", "/etc/maintenance"
 TIME_ZONE = "Etc/UTC"
 
 SCRUB_SECONDS = 24 * 3600
-"""Seconds after which a scrub is stopped. The next one goes on where it was."""
+"""Seconds after which a scrub is stopped. The next scrub goes on from there."""
 
 STARTING_DEADLINE_SECONDS = 3600
 """Seconds that a job may start late, for example after the control plane was down."""
 
 HISTORY = 3
-"""Jobs that are kept with their logs, of those that succeeded and of those that failed."""
+"""Finished Jobs to keep, with their logs: this many that succeeded, and this many that failed."""
 
 BACKOFF_LIMIT = 2
+"""Attempts after the first one."""
 
 DAMAGE_REMAINS = 3
-"""Exit code of a scrub that has found damage, which another attempt does not change."""
+"""Exit code of a scrub that has found damage. Another attempt would not change that."""
 
 CONTAINER = "maintenance"
 
@@ -66,8 +68,8 @@ class MaintenanceInputs(NamedTuple):
         claim_path: Path of the claim in the container.
         driver: Storage section of the registry's configuration.
         node_selector: Labels of the node that has the images, or None.
-        servers: URLs of the servers that the jobs connect to.
-        upstreams: URLs of the servers behind the registry, without proxies.
+        servers: URLs of the object store and of the proxies in front of it. Empty if the images are on a volume.
+        upstreams: `servers` without the proxies.
         after: Resources to create first.
     """
 
@@ -87,8 +89,8 @@ def create_maintenance(
     workload: WorkloadSettings,
     inputs: MaintenanceInputs,
 ) -> None:
-    """Create the jobs, their program, their settings, and a policy that lets them connect to the object store alone."""
-    registry = ctx.selector
+    """Create the jobs with their program, settings and NetworkPolicy."""
+    registry_labels = ctx.selector
     ctx = _own_context(ctx, settings)
     program = {file.name: file.read_text() for file in sorted(PROGRAM.glob("*.py"))}
     config_map = kubernetes.core.v1.ConfigMap(
@@ -115,7 +117,7 @@ def create_maintenance(
     for task, seconds in deadlines.items():
         if seconds:
             schedule = cast(Mapping[str, str], getattr(settings, task))["schedule"]
-            spec = _pod_spec(ctx, task, settings, storage, workload, inputs, registry, [*program])
+            spec = _pod_spec(task, settings, storage, workload, inputs, registry_labels, files=[*program])
             kubernetes.batch.v1.CronJob(
                 f"{ctx.name}-{task}",
                 metadata=ctx.metadata(f"docker-registry-{task}"),
@@ -156,6 +158,7 @@ def _job_settings(
 def _s3_settings(
     s3: Mapping[str, Any], ca_pem: str | None, proxies: Mapping[str, str], upstreams: Sequence[str]
 ) -> dict[str, Any]:
+    """Return the fields of `S3Settings` in job/s3.py. `s3` is the section of the registry's S3 driver."""
     return {
         "bucket": s3["bucket"],
         "region": s3["region"],
@@ -175,7 +178,7 @@ def _collect_seconds(settings: MaintenanceSettings) -> int:
 
 
 def _create_network_policy(ctx: Context, inputs: MaintenanceInputs) -> None:
-    """Deny every connection of the jobs but those to the object store, and to DNS for its name."""
+    """Allow the jobs to connect to the object store, its proxies and DNS. Deny every other connection."""
     egress = pulumi.Output.all(ctx.namespace, inputs.servers).apply(
         lambda known: egress_rules(known[1], own_namespace=known[0])
     )
@@ -198,7 +201,10 @@ def _cron_job_spec(
     annotations: Mapping[str, pulumi.Input[str]],
     spec: PodSpecArgsDict,
 ) -> CronJobSpecArgsDict:
-    """Return the spec of a CronJob. A job is tried again after an error, and not after damage was found."""
+    """Return the spec of a CronJob, whose Job is stopped after `seconds`.
+
+    A Job is tried again after an error, and not after it has found damage.
+    """
     return {
         "schedule": schedule,
         "time_zone": TIME_ZONE,
@@ -231,16 +237,18 @@ def _cron_job_spec(
 
 
 def _pod_spec(
-    ctx: Context,
     task: str,
     settings: MaintenanceSettings,
     storage: StorageSettings,
     workload: WorkloadSettings,
     inputs: MaintenanceInputs,
-    registry: Mapping[str, str],
+    registry_labels: Mapping[str, str],
     files: Sequence[str],
 ) -> PodSpecArgsDict:
-    """Return the spec of the Pod of a task. It runs as the user of the registry, where the registry can run."""
+    """Return the spec of the Pod of a task. It runs as the user of the registry, on a node that can mount the images.
+
+    `registry_labels` select the Pods of the registry. `files` are the names of the program's files.
+    """
     own = own_tolerations(workload, is_pinned=inputs.node_selector is not None)
     spec: PodSpecArgsDict = {
         "automount_service_account_token": False,
@@ -256,7 +264,7 @@ def _pod_spec(
     if inputs.node_selector is not None:
         spec["node_selector"] = inputs.node_selector
     elif inputs.claim is not None and storage.storage_access != "ReadWriteMany":
-        spec["affinity"] = _beside(registry)
+        spec["affinity"] = _affinity_to(registry_labels)
     if workload.priority_class is not None:
         spec["priority_class_name"] = workload.priority_class
     if workload.image_pull_secret is not None:
@@ -264,9 +272,9 @@ def _pod_spec(
     return spec
 
 
-def _beside(registry: Mapping[str, str]) -> AffinityArgsDict:
+def _affinity_to(registry_labels: Mapping[str, str]) -> AffinityArgsDict:
     """Return an affinity to the node of the registry, because only one node can mount the claim."""
-    term = {"label_selector": {"match_labels": registry}, "topology_key": "kubernetes.io/hostname"}
+    term = {"label_selector": {"match_labels": registry_labels}, "topology_key": "kubernetes.io/hostname"}
     return cast(AffinityArgsDict, {"pod_affinity": {"required_during_scheduling_ignored_during_execution": [term]}})
 
 
@@ -283,7 +291,7 @@ def _container(
         "name": CONTAINER,
         "image": settings.maintenance_image,
         "image_pull_policy": workload.image_pull_policy,
-        # -B: the file system is read-only, so there is no place for bytecode.
+        # -B: write no bytecode, because the file system is read-only.
         "command": ["python3", "-B", "-m", "job"],
         "args": [task],
         "working_dir": PROGRAM_FOLDER,

@@ -1,6 +1,6 @@
 """Run a job: `python -m job collect`, `prune` or `scrub`.
 
-Exit codes: 0 success, 1 an error that may pass, 2 wrong settings, 3 damage remains.
+Exit codes: 0 success, 1 an error, 2 wrong arguments, 3 damage remains after a scrub.
 """
 
 import argparse
@@ -28,11 +28,13 @@ TERMINATION_LOG = Path("/dev/termination-log")
 LOWEST_PRIORITY = 19
 
 IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
-"""Number of the system call ioprio_set, which Python does not have (Linux, syscall tables)."""
+"""Number of the system call ioprio_set by machine (Linux, syscall tables). Python has no function for it."""
 
 IOPRIO_WHO_PROCESS, IOPRIO_IDLE = 1, 3 << 13
+"""Arguments of ioprio_set: a process, and the class of processes that use only an idle disk (ioprio_set(2))."""
 
 DAMAGE_REMAINS = 3
+"""Exit code of a scrub that has found damage. The CronJob does not try again after it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,18 +53,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = Report(options.task)
     termination_log = options.termination_log if options.termination_log.exists() else None
     try:
-        is_whole = run_task(options, settings, report)
+        is_sound = run_task(options, settings, report)
     except (OSError, StorageError) as error:
         text = f"{error.strerror}: {error.filename}." if isinstance(error, OSError) and error.strerror else str(error)
         report.say(f"failed: {text}")
         report.finish(termination_log, error=text, dry_run=options.dry_run)
         return 1
     report.finish(termination_log, dry_run=options.dry_run)
-    return 0 if is_whole else DAMAGE_REMAINS
+    return 0 if is_sound else DAMAGE_REMAINS
 
 
 def run_task(options: argparse.Namespace, settings: Mapping[str, Any], report: Report) -> bool:
-    """Run a task. Return whether no damage remains that it has to tell of."""
+    """Run a task. Return False if a scrub has found damage that remains, else True."""
     storage = open_storage(settings["storage"])
     if options.task == "scrub":
         scrub = settings.get("scrub") or {}
@@ -89,7 +91,7 @@ def open_storage(settings: Mapping[str, Any]) -> Storage:
 
 
 def lower_priority() -> None:
-    """Let everything else on the node go first, on its processors and on its disks."""
+    """Let every other process of the node use its processors and disks first, as far as the system allows this."""
     with suppress(OSError):
         os.nice(LOWEST_PRIORITY)
     number = IOPRIO_SET.get(platform.machine())

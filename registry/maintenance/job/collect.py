@@ -3,11 +3,13 @@
 No push is stopped. The order of the steps makes that safe (docs/adr/0024-maintenance.md):
 
 1. Mark: read all links and manifests.
-2. Remove the tags that the rules of retention do not keep, and the manifests that no remaining tag needs.
-3. Move the links and the data of blobs that no remaining manifest needs to the trash. From now on the registry calls
-   them unknown. So a client uploads a layer again, and a manifest that needs one is refused.
-4. Wait for manifests that the registry had checked before. Then read the links again, put back what is needed after
-   all, and delete the rest.
+2. Choose the tags that the rules of retention do not keep, and the manifests of these tags that no remaining tag needs.
+   With `delete_untagged`, choose every manifest that no remaining tag needs.
+3. Move to the trash the links of these tags and manifests, and then the links and the data of blobs that no remaining
+   manifest needs. From now on the registry calls them unknown. So a client uploads a layer again, and a manifest that
+   needs one is refused.
+4. Wait until the manifests that the registry had checked before step 3 are written. Then read the links again, put back
+   what is needed after all, and delete the rest.
 
 CNCF Distribution checks that all layers exist, and then writes the link to a manifest. So after the wait each manifest
 either has a link, and its layers are put back, or it has been refused.
@@ -50,16 +52,16 @@ PAUSE_SECONDS = 120
 """Seconds of the wait: longer than the registry needs to write a manifest after it has checked its layers."""
 
 CHECK_SECONDS = 30
-"""Seconds between two looks, while blobs are moved, for those that have to be put back."""
+"""Least seconds between two searches for blobs to put back, while other blobs are moved."""
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-"""Errors of a full disk or of a used quota."""
+DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
+"""Error numbers of a full disk, and of a used quota."""
 
 COUNTS = (
     *("tags_removed", "manifests_removed", "blobs_removed", "bytes_freed"),
     *("damaged", "repaired", "restored", "spared", "uploads_aborted"),
 )
-"""Counts of the report."""
+"""Counts of the report. `restored` files were put back from the trash. `spared` ones changed after they were chosen."""
 
 BATCH = 1000
 """Blobs that are moved between two lines of progress."""
@@ -71,10 +73,12 @@ class CollectOptions:
 
     Attributes:
         rules: Rules of retention.
-        delete_untagged: Whether manifests go that no tag needs, whatever the reason.
-        blobs: Whether blobs go. Without them only tags and manifests do.
-        dry_run: Whether to decide only.
+        delete_untagged: Whether every manifest that no tag needs is removed, and not only those of removed tags.
+        blobs: Whether blobs are removed too, and not only tags and manifests.
+        dry_run: Whether to report the choice without removing anything.
         upload_hours: Hours before an unfinished upload of S3 is aborted.
+        grace: Seconds that everything stays after it was written.
+        pause: Seconds of the wait.
     """
 
     rules: Sequence[Rule] = ()
@@ -123,7 +127,7 @@ class Collector:
         try:
             return storage_time(self._storage)
         except OSError as error:
-            if error.errno not in FULL:
+            if error.errno not in DISK_FULL_ERRORS:
                 raise
             self._report.say("the disk is full, so the reserve is used")
             use_reserve(self._storage)
@@ -177,6 +181,7 @@ class Collector:
         return self._plan(survey), inventory
 
     def _is_old(self, stamp: Stamp | None) -> bool:
+        """Return whether a file was written before the grace period. A missing file counts as old."""
         return stamp is None or stamp.modified < self._now - self._options.grace
 
     # 2. Retention
@@ -236,7 +241,7 @@ class Collector:
         }
 
     def _recently_tagged(self, repository: Repository) -> set[str]:
-        """Return the manifests that a tag had until a moment ago. A client may be reading one."""
+        """Return all manifests in the history of each tag that was pushed recently. A client may be reading one."""
         return {
             digest
             for tag, history in repository.history.items()
@@ -246,9 +251,9 @@ class Collector:
         }
 
     def _choose_blobs(self, survey: Survey, gone: Collection[tuple[str, str]] = ()) -> list[str]:
-        """Return the blobs that no manifest needs, and that are old, with all their links.
+        """Return the blobs that no manifest needs, if they and all links to them are old.
 
-        `gone` are manifests that do not count, each with its repository.
+        `gone` has the manifests that a dry run would remove, each after its repository. They need no blob.
         """
         needed: set[str] = set()
         for repository in survey.inventory.repositories.values():
@@ -263,7 +268,7 @@ class Collector:
         return sorted(digest for digest, stamp in blobs if digest not in needed and self._is_old(stamp))
 
     def _count_plan(self, inventory: Inventory, plan: Plan) -> None:
-        """Report the choice without making it."""
+        """Report and count what a run would remove."""
         for repository, tags in plan.tags.items():
             for tag, reason in sorted(tags.items()):
                 self._count("tag", repository, tag=tag, reason=reason)
@@ -278,7 +283,7 @@ class Collector:
         self._report.record(event, kind=kind, repository=repository, **fields)
 
     def _move_tags(self, inventory: Inventory, plan: Plan) -> None:
-        """Remove tags. The current link goes first, because a tag without it is none."""
+        """Remove tags. The current link goes first, because without it the tag does not exist."""
         for name, tags in plan.tags.items():
             repository = inventory.repositories[name]
             for tag, reason in sorted(tags.items()):
@@ -293,9 +298,9 @@ class Collector:
                 self._report.counts["spared"] += 1
 
     def _is_pushed(self, repository: str, tag: str) -> bool:
-        """Return whether a client is pushing the tag. The registry writes its history first, and the tag itself last.
+        """Return whether a client is pushing the tag. The registry writes the history first, and the current link last.
 
-        S3 may move a link that was written again a moment ago.
+        On S3, `Trash.discard` may have moved a current link that was written a moment before.
         """
         history = self._storage.entries(f"{tag_folder(repository, tag)}/index")
         return not all(self._is_old(Stamp(entry.size, entry.modified)) for entry in history)
@@ -362,7 +367,7 @@ class Collector:
     # 4. Put back or delete
 
     def _tags_in_trash(self) -> Iterator[Link]:
-        """Yield the tags that an interrupted run removed, each with the digest of its manifest."""
+        """Yield the links of tags that an interrupted run removed, each with the digest of its manifest."""
         for path in self._trash.paths():
             link = parse_link(path)
             if link is not None and link.kind == TAG:
@@ -373,14 +378,18 @@ class Collector:
         """Put back everything in the trash that is needed now."""
         start = self._clock()
         needed = self._needed(self._surveyor.survey(read_inventory(self._storage), self._now))
-        # The data comes first, and the link to a manifest last. So nothing has a link and no data.
+        # The data comes first, and the link to a manifest last. So no link is there without its data.
         for path in sorted(needed, key=_restore_order):
             self._trash.restore(path)
         self._report.counts["restored"] += len(needed)
         self._next_check = self._clock() + max(CHECK_SECONDS, 5 * (self._clock() - start))
 
     def _needed(self, survey: Survey) -> set[str]:
-        """Return the paths in the trash that are needed."""
+        """Return the paths in the trash that are needed.
+
+        These are files that were written while they were moved, links of damaged repositories, and what manifests refer
+        to. Data is also needed if a link to it was written since the oldest run in the trash.
+        """
         in_trash = {path: parse_link(path) for path in self._trash.paths()}
         needed = {path for path in in_trash if self._trash.is_new(path)}
         references = self._bring_back_manifests(survey, in_trash, needed)
@@ -402,7 +411,7 @@ class Collector:
     def _bring_back_manifests(
         self, survey: Survey, in_trash: Mapping[str, Link | None], needed: set[str]
     ) -> dict[str, set[str]]:
-        """Add the links to manifests that a tag or a manifest needs to `needed`, and then those that these need.
+        """Add to `needed` the links to manifests that a tag or a manifest needs, one that comes back included.
 
         Return the digests that the manifests of each repository refer to.
         """
@@ -445,13 +454,14 @@ class Collector:
 
 
 def batched(items: Iterable[str], size: int) -> Iterator[list[str]]:
-    """Yield lists of at most `size` items. Python has it since 3.12."""
+    """Yield lists of at most `size` items. Python 3.11 has no `itertools.batched`."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
 
 
 def _restore_order(path: str) -> tuple[int, str]:
+    """Return a sort key: data first, then links to layers, then other links."""
     link = parse_link(path)
     return (0 if link is None else 1 if link.kind == LAYER else 2), path
 

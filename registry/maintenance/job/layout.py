@@ -2,7 +2,7 @@
 
     docker/registry/v2/repositories/NAME/_manifests/revisions/sha256/HEX/link        a manifest of the repository
     docker/registry/v2/repositories/NAME/_manifests/tags/TAG/current/link            the manifest of a tag
-    docker/registry/v2/repositories/NAME/_manifests/tags/TAG/index/sha256/HEX/link   a manifest that the tag had
+    docker/registry/v2/repositories/NAME/_manifests/tags/TAG/index/sha256/HEX/link   a manifest that the tag has or had
     docker/registry/v2/repositories/NAME/_layers/sha256/HEX/link                     a layer or config
     docker/registry/v2/blobs/sha256/HE/HEX/data                                      the bytes, for all repositories
 
@@ -25,7 +25,7 @@ OWN = "private-registry"
 """Folder of the jobs, next to that of the registry."""
 
 MANIFEST, LAYER, TAG, HISTORY = "manifest", "layer", "tag", "history"
-"""Kinds of links."""
+"""Kinds of links. TAG is the current link of a tag, and HISTORY a link to a manifest that the tag has or had."""
 
 LINK = re.compile(
     rf"{REPOSITORIES}/(?P<repository>.+)/(?:"
@@ -42,7 +42,7 @@ PARTIAL = re.compile(rf"{ROOT}/(?!.*/_uploads/).*/(?:link|data)\.[0-9a-f-]{{36}}
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 PARTIAL_SECONDS = 24 * 3600
-"""Age of such a file in seconds after which the registry does not write it any more."""
+"""Seconds after the last change of a partial file, after which the registry does not write it any more."""
 
 
 class Stamp(NamedTuple):
@@ -74,7 +74,7 @@ class Link(NamedTuple):
 
 @dataclass
 class Repository:
-    """The links of a repository: manifests and layers by digest, tags by name, and the manifests that a tag had."""
+    """The links of a repository: manifests and layers by digest, tags by name, and the history of tags by both."""
 
     name: str
     manifests: dict[str, Stamp] = field(default_factory=dict)
@@ -110,7 +110,7 @@ def tag_folder(repository: str, tag: str) -> str:
 
 
 def parse_link(path: str) -> Link | None:
-    """Return the link with a path, or None if it is another file."""
+    """Return the link at this path, or None if the path is that of another file."""
     match = LINK.fullmatch(path)
     if match is None:
         return None
@@ -120,13 +120,13 @@ def parse_link(path: str) -> Link | None:
 
 
 def parse_data(path: str) -> str | None:
-    """Return the digest of the blob whose bytes are at a path, or None if it is another file."""
+    """Return the digest of the blob at this path, or None if the path is that of another file."""
     match = DATA.fullmatch(path)
     return intern(f"{match['algorithm']}:{match['hex']}") if match else None
 
 
 def read_inventory(storage: Storage) -> Inventory:
-    """Return everything that the registry stores, without reading a file."""
+    """Return the links, blobs and partial files of the registry, without reading the content of any."""
     inventory = Inventory()
     for path, size, modified in storage.entries(REPOSITORIES):
         stamp = Stamp(size, modified)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from .layout import DIGEST
 
 MOST_BYTES = 32 << 20
-"""Bytes of the largest manifest that is read. CNCF Distribution accepts 4 MiB (handlers/manifests.go)."""
+"""Bytes of the largest manifest that is read. CNCF Distribution accepts 4 MiB only (handlers/manifests.go)."""
 
 
 class Manifest(NamedTuple):
@@ -17,9 +17,9 @@ class Manifest(NamedTuple):
 
     Attributes:
         references: Every digest in it but that of its subject.
-        subject: Digest of the manifest that it describes, such as a signed image, or "". It may be missing.
-        layers: Layers and config without those that are elsewhere, by `urls`.
-        children: Manifests of an index.
+        subject: Digest of the manifest that it describes, such as a signed image, or "". The registry may lack it.
+        layers: Digests of the config and of the layers, without layers that clients download from other `urls`.
+        children: Digests of the manifests of an index.
     """
 
     references: frozenset[str]
@@ -44,7 +44,7 @@ def parse_manifest(content: bytes) -> Manifest:
     found = [intern(digest) for digest in DIGEST.findall(text)]
     subject = _digest(fields.get("subject"))
     if subject in found:
-        found.remove(subject)  # once: it may be named as something else too
+        found.remove(subject)  # only once, because the manifest may name it as something else too
     parts = [fields.get("config"), *_list(fields.get("layers")), *_list(fields.get("blobs"))]
     layers = (_digest(part) for part in parts if not (isinstance(part, dict) and part.get("urls")))
     children = (_digest(part) for part in _list(fields.get("manifests")))
@@ -53,7 +53,7 @@ def parse_manifest(content: bytes) -> Manifest:
 
 
 def hash_of(digest: str, chunks: Iterable[bytes]) -> str:
-    """Return the digest of some bytes, by the algorithm of another digest. Raise ValueError if it is unknown."""
+    """Return the digest of the chunks, by the algorithm of `digest`. Raise ValueError if the algorithm is unknown."""
     algorithm = digest.partition(":")[0]
     hasher = hashlib.new(algorithm)
     for chunk in chunks:
@@ -62,7 +62,7 @@ def hash_of(digest: str, chunks: Iterable[bytes]) -> str:
 
 
 def closure(start: Iterable[str], manifests: Mapping[str, Manifest]) -> set[str]:
-    """Return the manifests among `manifests` that are reached from some of them, with these themselves."""
+    """Return the manifests of `start`, and all that they refer to. Digests that `manifests` lacks are left out."""
     reached: set[str] = set()
     waiting = [digest for digest in start if digest in manifests]
     while waiting:

@@ -13,7 +13,7 @@ SUMMARY_BYTES = 4096
 """Bytes of the longest termination message that Kubernetes keeps (core/v1, terminationMessagePath)."""
 
 MOST_DAMAGE = 500
-"""Damage that is reported in full. More of it is counted."""
+"""Damaged files that are reported in full. Further ones are only counted."""
 
 
 @dataclass
@@ -21,11 +21,11 @@ class Damage:
     """Something that is not as the registry wrote it.
 
     Attributes:
-        kind: The kind of damage in words, such as "link is empty".
         what: The kind of file: blob, manifest, layer link, tag link or manifest link.
-        digest: Digest of the blob, or "".
-        images: Repositories with tags that lack something, as REPOSITORY:TAG, or REPOSITORY alone.
-        repair: The repair, in words, or "" if it needs a push.
+        kind: The kind of damage in words, such as "the link is empty".
+        digest: Digest of the blob, or "" for a tag.
+        images: The images that need the file, as REPOSITORY:TAG, or REPOSITORY if no tag does.
+        repair: What the job did about it, in words, or "" if it did nothing.
     """
 
     what: str
@@ -37,7 +37,7 @@ class Damage:
 
 @dataclass
 class Report:
-    """The report. Progress goes to `progress`, and everything that a program reads to `output`."""
+    """The report. Lines for people go to `progress`, and JSON for programs goes to `output`."""
 
     task: str
     output: TextIO = field(default_factory=lambda: sys.stdout)
@@ -86,7 +86,10 @@ class Report:
 
 
 def shorten(summary: dict[str, Any]) -> str:
-    """Return the summary as JSON that fits into a termination message, with less of the damage if need be."""
+    """Return the summary as JSON that fits into a termination message, with less of the damage if necessary.
+
+    A summary that is too long without any damage, by its error, is cut off and no longer valid JSON.
+    """
     damage = list(summary["damage"])
     while len(text := json.dumps({**summary, "damage": damage})) > SUMMARY_BYTES and damage:
         damage = damage[: len(damage) * 3 // 4]

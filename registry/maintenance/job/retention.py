@@ -1,4 +1,4 @@
-"""Retention: the tags that go, and why."""
+"""Retention: the tags to remove, and why."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -46,9 +46,10 @@ def parse_rules(settings: Sequence[Mapping[str, Any]]) -> list[Rule]:
 
 
 def choose_tags(repository: str, tags: Mapping[str, float], rules: Sequence[Rule], now: float) -> dict[str, str]:
-    """Return the tags of a repository that go, each with the reason.
+    """Return the tags of a repository to remove, each with the reason.
 
-    A tag goes if a rule matches it and none of the matching rules keeps it. `tags` has the time of each tag.
+    A tag is removed if a rule matches it and none of the matching rules keeps it. `tags` has the POSIX time of each
+    tag, and `now` is that of the run. Fallback tags stay.
     """
     reasons: dict[str, str] = {}
     kept = {tag for tag in tags if FALLBACK_TAG.fullmatch(tag)}

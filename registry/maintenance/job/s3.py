@@ -22,18 +22,19 @@ PARALLEL = 16
 """Requests that are sent at once. Most of them are small."""
 
 ATTEMPTS = 6
-"""Attempts of a request that the store does not answer, or answers with an error of its own."""
+"""Attempts of a request that the store does not answer, or answers with a status of `RETRIED`."""
 
 BACKOFF_SECONDS = 0.5
-"""Seconds before the second attempt. Each further wait is twice as long."""
+"""Least seconds before the second attempt, and at most twice as many. Each further wait is twice as long."""
 
 TIMEOUT_SECONDS = 60
+"""Seconds to wait for a connection, and for each piece of an answer."""
 
 MOST_COPIED_BYTES = 5 << 30
 """Bytes of the largest object that one request copies (S3, CopyObject)."""
 
 PART_BYTES = 1 << 30
-"""Bytes of a part of a larger one."""
+"""Bytes of each part in which a larger object is copied."""
 
 RETRIED = (408, 429, 500, 502, 503, 504)
 """Statuses after which a request is sent again."""
@@ -43,14 +44,14 @@ EMPTY_HASH = hashlib.sha256(b"").hexdigest()
 
 @dataclass(frozen=True)
 class S3Settings:
-    """The bucket, and the way to it.
+    """The bucket, its server and the proxies in front of the server.
 
     Attributes:
         endpoint: URL of a server other than AWS, or "".
         prefix: Folder in the bucket, or "".
-        ca_pem: CA of the server, or "" for the public ones.
-        proxies: URLs of proxies, by http and https.
-        no_proxy: Hosts that are reached without a proxy, as in NO_PROXY.
+        ca_pem: CAs of the server, PEM, or "" for the public ones.
+        proxies: URLs of the proxies for servers with the schemes http and https.
+        no_proxy: Servers that are reached without a proxy, in the form of the variable NO_PROXY.
     """
 
     bucket: str
@@ -78,13 +79,13 @@ class Answer(NamedTuple):
     body: bytes
 
     def fields(self, name: str) -> Iterator[dict[str, str]]:
-        """Yield the texts in each element of the XML with a name."""
+        """Yield the texts in each XML element of this name, by the names of its children."""
         for element in ElementTree.fromstring(self.body).iter():
             if _local(element.tag) == name:
                 yield {_local(child.tag): child.text or "" for child in element}
 
     def field(self, name: str) -> str:
-        """Return the text of the first element of the XML with a name, or ""."""
+        """Return the text of the first XML element of this name, or ""."""
         elements = (element.text for element in ElementTree.fromstring(self.body).iter() if _local(element.tag) == name)
         return next(elements, None) or ""
 
@@ -98,7 +99,10 @@ def sign(
     body_hash: str,
     now: datetime,
 ) -> dict[str, str]:
-    """Return the headers of a request with its signature (AWS Signature Version 4). `path` is quoted."""
+    """Return the headers of a request with its signature (AWS Signature Version 4).
+
+    `path` is percent-encoded, and `body_hash` is the SHA-256 of the body in hexadecimal digits.
+    """
     stamp = now.strftime("%Y%m%dT%H%M%SZ")
     signed = {name.lower(): value.strip() for name, value in headers.items()}
     signed |= {"host": urlsplit(settings.url).netloc, "x-amz-content-sha256": body_hash, "x-amz-date": stamp}
@@ -122,29 +126,62 @@ def sign(
 
 
 def query_string(query: Mapping[str, str]) -> str:
-    """Return the query in the order and the form that is signed."""
+    """Return the query string, in the order and the encoding that the signature requires."""
     return "&".join(f"{quote(key, safe='')}={quote(value, safe='')}" for key, value in sorted(query.items()))
 
 
 def proxy_for(settings: S3Settings) -> str:
-    """Return the URL of the proxy to the server, or "". Go's rules for NO_PROXY apply, as they do in the registry."""
+    """Return the URL of the proxy to the server, or "".
+
+    NO_PROXY means what it means to the registry (golang.org/x/net/http/httpproxy, Config.NoProxy).
+    """
     server = urlsplit(settings.url)
-    host = server.hostname or ""
-    for entry in filter(None, (entry.strip().lower() for entry in settings.no_proxy.split(","))):
-        if entry in ("*", host) or host.endswith(f".{entry.removeprefix('.')}") or _in_network(host, entry):
-            return ""
+    host, port = server.hostname or "", server.port or (443 if server.scheme == "https" else 80)
+    entries = filter(None, (entry.strip().lower() for entry in settings.no_proxy.split(",")))
+    if any(_excludes(entry, host, port) for entry in entries):
+        return ""
     return settings.proxies.get(server.scheme, "")
 
 
-def _in_network(host: str, network: str) -> bool:
+def _excludes(entry: str, host: str, port: int) -> bool:
+    """Return whether an entry of NO_PROXY is for the server: `*`, a network, an address, a host or a domain.
+
+    `example.com` is also for the hosts below it, and `.example.com` and `*.example.com` are for these alone. A port
+    limits an address, a host or a domain to this port.
+    """
+    if entry == "*":
+        return True
+    if "/" in entry:
+        return _in_network(host, entry)
+    name, colon, entry_port = entry.rpartition(":")
+    if not colon or _is_address(entry):
+        name, entry_port = entry, ""
+    if entry_port not in ("", str(port)):
+        return False
+    if _is_address(host):
+        return _in_network(host, name.strip("[]"))
+    domain = name.removeprefix("*")
+    return host == domain or host.endswith(f".{domain.removeprefix('.')}")
+
+
+def _is_address(text: str) -> bool:
     try:
-        return ipaddress.ip_address(host) in ipaddress.ip_network(network)
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _in_network(host: str, network: str) -> bool:
+    """Return whether the host is an address of the network. An address is a network of one address."""
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(network, strict=False)
     except ValueError:
         return False
 
 
 class S3Storage:
-    """A bucket, or a folder in one. All requests use path style."""
+    """A bucket, or a folder in a bucket. All requests use path style."""
 
     parallel = PARALLEL
     keeps_times = False
@@ -262,7 +299,7 @@ class S3Storage:
         self._require(self._request("POST", target, upload, body=body), "CompleteMultipartUploadResult", target)
 
     def _require(self, answer: Answer, name: str, path: str) -> None:
-        """Raise if the answer, whose status is 200, tells of an error. S3 sends the status before it copies."""
+        """Raise `StorageError` if an answer with status 200 contains an error. S3 sends the status before it copies."""
         if _local(ElementTree.fromstring(answer.body).tag) != name:
             raise StorageError(f"Copying to {path} failed: {answer.field('Code')} {answer.field('Message')}.")
 
@@ -274,7 +311,12 @@ class S3Storage:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
     ) -> Answer:
-        """Send a request until it is answered, and return the answer. `path` is "" for the bucket."""
+        """Send a request until it succeeds, at most `ATTEMPTS` times. `path` is "" for the bucket.
+
+        Raises:
+            FileNotFoundError: The object does not exist.
+            StorageError: The last attempt failed, or the error is one that another attempt does not change.
+        """
         body_hash = hashlib.sha256(body).hexdigest()
         problem = ""
         for attempt in range(ATTEMPTS):
@@ -295,7 +337,7 @@ class S3Storage:
         raise StorageError(f"{method} of {path or self._settings.bucket} failed {ATTEMPTS} times, last with {problem}.")
 
     def _refuse(self, method: str, path: str, answer: Answer) -> None:
-        """Raise the error of an answer."""
+        """Raise the error of an answer. It is an `HTTPException` if another attempt may succeed."""
         try:
             code = answer.field("Code")
         except ElementTree.ParseError:  # the answer to a HEAD has no body
@@ -318,7 +360,7 @@ class S3Storage:
         body: bytes,
         body_hash: str,
     ) -> Iterator[http.client.HTTPResponse]:
-        """Yield the response to a request. Its connection is used again if all of it was read."""
+        """Yield the response to a request. If it was read to its end, its connection is used again."""
         key = f"/{self._prefix}{path}" if path else ""
         target = quote(f"/{self._settings.bucket}{key}", safe="/-_.~")
         signed = sign(self._settings, method, target, query, headers, body_hash, datetime.now(UTC))
@@ -340,7 +382,7 @@ class S3Storage:
                 connection.close()
 
     def _proxy(self) -> tuple[SplitResult, Mapping[str, str]]:
-        """Return the URL of the proxy, and the header with the login."""
+        """Return the URL of the proxy, and the header with its login. Without a proxy, the URL has no host."""
         proxy = urlsplit(proxy_for(self._settings))
         if proxy.username is None:
             return proxy, {}
@@ -367,6 +409,7 @@ class S3Storage:
             self._idle.pop().close()
 
     def _wait(self, attempt: int) -> None:
+        """Wait after a failed attempt, counted from 0, unless it is the last one."""
         if attempt < ATTEMPTS - 1:
             self._sleep(BACKOFF_SECONDS * 2**attempt * (1 + random()))
 
@@ -382,5 +425,5 @@ def _local(tag: str) -> str:
 
 
 def _seconds(text: str) -> float:
-    """Return the POSIX time of 2026-11-26T12:00:00.000Z."""
+    """Return the POSIX time of a text such as 2026-11-26T12:00:00.000Z."""
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()

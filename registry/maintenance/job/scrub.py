@@ -1,8 +1,8 @@
 """Scrub: hash the blobs, and check links and manifests.
 
-Each run hashes the blobs that are newer than the last run, and a part of the older ones, so that each is hashed once in
-`days` days. The parts are the 256 first bytes of digests. The state is saved after each of them, so a run that is
-killed goes on where it was.
+The first byte of its digest assigns a blob to one of 256 parts. Each run hashes the new blobs of every part, and all
+blobs of the parts that are due, so that each blob is hashed once in `days` days. The state is saved after each due
+part, so the run after one that was killed goes on with the next part.
 """
 
 import json
@@ -16,17 +16,18 @@ from .layout import LAYER, MANIFEST, OWN, Inventory, Link, Stamp, data_path, is_
 from .manifests import hash_of
 from .report import Damage, Report
 from .storage import Storage, for_each, read, storage_time
-from .survey import DAMAGED, NAMES, BadLink, Survey, Surveyor, damage_of_link, damage_of_manifest, heal_link
+from .survey import DAMAGED, LINK_NAMES, BadLink, Survey, Surveyor, damage_of_link, damage_of_manifest, heal_link
 from .trash import CLOCK_SECONDS
 
 STATE = f"{OWN}/scrub.json"
 
-PREFIXES = tuple(f"{number:02x}" for number in range(256))
+PARTS = tuple(f"{number:02x}" for number in range(256))
+"""Names of the parts: the first two hexadecimal digits of the digests."""
 
 DAY_SECONDS = 24 * 3600
 
 LONGEST_INTERVAL = 7 * DAY_SECONDS
-"""Seconds between two runs that are made up for. After a longer break the parts are checked a few more at a time."""
+"""Most seconds since the last run that one run makes up for. After a longer break, blobs are checked later instead."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class ScrubOptions:
 
     Attributes:
         days: Days in which every blob is hashed once.
-        heal: Whether damaged data is moved aside, and damaged links are written again.
-        everything: Whether to hash all blobs now.
+        heal: Whether damaged data is moved aside, and damaged or missing links are written again.
+        everything: Whether to hash all blobs in this run.
     """
 
     days: int = 30
@@ -50,8 +51,8 @@ class State:
 
     Attributes:
         last_run: Start of the last run that ended.
-        full: Last check of all blobs of a part.
-        new: Last check of the new blobs of a part.
+        full: Last check of all blobs, by part.
+        new: Last check of the new blobs, by part.
     """
 
     last_run: float = 0
@@ -60,7 +61,7 @@ class State:
 
 
 def parse_state(content: bytes) -> State:
-    """Return the state. A damaged one counts as none, so everything is checked again."""
+    """Return the state of the file. If the file is damaged, return an empty state, so that all is checked again."""
     with suppress(ValueError, TypeError, AttributeError):
         fields: Mapping[str, Any] = json.loads(content)
         full, new = ({part: float(time) for part, time in fields[key].items()} for key in ("full", "new"))
@@ -69,16 +70,16 @@ def parse_state(content: bytes) -> State:
 
 
 def due_parts(state: State, now: float, days: int) -> list[str]:
-    """Return the parts to check in full: those of which the last check is the oldest.
+    """Return the parts to check in full: those that were never checked, or else those with the oldest check.
 
-    A run takes as many as let it take all in `days` days, if the runs go on at the interval of the last two.
+    Their number is such that every part is checked within `days` days, if each interval between runs is like the last.
     """
-    never = [part for part in PREFIXES if part not in state.full]
+    never = [part for part in PARTS if part not in state.full]
     if never:
         return never
     interval = min(max(now - state.last_run, 0), LONGEST_INTERVAL)
-    number = math.ceil(len(PREFIXES) * interval / (days * DAY_SECONDS))
-    oldest_first = sorted(PREFIXES, key=lambda part: (state.full[part], part))
+    number = math.ceil(len(PARTS) * interval / (days * DAY_SECONDS))
+    oldest_first = sorted(PARTS, key=lambda part: (state.full[part], part))
     return oldest_first[:number]
 
 
@@ -110,7 +111,7 @@ class Scrubber:
         return self._report.counts["damaged"] == self._report.counts["repaired"]
 
     def _check_links(self, survey: Survey) -> None:
-        """Check the size of all links. Those of tags have been read."""
+        """Report the links that the survey found damaged, by the size of all links and the content of tags."""
         for bad in survey.bad_links:
             if self._is_still_bad(bad.link):
                 self._report_link(survey, bad)
@@ -121,7 +122,7 @@ class Scrubber:
         self._report.add_damage(damage_of_link(survey, bad, repair))
 
     def _is_still_bad(self, link: Link) -> bool:
-        """Return whether a link is damaged now. A client may have pushed again, or deleted it."""
+        """Return whether a link is still damaged. A client may have pushed or deleted it meanwhile."""
         entry = self._storage.entry(link.path)
         if entry is None:
             return False
@@ -129,7 +130,7 @@ class Scrubber:
         return not is_link_size(Stamp(entry.size, entry.modified)) or bool(link.digest and content != link.digest)
 
     def _check_manifests(self, survey: Survey) -> None:
-        """Check that all manifests are there, with everything that they need."""
+        """Check that all manifests exist, with everything that they need."""
         for bad in survey.bad_manifests:
             link = Link(bad.repository, MANIFEST, bad.digest)
             is_needed = self._storage.entry(link.path) is not None
@@ -147,7 +148,7 @@ class Scrubber:
                         self._report_missing(survey, link)
 
     def _missing_links(self, survey: Survey, repository: str, manifest: str) -> Iterator[Link]:
-        """Yield the links that a manifest needs, and that are missing, or whose data is."""
+        """Yield the links that a manifest needs if they, or their data, are missing."""
         links, blobs = survey.inventory.repositories[repository], survey.inventory.blobs
         if manifest not in links.manifests:
             yield Link(repository, MANIFEST, manifest)
@@ -155,11 +156,14 @@ class Scrubber:
             if digest not in links.layers or digest not in blobs:
                 yield Link(repository, LAYER, digest)
         for digest in sorted(survey.manifests[manifest].children):
-            if digest not in links.manifests:  # the data of those that are linked has been read
+            if digest not in links.manifests:  # the survey has read the data of linked manifests
                 yield Link(repository, MANIFEST, digest)
 
     def _is_still_missing(self, link: Link, manifest: str) -> bool:
-        """Return whether something is missing that is still needed. The registry goes on working meanwhile."""
+        """Return whether the link or its data is still missing, and still needed by the manifest.
+
+        Clients may have pushed or deleted meanwhile. A tag alone needs the link of its manifest.
+        """
         is_needed = self._storage.entry(Link(link.repository, MANIFEST, manifest).path) is not None
         is_there = all(self._storage.entry(path) for path in (link.path, data_path(link.digest)))
         return (is_needed or link.digest == manifest) and not is_there
@@ -173,14 +177,14 @@ class Scrubber:
         if self._options.heal:
             self._storage.write(link.path, link.digest.encode())
             repair = "the link was written again"
-        self._report.add_damage(Damage(NAMES[link.kind], "the link is missing", link.digest, images, repair))
+        self._report.add_damage(Damage(LINK_NAMES[link.kind], "the link is missing", link.digest, images, repair))
 
     def _check_blobs(self, survey: Survey, state: State) -> None:
         """Hash the new blobs, and all blobs of the parts that are due. Read the links to them, too."""
-        parts, links = _by_part(survey.inventory), _links_by_part(survey.inventory)
-        due = PREFIXES if self._options.everything else due_parts(state, self._now, self._options.days)
-        # A part that was never checked is due, so the order lets an interrupted run go on with the others.
-        for number, part in enumerate(sorted(PREFIXES, key=lambda part: (part not in due, part)), 1):
+        parts, links = _blobs_by_part(survey.inventory), _links_by_part(survey.inventory)
+        due = PARTS if self._options.everything else due_parts(state, self._now, self._options.days)
+        # The due parts come first. Each is saved, so that the run after an interrupted one goes on with other parts.
+        for number, part in enumerate(sorted(PARTS, key=lambda part: (part not in due, part)), 1):
             since = 0.0 if part in due else state.new.get(part, 0.0) - CLOCK_SECONDS
             blobs = {digest: stamp for digest, stamp in parts[part].items() if stamp.modified >= since}
             for digest, is_whole in zip(blobs, for_each(self._storage, self._is_whole, blobs), strict=True):
@@ -224,7 +228,7 @@ class Scrubber:
         return "the data was moved aside, so the next push sends it again"
 
     def _is_whole(self, digest: str) -> bool:
-        """Return whether the bytes of a blob match its digest. One that has gone counts as whole."""
+        """Return whether the bytes of a blob match its digest. A blob that was deleted counts as whole."""
         try:
             return hash_of(digest, self._storage.chunks(data_path(digest))) == digest
         except FileNotFoundError:
@@ -240,17 +244,17 @@ def _part_of(digest: str) -> str:
     return digest.partition(":")[2][:2]
 
 
-def _by_part(inventory: Inventory) -> dict[str, dict[str, Stamp]]:
+def _blobs_by_part(inventory: Inventory) -> dict[str, dict[str, Stamp]]:
     """Return the blobs of each part."""
-    parts: dict[str, dict[str, Stamp]] = {part: {} for part in PREFIXES}
+    parts: dict[str, dict[str, Stamp]] = {part: {} for part in PARTS}
     for digest, stamp in inventory.blobs.items():
         parts[_part_of(digest)][digest] = stamp
     return parts
 
 
 def _links_by_part(inventory: Inventory) -> dict[str, list[tuple[Link, Stamp]]]:
-    """Return the links to the manifests and layers of each part, without those whose size tells that they are bad."""
-    parts: dict[str, list[tuple[Link, Stamp]]] = {part: [] for part in PREFIXES}
+    """Return the links to the manifests and layers of each part, without links of a wrong size."""
+    parts: dict[str, list[tuple[Link, Stamp]]] = {part: [] for part in PARTS}
     for repository in inventory.repositories.values():
         for link, stamp in repository.links():
             if is_link_size(stamp):

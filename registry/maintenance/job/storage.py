@@ -1,4 +1,4 @@
-"""The storage of the registry, as the jobs use it, and the one that is a folder."""
+"""The storage of the registry, as the jobs use it, and a storage in a folder."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -16,16 +16,15 @@ CHUNK_BYTES = 1 << 20
 PROBE = "private-registry/clock"
 """File that the jobs write to learn the time of the storage."""
 
-
 RESERVE = "private-registry/reserve"
-"""Files that are deleted if the disk is full, so that a collection has place for its folders and for the clock."""
+"""Folder of files that are deleted if the disk is full, so that a collection has place for its own files."""
 
 RESERVED_FILES, RESERVED_BYTES = 8, 64 << 10
-"""Number of these files, and bytes of each."""
+"""Number of files of the reserve, and bytes of each."""
 
 
 class StorageError(Exception):
-    """The storage does not do what it should. The message is for people."""
+    """The storage does not do what it should. The message is one or two sentences for people."""
 
 
 class Entry(NamedTuple):
@@ -40,7 +39,7 @@ class Storage(Protocol):
     """A storage. Paths are relative to its root. A missing file is a `FileNotFoundError`.
 
     `parallel` is the number of requests that are worth sending at once. `keeps_times` says whether a moved file keeps
-    its time, and `has_disk` whether it may be full.
+    its time, and `has_disk` whether the storage is a disk, which may be full.
     """
 
     parallel: int
@@ -81,13 +80,13 @@ def read(storage: Storage, path: str) -> bytes:
 
 
 def use_reserve(storage: Storage) -> None:
-    """Delete the reserve."""
+    """Delete the files of the reserve."""
     for number in range(RESERVED_FILES):
         storage.delete(f"{RESERVE}/{number}")
 
 
 def keep_reserve(storage: Storage) -> None:
-    """Create the reserve, if the disk has place for it. An object store needs none."""
+    """Create the missing files of the reserve. An object store needs none. Raise OSError if the disk is full."""
     if storage.has_disk:
         for number in range(RESERVED_FILES):
             if storage.entry(f"{RESERVE}/{number}") is None:
@@ -104,7 +103,7 @@ def storage_time(storage: Storage) -> float:
 
 
 def for_each(storage: Storage, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield the results of a function for all items, in their order. Call it as often at once as the storage bears."""
+    """Yield the results of a function for all items, in their order. `storage.parallel` calls run at once."""
     if storage.parallel == 1:
         yield from map(function, items)
         return

@@ -1,4 +1,4 @@
-"""A survey of the storage: what tags, manifests and links say, and which of them are damaged."""
+"""A survey of the storage: the content of tags and manifests, and the damage of links and manifests."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,18 +25,19 @@ from .trash import CLOCK_SECONDS
 DAMAGED = f"{OWN}/damaged"
 """Folder of damaged files that were moved aside."""
 
-NAMES = {MANIFEST: "manifest link", LAYER: "layer link", TAG: "tag link"}
+LINK_NAMES = {MANIFEST: "manifest link", LAYER: "layer link", TAG: "tag link"}
+"""Name of each kind of link in a report."""
 
 
 class BadLink(NamedTuple):
-    """A damaged link, and how."""
+    """A damaged link, and the kind of damage in words."""
 
     link: Link
     kind: str
 
 
 class BadManifest(NamedTuple):
-    """A manifest that cannot be read, and why."""
+    """A manifest that cannot be read, and the kind of damage in words."""
 
     repository: str
     digest: str
@@ -62,7 +63,7 @@ class Survey:
 
     @property
     def damaged_repositories(self) -> set[str]:
-        """Repositories with damage, of which no manifest and no layer may go."""
+        """Repositories with damage. None of their manifests and layers may be removed."""
         return {bad.link.repository for bad in self.bad_links} | {bad.repository for bad in self.bad_manifests}
 
     def live(self, repository: Repository) -> set[str]:
@@ -70,7 +71,7 @@ class Survey:
         return {*repository.manifests, *self.targets.get(repository.name, {}).values()}
 
     def images(self, repository: str, digest: str) -> list[str]:
-        """Return the images of a repository that need a blob, as REPOSITORY:TAG, or the repository if no tag does."""
+        """Return the images of a repository that need the digest, as REPOSITORY:TAG, or REPOSITORY if no tag does."""
         needing = {digest}
         while more := {
             other
@@ -82,7 +83,7 @@ class Survey:
         return [f"{repository}:{tag}" for tag in tags] or [repository]
 
     def images_everywhere(self, digest: str) -> list[str]:
-        """Return the images of all repositories that link a blob."""
+        """Return the images that need the digest, of all repositories with a link to it."""
         return [
             image
             for name, repository in sorted(self.inventory.repositories.items())
@@ -92,9 +93,9 @@ class Survey:
 
 
 class Surveyor:
-    """Read tags and manifests. What was read once is not read again, as long as it has not changed.
+    """Read tags and manifests. Several surveys read each unchanged tag and manifest once.
 
-    `place_of` returns another path of a blob whose data is missing, or None.
+    `place_of` returns another path for the path of missing data, such as one in the trash, or None.
     """
 
     def __init__(self, storage: Storage, place_of: Callable[[str], str | None] = lambda _: None) -> None:
@@ -104,7 +105,7 @@ class Surveyor:
         self._manifests: dict[str, Manifest] = {}
 
     def survey(self, inventory: Inventory, now: float) -> Survey:
-        """Return what an inventory says. `now` is a time before it was made."""
+        """Return the survey of an inventory. `now` is a time of the storage, before the inventory was read."""
         survey = Survey(inventory)
         for repository in inventory.repositories.values():
             survey.targets[repository.name] = self._read_tags(repository, now, survey.bad_links)
@@ -115,7 +116,7 @@ class Surveyor:
         return survey
 
     def read_manifests(self, survey: Survey) -> None:
-        """Read the manifests of all repositories that were not read yet, and note those that cannot be read."""
+        """Read the manifests that were not read yet, and list those that cannot be read in `survey.bad_manifests`."""
         survey.bad_manifests.clear()
         wanted = {digest for one in survey.inventory.repositories.values() for digest in survey.live(one)}
         problems: dict[str, str] = {}
@@ -146,7 +147,7 @@ class Surveyor:
         return targets
 
     def _read_tag(self, repository: str, tag: str, stamp: Stamp, now: float) -> str | None:
-        """Return the digest of a tag, or a problem. Return None if it has gone."""
+        """Return the digest of a tag, or the problem with its link in words. Return None if the tag was deleted."""
         if not is_link_size(stamp):
             return _size_problem(stamp)
         known, target = self._targets.get((repository, tag), (None, ""))
@@ -163,7 +164,7 @@ class Surveyor:
         return target
 
     def _read_manifest(self, digest: str) -> Manifest | str:
-        """Return a manifest, or the problem with it."""
+        """Return a manifest, or the problem with it in words."""
         path = data_path(digest)
         entry = self._storage.entry(path)
         if entry is None and (elsewhere := self._place_of(path)):
@@ -186,8 +187,8 @@ class Surveyor:
 def heal_link(storage: Storage, repository: Repository, link: Link) -> str:
     """Write a damaged link again, or move it aside. Return what was done, in words.
 
-    The path of a link tells its digest. For a tag the registry also writes each manifest that the tag had, the newest
-    one last.
+    The path of a link to a manifest or a layer contains its digest. The digest of a tag is that of the newest link in
+    the tag's history.
     """
     digest = link.digest or newest(repository.history.get(link.tag, {}), repository.manifests)
     if digest:
@@ -198,7 +199,7 @@ def heal_link(storage: Storage, repository: Repository, link: Link) -> str:
 
 
 def newest(history: Mapping[str, Stamp], manifests: Iterable[str]) -> str:
-    """Return the manifest that a tag got last, or "" if the times do not tell."""
+    """Return the digest of the manifest that a tag got last. Return "" if no manifest is left, or two are as new."""
     present = [(stamp.modified, digest) for digest, stamp in history.items() if digest in manifests]
     present.sort(reverse=True)
     if not present or (len(present) > 1 and present[0][0] - present[1][0] < CLOCK_SECONDS):
@@ -210,7 +211,7 @@ def damage_of_link(survey: Survey, bad: BadLink, repair: str = "") -> Damage:
     """Return the damage of a link, with the images that it concerns."""
     link = bad.link
     images = [f"{link.repository}:{link.tag}"] if link.tag else survey.images(link.repository, link.digest)
-    return Damage(NAMES[link.kind], bad.kind, link.digest, images, repair)
+    return Damage(LINK_NAMES[link.kind], bad.kind, link.digest, images, repair)
 
 
 def damage_of_manifest(survey: Survey, bad: BadManifest) -> Damage:

@@ -1,8 +1,8 @@
-"""The trash: files that are out of the registry's sight, and that can still be put back.
+"""The trash: files that the registry does not see any more, and that can still be put back.
 
-A file is moved to `private-registry/trash/START/NAME`. START is the time of the run, and NAME is the path of the file
-with `%` for each slash. So the trash says what a run that was killed had begun, and a full disk, which has no place for
-new folders, can be emptied.
+A file is moved to `private-registry/trash/START/NAME`. START is the time of the run in POSIX seconds, and NAME is the
+path of the file with `%` for each slash. So after a run was killed, the next one knows what to put back. The flat names
+need few folders, for which a full disk has no place.
 """
 
 from collections.abc import Iterator
@@ -14,21 +14,21 @@ from .storage import Entry, Storage
 TRASH = f"{OWN}/trash"
 
 NAME_LENGTH = 200
-"""Characters of a name in the trash. A longer one becomes several folders, as Linux allows 255 bytes."""
+"""Characters of a name in the trash. A longer one is split into folders, because Linux allows 255 bytes."""
 
 CLOCK_SECONDS = 2
-"""Seconds by which the times of files may be too low. S3 cuts fractions off."""
+"""Seconds by which the times of files may be too early. S3 cuts fractions off."""
 
 
 class Trash:
-    """The trash of all runs. `oldest` is the start of the first one of them."""
+    """The trash of all runs. `oldest` is the start of the oldest run with a file in it, or of this run."""
 
     def __init__(self, storage: Storage, start: float) -> None:
         self._storage = storage
         self._folder = f"{TRASH}/{int(start)}"
         self.oldest = start
         self.places: dict[str, list[str]] = {}
-        """Places in the trash by the path that the file had. Several runs may have moved the same one."""
+        """Places in the trash by the path that the file had. Several runs may have moved files from the same path."""
         self.stamps: dict[str, Stamp] = {}
         """Size and time by place."""
         for entry in storage.entries(TRASH):
@@ -43,9 +43,9 @@ class Trash:
             self.stamps[entry.path] = Stamp(entry.size, entry.modified)
 
     def discard(self, path: str, known: Stamp) -> bool:
-        """Move a file to the trash. Return whether it is still the file that was seen when it was chosen.
+        """Move a file to the trash. Return whether it was moved.
 
-        If it was written again since, it is put back at once.
+        `known` is its stamp from when it was chosen. If it was written again since then, it stays, or is put back.
         """
         current = self._storage.entry(path)
         if current is None or current.modified > known.modified:
@@ -63,12 +63,15 @@ class Trash:
         return False
 
     def is_new(self, path: str) -> bool:
-        """Return whether a file was written during the run that moved it, which was killed before it noticed."""
+        """Return whether a file in the trash was written after the start of the oldest run.
+
+        Then it was pushed again while a run moved it, and the run was killed before it put the file back.
+        """
         start = self.oldest - CLOCK_SECONDS
         return self._storage.keeps_times and any(self.stamps[place].modified >= start for place in self.places[path])
 
     def restore(self, path: str) -> None:
-        """Put a file back, if it has not been written again."""
+        """Put a file back. If a client has written it again, delete the one in the trash."""
         for place in self.places.pop(path, []):
             self.stamps.pop(place, None)
             with suppress(FileNotFoundError):
@@ -81,7 +84,7 @@ class Trash:
             self._storage.delete(place)
 
     def size(self, path: str) -> int:
-        """Return the bytes of the places of a file."""
+        """Return the bytes that a file takes in the trash."""
         return sum(self.stamps[place].size for place in self.places.get(path, []))
 
     def paths(self) -> Iterator[str]:

@@ -36,7 +36,7 @@ APP = "docker-registry"
 
 
 def registry_context(component: pulumi.Resource, name: str, settings: Settings) -> Context:
-    """Return the context of the registry's objects, as long as its namespace is not checked."""
+    """Return the context of the registry's objects, with the namespace of the settings, which is not checked yet."""
     return create_context(
         component,
         name,
@@ -57,11 +57,11 @@ class PrivateRegistry(pulumi.ComponentResource):
     ca_pem: pulumi.Output[str]
     """Every CA that clients must trust, PEM: a whole file for certs.d."""
     username: pulumi.Output[str]
-    """The login of the first of `users`. Empty with `users_secret`."""
+    """The login of the first of `users`. Empty with `users_secret` or `token`."""
     password: pulumi.Output[str]
-    """The password of that login, a secret. Empty with `users_secret`."""
+    """The password of that login, a secret. Empty with `users_secret` or `token`."""
     passwords: pulumi.Output[dict[str, str]]
-    """All accepted passwords by login, a secret. Empty with `users_secret`."""
+    """All accepted passwords by login, a secret. Empty with `users_secret` or `token`."""
     namespace: pulumi.Output[str]
     """The namespace of its objects."""
     addresses: pulumi.Output[list[str]]
@@ -99,18 +99,19 @@ class PrivateRegistry(pulumi.ComponentResource):
         certificate = authority.issue(trust.with_addresses(endpoint.hosts), after=trust.after)
 
         users = Users(ctx, settings.users, has_file=settings.access is None)
-        front: Front | None = None
         before_pods: list[pulumi.Resource] = [certificate, users]
+        credentials: pulumi.Resource = users
+        front: Front | None = None
         if settings.access is not None and settings.front is not None:
             logging = Logging(settings.front.log_level, settings.front.log_format)
             files = Certificate(certificate.chain, certificate.key)
             state = STORAGE_STATE if settings.front.min_free else ""
             endpoints = Endpoints(f":{PORT}", SOCKET, FRONT_FOLDER, state)
-            secret = create_access_secret(
+            credentials = create_access_secret(
                 ctx, settings.access, logging, endpoints, files, users.passwords, users.hashes
             )
             front = Front(settings.front, ACCESS_SECRET, WATCH_SCRIPT, MOUNT_PATH)
-            before_pods.append(secret)
+            before_pods.append(credentials)
         images = Storage(ctx, storage, namespace.own, found, node.hostname if node is not None else None)
         upstreams = upstream_urls(storage, settings.serving.mirror)
         node_selector = label_node(ctx, storage.node_label, node.name) if node is not None else None
@@ -124,7 +125,7 @@ class PrivateRegistry(pulumi.ComponentResource):
             driver=images.driver,
             node_selector=node_selector,
             external_url=pulumi.Output.concat("https://", endpoint.host_port) if kind.behind_proxy else None,
-            rolls=storage.rolls,
+            pods_overlap=storage.pods_overlap,
             upstreams=upstreams,
             after=before_pods,
         )
@@ -146,7 +147,7 @@ class PrivateRegistry(pulumi.ComponentResource):
         if settings.pull_secrets is not None:
             puller = current_login(PULL_USER, settings.users.password_generations)
             password = users.passwords.apply(lambda passwords: passwords[puller])
-            login = Login(pulumi.Output.from_input(puller), password, accepted_after=before_pods[-1])
+            login = Login(pulumi.Output.from_input(puller), password, accepted_after=credentials)
             create_pull_secrets(ctx, settings.pull_secrets, endpoint.host_port, login, found)
         if settings.discovery:
             create_discovery_config_map(ctx, endpoint.host_port, exposure.port)

@@ -50,7 +50,7 @@ class TlsSettings:
 
 @dataclass(frozen=True)
 class UserSettings:
-    """The users, robots among them."""
+    """The users and robots, with their passwords."""
 
     users: list[str]
     robots: Mapping[str, Mapping[str, list[str]]]
@@ -62,13 +62,13 @@ class UserSettings:
 
     @property
     def names(self) -> list[str]:
-        """Everybody who has a password: users, robots, and the user of the pull Secrets."""
+        """Names with a generated or chosen password: users, robots, and the user of the pull Secrets."""
         return [*self.users, *self.robots, *([PULL_USER] if self.pull_secrets else [])]
 
 
 @dataclass(frozen=True)
 class AccessSettings:
-    """The rights of users, about which a proxy decides."""
+    """The rights of users, which the proxy in the Pod checks."""
 
     users: list[str]
     access: list[Mapping[str, list[str]]]
@@ -81,7 +81,7 @@ class AccessSettings:
 
 @dataclass(frozen=True)
 class FrontSettings:
-    """The container of that proxy, and its log."""
+    """The container of the proxy in the Pod, the free space that it requires, and its log."""
 
     front_image: Text
     front_requests: pulumi.Input[dict[str, str]]
@@ -119,12 +119,12 @@ class StorageSettings:
         return STORAGE_KINDS[self.storage]
 
     @property
-    def rolls(self) -> bool:
+    def pods_overlap(self) -> bool:
         """Whether a new Pod reaches the images while the old one runs.
 
-        The claims of several replicas are shared, so they always do.
+        A claim that several replicas use is shared, so this is true for them.
         """
-        return self.kind.old_and_new_pod_overlap or self.storage_access == "ReadWriteMany" or self.replicas > 1
+        return self.kind.pods_overlap or self.storage_access == "ReadWriteMany" or self.replicas > 1
 
     @property
     def uses_node_role(self) -> bool:

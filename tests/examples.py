@@ -271,7 +271,8 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("certificate_names", ["256.1.1.1"], "incomplete-address"),
     ("certificate_names", ["::ffff:1.2.3.4"], "address-form"),
     ("certificate_names", ["fe80::1%eth0"], "address-form"),
-    ("certificate_names", ["a.example.com", "A.example.com"], "repeated"),
+    ("certificate_names", ["a.example.com", "a.example.com"], "repeated"),
+    ("certificate_names", ["a.example.com", "A.example.com"], "not-a-dns-name"),
     ("certificate_names", ["2001:db8::1", "2001:db8:0::1"], "repeated"),
     ("certificate_names", [f"a{number}.example.com" for number in range(101)], "too-many"),
     ("certificate_subject", ["FR"], "not-a-map"),
@@ -782,6 +783,8 @@ ACCEPTED: list[tuple[str, Any]] = [
         [{"repositories": ["**"], "keep_days": 1}, {"repositories": ["a/*"], "tags": ["*"], "keep": 100_000}],
     ),
     ("retention", kept(tags=["*-rc.*", "v1.*", "latest"])),
+    ("retention", kept(tags=["RC-*", "rc-*"])),
+    ("access", [rule(users=["jean", "Jean"])]),
     ("scrub", {"schedule": "59 23 * * 0", "days": 365}),
     *DEFAULTS.items(),
 ]

@@ -79,7 +79,7 @@ def _texts() -> Iterator[tuple[str, Inputs]]:
     for key in SECRETS:
         others = {"users": ["USER"]} if key == "passwords" else companions(key)
         yield _message(_read_config, {key: "hunter2"}, []), others
-    for key in ("client_cidrs", "requests", "limits"):
+    for key in ("client_cidrs", "requests", "limits", "tolerations"):
         yield _message(_read_config, {key: "hunter2"}, [key]), {}
     yield _message(_read_config, {"node_port": "30500"}, ["node_port"]), {}
     awkward = {"users": [AWKWARD_USER]}

@@ -141,6 +141,7 @@ def test_a_rule_is_void_if_an_earlier_one_allows_all_of_it(earlier: Inputs, late
         ({"users": ["{env.HOME}"], "anonymous_pull": ["a"]}, "users", "not-plain"),
         ({**RULES, "access": MANY}, "access", "too-large"),
         ({"users": ["jean doe"], "robots": {"ci": ROBOT}}, "users", "not-plain"),
+        ({"users": ["jean doe"], "min_free": 10}, "users", "not-plain"),
         ({"token": TOKEN, "image": "registry:2.8.3"}, "image", "no-key-set"),
         ({"password_generations": {"pull": [1, 2]}}, "password_generations.pull", "unknown-user"),
     ],
@@ -148,6 +149,24 @@ def test_a_rule_is_void_if_an_earlier_one_allows_all_of_it(earlier: Inputs, late
 def test_rules_that_contradict_the_users_are_refused(deploy: Deploy, args: Inputs, key: str, code: str) -> None:
     refusal = refuse(deploy, args)
     assert (refusal.key, refusal.code) == (key, code)
+
+
+@pytest.mark.parametrize(
+    ("args", "key", "remedy"),
+    [
+        ({"token": {**TOKEN, "service": 7}}, "token.service", "For example 'container_registry'"),
+        ({"robots": {"ci": {"repositories": ["a"]}}}, "robots.ci.rights", "For example {ci: {repositories: [team/*]"),
+        (
+            {**RULES, "access": [{"users": ["jean"], "rights": ["pull"]}]},
+            "access[0].repositories",
+            "For example [{users",
+        ),
+    ],
+)
+def test_the_remedy_shows_an_example_of_the_input(deploy: Deploy, args: Inputs, key: str, remedy: str) -> None:
+    refusal = refuse(deploy, args)
+    assert refusal.key == key
+    assert refusal.remedy.startswith(remedy)
 
 
 @pytest.mark.parametrize("args", BEHIND_PROXY, ids=lambda args: [*args][-1])

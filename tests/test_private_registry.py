@@ -301,6 +301,8 @@ def test_a_change_that_would_replace_the_volume_is_refused(
         deploy(lambda: PrivateRegistry("registry", args))
     assert (refusal.value.key, refusal.value.code) == (key, "relocation")
     assert location[key] in refusal.value.problem
+    reason = "the claim keeps its size" if key == "storage_size" else "the images would stay behind"
+    assert refusal.value.problem.endswith(reason)
 
 
 @pytest.mark.parametrize("inputs", [{"storage": "s3", "s3_bucket": "images"}, {"storage": "local"}])

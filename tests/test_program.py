@@ -96,6 +96,23 @@ def test_a_secret_of_a_wrong_type_is_refused_and_not_shown(run_program: Any) -> 
     assert PASSWORD not in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        ("limits", "limits.memory"),
+        ("front_requests", "front_requests.memory"),
+        ("maintenance_limits", "maintenance_limits.memory"),
+        ("tolerations", "'tolerations[0].key'"),
+        ("client_cidrs", "'client_cidrs[0]'"),
+    ],
+)
+def test_the_remedy_for_a_secret_of_a_wrong_type_sets_a_part_of_it(run_program: Any, key: str, path: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        run_program(secret=(key,), **{key: "text"})
+    assert (refusal.value.key, refusal.value.code) == (key, "secret-of-wrong-type")
+    assert f"`pulumi config set --secret --path {path}`" in refusal.value.remedy
+
+
 @pytest.mark.parametrize("key", ["node_port", "users", "exposure"])
 def test_a_secret_that_decides_the_resources_is_refused(run_program: Any, engine: Engine, key: str) -> None:
     with pytest.raises(InvalidInput) as refusal:

@@ -43,14 +43,14 @@ class CollectArgs(TypedDict):
 
 
 class RetentionRuleArgs(TypedDict):
-    """Tags to keep in some repositories. The other ones of these tags go."""
+    """A rule that keeps some of the tags of repositories, and removes the others."""
 
     repositories: list[str]
     """Names of repositories. A part of a name may be *, and any number of parts **."""
     tags: NotRequired[list[str]]
     """Tags that the rule is for. A * stands for any characters. Default every tag."""
     keep: NotRequired[int]
-    """Number of these tags to keep, the newest ones, in each repository. Default none."""
+    """Number of the newest of these tags to keep in each repository. Default none."""
     keep_days: NotRequired[int]
     """Days to keep a tag after it was pushed. Default none."""
 
@@ -63,7 +63,7 @@ class ScrubArgs(TypedDict):
     days: NotRequired[int]
     """Days in which every blob is read once, 1 to 365. Default 30."""
     heal: NotRequired[bool]
-    """Whether damaged data is moved aside, so that the next push sends it again. Default false."""
+    """Whether to repair links and move damaged data aside, so that the next push sends it again. Default false."""
 
 
 class PrivateRegistryArgs(TypedDict):
@@ -85,7 +85,7 @@ class PrivateRegistryArgs(TypedDict):
     ingress_class: NotRequired[pulumi.Input[str]]
     """With ingress: IngressClass of a controller that reads ingress-nginx annotations. No default."""
     client_cidrs: NotRequired[pulumi.Input[list[str]]]
-    """Networks that may connect. Only nodes that run the registry accept connections then. Default every network."""
+    """Networks that may connect. Without ingress, clients need a node with a replica then. Default every network."""
 
     # Kubernetes objects
     namespace: NotRequired[str]
@@ -139,17 +139,17 @@ class PrivateRegistryArgs(TypedDict):
     token: NotRequired[Mapping[str, str]]
     """Instead of users: realm, service, issuer and jwks of a token service such as GitLab or Keycloak. Default none."""
     front_image: NotRequired[pulumi.Input[str]]
-    """With access, anonymous_pull, robots or pull_secrets: image of HAProxy. Default haproxy:3.4.6-alpine."""
+    """With access rules, robots, pull_secrets or min_free: image of HAProxy. Default haproxy:3.4.6-alpine."""
     front_requests: NotRequired[pulumi.Input[dict[str, str]]]
-    """Requested cpu and memory of that proxy, Kubernetes quantities. Default cpu 100m, memory 64Mi."""
+    """With that proxy: its requested cpu and memory, Kubernetes quantities. Default cpu 100m, memory 64Mi."""
     front_limits: NotRequired[pulumi.Input[dict[str, str]]]
-    """Limits of cpu and memory of that proxy, Kubernetes quantities. Default memory 256Mi."""
+    """With that proxy: its limits of cpu and memory, Kubernetes quantities. Default memory 256Mi."""
 
     # Nodes and other namespaces
     node_trust: NotRequired[bool]
     """Whether the container runtime of every node trusts it, and reaches it without DNS. Default false."""
     node_trust_image: NotRequired[pulumi.Input[str]]
-    """With node_trust: an image with sh, cat, cmp and mv that every node can pull. Default: image."""
+    """With node_trust: image with sh, cmp and the file commands of POSIX, which every node pulls. Default: image."""
     containerd_folder: NotRequired[pulumi.Input[str]]
     """With node_trust: containerd's config_path on the nodes. Default /etc/containerd/certs.d."""
     docker_folder: NotRequired[pulumi.Input[str]]
@@ -225,7 +225,7 @@ class PrivateRegistryArgs(TypedDict):
     collect: NotRequired[CollectArgs]
     """A job that deletes what no image needs: schedule, delete_untagged and timeout. Default none."""
     retention: NotRequired[list[RetentionRuleArgs]]
-    """With collect: rules of repositories, tags, keep and keep_days for tags that go before. Default none."""
+    """With collect: rules for tags to remove first, by repositories, tags, keep and keep_days. Default none."""
     scrub: NotRequired[ScrubArgs]
     """A job that reads everything to find damage: schedule, days and heal. Default none."""
     maintenance_image: NotRequired[pulumi.Input[str]]
@@ -247,7 +247,7 @@ class PrivateRegistryArgs(TypedDict):
     allow_delete: NotRequired[bool]
     """With read-write: whether users may delete tags and images, whose space only collect frees. Default false."""
     min_free: NotRequired[int]
-    """Percent of space and inodes that pushes leave free, or they are refused with 507. 0 is no limit. Default 0."""
+    """With a volume: percent of free space and inodes below which pushes are refused with 507. Default 0."""
     upload_hours: NotRequired[int]
     """Hours before an unfinished upload is deleted, 1 to 8760. Default 24."""
     metrics: NotRequired[bool]

@@ -10,7 +10,7 @@ CREATE_PULL_SECRETS = (
     "`kubectl create secret docker-registry NAME --docker-server=ENDPOINT --docker-username=USER "
     "--docker-password=PASSWORD`, because the hashes in `users_secret` are not enough to log in"
 )
-"""Remedy if `users_secret` replaces `pull_secrets`."""
+"""Remedy if `pull_secrets` is set together with `users_secret`."""
 
 
 def check_combinations(values: Values) -> None:
@@ -39,12 +39,13 @@ def _refuse_without_effect(key: str, row: Row, values: Values) -> None:
 
 
 def _refuse_replaced(key: str, row: Row, values: Values) -> None:
-    """Refuse an input that another one replaces."""
+    """Refuse an input that has no effect because another one is set."""
     for other in row.replaces:
         if _is_set(key, values) and _is_set(other, values):
             is_pull = (key, other) == ("users_secret", "pull_secrets")
             remedy = CREATE_PULL_SECRETS if is_pull else "Remove one of the two"
-            raise InvalidInput(other, "replaced", f"cannot be set together with `{key}`, which replaces it", remedy)
+            problem = f"cannot be set together with `{key}`, because it would have no effect"
+            raise InvalidInput(other, "replaced", problem, remedy)
 
 
 def _refuse_missing(key: str, row: Row, values: Values) -> None:
@@ -89,7 +90,7 @@ def _refuse_replicas(values: Values) -> None:
 
 
 def _refuse_maintenance(values: Values) -> None:
-    """Refuse jobs for a registry that removes images by itself, or whose storage they cannot reach."""
+    """Refuse jobs for a mirror, which removes images by itself, and for a storage that they cannot reach."""
     for key in ("collect", "scrub"):
         if values.get(key) is None:
             continue

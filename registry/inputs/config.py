@@ -20,8 +20,12 @@ SET_COMMANDS = {
     "passwords": set_password("USER"),
     "outbound_proxy": "pulumi config set --secret --path outbound_proxy.https",
     "ca_key": "pulumi config set --secret ca_key < ca.key",
-    "requests": "pulumi config set --secret --path requests.memory",
-    "limits": "pulumi config set --secret --path limits.memory",
+    "tolerations": "pulumi config set --secret --path 'tolerations[0].key'",
+    **{
+        f"{prefix}{kind}": f"pulumi config set --secret --path {prefix}{kind}.memory"
+        for prefix in ("", "front_", "maintenance_")
+        for kind in ("requests", "limits")
+    },
 }
 """Commands for secrets that `pulumi config set --secret KEY` cannot ask for: maps, and a value of several lines."""
 

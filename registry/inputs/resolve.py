@@ -31,8 +31,7 @@ from .table import ADVICE, BEHIND_PROXY, CROSS_FIELD_RULES, DEFAULTS, INPUTS, MA
 Subject = TypeVar("Subject")
 
 ROOT, NONROOT = 0, 65532
-"""Numeric users. A host path belongs to root. 65532 is the user `nonroot` of distroless images."""
-
+"""Default users of the process. The kubelet creates a host path as root. 65532 is the user of distroless images."""
 
 MEMORY, MEMORY_WITH_S3 = "512Mi", "1Gi"
 """Default limits of memory. The S3 driver holds two parts of each layer in flight, and 64 layers at once must fit."""
@@ -69,7 +68,10 @@ def _validated(key: str, value: Any) -> Any:
 
 
 def _check_together(rule: Callable[..., None], keys: tuple[str, ...], values: dict[str, Any]) -> None:
-    """Apply a rule for several inputs now. If one is an Output, hold the first one back until the rule accepts it."""
+    """Apply a rule for several inputs. If one of them is an Output, hold the first value back until the rule accepts.
+
+    Without an Output the rule is applied now. If an input is not set, the rule is not applied.
+    """
     if any(values.get(key) is None for key in keys):
         return
     operands = [values[key] for key in keys]

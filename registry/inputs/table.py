@@ -1,7 +1,7 @@
-"""One row an input: its rule, its default, and the other inputs that it depends on.
+"""A table with a row for each input: its rule, its default, and the other inputs that it depends on.
 
-The names, types and descriptions stand in args.py. Pulumi.yaml, docs/configuration.md and the schema for other
-languages are made from both by `make schema`.
+The names, types and descriptions are in args.py. `make schema` generates Pulumi.yaml, docs/configuration.md and the
+schema for other languages from both.
 """
 
 from collections.abc import Callable, Mapping
@@ -40,11 +40,11 @@ class Condition(NamedTuple):
     values: tuple[object, ...] = ()
 
     def holds(self, values: Values) -> bool:
-        """Return whether the inputs fulfil it."""
+        """Return whether the condition is true for the inputs."""
         return values.get(self.key) in self.values if self.values else bool(values.get(self.key))
 
     def __str__(self) -> str:
-        """Return it in words, such as `storage` is host-path or local."""
+        """Return the condition in words, such as "`storage` is host-path or local"."""
         if not self.values:
             return f"`{self.key}` is set"
         return f"`{self.key}` is {' or '.join(str(value).lower() for value in self.values)}"
@@ -58,11 +58,11 @@ class Row(NamedTuple):
         default: The value if the input is not set, or None.
         secret: Whether the state and every output keep it encrypted.
         is_public: Takes the text of a secret input in the file of the stack. Returns whether it may be plain.
-        only_with: Conditions. One must hold, or the input would have no effect and is refused.
-        required: An example value, if it must be set when `only_with` holds, else "".
-        both_or_neither: An input that must be set together with it.
+        only_with: Conditions. If none of them holds, the input has no effect and is refused.
+        required: An example value, if the input must be set when one of `only_with` holds, else "".
+        both_or_neither: An input that must be set together with this one.
         replaces: Inputs that have no effect if this one is set, and are refused.
-        existing: Whether it names an object that exists before the registry, and so does its namespace.
+        existing: Whether the value names an existing object in the namespace of the registry.
     """
 
     rule: Callable[[Any], Any]
@@ -89,7 +89,7 @@ NODE_TRUST = Condition("node_trust", (True,))
 MAINTAINED = (Condition("collect"), Condition("scrub"))
 
 PROXY_INPUTS = ("access", "anonymous_pull", "robots", "pull_secrets", "min_free")
-"""Inputs that need the proxy in the Pod, which knows all users."""
+"""Inputs that need the proxy in the Pod, which checks each request."""
 
 BEHIND_PROXY = tuple(map(Condition, PROXY_INPUTS))
 
@@ -274,7 +274,7 @@ CROSS_FIELD_RULES: dict[Callable[..., None], tuple[str, ...]] = {
     certificates.refuse_endless_renewal: ("renew_before_days", "certificate_days"),
     certificates.ca_and_key_match: ("ca_certificate", "ca_key"),
     access.names_are_distinct: ("users", "robots", "pull_secrets"),
-    access.names_are_plain: ("users", "access", "anonymous_pull", "robots", "pull_secrets"),
+    access.names_are_plain: ("users", *PROXY_INPUTS),
     access.rules_name_users: ("access", "users", "robots"),
     access.deletion_is_allowed: ("access", "robots", "allow_delete"),
     access.keys_are_read: ("image", "token"),

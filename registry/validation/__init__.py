@@ -1,7 +1,8 @@
-"""Pure rules for the inputs of the component.
+"""Rules for the inputs of the component. They read and create nothing.
 
-A rule takes a value and returns it, or raises `InvalidInput`. Rules know neither Kubernetes objects nor the settings
-as a whole. They refuse values before anything is created that the API server, Go's TLS or OpenSSL would refuse later.
+A rule takes the value of an input and returns it, or raises `InvalidInput`. Other rules compare several inputs, or
+inputs with objects that were looked up. They refuse, before anything is created, what the API server, the registry or
+its clients would refuse later.
 """
 
 from .errors import InvalidInput

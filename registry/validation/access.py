@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .access_rules import (
@@ -36,11 +36,12 @@ LONGEST_GLOB = 255
 GROUPS = (ANONYMOUS, AUTHENTICATED)
 
 EXAMPLE_RULE = "For example [{users: [jean], repositories: [team/*], rights: [push]}]"
+EXAMPLE_ROBOT = "For example {ci: {repositories: [team/*], rights: [push]}}"
 EXAMPLE_GLOB = "For example 'team/web', 'team/*' for one more part, or '**' for every repository"
 
 
 def access(value: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Require rules with users, repositories and rights, none of which an earlier one makes void."""
+    """Require rules with users, repositories and rights."""
     if not isinstance(value, list) or not all(isinstance(rule, Mapping) for rule in value):
         raise InvalidInput("access", "not-a-list", f"must be a list of rules, not {quoted(value)}", EXAMPLE_RULE)
     if len(value) > MOST_ENTRIES:
@@ -50,7 +51,7 @@ def access(value: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def _rule(key: str, rule: Mapping[str, Any]) -> dict[str, list[str]]:
-    fields = _fields(key, rule, RULE_FIELDS)
+    fields = _fields(key, rule, RULE_FIELDS, EXAMPLE_RULE)
     if ANONYMOUS in fields["users"] and fields["rights"] != [PULL]:
         problem = f"must be [{PULL}] for {ANONYMOUS}, because anybody could push or delete"
         remedy = f"Set it to [{PULL}], or use {AUTHENTICATED} instead of {ANONYMOUS}"
@@ -61,8 +62,8 @@ def _rule(key: str, rule: Mapping[str, Any]) -> dict[str, list[str]]:
     return fields
 
 
-def _fields(key: str, entry: Mapping[str, Any], fields: Sequence[str]) -> dict[str, list[str]]:
-    """Require exactly these fields, each with its kind of entries."""
+def _fields(key: str, entry: Mapping[str, Any], fields: Sequence[str], example: str) -> dict[str, list[str]]:
+    """Require exactly these fields, each with its kind of entries. `example` is the remedy if one is missing."""
     for field in entry:
         if field not in fields:
             remedy = did_you_mean(field, fields) if isinstance(field, str) else ""
@@ -70,7 +71,7 @@ def _fields(key: str, entry: Mapping[str, Any], fields: Sequence[str]) -> dict[s
             raise InvalidInput(key, "unknown-key", problem, remedy or "Remove it")
     for field in fields:
         if not entry.get(field):
-            raise InvalidInput(f"{key}.{field}", "missing", "is missing", EXAMPLE_RULE)
+            raise InvalidInput(f"{key}.{field}", "missing", "is missing", example)
     checked = {field: _entries(f"{key}.{field}", entry[field], field) for field in fields}
     for glob in checked["repositories"]:
         check_glob(f"{key}.repositories", glob)
@@ -106,8 +107,7 @@ def globs(key: str, value: list[str]) -> list[str]:
 def robots(value: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, list[str]]]:
     """Require robots by name, each with repositories and rights."""
     if not isinstance(value, Mapping) or not all(isinstance(robot, Mapping) for robot in value.values()):
-        remedy = "For example {ci: {repositories: [team/*], rights: [push]}}"
-        raise InvalidInput("robots", "not-a-map", f"must be a map by name, not {quoted(value)}", remedy)
+        raise InvalidInput("robots", "not-a-map", f"must be a map by name, not {quoted(value)}", EXAMPLE_ROBOT)
     if len(value) > MOST_ENTRIES:
         problem = f"must be at most {MOST_ENTRIES} robots, not {len(value)}"
         raise InvalidInput("robots", "too-many", problem, "Let pipelines of one team share a robot")
@@ -115,7 +115,7 @@ def robots(value: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, list[s
         if not isinstance(name, str) or not re.fullmatch(r"[a-z0-9]+(?:[._-][a-z0-9]+)*", name) or len(name) > 63:
             problem = f"must have names of small letters, digits, dots and dashes, not {quoted(name)}"
             raise InvalidInput("robots", "name-characters", problem, "For example ci-web")
-    return {name: _fields(f"robots.{name}", robot, ROBOT_FIELDS) for name, robot in value.items()}
+    return {name: _fields(f"robots.{name}", robot, ROBOT_FIELDS, EXAMPLE_ROBOT) for name, robot in value.items()}
 
 
 def names_are_distinct(users: Sequence[str], robots: Mapping[str, object], pull_secrets: Sequence[str]) -> None:
@@ -133,14 +133,13 @@ def names_are_distinct(users: Sequence[str], robots: Mapping[str, object], pull_
             raise InvalidInput(key, "name-of-pull-user", problem, "Rename it")
 
 
-def names_are_plain(users: Sequence[str], *inputs_with_proxy: Collection[object]) -> None:
-    """Refuse names that are no words in the files of the proxy."""
+def names_are_plain(users: Sequence[str], *inputs_of_proxy: object) -> None:
+    """Refuse names that are no words in the files of the proxy. `inputs_of_proxy` are those that need the proxy."""
     for name in users:
-        if any(inputs_with_proxy) and not re.fullmatch(r"[A-Za-z0-9._@+=-]+", name, re.ASCII):
-            problem = (
-                f"must have names of letters, digits and . _ @ + = - if there are access rules, not {quoted(name)}"
-            )
-            raise InvalidInput("users", "not-plain", problem, "Rename it, or remove the rules")
+        if any(inputs_of_proxy) and not re.fullmatch(r"[A-Za-z0-9._@+=-]+", name, re.ASCII):
+            problem = "must have names of letters, digits and . _ @ + = - with access rules or `min_free`"
+            problem += f", not {quoted(name)}"
+            raise InvalidInput("users", "not-plain", problem, "Rename it, or remove the rules and `min_free`")
 
 
 def rules_name_users(rules: Sequence[Mapping[str, Any]], users: Sequence[str], robots: Mapping[str, object]) -> None:
@@ -184,7 +183,15 @@ def front_image(value: str) -> str:
     return reference
 
 
-TOKEN_FIELDS = ("realm", "service", "issuer", "jwks")
+EXAMPLE_REALM = "https://gitlab.example.com/jwt/auth"
+
+TOKEN_FIELDS = {
+    "realm": EXAMPLE_REALM,
+    "service": "container_registry",
+    "issuer": "omnibus-gitlab-issuer",
+    "jwks": '{"keys": [...]}',
+}
+"""Example of each field of a token service."""
 
 ASYMMETRIC_KEYS = ("RSA", "EC", "OKP")
 """Values of `kty` with a public half (RFC 7518, section 6.1; RFC 8037)."""
@@ -196,15 +203,16 @@ PRIVATE_MEMBERS = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 def token(value: Mapping[str, str]) -> Mapping[str, str]:
     """Require the fields of a token service."""
     if not isinstance(value, Mapping):
-        raise InvalidInput("token", "not-a-map", f"must be a map, not {quoted(value)}", _token_example())
+        problem = f"must be a map, not a value of type {type(value).__name__}"
+        raise InvalidInput("token", "not-a-map", problem, _token_example())
     for field in value:
         if field not in TOKEN_FIELDS:
             remedy = did_you_mean(str(field), TOKEN_FIELDS, prefix="token.") or "Remove it"
             raise InvalidInput(f"token.{field}", "unknown-key", "is not a setting", remedy)
-    for field in TOKEN_FIELDS:
+    for field, example in TOKEN_FIELDS.items():
         if not value.get(field):
             raise InvalidInput(f"token.{field}", "missing", "is missing", _token_example())
-        text(f"token.{field}", value[field], _token_example())
+        text(f"token.{field}", value[field], example)
     _check_realm(value["realm"])
     _check_keys(value["jwks"])
     return value
@@ -219,7 +227,7 @@ def keys_are_read(image: str, token: Mapping[str, str]) -> None:
 
 
 def _token_example() -> str:
-    command = "pulumi config set --path --plaintext token.realm https://gitlab.example.com/jwt/auth"
+    command = f"pulumi config set --path --plaintext token.realm {EXAMPLE_REALM}"
     return f"Run `{command}`, and set service, issuer, jwks"
 
 
@@ -227,7 +235,7 @@ def _check_realm(value: str) -> None:
     """Require the URL where clients fetch a token. A login over HTTP could be read on its way."""
     if not re.fullmatch(r"https://[^\s@/?#]+(?:[/?][^\s#]*)?", value):
         problem = f"must be a URL that begins with https://, not {quoted(value)}"
-        raise InvalidInput("token.realm", "not-https", problem, "For example https://gitlab.example.com/jwt/auth")
+        raise InvalidInput("token.realm", "not-https", problem, f"For example {EXAMPLE_REALM}")
 
 
 def _check_keys(value: str) -> None:

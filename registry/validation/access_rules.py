@@ -68,7 +68,7 @@ def rule_of(fields: Mapping[str, Sequence[str]]) -> AccessRule:
 
 
 def expand(rule: AccessRule, logins: Mapping[str, Sequence[str]]) -> AccessRule:
-    """Replace users by their logins, of which a rotation gives them several. `logins` has them by user."""
+    """Return the rule with logins in place of users. `logins` has those of each user: two during a rotation."""
     if rule.users in ((ANONYMOUS,), (AUTHENTICATED,)):
         return rule
     return rule._replace(users=tuple(login for user in rule.users for login in logins[user]))

@@ -24,7 +24,7 @@ def did_you_mean(key: str, known: Collection[str], prefix: str = "") -> str:
 
 
 def text(key: str, value: object, example: str) -> str:
-    """Require text, so that a rule can go on to look at its characters."""
+    """Require text, before a rule looks at its characters."""
     if not isinstance(value, str):
         raise InvalidInput(key, "not-text", f"must be text, not {quoted(value)}", f"For example {example!r}")
     return value
@@ -69,7 +69,7 @@ def texts(key: str, value: object, example: str) -> list[str]:
     if len(entries) > MOST_ENTRIES:
         problem = f"must have at most {MOST_ENTRIES} entries, not {len(entries)}"
         raise InvalidInput(key, "too-many", problem, "Summarize them")
-    if len({item.lower() for item in entries}) < len(entries):
+    if len(set(entries)) < len(entries):
         raise InvalidInput(key, "repeated", f"names an entry twice: {quoted(value)}", "Name each one once")
     return entries
 

@@ -81,7 +81,7 @@ def ca_days(value: int) -> int:
 
     The CA is renewed when it would end before a new server certificate.
     """
-    remedy = "Use for example 3650, ten years: after the CA every client has to be changed"
+    remedy = "Use for example 3650, ten years, because every client must trust another CA after it"
     return whole_number("ca_days", value, 2 * LONGEST_CERTIFICATE_DAYS, 7300, "a whole number of days", remedy)
 
 

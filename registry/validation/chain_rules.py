@@ -48,14 +48,14 @@ def require_authority(source: ChainSource, ca: x509.Certificate) -> None:
     _require_known_extensions(key, ca)
     basic, usage = find_extension(ca, x509.BasicConstraints), find_extension(ca, x509.KeyUsage)
     subject_key = find_extension(ca, x509.SubjectKeyIdentifier)
-    missing = {
+    parts = {
         "a subject": bool(list(ca.subject) and list(ca.issuer)),
         "critical basicConstraints CA:TRUE": basic is not None and basic.critical and basic.value.ca,
         "keyUsage keyCertSign": usage is not None and usage.value.key_cert_sign,
         "a subject key identifier": subject_key is not None and bool(subject_key.value.digest),
     }
-    if not all(missing.values()):
-        lacks = " and ".join(part for part, is_there in missing.items() if not is_there)
+    if not all(parts.values()):
+        lacks = " and ".join(part for part, is_there in parts.items() if not is_there)
         raise InvalidInput(key, "not-a-ca", f"has a certificate that is not a CA: it lacks {lacks}", source.make_ca)
     if (uses := find_extension(ca, x509.ExtendedKeyUsage)) and ExtendedKeyUsageOID.SERVER_AUTH not in uses.value:
         problem = "has a CA that may not sign for servers"
@@ -66,6 +66,7 @@ def require_authority(source: ChainSource, ca: x509.Certificate) -> None:
 
 
 def require_valid_today(key: str, certificate: x509.Certificate) -> None:
+    """Refuse a certificate that is not valid yet, or not any more."""
     now, end = datetime.now(UTC), certificate.not_valid_after_utc
     if not certificate.not_valid_before_utc <= now < end:
         span = f"from {certificate.not_valid_before_utc:%Y-%m-%d} to {end:%Y-%m-%d}"
@@ -135,6 +136,7 @@ def _require_known_extensions(key: str, certificate: x509.Certificate) -> None:
 
 
 def find_extension(certificate: x509.Certificate, kind: type[Extension]) -> x509.Extension[Extension] | None:
+    """Return the extension of this kind, or None if the certificate has none."""
     try:
         return certificate.extensions.get_extension_for_class(kind)
     except x509.ExtensionNotFound:
@@ -154,5 +156,6 @@ def covers(leaf: x509.Certificate, host: str) -> bool:
 
 
 def dns_names(leaf: x509.Certificate) -> list[str]:
+    """Return the DNS names among the subject alternative names."""
     names = find_extension(leaf, x509.SubjectAlternativeName)
     return names.value.get_values_for_type(x509.DNSName) if names else []

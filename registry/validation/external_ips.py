@@ -63,8 +63,9 @@ def refuse_taken_addresses(
 ) -> None:
     """Refuse addresses and ports that the cluster, or another of its `services`, uses already.
 
-    `api_server` is the API server's Service. It has the first address of the Service network, and the server's port.
-    `registry_label` is a label of every registry's Service. The Lease of a registry names the stack that has its port.
+    `api_server` is the API server's Service, or None if it is not known. It has the first address of the Service
+    network, and the port of the API server. Services with `registry_label` are those of registries. Their ports are
+    left to the Leases, whose messages name the other stack.
     """
     if api_server:
         require_cluster_family("external_ips", addresses, api_server["spec"]["clusterIP"])

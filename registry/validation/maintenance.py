@@ -58,7 +58,7 @@ def scrub(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def schedule(key: str, value: object) -> str:
-    """Require five fields of cron that are due some day."""
+    """Return five fields of cron, separated by one space each. Refuse a schedule that is never due."""
     if value is None:
         raise InvalidInput(key, "missing", "is missing", EXAMPLE_SCHEDULE)
     written = text(key, value, "30 2 * * *")
@@ -113,7 +113,10 @@ def _rule(key: str, value: Mapping[str, Any]) -> dict[str, Any]:
     if "keep" not in fields and "keep_days" not in fields:
         problem = "has neither `keep` nor `keep_days`, so every tag would go"
         raise InvalidInput(key, "missing", problem, EXAMPLE_RULE)
-    for name, most, what in (("keep", 100_000, "a whole number of tags"), ("keep_days", 36_500, "a whole number")):
+    for name, most, what in (
+        ("keep", 100_000, "a whole number of tags"),
+        ("keep_days", 36_500, "a whole number of days"),
+    ):
         if name in fields:
             fields[name] = whole_number(f"{key}.{name}", fields[name], 1, most, what, EXAMPLE_RULE)
     return fields
@@ -139,7 +142,7 @@ def rule_patterns(rules: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def untagged_advice(value: Mapping[str, Any]) -> str:
-    """Return a warning if images go that clients may still name by their digest, else ""."""
+    """Return a warning if `collect` removes images that clients may still name by their digest, else ""."""
     if not value.get("delete_untagged"):
         return ""
     return (
@@ -149,7 +152,7 @@ def untagged_advice(value: Mapping[str, Any]) -> str:
 
 
 def refuse_claim_of_one_pod(access_modes: Sequence[str]) -> None:
-    """Refuse jobs on an existing claim that only one Pod can mount, which is the registry's."""
+    """Refuse jobs on an existing claim that only one Pod can mount. That is the Pod of the registry."""
     if access_modes and set(access_modes) == {"ReadWriteOncePod"}:
         problem = "is a claim that only one Pod can mount (ReadWriteOncePod), but `collect` and `scrub` run in others"
         remedy = "Use a claim that is ReadWriteOnce, or remove `collect` and `scrub`"

@@ -39,7 +39,7 @@ def registries(value: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 
 def endpoint(value: str) -> str:
-    """Require host:port, as image references begin. Runtimes differ in how they write an IPv6 address, so none is."""
+    """Require host:port, as image references begin. Refuse an IPv6 address, because runtimes write it differently."""
     host_port = text("endpoint", value, "docker-registry:5000")
     host, _, port = host_port.rpartition(":")
     if not (is_dns_name(host) or _is_ipv4(host)) or not _is_port(port):

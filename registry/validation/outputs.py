@@ -27,7 +27,7 @@ def contains_output(value: Any) -> bool:
 
 
 def require_plain_value(key: str, value: T) -> T:
-    """Refuse an Output for an input that decides which resources there are."""
+    """Return the value. Refuse an Output for an input that decides which resources there are."""
     if contains_output(value):
         raise InvalidInput(
             key,

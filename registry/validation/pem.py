@@ -24,11 +24,11 @@ PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 CURVES = ("secp256r1", "secp384r1")
 """Elliptic curves that every client accepts."""
 
-LONGEST_PEM = 512 * 1024
-"""Characters of a PEM file. A Secret holds twice as much, and all public CAs together are half of it."""
+LONGEST_KIB = 512
+"""Most characters of a PEM file, in units of 1024. A Secret holds twice as much, and all public CAs together are half of it."""
 
 CERTIFICATE_BEGIN = re.compile(r"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----")
-"""First line of a certificate. OpenSSL writes all three."""
+"""First line of a certificate, in one of the three forms that OpenSSL writes."""
 
 KEY_BLOCK = re.compile(r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----([A-Za-z0-9+/=\s]*)-----END")
 """Pattern of a private key in PKCS#8, or in the traditional form of its kind."""
@@ -71,8 +71,9 @@ def read_certificates(origin: Origin, value: str) -> list[x509.Certificate]:
     """Return every certificate of a PEM file. Refuse a file without one, and certificates that Go does not read."""
     key, where = origin.key, origin.where
     remedy = f"Write whole certificates with their BEGIN and END lines to {origin.file}, and run `{origin.command}`"
-    if not isinstance(value, str) or "PRIVATE KEY" in value or len(value) > LONGEST_PEM:
-        raise InvalidInput(key, "not-certificates", f"has no certificates in PEM{where}", remedy)
+    if not isinstance(value, str) or "PRIVATE KEY" in value or len(value) > LONGEST_KIB * 1024:
+        problem = f"must have certificates in PEM alone{where}, of at most {LONGEST_KIB} KiB"
+        raise InvalidInput(key, "not-certificates", problem, remedy)
     if "BEGIN PKCS7" in value:
         convert = f"Run `openssl pkcs7 -print_certs -in ca.p7b -out {origin.file}`, then `{origin.command}`"
         raise InvalidInput(key, "pkcs7", f"has certificates{where} in PKCS#7, and not in PEM alone", convert)
@@ -81,7 +82,7 @@ def read_certificates(origin: Origin, value: str) -> list[x509.Certificate]:
         try:
             certificates = _parse_certificates(value)
         except Exception:  # each part of a certificate has its own kinds of errors
-            problem = f"has certificates{where} that cannot be read"
+            problem = f"has no certificate{where}, or one that cannot be read"
             raise InvalidInput(key, "unreadable-certificates", problem, remedy) from None
         for certificate in certificates:
             _require_readable_in_go(origin, certificate)
@@ -89,7 +90,7 @@ def read_certificates(origin: Origin, value: str) -> list[x509.Certificate]:
 
 
 def _parse_certificates(value: str) -> list[x509.Certificate]:
-    """Return the certificates. Raise an error if a block is left out, or if a part is malformed."""
+    """Return the certificates. Raise an error of some kind if there are none, or if one cannot be read completely."""
     certificates = x509.load_pem_x509_certificates(value.encode())
     if len(certificates) != len(CERTIFICATE_BEGIN.findall(value)):
         raise ValueError("a block was left out")
@@ -158,7 +159,7 @@ def require_supported_key(key: str, public: PublicKeyTypes) -> None:
 
 
 def require_plain_lines(origin: Origin, text: str) -> None:
-    """Refuse a file of an existing Secret that Go reads otherwise, or not at all. The registry reads it as it is."""
+    """Refuse a file of an existing Secret that Go reads otherwise than this module, or not at all."""
     if text.startswith(BYTE_ORDER_MARK):
         problem = f"has a byte order mark{origin.where}, so the registry would skip the first block"
         remedy = f"Save {origin.file} as UTF-8 without a byte order mark, and run `{origin.command}`"
@@ -172,7 +173,7 @@ def require_plain_lines(origin: Origin, text: str) -> None:
 
 
 def require_plain_key(origin: Origin, text: str) -> None:
-    """Refuse a key of an existing Secret that Go does not read. The key was read before."""
+    """Refuse a key of an existing Secret that Go does not read. `private_key` must have accepted it."""
     require_plain_lines(origin, text)
     content = b64decode("".join(KEY_BLOCK.findall(text)))
     if EXPLICIT_CURVE in content:

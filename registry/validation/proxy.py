@@ -1,4 +1,4 @@
-"""Rules for the proxy in front of the servers behind the registry. No message shows a value, which may be secret."""
+"""Rules for the proxy through which the registry connects to servers. No message shows a value, which may be secret."""
 
 import json
 import re
@@ -17,12 +17,12 @@ PROXY_URL = re.compile(
     r"(?P<host>[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{1,5}))?/?",
     re.ASCII | re.IGNORECASE,
 )
-"""The URL of a proxy. The login is percent-encoded, RFC 3986. Go fails to parse any other one, and logs it."""
+"""The URL of a proxy. The login is percent-encoded, RFC 3986. Go fails to parse any other login, and logs the URL."""
 
 PROXY_KEYS = ("http", "https", "no_proxy")
 
 MOST_EXCLUDED = 200
-"""Entries of `no_proxy`. The environment of a process has room for many more."""
+"""Most entries of `no_proxy`. The environment of a process has room for many more."""
 
 
 def outbound_proxy(value: Mapping[str, str]) -> dict[str, str]:
@@ -79,9 +79,7 @@ def _excluded(value: object) -> list[str]:
         raise InvalidInput(key, "too-many", f"must have at most {MOST_EXCLUDED} entries, not {len(entries)}", remedy)
     for entry in entries:
         if not _is_excludable(entry):
-            problem = (
-                f"must be hosts, .domains, addresses or networks, not {'a URL' if '/' in entry else 'another text'}"
-            )
+            problem = "must be hosts, .domains, addresses or networks with commas, without schemes and paths"
             raise InvalidInput(key, "not-a-host", problem, remedy)
     return entries
 

@@ -1,4 +1,4 @@
-"""Schedules of cron, as Kubernetes reads them: five fields, of which the component sets the time zone to UTC."""
+"""Schedules of cron, as Kubernetes reads them: five fields. The component sets their time zone to UTC."""
 
 import re
 from collections.abc import Sequence
@@ -88,7 +88,7 @@ class Schedule(NamedTuple):
 
 
 def parse_schedule(text: str) -> Schedule:
-    """Return the schedule of a text. Raise ValueError with the name of the field that is not valid."""
+    """Return the schedule. Raise ValueError with the name of an invalid field, or with a wrong number of fields."""
     parts = text.split()
     if len(parts) != len(FIELDS):
         raise ValueError(f"{len(parts)} fields")

@@ -40,9 +40,9 @@ class ExistingSecret(NamedTuple):
 def decode_secret_data(
     secret: ExistingSecret, data: Mapping[str, str] | None, optional: tuple[str, ...] = ()
 ) -> dict[str, str]:
-    """Return the text of each key in `files`, and of each `optional` key that is not empty.
+    """Return the text of each key in `secret.files`, and of each `optional` key that is not empty.
 
-    Other keys are not decoded, because their data may be binary.
+    Refuse a Secret that lacks one of the files. Other keys are not decoded, because their data may be binary.
     """
     encoded = data or {}
     command = secret.replace_command(*(name for name in optional if encoded.get(name)))

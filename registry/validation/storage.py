@@ -17,30 +17,30 @@ class StorageKind(NamedTuple):
     Attributes:
         is_on_node: Whether the images are in a folder of one node. The Pods are pinned to it then.
         is_mounted: Whether the Pods mount a claim.
-        old_and_new_pod_overlap: Whether a new Pod always reaches the images before the old one has gone.
+        pods_overlap: Whether a new Pod always reaches the images while the old one runs.
         several_nodes: Whether replicas on several nodes can share it. A class depends on its access mode.
-        keeps_namespace: Whether deleting the namespace would delete the images.
-        fixed: Inputs that cannot change without moving the images.
+        keeps_namespace: Whether `pulumi destroy` leaves the namespace, because the images would be deleted with it.
+        fixed: Inputs that keep the values of the first deployment.
     """
 
     is_on_node: bool = False
     is_mounted: bool = True
-    old_and_new_pod_overlap: bool = False
+    pods_overlap: bool = False
     several_nodes: bool = False
     keeps_namespace: bool = False
     fixed: tuple[str, ...] = ()
 
 
-FOLDER = StorageKind(is_on_node=True, old_and_new_pod_overlap=True, fixed=("storage_path", "node", "storage_size"))
+FOLDER = StorageKind(is_on_node=True, pods_overlap=True, fixed=("storage_path", "node", "storage_size"))
 
 STORAGE_KINDS = {
     "host-path": FOLDER,
     "local": FOLDER,
     "claim": StorageKind(several_nodes=True),
     "class": StorageKind(keeps_namespace=True, fixed=("storage_class", "storage_access")),
-    "s3": StorageKind(is_mounted=False, old_and_new_pod_overlap=True, several_nodes=True),
+    "s3": StorageKind(is_mounted=False, pods_overlap=True, several_nodes=True),
 }
-"""Kinds of storage. `claim` counts as shared until its access modes were looked up."""
+"""Kinds of storage. A `claim` counts as shared until its access modes are looked up."""
 
 ACCESS_MODES = ("ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany")
 """Access modes of a claim that the registry can write to."""
@@ -164,15 +164,19 @@ def s3_prefix(value: str) -> str:
 
 
 def refuse_relocation(current: Mapping[str, str], requested: Mapping[str, str]) -> bool:
-    """Refuse a changed storage location: the component does not move images."""
+    """Refuse a changed storage location: the component does not move images. Refuse a changed size of a folder, too."""
     for key in current.keys() & requested.keys():
-        if current[key] == requested[key] or (key == "storage_size" and _is_same_size(current[key], requested[key])):
+        keep = f"To keep it, run `pulumi config set {key} {shlex.quote(current[key])}`. "
+        change = "To change it, run `pulumi destroy`, which keeps the images,"
+        if current[key] == requested[key]:
+            continue
+        if key == "storage_size":
+            if not _is_same_size(current[key], requested[key]):
+                problem = f"was {current[key]!r} and cannot become {requested[key]!r}, because the claim keeps its size"
+                raise InvalidInput(key, "relocation", problem, f"{keep}{change} and run `pulumi up`")
             continue
         problem = f"was {current[key]!r} and cannot become {requested[key]!r}, because the images would stay behind"
-        remedy = (
-            f"To keep it, run `pulumi config set {key} {shlex.quote(current[key])}`. To change it, run "
-            "`pulumi destroy`, which keeps the images, move them if there are any, and run `pulumi up`"
-        )
+        remedy = f"{keep}{change} move them if there are any, and run `pulumi up`"
         raise InvalidInput(key, "relocation", problem, remedy)
     return True
 

@@ -32,7 +32,7 @@ MOST_USERS = 100
 """Users of a registry. Each is two resources of the stack."""
 
 LOWEST_COST, HIGHEST_COST = 5, 10
-"""Costs of a bcrypt hash. A stolen cheap hash is soon guessed. With a dear one a core serves few requests a second."""
+"""Costs of a bcrypt hash. At a lower cost, a stolen hash is soon guessed. At a higher one, requests take too long."""
 
 COMMON_PASSWORDS = (
     "password",
@@ -44,7 +44,7 @@ COMMON_PASSWORDS = (
     "changeme",
     "iloveyou",
 )
-"""Passwords of eight characters and more that are on every published list of the most used ones."""
+"""Passwords of eight characters and more that are among the most used ones."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def generations_are_generated(passwords: Mapping[str, str], password_generations
 
 
 def logins(users: Sequence[str], generations: Mapping[str, Sequence[int]]) -> list[str]:
-    """Return every accepted login. The order is independent of the one handed out, so that htpasswd stays the same."""
+    """Return every accepted login. The order does not depend on the current login, so that htpasswd stays the same."""
     return [
         _login(user, generation) for user in users for generation in sorted(generations.get(user, FIRST_GENERATION))
     ]

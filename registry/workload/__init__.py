@@ -71,8 +71,8 @@ class WorkloadInputs(NamedTuple):
         driver: Storage section of the configuration.
         node_selector: Labels of the node that has the images, or None if the Pods may run anywhere.
         external_url: URL of the registry behind a proxy, else None.
-        rolls: Whether a new Pod reaches the images while the old one runs.
-        upstreams: URLs of the servers that the registry connects to.
+        pods_overlap: Whether a new Pod reaches the images while the old one runs.
+        upstreams: URLs of the servers that the registry connects to, without proxies.
         after: Resources to create first. Their changes do not restart the Pods.
     """
 
@@ -85,13 +85,13 @@ class WorkloadInputs(NamedTuple):
     driver: pulumi.Input[Mapping[str, Any]]
     node_selector: pulumi.Input[dict[str, str]] | None
     external_url: pulumi.Input[str] | None
-    rolls: bool
+    pods_overlap: bool
     upstreams: pulumi.Output[list[str]]
     after: Sequence[pulumi.Resource]
 
 
 class PodTemplate(NamedTuple):
-    """The Pod of either workload."""
+    """The Pod of either workload: its spec, the checksum for `CONFIG_CHECKSUM`, and the options of the workload."""
 
     spec: PodSpecArgsDict
     checksum: pulumi.Output[str]
@@ -110,7 +110,7 @@ class Workload(pulumi.ComponentResource):
             f"{ctx.name}-http-secret", length=43, special=False, opts=ctx.options()
         ).result
         is_direct = settings.outbound_proxy is None
-        drain = drain_seconds(settings.workload, rolls=inputs.rolls)
+        drain = drain_seconds(settings.workload, pods_overlap=inputs.pods_overlap)
         files: dict[str, pulumi.Input[str]] = {
             FILE_NAME: configuration(
                 serving,
@@ -135,19 +135,19 @@ class Workload(pulumi.ComponentResource):
             f"{ctx.name}-configuration", metadata=ctx.metadata(SECRET_NAME), string_data=content, opts=ctx.options()
         )
         mounts = Mounts(
-            inputs.certificate,
-            inputs.users,
-            SECRET_NAME,
-            inputs.claim,
-            inputs.claim_path,
+            certificate=inputs.certificate,
+            users=inputs.users,
+            configuration=SECRET_NAME,
+            claim=inputs.claim,
+            claim_path=inputs.claim_path,
             has_program=serving.mirror is not None,
         )
         template = PodTemplate(
             pod_spec(
                 settings, mounts, inputs.node_selector, _no_proxy(settings, inputs.upstreams), inputs.front, drain
             ),
-            # An annotation is public, and so is a checksum of secrets. `pulumi up --refresh` replaces an edited Secret.
-            # The new UID restarts the Pods, which may have read the edited files.
+            # An annotation is public, and so is a checksum of secrets. `pulumi up --refresh` replaces a Secret that was
+            # edited in the cluster. Its new UID replaces the Pods, which may have read the edited files.
             pulumi.Output.unsecret(
                 pulumi.Output.all(inputs.certificate_revision, content, uid_of(secret)).apply(checksum)
             ),
@@ -156,12 +156,12 @@ class Workload(pulumi.ComponentResource):
         if settings.workload == "pod":
             _create_pod(ctx, template)
         else:
-            _create_deployment(ctx, settings, template, ROLLING_UPDATE if inputs.rolls else RECREATE)
+            _create_deployment(ctx, settings, template, ROLLING_UPDATE if inputs.pods_overlap else RECREATE)
         self.register_outputs({})
 
 
 def _proxies(proxies: Mapping[str, str]) -> dict[str, str]:
-    """Return the files of the Secret that variables of the Pod are taken from."""
+    """Return the files of the Secret with the URLs of the proxies, which variables of the Pod refer to."""
     return {name: proxies[scheme] for scheme, name in PROXY_FILES.items() if scheme in proxies}
 
 
@@ -174,7 +174,7 @@ def _no_proxy(settings: WorkloadSettings, upstreams: pulumi.Output[list[str]]) -
 
 
 def _create_pod(ctx: Context, template: PodTemplate) -> None:
-    """Create a bare Pod. One node and one claim have place for one Pod, so the old one is deleted first."""
+    """Create a bare Pod. Its name is fixed, so the old Pod is deleted before the new one is created."""
     replacement = pulumi.ResourceOptions(
         delete_before_replace=True, replace_on_changes=[f'metadata.annotations["{CONFIG_CHECKSUM}"]']
     )

@@ -1,4 +1,4 @@
-"""The registry's configuration file. It replaces the image's, which logs at debug and opens a debug port (3.x)."""
+"""The registry's configuration file. The image has one that logs at debug and opens a debug port (3.x)."""
 
 import json
 from collections.abc import Mapping
@@ -33,8 +33,8 @@ CONFIGURATION_FOLDER = "/etc/distribution"
 UPSTREAM_LOGIN_FILE = "upstream-login"
 """Program that prints the login of the upstream, as Docker's credential helpers do.
 
-With it, the mirror asks its upstream how to log in when it pulls. Without it, it asks at the start, and ends if there
-is no answer (CNCF Distribution 3, registry/proxy/proxyauth.go)."""
+With the program, the mirror asks its upstream how to log in when it pulls. Without the program, it asks at its start,
+and ends if there is no answer (CNCF Distribution 3, registry/proxy/proxyauth.go)."""
 
 CHECK_INTERVAL_SECONDS = 5
 """Seconds between two checks of the object store, and from the start to the first one. AWS bills each one."""
@@ -43,12 +43,12 @@ CONNECT_INTERVAL_SECONDS, CONNECT_TIMEOUT_SECONDS = 3, 2
 """Seconds between two connections to the store, and for one. The S3 client itself waits for two minutes."""
 
 FIRST_CHECK_SECONDS = 2 + max(CHECK_INTERVAL_SECONDS, CONNECT_INTERVAL_SECONDS + CONNECT_TIMEOUT_SECONDS)
-"""Seconds from the start until the registry has checked its object store, with repeated requests.
+"""Seconds from the start until the registry has checked its object store. Until then it calls itself healthy.
 
-Until then it calls itself healthy."""
+Two seconds of them are for repeated requests."""
 
 UPLOAD_PURGE_INTERVAL = "1h"
-"""Interval of the upload purge. A full disk recovers `upload_hours` and at most this time after the last push.
+"""Interval of the upload purge. An unfinished upload is deleted at most this time after its `upload_hours`.
 
 The registry waits for up to an hour before the first purge (CNCF Distribution, handlers.startUploadPurger)."""
 
@@ -61,9 +61,12 @@ DRAIN_SECONDS_ALONE = 5
 A push in chunks continues after the interruption."""
 
 
-def drain_seconds(workload: str, *, rolls: bool) -> int:
-    """Return the seconds in which the open requests of a Pod that stops may finish."""
-    return DRAIN_SECONDS if workload == "deployment" and rolls else DRAIN_SECONDS_ALONE
+def drain_seconds(workload: str, *, pods_overlap: bool) -> int:
+    """Return the seconds in which the open requests of a Pod that stops may finish.
+
+    `pods_overlap` means that a new Pod reaches the images while the old one runs.
+    """
+    return DRAIN_SECONDS if workload == "deployment" and pods_overlap else DRAIN_SECONDS_ALONE
 
 
 def configuration(
@@ -81,8 +84,8 @@ def configuration(
     `drain_seconds` is the time in which open requests may finish when the Pod stops.
     `has_front` means that a proxy in the Pod decides about every request.
     `is_direct` means that the registry connects to its object store without a proxy.
-    `external_url` is the URL for the next requests of an upload. Without it the registry answers with the name that
-    the client typed, which is right for all its names. Behind a proxy it does not know that name.
+    `external_url` is the URL for the next requests of an upload. If it is None, the registry takes the name that the
+    client typed. Behind a proxy outside the Pod, the registry does not know that name.
     """
     return pulumi.Output.all(
         driver=driver,
@@ -122,7 +125,7 @@ def _file(
         "storage": {**driver, **_storage_maintenance(settings)},
         "http": {**_http(settings, drain_seconds, http_secret, external_url), **_address(has_front=has_front)},
     }
-    if has_front:  # it logs the requests, with the users, whom the registry does not know
+    if has_front:  # the proxy logs the requests with their users, whom the registry does not know
         file["log"]["accesslog"] = {"disabled": True}
     if settings.token is not None:
         file["auth"] = {"token": _token(settings.token)}
@@ -190,7 +193,7 @@ def _health(endpoint: str | None) -> dict[str, Any]:
 
 
 def _proxy(mirror: MirrorSettings | None) -> Mapping[str, pulumi.Input[str]]:
-    """Return the upstream. Distribution 2 ignores the program for the login, and takes user and password."""
+    """Return the section of the upstream, or {}. Distribution 2 does not run the program, and reads the login here."""
     if mirror is None:
         return {}
     proxy = {"remoteurl": mirror.mirror_of}

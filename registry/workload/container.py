@@ -24,18 +24,18 @@ CERTIFICATE_VARIABLES = {
     "REGISTRY_HTTP_TLS_CERTIFICATE": "/certs/tls.crt",
     "REGISTRY_HTTP_TLS_KEY": "/certs/tls.key",
 }
-"""The guide's variables, which name the mounted files."""
+"""Variables of the guide, which name the mounted files."""
 
 MEMORY_SHARE = Decimal("0.85")
-"""Share of the memory limit from which on Go's garbage collector works harder.
+"""Share of the memory limit from which Go's garbage collector works harder.
 
-Without it, memory that was freed and not collected yet counts, and a burst of pushes ends the container."""
+Without it, the collector would wait too long during a burst of pushes, and the kernel would end the container."""
 
 NO_TRACES = {"OTEL_TRACES_EXPORTER": "none"}
 """Variable that disables the traces of 3.x, which need a server."""
 
 PROXY_FILES = {"http": "http-proxy", "https": "https-proxy"}
-"""Key of each proxy's URL in the configuration's Secret. The Pod only refers to it, as it may contain a password."""
+"""Keys of the proxies' URLs in the configuration's Secret. The Pod refers to the keys, because a URL may be secret."""
 
 POST_START_COMMAND = ["registry", "--version"]
 """Command that delays the first probe until the registry listens, some hundredths of a second.
@@ -43,15 +43,17 @@ POST_START_COMMAND = ["registry", "--version"]
 A probe before that would fail, and the next one comes a second later."""
 
 STORAGE_VOLUME = "repository"
+"""Name of the Pod's volume with the images."""
 
 SOCKET_MOUNT: VolumeMountArgsDict = {"name": "sockets", "mount_path": SOCKET_FOLDER}
 """Mount of the folder where the registry listens behind the proxy."""
 
 
 class Mounts(NamedTuple):
-    """Names of the Secrets that the registry reads, and of the claim. An object store has no claim.
+    """Names of the Secrets that the registry reads, and of the claim. None means that there is no such mount.
 
-    `has_program` means that the configuration's Secret contains a program that the registry runs.
+    `claim_path` is the mount path of the claim. `has_program` means that the configuration's Secret contains a program
+    that the registry runs.
     """
 
     certificate: pulumi.Input[str] | None
@@ -65,7 +67,7 @@ class Mounts(NamedTuple):
 def registry_container(
     settings: WorkloadSettings, mounts: Mounts, no_proxy: pulumi.Input[str] | None, *, has_front: bool
 ) -> ContainerArgsDict:
-    """Return the container without probes. Behind the proxy it listens on a socket, and otherwise on a port."""
+    """Return the container without probes. With the proxy in front it listens on a socket, otherwise on a port."""
     ports = {"metrics": METRICS_PORT} if settings.metrics else {}
     return {
         "name": "registry",
@@ -104,7 +106,7 @@ def _variables(settings: WorkloadSettings, mounts: Mounts) -> list[EnvVarArgsDic
 
 
 def _memory_limit(settings: WorkloadSettings) -> EnvVarArgsDict:
-    """Return the variable for Go's garbage collector, in bytes."""
+    """Return the variable for Go's garbage collector, in bytes. It is "off" without a memory limit."""
 
     def share(limits: Mapping[str, str]) -> str:
         if "memory" not in limits:

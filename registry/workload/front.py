@@ -14,6 +14,7 @@ FRONT_FOLDER = "/etc/access"
 """Mount path of the proxy's Secret."""
 
 VOLUME = "access"
+"""Name of the Pod's volume with the proxy's Secret."""
 
 STORAGE_STATE = f"{SOCKET_FOLDER}/storage.map"
 """File in which the proxy reads whether the storage is nearly full."""
@@ -36,7 +37,7 @@ class Front(NamedTuple):
 
 
 def front_container(front: Front, settings: WorkloadSettings, drain_seconds: int) -> ContainerArgsDict:
-    """Return the container without probes. A probe of it asks the registry behind it as well.
+    """Return the container without probes. Its probes reach the registry too, because it passes them on.
 
     `drain_seconds` is the time in which open requests may finish when the Pod stops.
     """

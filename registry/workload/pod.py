@@ -19,10 +19,10 @@ from .front import Front, front_container, front_volumes
 from .probes import probes
 
 PRE_STOP_SLEEP_SECONDS = 3
-"""Seconds to keep serving after SIGTERM, until every kube-proxy has removed the endpoint."""
+"""Seconds before SIGTERM in which a Pod that stops goes on serving, until every kube-proxy has removed the endpoint."""
 
 FRONT_STOP_SECONDS = 2
-"""Seconds that the registry serves longer than its proxy, which may still pass on requests."""
+"""Seconds that the registry waits longer for SIGTERM than its proxy, which may still pass on requests."""
 
 
 def pod_spec(
@@ -33,7 +33,7 @@ def pod_spec(
     front: Front | None,
     drain_seconds: int,
 ) -> PodSpecArgsDict:
-    """Return the spec of the Pod. `node_selector` pins it to a node. `no_proxy` is the hosts without outbound proxy.
+    """Return the spec of the Pod. `node_selector` pins it to a node. `no_proxy` is the value of NO_PROXY, if any.
 
     With `front`, clients connect to that proxy, and the registry listens on a Unix socket. `drain_seconds` is the time
     in which open requests may finish when the Pod stops.
@@ -83,14 +83,15 @@ def _containers(
 ) -> list[ContainerArgsDict]:
     """Return the registry, and the proxy if there is one.
 
-    The probes ask whichever clients connect to. In a Deployment it goes on serving for a moment when it is stopped.
+    The probes are those of the container that clients connect to. When a Pod of a Deployment stops, a hook lets each
+    container serve for a moment.
     """
     registry = registry_container(settings, mounts, no_proxy, has_front=front is not None)
     containers = [registry, front_container(front, settings, drain_seconds)] if front is not None else [registry]
     containers[-1]["readiness_probe"], containers[-1]["liveness_probe"] = probes(is_remote=mounts.claim is None)
     if settings.workload == "deployment":
-        for seconds, container in enumerate(reversed(containers)):
+        for behind, container in enumerate(reversed(containers)):  # the container of the clients is first
             lifecycle = cast(LifecycleArgsDict, container.get("lifecycle", {}))
-            sleep = PRE_STOP_SLEEP_SECONDS + seconds * FRONT_STOP_SECONDS
+            sleep = PRE_STOP_SLEEP_SECONDS + behind * FRONT_STOP_SECONDS
             container["lifecycle"] = {**lifecycle, "pre_stop": {"sleep": {"seconds": sleep}}}
     return containers

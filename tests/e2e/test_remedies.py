@@ -44,6 +44,7 @@ ANSWERS = {
     "client_cidrs": "10.0.0.0/8",
     "requests": "64Mi",
     "limits": "1Gi",
+    "tolerations": "dedicated",
     "passwords": "12345678",
     "outbound_proxy": "http://proxy.example.com:3128",
 }

@@ -54,15 +54,15 @@ MOST_BYTES = 900_000
 """Bytes of the files without the certificate. A Secret has at most 1 MiB (core/v1, MaxSecretSize)."""
 
 
+VERIFIED_REPOSITORY = "ops-verify"
+"""Repository of the image that `ops verify` pushes and pulls. A rule gives the first user all rights in it."""
+
+
 class Certificate(NamedTuple):
     """The server certificate with its chain, and its key, PEM. The key is a secret."""
 
     chain: pulumi.Output[str]
     key: pulumi.Output[str]
-
-
-VERIFIED_REPOSITORY = "ops-verify"
-"""Repository of the image that `ops verify` pushes and pulls as the first user, whatever the rules say."""
 
 
 def resolve_access(settings: AccessSettings) -> Access:
@@ -97,7 +97,7 @@ def create_access_secret(
     passwords: pulumi.Output[dict[str, str]],
     hashes: pulumi.Output[Hashes],
 ) -> kubernetes.core.v1.Secret:
-    """Create the Secret with the files of the proxy. Raise `InvalidInput` if it has no place for them."""
+    """Create the Secret with the files of the proxy. Raise `InvalidInput` if the files are too large for a Secret."""
     access = resolve_access(settings)
     _refuse_large(sum(map(len, _largest_files(endpoints, logging, access).values())))
     token_key = random.RandomPassword(
@@ -116,7 +116,7 @@ def create_access_secret(
 
 
 def _largest_files(endpoints: Endpoints, logging: Logging, access: Access) -> dict[str, str]:
-    """Return files as long as those with the rules can be, without their secrets."""
+    """Return the files at their greatest length, with a hash for each login, and with placeholders for secrets."""
     passwords = dict.fromkeys(access.logins, "")
     hashes = Hashes(dict.fromkeys(access.logins, "x" * HASH_LENGTH), access.logins)
     return files(endpoints, logging, KeyPair("", ""), passwords, hashes, "x" * TOKEN_KEY_LENGTH, access)

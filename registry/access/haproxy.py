@@ -21,19 +21,19 @@ CONTENT = "(manifests|blobs)/[^/]+"
 READABLE = f"({CONTENT}|tags/list|referrers/[^/]+)"
 UPLOADS = "blobs/uploads/[^/]*"
 WRITABLE = f"(manifests/[^/]+|{UPLOADS})"
-"""Routes of the API below the name of a repository (OCI distribution specification, endpoints)."""
+"""Patterns of routes of the API below the name of a repository (OCI distribution specification, endpoints)."""
 
 SEGMENT = "[A-Za-z0-9_]([A-Za-z0-9._:+=-]|%3[Aa])*"
 PLAIN_TARGET = rf"^/(token|v2(/{SEGMENT})*/?)?(\?.*)?$"
-"""Request targets without dot segments, encodings and repeated slashes. Others have two readings, and are refused.
+"""Pattern of request targets without dot segments, encodings and repeated slashes. Others are ambiguous and refused.
 
-Some clients encode the colon of a digest."""
+An encoded colon is allowed, because some clients encode that of a digest."""
 
 TOKEN_SECONDS = 3600
-"""Lifetime in the answer of `/token`. A client asks for another token after that."""
+"""Lifetime in the answer of `/token`, in seconds. A client asks for another token after that."""
 
 MOST_GUESSES = 10
-"""Wrong chosen passwords of one user from one address in ten seconds. Each takes 50 ms of a core."""
+"""Wrong passwords of one user with a chosen password, from one address in ten seconds. Each takes 50 ms of a core."""
 
 LOG_LEVELS = {"debug": "debug", "info": "info", "warn": "warning", "error": "err"}
 """Name of each level in HAProxy."""
@@ -44,10 +44,10 @@ LOGGED_AS_JSON = (
     '{"time":"%[date,utime(%Y-%m-%dT%H:%M:%SZ)]","client":"%ci","user":"%[var(txn.user)]","method":"%HM",'
     '"target":"%[capture.req.uri,json(utf8ps)]","status":%ST,"bytes":%B,"milliseconds":%Ta}'
 )
-"""Log line of a request. The user is "-" without a login, and after a wrong one."""
+"""Log lines of a request. The user is "-" without a login, and after a wrong login."""
 
 REMEMBERED_SECONDS = 3600
-"""Seconds after the last login for which a right chosen password is not compared by bcrypt again."""
+"""Seconds after a login in which the same password is accepted without bcrypt. Each login starts them again."""
 
 BUFFER_BYTES = 65_536
 """Bytes of a buffer. With 16 KiB, the default, large layers take a tenth to a fifth more of a core."""
@@ -61,8 +61,8 @@ RELOAD_SECONDS = 3600
 CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 """Ciphers of TLS 1.3, in Go's order. OpenSSL prefers 256 bits, which take more of a core."""
 
-WORDS_OF_A_LINE = 40
-"""Words of a line. HAProxy reads at most 64 (MAX_LINE_ARGS)."""
+VALUES_OF_A_LINE = 40
+"""Values in one line of an ACL. HAProxy reads at most 64 words of a line (MAX_LINE_ARGS)."""
 
 
 class Endpoints(NamedTuple):
@@ -203,7 +203,7 @@ def _path_rules() -> Iterator[str]:
 
 
 def _login_rules(folder: str, chosen: Mapping[str, str], key: str, *, is_public: bool) -> Iterator[str]:
-    """Yield the rules that find out the user. A wrong or unknown login ends here with the challenge."""
+    """Yield the rules that find out the user. They answer a wrong or unknown login with the challenge."""
     yield ""
     yield "acl has_login req.fhdr_cnt(authorization) gt 0"
     yield "acl well_formed req.fhdr(authorization) -m reg -i '^(basic|bearer) [A-Za-z0-9+/=.]+$'"
@@ -272,7 +272,8 @@ def _api_rules(access: Access) -> Iterator[str]:
     yield from _acl("authenticated", "var(txn.user) -m str", access.authenticated)
     for number, rule in enumerate(access.rules):
         yield from _rule(number, rule)
-    # A mount that names its source in another way than this becomes an upload, as one without the right to pull it.
+    # The query of a POST is removed if it has another form than these, or names a source that the user may not pull.
+    # The request starts an upload then.
     yield "acl mounts query -m reg '^(mount=[^&]+&from=[^&]+|from=[^&]+&mount=[^&]+)$'"
     yield "acl may_mount var(txn.mountable) -m bool"
     yield "acl one_request query -m reg '^digest=[^&]*$'"
@@ -292,7 +293,7 @@ def _space_rules(storage_state: str) -> Iterator[str]:
 
 
 def _rule(number: int, rule: AccessRule) -> Iterator[str]:
-    """Yield what one rule allows: its users, its repositories, and its rights."""
+    """Yield the lines that allow what one access rule allows. `number` makes the names of its ACLs unique."""
     yield ""
     groups: dict[tuple[str, ...], str] = {(ANONYMOUS,): "", (AUTHENTICATED,): " authenticated"}
     user = groups.get(rule.users, f" users{number}")
@@ -320,8 +321,8 @@ def _acl(name: str, sample: str, values: Iterable[str]) -> Iterator[str]:
     """Yield the lines of an ACL. Lines of the same name are alternatives."""
     remaining: Sequence[str] = [*values]
     while remaining:
-        yield f"acl {name} {sample} {' '.join(remaining[:WORDS_OF_A_LINE])}"
-        remaining = remaining[WORDS_OF_A_LINE:]
+        yield f"acl {name} {sample} {' '.join(remaining[:VALUES_OF_A_LINE])}"
+        remaining = remaining[VALUES_OF_A_LINE:]
 
 
 def _token(value: str) -> str:
@@ -330,7 +331,7 @@ def _token(value: str) -> str:
 
 
 def _challenge() -> str:
-    """Return the answer that sends a client to `/token` of the host that it has asked."""
+    """Return the answer that sends a client to `/token` on the host of its request."""
     bearer = '\'Bearer realm="https://%[req.hdr(host)]/token",service="registry"\''
     return (
         _refusal(401, "UNAUTHORIZED", "Log in first, or check name and password.") + f" hdr WWW-Authenticate {bearer}"

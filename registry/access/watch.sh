@@ -1,14 +1,14 @@
 #!/bin/sh
 # Run HAProxy, and reload it when the kubelet has changed its files, or when the storage becomes nearly full or has
 # space again. HAProxy does not load a configuration with an error.
-# HAProxy is a child of this shell: as its parent it would end only after all of its children.
+# HAProxy is a child of this shell. If this shell were a child of HAProxy, HAProxy would not end before this shell.
 cd "$(dirname "$0")" || exit
 
 checksum() {
     sha256sum haproxy.cfg certificate.pem logins.map hashes.map ${STORAGE_STATE:+"$STORAGE_STATE"}
 }
 
-# Print the free percent of space, or with -i of inodes. Some file systems count no inodes.
+# Print the free percent of space, or with -i of inodes. Some file systems count no inodes: for these print 100.
 free_percent() {
     for column in $(df -P "$@" "$STORAGE" | tail -n 1); do
         case $column in
@@ -18,7 +18,8 @@ free_percent() {
     echo 100
 }
 
-# Write whether less than MIN_FREE percent of the storage is free. One more percent must be free until pushes go on.
+# Write whether less than MIN_FREE percent of the storage is free. After that, the storage has space again only if one
+# more percent is free.
 check_storage() {
     [ -n "$STORAGE_STATE" ] || return 0
     state=ok
@@ -41,7 +42,7 @@ stop() {
     (sleep "${DRAIN_SECONDS:-20}"; kill -TERM "$proxy") &
 }
 
-# The official image asks for USR1, and others get TERM.
+# Kubernetes sends USR1 if the image asks for it, as the official image does, and otherwise TERM.
 trap stop TERM USR1
 
 # Compare the files each second. Loading them takes no connection away: the new process inherits the sockets.

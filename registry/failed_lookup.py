@@ -1,7 +1,8 @@
 """The end of a program whose lookups fail, because a right is missing or the cluster does not answer.
 
-The engine prints the provider's reason, answers the request for the chart without it, and interrupts the program. The
-SDK prints a traceback for each of the two. So the program ends here, with a message that says what to do.
+The engine prints the provider's reason, answers the request for the chart without the reason, and interrupts the
+program. The SDK would print a traceback for the answer and another for the interrupt. So the program ends here, with a
+message that says what to do.
 """
 
 import asyncio
@@ -37,10 +38,10 @@ class _Interrupts:
         self._lookups = 0
         self._has_arrived = False
 
-    def end_the_process(self) -> bool:
-        """Return whether an interrupt ends this process, and can be delayed.
+    def can_be_delayed(self) -> bool:
+        """Return whether an interrupt would end this process, and an event loop can delay the interrupt.
 
-        A plugin handles it, a thread does not get it, and event loops on Windows cannot handle it.
+        A plugin handles interrupts itself, only the main thread gets them, and event loops on Windows cannot.
         """
         is_main = threading.current_thread() is threading.main_thread()
         return (
@@ -51,14 +52,14 @@ class _Interrupts:
 
     @contextmanager
     def delayed(self) -> Iterator[None]:
-        """Delay interrupts until the last lookup has ended. Drop them if it ends the program."""
+        """Delay interrupts until the last lookup has ended. Drop them if a lookup raises `SystemExit`."""
         loop = asyncio.get_running_loop()
         if not self._lookups:
             loop.add_signal_handler(signal.SIGINT, self._arrive)
         self._lookups += 1
         try:
             yield
-        except Exception:
+        except Exception:  # not SystemExit, which ends the program without its interrupts
             self._end_lookup(loop)
             raise
         else:
@@ -85,7 +86,7 @@ async def wait_for_lookups(chart: pulumi.Resource) -> None:
         SystemExit: The lookups failed in a program.
         LookupFailed: They failed in a plugin or in the Automation API, whose process must go on.
     """
-    if not _interrupts.end_the_process():
+    if not _interrupts.can_be_delayed():
         await _wait(chart)
         return
     with _interrupts.delayed():

@@ -32,7 +32,7 @@ with os.fdopen(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     file.write(sys.stdin.buffer.read())
 print("# nothing to deploy")
 """
-"""Python program that moves its input to a file. As the post-renderer of the chart, it leaves nothing to deploy."""
+"""Python program that writes its input to a file. As the post-renderer of the chart, it leaves nothing to deploy."""
 
 Object = Mapping[str, Any]
 
@@ -62,7 +62,7 @@ class Objects:
 
 @dataclass(frozen=True)
 class FoundObjects:
-    """The objects that other parts read. One that is not known is None, see `Objects.get`.
+    """The objects that other parts read. An object that is not known is None, as in `Objects.get`.
 
     Attributes:
         node: The node of the images or of the exposure.
@@ -87,7 +87,7 @@ def lookup_name(prefix: str, kubectl_resource: str) -> str:
 def look_up_objects(ctx: Context, references: Sequence[Reference]) -> tuple[pulumi.Resource, pulumi.Output[Objects]]:
     """Look up the objects at preview and at deployment. Return the resource that asks for them, and the objects."""
     rendered = Path(mkdtemp(prefix="registry-lookups-"), "objects.yaml")
-    # A program that ends before it reads the file, because an input is refused, leaves it otherwise.
+    # `_read` removes the file. A program that ends before that, because an input is refused, removes it here.
     atexit.register(rmtree, rendered.parent, ignore_errors=True)
     names = known_values([reference.name for reference in references])
     chart = Chart(

@@ -1,4 +1,4 @@
-"""The objects that the settings name, and that must exist before anything is created."""
+"""The objects of the cluster that the settings depend on. They are looked up before anything is created."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -22,8 +22,10 @@ MONITORING_API = "v1.monitoring.coreos.com"
 
 Without them the provider would retry the ServiceMonitor for a minute, after everything else was created."""
 
-CLAIM_KIND, WORKLOADS = "PersistentVolumeClaim", (("v1", "Pod"), ("apps/v1", "Deployment"), ("v1", "Service"))
+CLAIM_KIND = "PersistentVolumeClaim"
 
+OWN_OBJECTS = (("v1", "Pod"), ("apps/v1", "Deployment"), ("v1", "Service"))
+"""API version and kind of objects with the name of the registry. It is deployed if one of them exists."""
 
 API_SERVER = Reference("v1", "Service", "kubernetes", "default")
 """The API server's Service."""
@@ -54,7 +56,7 @@ class ExistingObjects(NamedTuple):
 
 
 def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bool) -> ExistingObjects:
-    """Look up the objects. Fail at preview if one is missing, or if the namespace or an address has no room."""
+    """Look up the objects. Fail at preview if one is missing, a quota is too small, or an address is in use."""
     named = [*named_objects(settings, needs_node=needs_node)]
     more = _more_objects(ctx, settings)
     chart, objects = look_up_objects(ctx, [*(item.reference for item in named), *more])
@@ -140,12 +142,12 @@ def _object(key: str, what: str, reference: Reference, resource: str) -> NamedOb
 
 
 def _more_objects(ctx: Context, settings: Settings) -> list[Reference]:
-    """Return what else is looked up: claims and quotas, whether the registry is deployed, and other Services."""
+    """Return references to objects that no input names: claims, quotas, the registry's own objects, and Services."""
     namespace = settings.namespace
     more = [Reference("v1", CLAIM_KIND, "", namespace)]
     if not settings.create_namespace:
         more += [Reference("v1", kind, "", namespace) for kind in ("ResourceQuota", "LimitRange")]
-        more += [Reference(version, kind, ctx.app, namespace) for version, kind in WORKLOADS]
+        more += [Reference(version, kind, ctx.app, namespace) for version, kind in OWN_OBJECTS]
     if settings.exposure.external_ips or settings.exposure.load_balancer_address is not None:
         more.append(API_SERVER)
     if settings.exposure.external_ips:
@@ -154,7 +156,10 @@ def _more_objects(ctx: Context, settings: Settings) -> list[Reference]:
 
 
 def _refuse_missing(named: Sequence[NamedObject], names: Sequence[str], found: Objects) -> None:
-    """Refuse the first missing object. Objects with unknown names were not looked up."""
+    """Refuse the first missing object, or an `image_pull_secret` of the wrong type.
+
+    Objects whose names are unknown until deployment were not looked up.
+    """
     for position, (item, name) in enumerate(zip(named, names, strict=True)):
         found_object = found.get(position)
         if found_object is None:
@@ -196,7 +201,7 @@ def _refuse_small_quotas(ctx: Context, settings: Settings, others: Others, deman
         _items(others["ResourceQuota", namespace]) or [],
         _items(others["LimitRange", namespace]) or [],
         demand,
-        is_deployed=has_claim or any(others[kind, namespace] for _, kind in WORKLOADS),
+        is_deployed=has_claim or any(others[kind, namespace] for _, kind in OWN_OBJECTS),
     )
 
 
@@ -219,7 +224,7 @@ def _resources(settings: Settings) -> Iterator[tuple[str, pulumi.Input[dict[str,
 def _demand(settings: Settings, storage_size: str, *resources: Mapping[str, str]) -> Demand:
     """Return the amounts that the quotas of an existing namespace must allow.
 
-    `resources` has the requests and limits of each container.
+    `resources` has the requests, then the limits, of each container in turn.
     """
     counts = {"services": str(1 + settings.metrics)}
     if settings.exposure.exposure in ("node-port", "load-balancer"):

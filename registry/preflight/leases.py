@@ -1,8 +1,9 @@
-"""Reservations of what only one registry may have, and Leases for a folder on a node and a port on an external address.
+"""Reservations of what only one registry may have, and Leases for a folder on a node and a port of an external address.
 
-Kubernetes would let two stacks share either, and one would write into the other's images or answer in its place. Only
-one stack can create a Lease that is named after the folder or the port. So the second `pulumi up` fails before it has
-created anything. (Namespaces and node ports exist once anyway.)
+Kubernetes would let two stacks use the same folder or port. One registry would then write into the images of the other,
+or answer in its place. Only one stack can create a Lease that is named after the folder or the port. So the second
+`pulumi up` fails before it has created anything. Namespaces and node ports need no Lease, because the API server
+refuses the second one.
 """
 
 import hashlib
@@ -29,7 +30,7 @@ ON = " on "
 """Separator between a folder and its node."""
 
 LONGEST_READABLE = 48
-"""Characters of the subject in the name of the Lease, which has at most 63 with its digest."""
+"""Most characters of the subject in the name of a Lease. With prefix and digest the name has at most 63."""
 
 
 def acquire_leases(
@@ -59,17 +60,17 @@ def _lease_of_folder(
 ) -> pulumi.Output[pulumi.Resource]:
     """Acquire the Lease of the folder.
 
-    It keeps naming the first folder, like the volume. Another folder is refused here too, in case the first
+    It keeps the name of the first folder, like the volume. Another folder is refused here too, in case the first
     `pulumi up` ended before there was a volume.
     """
     folder = pulumi.Output.all(settings.storage_path, node).apply(ON.join)
     reserved = folder.apply(lambda subject: reserve("storage_path", subject, ctx.name))
     name = f"{ctx.name}-folder-lease"
-    hooks = explain_conflict(f"{name}-conflict", _folder_is_taken)
+    hooks = explain_conflict(f"{name}-conflict", _explain_folder_conflict)
     lease = _lease(ctx, name, reserved, ctx.options(ignore_changes=["metadata"], hooks=hooks))
     requested = {"storage_path": settings.storage_path, "node": node}
     checked = pulumi.Output.all(lease.metadata.annotations, requested).apply(
-        lambda resolved: refuse_relocation(_subject_of(resolved[0]), resolved[1])
+        lambda resolved: refuse_relocation(_location(resolved[0]), resolved[1])
     )
     return checked.apply(lambda _: lease)
 
@@ -79,18 +80,18 @@ def _lease_of_address(
 ) -> Lease:
     subject = reserve("external_ips", f"port {settings.port} of {address}", ctx.name)
     name = f"{ctx.name}-lease-of-{address}-{settings.port}".replace(":", "-")
-    hooks = explain_conflict(f"{name}-conflict", _address_is_taken)
+    hooks = explain_conflict(f"{name}-conflict", _explain_address_conflict)
     return _lease(ctx, name, after.apply(lambda _: subject), ctx.options(hooks=hooks))
 
 
-def _folder_is_taken(lease: Mapping[str, Any]) -> str:
+def _explain_folder_conflict(lease: Mapping[str, Any]) -> str:
     return (
         f"Another stack stores its images in {_subject(lease)}. `kubectl get leases` shows the stack that holds "
         f"{lease['metadata']['name']}. Set another `storage_path`, or destroy that stack."
     )
 
 
-def _address_is_taken(lease: Mapping[str, Any]) -> str:
+def _explain_address_conflict(lease: Mapping[str, Any]) -> str:
     return (
         f"Another stack uses {_subject(lease)}. `kubectl get leases` shows the stack that holds "
         f"{lease['metadata']['name']}. Set another `port` or address, or destroy that stack."
@@ -101,7 +102,8 @@ def _subject(lease: Mapping[str, Any]) -> str:
     return str(lease["metadata"]["annotations"][SUBJECT])
 
 
-def _subject_of(annotations: Mapping[str, str]) -> dict[str, str]:
+def _location(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Return the folder and the node that a Lease is for, by the names of their inputs."""
     path, _, node = annotations[SUBJECT].rpartition(ON)
     return {"storage_path": path, "node": node}
 

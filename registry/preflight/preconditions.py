@@ -33,11 +33,12 @@ def check_preconditions(
 ) -> Preconditions:
     """Look up every existing object, and reserve the folder and the addresses that no other registry may use.
 
-    `tolerations` are those that the component sets on the Pod. `needs_node` looks up a node for the exposure.
+    `tolerations` are those that the component sets on the Pod. `needs_node` means that the exposure needs a node, even
+    if the images are on none.
     """
     is_pinned = settings.storage.kind.is_on_node
     existing = look_up_existing_objects(ctx, settings, needs_node=needs_node or is_pinned)
     node = check_node(settings, tolerations, existing.found) if is_pinned else None
-    folder_on = node.name if node is not None else None
-    leases = acquire_leases(ctx, settings, folder_on, after=existing.checked)
+    node_name = node.name if node is not None else None
+    leases = acquire_leases(ctx, settings, node_name, after=existing.checked)
     return Preconditions([existing.checked, *leases], existing.found, node)

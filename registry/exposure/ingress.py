@@ -22,7 +22,7 @@ INGRESS_NGINX_ANNOTATIONS = {
 """Annotations for large layers: no size limit, no copy on the controller's disk, and timeouts of 15 minutes."""
 
 ALLOWED_NETWORKS = "nginx.ingress.kubernetes.io/whitelist-source-range"
-"""Annotation that restricts the clients, because the NetworkPolicy sees only the controller."""
+"""Annotation with the networks of the clients. The NetworkPolicy cannot check them, because it sees the controller."""
 
 
 def _client_port(settings: ExposureSettings) -> int:

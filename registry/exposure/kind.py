@@ -36,9 +36,9 @@ class ExposureKind:
         is_external: Whether clients outside the cluster type the hostname. Otherwise the endpoint is the Service.
         client_port: Returns the port that clients type.
         behind_proxy: Whether a proxy in the cluster connects to the Service for the clients.
-        needs_node: Whether it looks up the node.
-        annotations: Annotations of the Service.
-        spec_fields: Returns more fields of the Service.
+        needs_node: Whether the input `node` must name an existing node.
+        annotations: Annotations of the Service, or None to skip the provider's readiness check.
+        spec_fields: Returns more fields of the Service's spec.
         addresses: Returns the addresses that DNS must point to.
         create_route: Creates the objects that route clients to the Service. The last argument names the TLS Secret.
     """
@@ -55,6 +55,9 @@ class ExposureKind:
 
 
 def traffic_policy(settings: ExposureSettings) -> ServiceSpecArgsDict:
-    """Return the traffic policy. With `Cluster`, the NetworkPolicy would see the node's address, not the client's."""
+    """Return the traffic policy. With `Cluster`, the NetworkPolicy could not compare clients with `client_cidrs`.
+
+    It would see the address of the node that passes on the connection.
+    """
     client_cidrs = pulumi.Output.from_input(settings.client_cidrs)
     return {"external_traffic_policy": client_cidrs.apply(lambda cidrs: "Local" if cidrs else "Cluster")}

@@ -22,13 +22,13 @@ def _spec_fields(settings: ExposureSettings) -> ServiceSpecArgsDict:
 
 
 def _addresses(settings: ExposureSettings, service: Service) -> pulumi.Input[list[str]]:
-    """Return the addresses of the status. They win, because a load balancer may ignore the requested address."""
+    """Return the addresses of the status, or the requested address, which a load balancer may ignore."""
     both = pulumi.Output.all(service.status.apply(_status_addresses), settings.load_balancer_address)
     return both.apply(lambda resolved: resolved[0] or ([resolved[1]] if resolved[1] else []))
 
 
 def _status_addresses(status: Any) -> list[str]:
-    """Return the IP addresses of a load balancer. AWS's have only a name, which clients resolve by themselves."""
+    """Return the IP addresses of a load balancer. It may have only a DNS name, as on AWS, which is left out."""
     load_balancer = status.load_balancer if status else None
     return [item.ip for item in (load_balancer.ingress if load_balancer else None) or [] if item.ip]
 

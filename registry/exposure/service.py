@@ -13,7 +13,7 @@ REPLACE_ON = ["spec.ports", "spec.type", "spec.loadBalancerClass"]
 
 
 def create_service(ctx: Context, settings: ExposureSettings, target_port: int) -> Service:
-    """Create the Service. A load balancer's is ready when it has its addresses."""
+    """Create the Service. With a load balancer, wait until it has an address."""
     kind = EXPOSURES[settings.exposure]
     port: ServicePortArgsDict = {"name": "registry", "port": settings.port, "target_port": target_port}
     if settings.node_port is not None:
@@ -34,7 +34,7 @@ def create_service(ctx: Context, settings: ExposureSettings, target_port: int) -
 def cluster_address(service: Service) -> pulumi.Output[str]:
     """Return the address of the Service in the cluster.
 
-    A preview that cannot ask the API server, because the namespace does not exist yet, has a Service without address.
+    It is unknown at a preview that cannot ask the API server, because the namespace does not exist yet.
     """
     return service.spec.cluster_ip.apply(lambda address: address or pulumi.UNKNOWN)
 

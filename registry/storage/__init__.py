@@ -1,7 +1,7 @@
 """The storage of the images: the claim that the workload mounts, and the driver of the registry.
 
-Objects come and go with the stack, and the images stay (docs/adr/0006-volume-and-claim.md, docs/adr/0010-storage.md).
-A change of the config that would leave the images behind is refused.
+`pulumi destroy` keeps the images (docs/adr/0006-volume-and-claim.md, docs/adr/0010-storage.md). A change of the config
+that would leave the images behind is refused.
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,7 @@ MOUNT_PATH = "/var/lib/registry"
 """Path of the claim in the container."""
 
 FILESYSTEM_DRIVER = {"filesystem": {"rootdirectory": MOUNT_PATH}}
+"""Storage section of the registry's configuration, for a claim."""
 
 
 class Storage(pulumi.ComponentResource):
@@ -42,7 +43,10 @@ class Storage(pulumi.ComponentResource):
         found: pulumi.Output[FoundObjects],
         hostname: pulumi.Output[str] | None,
     ) -> None:
-        """Create the storage. `hostname` is the label kubernetes.io/hostname of the node that holds the images."""
+        """Create the storage. `hostname` is the label kubernetes.io/hostname of the node that holds the images, if any.
+
+        `own_namespace` is the Namespace if the component created it. `found` are the objects that were looked up.
+        """
         super().__init__("private-registry:index:Storage", f"{ctx.name}-data", {}, ctx.options())
         ctx = ctx.below(self, "data")
         checked = pin_storage_location(ctx, settings, found)

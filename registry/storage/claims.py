@@ -18,7 +18,7 @@ CLAIM_NAME = "repository"
 def use_claim(
     ctx: Context, settings: StorageSettings, name: pulumi.Input[str], found: pulumi.Output[FoundObjects]
 ) -> pulumi.Output[str]:
-    """Return the existing claim's name. Fail if a Pod cannot mount it, or if it does not allow `replicas`."""
+    """Return the existing claim's name. Fail if the Pods cannot mount it, or if several replicas cannot share it."""
 
     def check(resolved: Sequence[Any]) -> str:
         claim_name, namespace, objects = resolved
@@ -47,9 +47,9 @@ def _describe_claim(name: str, namespace: str, claim: Object) -> Claim:
 def create_claim_of_class(
     ctx: Context, settings: StorageSettings, storage_class: pulumi.Output[str], found: pulumi.Output[FoundObjects]
 ) -> pulumi.Output[str]:
-    """Create a claim that may grow. `pulumi destroy` keeps it: most classes delete the volume of a deleted claim.
+    """Create a claim that may grow. `pulumi destroy` keeps it, because most classes delete the volume with the claim.
 
-    Do not wait for binding: with WaitForFirstConsumer it happens only once the Pod exists.
+    Do not wait for binding, because a class with WaitForFirstConsumer binds only once the Pod exists.
     """
     name = pulumi.Output.all(found, storage_class).apply(
         lambda both: claim_name(own_claims(both[0].claims or [], ctx.selector), both[1])
@@ -68,7 +68,7 @@ def create_claim_of_class(
 
 
 def claim_name(claims: Sequence[Object], storage_class: str) -> str:
-    """Return the name of the claim: that of the bound one of `claims`, or of one with this class, or a new one.
+    """Return the name of the claim: that of the bound one of `claims`, else of one with this class, else a new name.
 
     Neither the class nor the access mode of a claim can change. So a claim that never bound stays, and another one
     takes its place.
@@ -87,12 +87,12 @@ def own_claims(claims: Sequence[Object], selector: Mapping[str, str]) -> list[Ob
 
 
 def bound_claim(claims: Sequence[Object]) -> Object | None:
-    """Return the claim that is bound to a volume, which may hold images."""
+    """Return the first claim that has or had a volume, which may hold images. Return None if all are pending."""
     return next((claim for claim in claims if _phase(claim) != "Pending"), None)
 
 
 def location_of(claim: Object) -> Mapping[str, str]:
-    """Return class and access mode of a claim by their inputs."""
+    """Return the class and the access mode of a claim, by the names of their inputs."""
     spec = claim["spec"]
     return {"storage_class": spec.get("storageClassName") or "", "storage_access": spec["accessModes"][0]}
 

@@ -1,4 +1,4 @@
-"""The storage location of the first deployment, saved in the state, so that a changed config cannot leave it."""
+"""The storage location of the first deployment. The state keeps it, so that another location is refused later."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -38,7 +38,10 @@ def pin_storage_location(
 
 
 def current_location(saved: Mapping[str, Any], claims: Sequence[Object] | None) -> Mapping[str, Any]:
-    """Return the location of the images: the saved one, with class and access mode of the bound one of `claims`."""
+    """Return the location of the images: the saved one, but with class and access mode of the bound one of `claims`.
+
+    If none is bound, class and access mode are left out, and may change. `claims` is None if it is not known.
+    """
     if saved.get("storage") != "class" or claims is None:
         return saved
     rest = {key: value for key, value in saved.items() if key not in ("storage_class", "storage_access")}

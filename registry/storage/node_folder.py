@@ -2,10 +2,10 @@
 
 The volume is retained and its folder is never emptied, so the next `pulumi up` finds the images again.
 
-The order lets it bind within a second, and bind again after a loss (docs/adr/0006-volume-and-claim.md). The claim comes
-first. It has no storage class, and selects a label that only this volume has. The volume names the claim and its UID,
-so it binds at once and to no other claim. A namespace that the component created owns the volume, so that both are
-deleted together.
+Claim and volume bind within a second, and to nothing else (docs/adr/0006-volume-and-claim.md). The claim has no storage
+class, and selects a label that only this volume has. The volume names the claim. If the component created the
+namespace, the claim comes first, and the volume also names its UID, so that both bind again after a loss. The namespace
+owns the volume then, so that both are deleted together. In an existing namespace the volume comes first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,15 +32,15 @@ NO_CLASS = ""
 """Empty storage class: no provisioner handles the claim or the volume."""
 
 VOLUME_LABEL = "private-registry/namespace"
-"""Label the claim selects its volume by. Without it, the claim could bind to any free volume without a class."""
+"""Label that the claim selects its volume by. Without it, the claim could bind to any free volume without a class."""
 
 WAIT_UNTIL_BOUND = {"pulumi.com/waitFor": "jsonpath={.status.phase}=Bound"}
 """Annotation that waits for the binding. The provider's own check polls every half second."""
 
 IMMUTABLE_FIELDS = ["spec.capacity", "spec.hostPath", "spec.local", "spec.nodeAffinity"]
-"""Fields of the volume that keep their first values, as the images stay where they are."""
+"""Fields of the volume that keep their first values, because the images stay where they are."""
 
-Pair = tuple[PersistentVolumeClaim, PersistentVolume]
+ClaimAndVolume = tuple[PersistentVolumeClaim, PersistentVolume]
 
 
 def create_folder_claim(
@@ -59,7 +59,7 @@ def create_folder_claim(
 
 def _claim_then_volume(
     ctx: Context, settings: StorageSettings, namespace: Namespace, hostname: pulumi.Input[str]
-) -> Pair:
+) -> ClaimAndVolume:
     """Create the claim, then a volume with its UID, so both bind again after the claim or the namespace was deleted.
 
     The volume is deleted with the namespace: alone, its deletion would wait for a claim that is still bound.
@@ -78,7 +78,7 @@ def _claim_then_volume(
     return claim, _create_volume(ctx, settings, hostname, metadata, reference, opts)
 
 
-def _volume_then_claim(ctx: Context, settings: StorageSettings, hostname: pulumi.Input[str]) -> Pair:
+def _volume_then_claim(ctx: Context, settings: StorageSettings, hostname: pulumi.Input[str]) -> ClaimAndVolume:
     """Create the volume first in a namespace that stays, so that `pulumi destroy` deletes the claim before it."""
     metadata = ctx.metadata(labels=_volume_selector(ctx), cluster_scoped=True)
     opts = ctx.options(ignore_changes=IMMUTABLE_FIELDS)

@@ -14,7 +14,6 @@ from ..validation.secrets import ExistingSecret, s3_credentials
 DRIVER_KEYS = {"access-key": "accesskey", "secret-key": "secretkey"}
 """Keys of an existing Secret, and their names in the registry's S3 driver."""
 
-
 PART_BYTES = 5 * 2**20
 """Size of the parts of an upload, the least that S3 accepts. The driver holds two parts of each layer in flight.
 

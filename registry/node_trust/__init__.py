@@ -1,7 +1,7 @@
 """Nodes that trust registries: files for their container runtimes, which a DaemonSet keeps there.
 
-`PrivateRegistry` uses it for itself. A program can also use it alone, for registries of any kind. It restarts no
-runtime, does not talk to the API server and has no network. agent.sh describes the files, and
+`PrivateRegistry` uses `NodeTrust` for itself. A program can also use it alone, for registries of any kind. Its agents
+restart no runtime, do not talk to the API server and need no network. agent.sh describes the files, and
 docs/adr/0017-node-trust.md the reasons.
 """
 
@@ -29,14 +29,14 @@ AGENT = Path(__file__).with_name("agent.sh").read_text()
 """The script that copies the files and removes them again."""
 
 FILES_CHECKSUM = "checksum/files"
-"""Annotation of the Pods: a checksum of the files that they copy. A change of it restarts the Pods."""
+"""Annotation of the Pods: a checksum of the files that they copy. A change of it replaces the Pods."""
 
 TIMEOUTS = pulumi.CustomTimeouts(create="3m", update="3m")
 """Time for every node to have the files, which takes seconds. After that the engine reports a node that is down."""
 
 
 class NodeTrust(pulumi.ComponentResource):
-    """Trust of every node in registries. New nodes trust them too, and no node does after `pulumi destroy`."""
+    """Trust of every node in registries. New nodes trust them too. `pulumi destroy` ends the trust of all nodes."""
 
     endpoints: pulumi.Output[list[str]]
     """host:port of the registries, known once every node trusts them."""
@@ -93,7 +93,7 @@ def _create_namespace(ctx: Context, name: str) -> pulumi.Output[str]:
 def _create_files(ctx: Context, files: pulumi.Output[dict[str, str]]) -> VolumeArgsDict:
     """Create a ConfigMap with the files and the agent, and return a volume of it.
 
-    Other files are another ConfigMap, so that the Pods of both versions find theirs during an update.
+    Changed files create a new ConfigMap with another name, so that old and new Pods find theirs during an update.
     """
     content = files.apply(lambda by_path: {"agent.sh": AGENT} | {_key(path): by_path[path] for path in by_path})
     config_map = kubernetes.core.v1.ConfigMap(

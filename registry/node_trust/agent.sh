@@ -70,7 +70,7 @@ place_all() {
     took_over=yes
 }
 
-# List hosts.toml before the ca.crt that it names, for the removal.
+# Print hosts.toml before the ca.crt that it names, so that they are removed in this order.
 ours_on_the_node() {
     for file in /node/*/*/hosts.toml /node/*/*/ca.crt; do
         is_ours "$file" && echo "$file"

@@ -11,7 +11,7 @@ class TrustedRegistryArgs(TypedDict):
     ca_pem: pulumi.Input[str]
     """Every CA that may have issued its certificate, PEM."""
     address: NotRequired[pulumi.Input[str]]
-    """IP:port for the nodes, a SAN of its certificate. Pulls then need no DNS. Default: by its name."""
+    """IP:port for the nodes, a SAN of its certificate, for pulls without DNS. Default: by its name."""
 
 
 class NodeTrustArgs(TypedDict):
@@ -28,4 +28,4 @@ class NodeTrustArgs(TypedDict):
     docker_folder: NotRequired[pulumi.Input[str]]
     """Folder of Docker, podman and skopeo on the nodes. Default /etc/docker/certs.d."""
     image: NotRequired[pulumi.Input[str]]
-    """Any image with sh, cat, cmp and mv. Default registry:3.1.2."""
+    """Image with sh, cmp and the file commands of POSIX, for example of busybox. Default registry:3.1.2."""

@@ -1,6 +1,6 @@
 """Block deletion of the DaemonSet while a node is down, because its files would never be cleaned up.
 
-The API server itself refuses the deletion as long as one of the Pods cannot clean up.
+The API server itself refuses the deletion as long as one of the Pods is not ready.
 """
 
 import pulumi

@@ -1,4 +1,4 @@
-"""The Pod that keeps the files on a node. It is root, because the folders belong to root, without capabilities."""
+"""The Pod that keeps the files on a node. It runs as root without capabilities, because root owns the folders."""
 
 from collections.abc import Mapping
 

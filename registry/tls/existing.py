@@ -32,7 +32,7 @@ class ExistingCertificate(pulumi.ComponentResource):
     ) -> None:
         """Look up the Secret. Clients that type `host` must accept its certificate.
 
-        `is_hostname`: whether that is the input `hostname`.
+        `is_hostname` means that `host` is the input `hostname`, and not the name of the Service.
         """
         name = f"{ctx.name}-tls"
         super().__init__("private-registry:index:ExistingCertificate", name, {}, ctx.options())
@@ -54,7 +54,7 @@ class ExistingCertificate(pulumi.ComponentResource):
         self.register_outputs({"ca_pem": self.ca_pem, "pem": self.revision, "secret_name": self.secret_name})
 
     def issue(self, hosts: Hosts, after: Sequence[pulumi.Resource]) -> Self:
-        """Return this certificate, which the user had issued."""
+        """Return this certificate. The user has had it issued, so both arguments have no effect."""
         return self
 
     def complete_rotation_step(self, after: Sequence[pulumi.Resource]) -> None:

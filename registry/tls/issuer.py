@@ -19,7 +19,7 @@ class Issuer(NamedTuple):
     """A CA and its private key.
 
     Attributes:
-        ca_pem: The CA's certificate, then those above it.
+        ca_pem: The certificate of the CA, then those of the CAs above it, PEM.
         key_pem: The private key.
         after: Resources to deploy before anything is issued. They fail if a rotation step is refused.
     """

@@ -1,7 +1,7 @@
 """Rotations go one step at a time. The state remembers the completed steps, because programs do not know the last run.
 
-Each step has a note, a Stash. Its output is the current step of that deployment. Only the step itself writes its note
-again (docs/adr/0014-rotation.md).
+Each step has a note, a Stash. Its output is the step that was current when the note was written. A completed step
+writes its own note again, and other steps leave it (docs/adr/0014-rotation.md).
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from ..validation.rotation import STEPS, require_next_step, step_of
 
 
 class Rotation:
-    """The notes of one key. They are known at `preview`, and so is a refusal."""
+    """The notes of one input. They are known at preview, so a step is refused there already."""
 
     step_allowed: pulumi.Output[pulumi.Resource]
     """For `depends_on` of every resource that the step changes. It fails if the step is refused."""

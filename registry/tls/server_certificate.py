@@ -37,7 +37,7 @@ class ServerCertificate(pulumi.ComponentResource):
         hosts: Hosts,
         after: Sequence[pulumi.Resource],
     ) -> None:
-        """Issue the certificate once `after` is deployed. The chain is the certificate and the issuer's."""
+        """Issue the certificate once `after` is deployed."""
         name = f"{ctx.name}-tls"
         super().__init__("private-registry:index:ServerCertificate", name, {}, ctx.options())
         child = pulumi.ResourceOptions(parent=self, depends_on=[*issuer.after])
@@ -81,7 +81,7 @@ def _request(
 def _issue(
     name: str, settings: TlsSettings, request: tls.CertRequest, issuer: Issuer, opts: pulumi.ResourceOptions
 ) -> tls.LocallySignedCert:
-    """Issue the certificate. Only RSA keys encipher keys, so the usage would be wrong for ECDSA."""
+    """Issue the certificate. It has the usage `key_encipherment` for RSA only, because ECDSA keys cannot encipher."""
     is_rsa = settings.certificate_key.startswith("RSA")
     return tls.LocallySignedCert(
         name,

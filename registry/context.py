@@ -42,7 +42,7 @@ class Context:
         name: Prefix of the resources' names in the state.
         app: Kubernetes name of the workload and its Service.
         selector: Labels that select the component's Pods.
-        recommended: Recommended labels for every object. The user's labels may replace them.
+        recommended: Labels that Kubernetes recommends, for every object. The user's labels may replace them.
         labels: The user's labels for every object.
         annotations: Annotations for every object.
         parent: Resource that new resources belong to.
@@ -59,7 +59,7 @@ class Context:
     namespace: pulumi.Input[str]
 
     def in_namespace(self, namespace: pulumi.Output[str]) -> "Context":
-        """Return a context for objects of `namespace`. They wait for what its value depends on."""
+        """Return a context for objects of `namespace`. They wait for the resources that the output depends on."""
         return replace(self, namespace=namespace)
 
     def below(self, parent: pulumi.Resource, suffix: str) -> "Context":

@@ -1,4 +1,4 @@
-"""The NetworkPolicy: clients may connect to the registry, and the registry to the servers that it stores in or mirrors.
+"""The NetworkPolicy: the connections that the Pods of the registry may accept and open.
 
 The cluster's network plug-in enforces it. A plug-in without support ignores it.
 """
@@ -25,6 +25,7 @@ NODE_METADATA: NetworkPolicyEgressRuleArgsDict = {
 """Address of AWS for the keys of a node's role."""
 
 ANY_POD: NetworkPolicyPeerArgsDict = {"namespace_selector": {}}
+"""Every Pod of every namespace."""
 
 
 class Ports(NamedTuple):
@@ -39,11 +40,15 @@ def create_network_policy(
     ports: Ports,
     client_cidrs: pulumi.Input[list[str]],
     storage: StorageSettings,
-    upstreams: pulumi.Output[list[str]],
+    servers: pulumi.Output[list[str]],
     *,
     behind_proxy: bool,
 ) -> None:
-    """Deny every connection to and from the Pods but those of clients, of Prometheus and to the servers they need."""
+    """Allow connections from clients and Prometheus, and to `servers`. Deny every other connection.
+
+    `servers` are the URLs of the servers and proxies that the registry connects to. `behind_proxy` means that an
+    Ingress controller connects to the registry for the clients.
+    """
     clients = pulumi.Output.from_input(client_cidrs).apply(
         lambda cidrs: _client_rule(cidrs, ports.registry, behind_proxy=behind_proxy)
     )
@@ -51,7 +56,7 @@ def create_network_policy(
     if ports.metrics is not None:
         prometheus = [{"from_": [ANY_POD], "ports": [{"protocol": "TCP", "port": ports.metrics}]}]
     node_role = [NODE_METADATA] if storage.uses_node_role else []
-    egress = pulumi.Output.all(ctx.namespace, upstreams).apply(
+    egress = pulumi.Output.all(ctx.namespace, servers).apply(
         lambda known: [*egress_rules(known[1], own_namespace=known[0]), *node_role]
     )
     kubernetes.networking.v1.NetworkPolicy(
@@ -68,7 +73,7 @@ def create_network_policy(
 
 
 def _client_rule(cidrs: Sequence[str], port: int, *, behind_proxy: bool) -> Any:
-    """Return the rule for clients. Behind a proxy its Pod is the client, and it checks the address of the real one."""
+    """Return the rule for clients. Behind a proxy only Pods connect, and the proxy checks the client's address."""
     rule: dict[str, Any] = {"ports": [{"protocol": "TCP", "port": port}]}
     if behind_proxy and cidrs:
         rule["from_"] = [ANY_POD]

@@ -20,11 +20,10 @@ NO_PRIVILEGES: SecurityContextArgsDict = {
 }
 """Security context of a container without capabilities, on a read-only file system."""
 
-
 CONFIG_CHECKSUM = "checksum/config"
-"""Annotation of the Pods: a checksum of the files that the registry reads only at its start.
+"""Annotation of Pods: a checksum of the files that their program reads only at its start.
 
-A change of it restarts the Pods. Helm charts use the same key."""
+A change of it replaces the Pods. Helm charts use the same key."""
 
 CONTROL_PLANE: TolerationArgsDict = {
     "key": "node-role.kubernetes.io/control-plane",
@@ -37,10 +36,11 @@ UNREACHABLE_TOLERATION_SECONDS = 30
 """Seconds before a replica on an unreachable node is replaced, if its images are not on that node."""
 
 UNREACHABLE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
+"""Taints of a node whose kubelet does not report that it is ready."""
 
 
 def checksum(content: object) -> str:
-    """Return a SHA-256 checksum for an annotation. A change of the annotation restarts the Pods."""
+    """Return a SHA-256 checksum for an annotation. A change of the annotation replaces the Pods."""
     return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
@@ -55,7 +55,8 @@ def uid_of(secret: Secret) -> pulumi.Output[str | None]:
 def own_tolerations(settings: WorkloadSettings, *, is_pinned: bool) -> list[TolerationArgsDict]:
     """Return the tolerations that the component sets: for a control plane, and for an unreachable node.
 
-    Without the latter a bare Pod would be deleted for good, and a pinned one cannot run elsewhere. Both stay.
+    A bare Pod on an unreachable node stays, because its deletion would be for good. A Pod that is pinned to the node of
+    its images stays, because it cannot run elsewhere. Any other Pod is replaced after some seconds.
     """
     tolerations: list[TolerationArgsDict] = [
         {"key": taint, "operator": "Exists", "effect": "NoExecute"} for taint in UNREACHABLE_TAINTS
@@ -67,7 +68,7 @@ def own_tolerations(settings: WorkloadSettings, *, is_pinned: bool) -> list[Tole
 
 
 def security_context(user: int) -> PodSecurityContextArgsDict:
-    """Return the security context. Root is for a folder that belongs to root, and has no capabilities."""
+    """Return the security context of the Pod. 0 is root, for a folder that belongs to root."""
     return {
         "run_as_user": user,
         "run_as_group": user,

@@ -1,4 +1,4 @@
-"""The servers behind the registry: their ports, their place in the cluster, and the way to them.
+"""The servers behind the registry: their ports, their namespaces in the cluster, and the proxies in front of them.
 
 A server is known by its URL, which its rule has checked (validation/servers.py). A server may be a Service of the same
 cluster, which Pods reach by short names.
@@ -20,7 +20,7 @@ TOKEN_SERVER = "https://auth.docker.io"
 """URL of the token server of Docker Hub."""
 
 CLUSTER_DOMAINS = (".svc", ".cluster.local")
-"""Domains of the cluster's own names. Another domain of the cluster still has the label svc in it."""
+"""Domains of the cluster's own names. In a cluster with another domain, Services still have the label svc."""
 
 NEVER_PROXIED = (
     "localhost",
@@ -35,11 +35,11 @@ NEVER_PROXIED = (
 """Entries of NO_PROXY for every cluster. They are hosts, domains with a leading dot, and networks."""
 
 DNS: NetworkPolicyEgressRuleArgsDict = {"ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]}
-"""Rule for the names of servers."""
+"""Rule of a NetworkPolicy for DNS, by which the names of servers are resolved."""
 
 
 def upstream_urls(storage: StorageSettings, mirror: MirrorSettings | None) -> pulumi.Output[list[str]]:
-    """Return the URLs of the servers that the registry connects to. It is empty if the images are on a volume."""
+    """Return the URLs of the servers that the registry connects to: those of the object store and of the mirror."""
     urls: list[pulumi.Input[str]] = []
     if storage.storage == "s3":
         urls.append(storage.s3_endpoint or AWS)
@@ -51,14 +51,17 @@ def upstream_urls(storage: StorageSettings, mirror: MirrorSettings | None) -> pu
 def with_proxies(
     urls: pulumi.Output[list[str]], proxies: pulumi.Input[Mapping[str, str]] | None
 ) -> pulumi.Output[list[str]]:
-    """Return the URLs and those of the proxies. Servers that are excluded from the proxies are still connected to."""
+    """Return the URLs, and those of the proxies. The servers stay, because `no_proxy` may exclude them."""
     return pulumi.Output.all(urls, proxies or {}).apply(
         lambda known: [*known[0], *(known[1][scheme] for scheme in ("http", "https") if scheme in known[1])]
     )
 
 
 def egress_rules(urls: Sequence[str], *, own_namespace: str) -> list[Any]:
-    """Allow DNS and the ports of the servers. The addresses are open, because a server's address may change."""
+    """Return rules that allow DNS and the ports of the servers, at any address because it may change.
+
+    `own_namespace` is that of the registry. Without servers there is no rule.
+    """
     if not urls:
         return []
     ports = sorted({server_port(url) for url in urls})
@@ -67,7 +70,10 @@ def egress_rules(urls: Sequence[str], *, own_namespace: str) -> list[Any]:
 
 
 def _service_namespaces(urls: Sequence[str], own_namespace: str) -> list[NetworkPolicyEgressRuleArgsDict]:
-    """Allow every port in the namespace of a Service. Plug-ins see the Pod's port, which may differ from the URL's."""
+    """Return rules that allow every port in the namespaces of Services.
+
+    Network plug-ins compare the port of the Pod, which may differ from that of the URL.
+    """
     namespaces = filter(None, [service_namespace(url, own_namespace) for url in urls])
     return [
         {"to": [{"namespace_selector": {"match_labels": {"kubernetes.io/metadata.name": namespace}}}]}

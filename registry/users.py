@@ -4,8 +4,8 @@ The hash is made here, with a salt that the state keeps. `RandomPassword.bcrypt_
 hashes on every request (docs/adr/0003-bcrypt-cost.md). The line of a user depends on that user alone, so other users
 come and go without a change of it. The registry reloads the file by itself.
 
-That takes a while: the kubelet updates a changed Secret in the Pod within about 90 s. Until then a password that
-changed in one step is refused, and the old one is accepted. So a generated password changes in three steps
+The reload takes a while: the kubelet updates a changed Secret in the Pod within about 90 s. If a password changed in
+one step, the registry would refuse the new one until then. So a generated password changes in three steps
 (docs/adr/0015-pull-secrets-and-passwords.md). First the registry accepts the next generation too, `[1, 2]`. Then the
 outputs hand it out, `[2, 1]`, which changes nothing here. Then the registry refuses the old one, `[2]`.
 """
@@ -46,9 +46,9 @@ class Users(pulumi.ComponentResource):
     """Passwords, hashes and Secret of the registry's users."""
 
     passwords: pulumi.Output[dict[str, str]]
-    """Every accepted password by login, a secret. Empty with an existing Secret."""
+    """Every accepted password by login, a secret. Empty with an existing Secret or a token service."""
     username: pulumi.Output[str]
-    """The login of the first user. Empty with an existing Secret."""
+    """The login of the first user. Empty with an existing Secret or a token service."""
     password: pulumi.Output[str]
     """The password of that login, a secret."""
     secret_name: pulumi.Output[str]

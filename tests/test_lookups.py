@@ -516,6 +516,11 @@ class TestQuotas:
         (quota({"count/services": "0"}), {}, "namespace", "quota-exceeded"),
         (quota({"services": "1"}), {"metrics": True}, "namespace", "quota-exceeded"),
         (
+            quota({"count/cronjobs.batch": "0"}),
+            {**CLASS, "s3_bucket": None, "collect": {"schedule": "30 2 * * *"}},
+            *("namespace", "quota-exceeded"),
+        ),
+        (
             quota({"services.loadbalancers": "0"}),
             *({"exposure": "load-balancer"}, "namespace", "quota-exceeded"),
         ),

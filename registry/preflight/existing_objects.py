@@ -237,7 +237,7 @@ def _demand(settings: Settings, storage_size: str, *resources: Mapping[str, str]
     counts["secrets"] = str(1 + sum(created) + (settings.maintenance is not None))
     if settings.maintenance is not None:
         jobs = (settings.maintenance.collect, settings.maintenance.scrub)
-        counts |= {"configmaps": "1", "count/cronjobs.batch": str(sum(job is not None for job in jobs))}
+        counts |= {"configmaps": "1", "cronjobs.batch": str(sum(job is not None for job in jobs))}
     prefixes = [prefix for prefix, *_ in _resources(settings)]
     containers = map(Container, prefixes, resources[::2], resources[1::2])
     return Demand(settings.storage.replicas, [*containers], counts)

@@ -25,7 +25,7 @@ CURVES = ("secp256r1", "secp384r1")
 """Elliptic curves that every client accepts."""
 
 LONGEST_KIB = 512
-"""Most characters of a PEM file, in units of 1024. A Secret holds twice as much, and all public CAs together are half of it."""
+"""Most characters of a PEM file, in units of 1024. A Secret holds twice as much, and all public CAs take half of it."""
 
 CERTIFICATE_BEGIN = re.compile(r"-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----")
 """First line of a certificate, in one of the three forms that OpenSSL writes."""

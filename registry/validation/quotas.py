@@ -32,7 +32,7 @@ class Demand(NamedTuple):
     Attributes:
         replicas: Number of Pods.
         containers: The containers of each Pod.
-        counts: Other resources by name: the number of objects, and the storage.
+        counts: Other resources by name, without the prefix `count/`: numbers of objects, and the storage.
     """
 
     replicas: int

@@ -4,9 +4,10 @@
 #   keep   copy the files, restore lost ones until SIGTERM, then remove the files of this Pod
 #   check  check that all files are in place: the readiness probe, whose output becomes an event of the Pod
 #
-# The first line of each file names its owner: a NodeTrust by its NAMESPACE, and a Pod of it by its POD_UID. A file
-# without the line of this NodeTrust is not changed. During an update the new Pod takes the files over before the old
-# Pod ends, and the old Pod does not remove files that a newer Pod owns.
+# The first line of each file names its owner: a NodeTrust by its NAMESPACE, and a Pod of it by its POD_UID. Below,
+# files of this NodeTrust are "ours", and those of this Pod are "mine". A file that is not ours is not changed. During
+# an update the new Pod takes the files over before the old Pod ends, and the old Pod does not remove files of the new
+# Pod.
 set -u
 umask 022
 ours="# Kept by NodeTrust $NAMESPACE for Pod "
@@ -30,26 +31,27 @@ exists() {
     [ -e "$1" ] || [ -L "$1" ]
 }
 
-signed() {
+# Print the content of a file below the line of its owner.
+with_owner() {
     printf '%s\n' "$mine"
     cat "$1"
 }
 
 is_in_place() {
-    signed "$1" | cmp -s - "$2"
+    with_owner "$1" | cmp -s - "$2"
 }
 
-temporary() {
+temporary_path() {
     echo "${1%/*}/.${1##*/}.$NAMESPACE"
 }
 
 # Replace the file at once, so that a reader sees the whole old or the whole new file.
 write() {
-    mkdir -p "${2%/*}" && signed "$1" > "$(temporary "$2")" && mv -f "$(temporary "$2")" "$2"
+    mkdir -p "${2%/*}" && with_owner "$1" > "$(temporary_path "$2")" && mv -f "$(temporary_path "$2")" "$2"
 }
 
 remove() {
-    rm -f "$1" "$(temporary "$1")"
+    rm -f "$1" "$(temporary_path "$1")"
     rmdir "${1%/*}" 2> /dev/null || true
 }
 
@@ -57,6 +59,7 @@ place() {
     if exists "$2"; then
         is_ours "$2" || return 1
         is_in_place "$1" "$2" && return 0
+        # After the first round, a file of ours that is not mine belongs to a newer Pod.
         [ -n "$took_over" ] && ! is_mine "$2" && return 0
     fi
     write "$1" "$2"
@@ -88,7 +91,7 @@ remove_unwanted() {
 remove_unfinished() {
     for folder in /node/*/*; do
         for name in ca.crt hosts.toml; do
-            half=$(temporary "$folder/$name")
+            half=$(temporary_path "$folder/$name")
             exists "$half" && [ ! -e "/wanted${folder#/node}/$name" ] && rm -f "$half" && rmdir "$folder" 2> /dev/null
         done
     done

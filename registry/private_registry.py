@@ -104,11 +104,11 @@ class PrivateRegistry(pulumi.ComponentResource):
         front: Front | None = None
         if settings.access is not None and settings.front is not None:
             logging = Logging(settings.front.log_level, settings.front.log_format)
-            files = Certificate(certificate.chain, certificate.key)
+            key_pair = Certificate(certificate.chain, certificate.key)
             state = STORAGE_STATE if settings.front.min_free else ""
             endpoints = Endpoints(f":{PORT}", SOCKET, FRONT_FOLDER, state)
             credentials = create_access_secret(
-                ctx, settings.access, logging, endpoints, files, users.passwords, users.hashes
+                ctx, settings.access, logging, endpoints, key_pair, users.passwords, users.hashes
             )
             front = Front(settings.front, ACCESS_SECRET, WATCH_SCRIPT, MOUNT_PATH)
             before_pods.append(credentials)

@@ -111,7 +111,7 @@ def never_proxied(proxies: Mapping[str, str], urls: Sequence[str]) -> str:
 
 
 def _is_surely_in_cluster(url: str) -> bool:
-    """Return whether the server is a Service. SERVICE.NAMESPACE counts without TLS, which no public server lacks."""
+    """Return whether the server is a Service. A name of two labels counts only with http, because it may be public."""
     labels = _dns_labels(url)
     return "svc" in labels[2:] or len(labels) == 1 or (len(labels) == 2 and url.startswith("http://"))
 

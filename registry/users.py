@@ -1,8 +1,11 @@
 """Users: their passwords, the bcrypt hashes, and the htpasswd Secret that the registry reads.
 
-The hash is made here, with a salt that the state keeps. `RandomPassword.bcrypt_hash` has cost 10, and the registry
-hashes on every request (docs/adr/0003-bcrypt-cost.md). The line of a user depends on that user alone, so other users
-come and go without a change of it. The registry reloads the file by itself.
+The registry reloads the file of the Secret by itself. With the proxy in the Pod, the Secret of the proxy has the logins
+instead (access/).
+
+The hash is made here, with a salt that the state keeps, because `RandomPassword.bcrypt_hash` has cost 10 and the
+registry hashes on every request (docs/adr/0003-bcrypt-cost.md). The line of a user depends on that user alone, so other
+users come and go without a change of it.
 
 The reload takes a while: the kubelet updates a changed Secret in the Pod within about 90 s. If a password changed in
 one step, the registry would refuse the new one until then. So a generated password changes in three steps

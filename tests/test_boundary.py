@@ -142,7 +142,7 @@ def test_registries_of_a_program_in_another_language_are_duplicates(
     monkeypatch: pytest.MonkeyPatch, shared: Inputs, key: str
 ) -> None:
     """Each registry uses its own connection to one plugin process."""
-    monkeypatch.setattr(duplicates, "_of_process", {})
+    monkeypatch.setattr(duplicates, "_reserved_in_process", {})
 
     def program() -> Inputs:
         for name in ("first", "second"):

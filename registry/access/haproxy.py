@@ -112,7 +112,7 @@ def files(
     chosen = {login: hashes.by_login[login] for login in hashes.by_login if login in hashes.chosen}
     frontend = _frontend(endpoints, logging, chosen, key, access)
     return {
-        "haproxy.cfg": "\n".join([*_frame(endpoints, logging), *_users(chosen), *frontend, ""]),
+        "haproxy.cfg": "\n".join([*_common_sections(endpoints, logging), *_userlist(chosen), *frontend, ""]),
         "certificate.pem": key_pair.certificate + key_pair.key,
         "logins.map": "".join(f"{fingerprint(login, word)} {login}\n" for login, word in generated.items()),
         "hashes.map": "".join(f"{login} {hashed}\n" for login, hashed in chosen.items()),
@@ -122,12 +122,13 @@ def files(
 def fingerprint(login: str, password: str) -> str:
     """Return the SHA-256 of the credentials in an `Authorization` header.
 
-    A generated password has 190 bits, so a fast hash cannot be guessed either.
+    The hash is fast, but a generated password has 190 bits, too many to guess.
     """
     return sha256(b64encode(f"{login}:{password}".encode())).hexdigest()
 
 
-def _frame(endpoints: Endpoints, logging: Logging) -> Iterator[str]:
+def _common_sections(endpoints: Endpoints, logging: Logging) -> Iterator[str]:
+    """Yield the sections that do not depend on users and rules."""
     yield from (
         "global",
         f"    log stdout format raw local0 {LOG_LEVELS[logging.level]}",
@@ -167,7 +168,8 @@ def _frame(endpoints: Endpoints, logging: Logging) -> Iterator[str]:
     )
 
 
-def _users(chosen: Mapping[str, str]) -> Iterator[str]:
+def _userlist(chosen: Mapping[str, str]) -> Iterator[str]:
+    """Yield the section with the hashes that bcrypt compares. `chosen` has them by login."""
     yield "userlist chosen"
     yield from (f"    user {login} password {hashed}" for login, hashed in chosen.items())
     yield ""

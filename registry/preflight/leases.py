@@ -2,8 +2,8 @@
 
 Kubernetes would let two stacks use the same folder or port. One registry would then write into the images of the other,
 or answer in its place. Only one stack can create a Lease that is named after the folder or the port. So the second
-`pulumi up` fails before it has created anything. Namespaces and node ports need no Lease, because the API server
-refuses the second one.
+`pulumi up` fails before it has created anything but Leases. Namespaces and node ports need no Lease, because the API
+server refuses the second one.
 """
 
 import hashlib

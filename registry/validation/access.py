@@ -173,7 +173,7 @@ def deletion_is_allowed(rules: Sequence[Mapping[str, Any]], robots: Mapping[str,
 
 
 def front_image(value: str) -> str:
-    """Require an image of HAProxy whose version has no known hole in its rules. A digest alone has no version."""
+    """Require an image of HAProxy without known ways around the rules. A digest alone has no version to check."""
     reference = image(value, key="front_image")
     version = re.match(r"v?(\d+)\.(\d+)(?:\.(\d+))?", version_of(reference))
     if version and tuple(int(number or 0) for number in version.groups()) < FRONT_FLOOR:

@@ -1,4 +1,4 @@
-"""Rules for the image: a reference that means the same tomorrow, and warnings about versions with known holes."""
+"""Rules for images: a pinned reference, and warnings about versions with known vulnerabilities."""
 
 import re
 

@@ -62,12 +62,13 @@ def schedule(key: str, value: object) -> str:
     if value is None:
         raise InvalidInput(key, "missing", "is missing", EXAMPLE_SCHEDULE)
     written = text(key, value, "30 2 * * *")
+    if len(written.split()) != len(FIELDS):
+        problem = f"must be five fields of cron, {', '.join(field.name for field in FIELDS)}, not {quoted(written)}"
+        raise InvalidInput(key, "not-a-schedule", problem, EXAMPLE_SCHEDULE)
     try:
         parsed = parse_schedule(written)
-    except ValueError as error:
-        problem = f"must be five fields of cron, {', '.join(field.name for field in FIELDS)}, not {quoted(written)}"
-        if not str(error).endswith("fields"):
-            problem = f"has a wrong {error}: {quoted(written)}"
+    except ValueError as wrong_field:
+        problem = f"has a wrong {wrong_field}: {quoted(written)}"
         raise InvalidInput(key, "not-a-schedule", problem, EXAMPLE_SCHEDULE) from None
     if parsed.next_after(datetime(2026, 1, 1, tzinfo=UTC)) is None:
         raise InvalidInput(key, "never-due", f"is never due: {quoted(written)}", EXAMPLE_SCHEDULE)

@@ -1,4 +1,4 @@
 """The program of the maintenance jobs: collect, prune and scrub.
 
-It needs nothing but Python's standard library, because it runs from a ConfigMap in an image of Python.
+It needs only Python's standard library, because it runs from a ConfigMap in an image of Python.
 """

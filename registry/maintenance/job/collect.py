@@ -1,4 +1,4 @@
-"""Collect: remove what no image needs any more, while clients push and pull.
+"""Collect: remove tags, manifests and blobs that are not needed any more, while clients push and pull.
 
 No push is stopped. The order of the steps makes that safe (docs/adr/0024-maintenance.md):
 
@@ -119,7 +119,7 @@ class Collector:
         self._damaged: set[str] = set()
         self._now = self._read_clock()
         self._trash = Trash(storage, self._now)
-        self._lost_tags = list(self._tags_in_trash())
+        self._interrupted_tags = list(self._tags_in_trash())
         self._surveyor = Surveyor(storage, lambda path: next(iter(self._trash.places.get(path, ())), None))
 
     def _read_clock(self) -> float:
@@ -199,9 +199,10 @@ class Collector:
         return plan
 
     def _choose_tags(self, survey: Survey, repository: Repository) -> dict[str, str]:
-        """Return the tags that go, with reasons.
+        """Return the tags to remove, with reasons.
 
-        A tag stays as long as its manifest has to. Otherwise nothing would remember later that the manifest may go.
+        A tag stays as long as its manifest has to. Otherwise no later run would know that the manifest had a tag that
+        was removed.
         """
         targets = survey.targets[repository.name]
         times = {tag: stamp.modified for tag, stamp in repository.tags.items() if tag in targets}
@@ -215,12 +216,15 @@ class Collector:
         }
 
     def _choose_manifests(self, survey: Survey, repository: Repository, tags: dict[str, str]) -> dict[str, str]:
-        """Return the manifests that go, with reasons: those that no remaining tag needs."""
+        """Return the manifests to remove, with reasons: those of removed tags that no remaining tag needs.
+
+        With `delete_untagged`, return every manifest that no remaining tag needs. `tags` are the tags to remove.
+        """
         targets = survey.targets[repository.name]
         manifests = {digest: survey.manifests[digest] for digest in survey.live(repository)}
         remaining = closure((target for tag, target in targets.items() if tag not in tags), manifests)
-        lost = {link.digest for link in self._lost_tags if link.repository == repository.name}
-        untagged = closure({targets[tag] for tag in tags} | lost, manifests)
+        interrupted = {link.digest for link in self._interrupted_tags if link.repository == repository.name}
+        untagged = closure({targets[tag] for tag in tags} | interrupted, manifests)
         if self._options.delete_untagged:
             untagged = {*manifests}
         recent = self._recently_tagged(repository)
@@ -312,8 +316,8 @@ class Collector:
         self._storage.remove_folder(tag_folder(repository.name, tag))
 
     def _clear_half_tags(self, inventory: Inventory) -> None:
-        """Delete what an interrupted removal of a tag has left."""
-        for link in self._lost_tags:
+        """Delete the rest of tags whose removal was interrupted."""
+        for link in self._interrupted_tags:
             self._storage.remove_folder(tag_folder(link.repository, link.tag))
         for repository in inventory.repositories.values():
             for tag, history in repository.history.items():
@@ -358,7 +362,7 @@ class Collector:
                 self._restore_needed()
 
     def _delete_partial(self, inventory: Inventory) -> None:
-        """Delete what a killed registry had begun to write."""
+        """Delete the files that a killed registry left half-written."""
         for path, stamp in inventory.partial.items():
             if stamp.modified < self._now - max(PARTIAL_SECONDS, self._options.grace):
                 self._storage.delete(path)

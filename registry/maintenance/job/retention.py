@@ -8,7 +8,7 @@ from typing import Any
 DAY_SECONDS = 24 * 3600
 
 FALLBACK_TAG = re.compile(r"sha256-.*")
-"""Tag of signatures and the like, which describe an image (OCI distribution specification, referrers tag schema)."""
+"""Tag of signatures and other artifacts about an image (OCI distribution specification, referrers tag schema)."""
 
 
 @dataclass(frozen=True)

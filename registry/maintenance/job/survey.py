@@ -185,7 +185,7 @@ class Surveyor:
 
 
 def heal_link(storage: Storage, repository: Repository, link: Link) -> str:
-    """Write a damaged link again, or move it aside. Return what was done, in words.
+    """Write a damaged link again, or move it aside. Return the repair in words.
 
     The path of a link to a manifest or a layer contains its digest. The digest of a tag is that of the newest link in
     the tag's history.

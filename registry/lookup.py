@@ -1,9 +1,9 @@
 """Lookups: objects that exist and that the component does not own.
 
 A resource that is read (`Node.get`) fails inside the engine if the object is missing. The engine then ends the program,
-after seconds and without a remedy. So one request looks up all objects: a chart that renders what Helm's function
-`lookup` finds, and deploys nothing. The provider answers it, with its own access to the cluster. Only Secrets are read
-after that, because the engine encrypts what it reads (docs/adr/0021-lookups.md).
+after seconds and without a remedy. So one request looks up all objects: a chart that renders the results of Helm's
+function `lookup`, and deploys nothing. The provider renders it, with its own access to the cluster. Only the data of
+Secrets is read after that, because the engine encrypts resources that it reads (docs/adr/0021-lookups.md).
 """
 
 import atexit

@@ -39,7 +39,8 @@ SALT_LENGTH = 21
 GENERATED_COST = 5
 """bcrypt cost of generated passwords: 1.7 ms a request.
 
-The registry spends the same on unknown users, so response times reveal no names (docs/adr/0003-bcrypt-cost.md)."""
+The registry spends the same on unknown users, so response times do not reveal the names of these users
+(docs/adr/0003-bcrypt-cost.md)."""
 
 CHOSEN_COST = 10
 """bcrypt cost of chosen passwords: 50 ms a request. They can be guessed, and the hash slows the guessing down."""

@@ -1,7 +1,7 @@
 """The Secret of the proxy that decides who may do what: users, rules and certificate.
 
-The proxy watches the file of the Secret. So a new user, rule or certificate changes nothing but the Secret, and the
-Pod goes on running.
+The proxy watches the files of the Secret. So a new user, rule or certificate changes only the Secret, and the Pod keeps
+running.
 """
 
 from collections.abc import Sequence

@@ -264,7 +264,7 @@ def _token_rules(*, is_public: bool) -> Iterator[str]:
 
 
 def _api_rules(access: Access) -> Iterator[str]:
-    """Yield the rules of the API: what is allowed, and the refusal."""
+    """Yield the rules of the API: those that allow requests, and the refusal of all others."""
     yield ""
     yield "http-request del-header Authorization"
     yield "acl ping path /v2 /v2/"

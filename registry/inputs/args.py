@@ -37,7 +37,7 @@ class CollectArgs(TypedDict):
     schedule: str
     """Time of the job, five fields of cron, UTC."""
     delete_untagged: NotRequired[bool]
-    """Whether images without a tag go too. Default false."""
+    """Whether images without a tag are deleted too. Default false."""
     timeout: NotRequired[str]
     """Time after which the job is stopped, such as 90m or 6h. Default 6h."""
 

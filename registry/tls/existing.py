@@ -62,7 +62,7 @@ class ExistingCertificate(pulumi.ComponentResource):
 
 
 def _read_files(data: Mapping[str, str]) -> tuple[str, str]:
-    """Return the files of the checked Secret as they are."""
+    """Return the unchanged files tls.crt and tls.key of the checked Secret."""
     return b64decode(data["tls.crt"]).decode(), b64decode(data["tls.key"]).decode()
 
 

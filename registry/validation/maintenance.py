@@ -112,7 +112,7 @@ def _rule(key: str, value: Mapping[str, Any]) -> dict[str, Any]:
         if not fields["tags"]:
             raise InvalidInput(f"{key}.tags", "missing", "names no tag", "Remove it to mean every tag")
     if "keep" not in fields and "keep_days" not in fields:
-        problem = "has neither `keep` nor `keep_days`, so every tag would go"
+        problem = "has neither `keep` nor `keep_days`, so every tag would be removed"
         raise InvalidInput(key, "missing", problem, EXAMPLE_RULE)
     for name, most, what in (
         ("keep", 100_000, "a whole number of tags"),

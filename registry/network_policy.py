@@ -42,15 +42,15 @@ def create_network_policy(
     storage: StorageSettings,
     servers: pulumi.Output[list[str]],
     *,
-    behind_proxy: bool,
+    behind_ingress: bool,
 ) -> None:
     """Allow connections from clients and Prometheus, and to `servers`. Deny every other connection.
 
-    `servers` are the URLs of the servers and proxies that the registry connects to. `behind_proxy` means that an
+    `servers` are the URLs of the servers and proxies that the registry connects to. `behind_ingress` means that an
     Ingress controller connects to the registry for the clients.
     """
     clients = pulumi.Output.from_input(client_cidrs).apply(
-        lambda cidrs: _client_rule(cidrs, ports.registry, behind_proxy=behind_proxy)
+        lambda cidrs: _client_rule(cidrs, ports.registry, behind_ingress=behind_ingress)
     )
     prometheus: list[NetworkPolicyIngressRuleArgsDict] = []
     if ports.metrics is not None:
@@ -72,10 +72,10 @@ def create_network_policy(
     )
 
 
-def _client_rule(cidrs: Sequence[str], port: int, *, behind_proxy: bool) -> Any:
-    """Return the rule for clients. Behind a proxy only Pods connect, and the proxy checks the client's address."""
+def _client_rule(cidrs: Sequence[str], port: int, *, behind_ingress: bool) -> Any:
+    """Return the rule for clients. Behind an Ingress all Pods may connect, and its controller checks the clients."""
     rule: dict[str, Any] = {"ports": [{"protocol": "TCP", "port": port}]}
-    if behind_proxy and cidrs:
+    if behind_ingress and cidrs:
         rule["from_"] = [ANY_POD]
     elif cidrs:
         rule["from_"] = [{"ip_block": {"cidr": cidr}} for cidr in cidrs]

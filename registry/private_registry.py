@@ -124,7 +124,7 @@ class PrivateRegistry(pulumi.ComponentResource):
             claim_path=MOUNT_PATH,
             driver=images.driver,
             node_selector=node_selector,
-            external_url=pulumi.Output.concat("https://", endpoint.host_port) if kind.behind_proxy else None,
+            external_url=pulumi.Output.concat("https://", endpoint.host_port) if kind.behind_ingress else None,
             pods_overlap=storage.pods_overlap,
             upstreams=upstreams,
             after=before_pods,
@@ -134,7 +134,7 @@ class PrivateRegistry(pulumi.ComponentResource):
 
         ports = Ports(PORT, METRICS_PORT if settings.metrics else None)
         servers = with_proxies(upstreams, workload.outbound_proxy)
-        create_network_policy(ctx, ports, exposure.client_cidrs, storage, servers, behind_proxy=kind.behind_proxy)
+        create_network_policy(ctx, ports, exposure.client_cidrs, storage, servers, behind_ingress=kind.behind_ingress)
         if settings.maintenance is not None:
             jobs = MaintenanceInputs(
                 images.claim_name, MOUNT_PATH, images.driver, node_selector, servers, upstreams, after=[pods]

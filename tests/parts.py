@@ -109,8 +109,10 @@ def network_policy(inputs: Inputs) -> Part:
         servers = with_proxies(
             upstream_urls(settings.storage, settings.serving.mirror), settings.workload.outbound_proxy
         )
-        behind_proxy = EXPOSURES[exposure.exposure].behind_proxy
-        create_network_policy(ctx, ports, exposure.client_cidrs, settings.storage, servers, behind_proxy=behind_proxy)
+        behind_ingress = EXPOSURES[exposure.exposure].behind_ingress
+        create_network_policy(
+            ctx, ports, exposure.client_cidrs, settings.storage, servers, behind_ingress=behind_ingress
+        )
 
     return Part(inputs, create)
 

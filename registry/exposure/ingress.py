@@ -58,4 +58,4 @@ def _create_ingress(
     )
 
 
-INGRESS = ExposureKind(client_port=_client_port, behind_proxy=True, create_route=_create_ingress)
+INGRESS = ExposureKind(client_port=_client_port, behind_ingress=True, create_route=_create_ingress)

@@ -35,7 +35,7 @@ class ExposureKind:
         service_type: Type of the Service.
         is_external: Whether clients outside the cluster type the hostname. Otherwise the endpoint is the Service.
         client_port: Returns the port that clients type.
-        behind_proxy: Whether a proxy in the cluster connects to the Service for the clients.
+        behind_ingress: Whether an Ingress controller connects to the Service for the clients.
         needs_node: Whether the input `node` must name an existing node.
         annotations: Annotations of the Service, or None to skip the provider's readiness check.
         spec_fields: Returns more fields of the Service's spec.
@@ -46,7 +46,7 @@ class ExposureKind:
     service_type: str = "ClusterIP"
     is_external: bool = True
     client_port: Callable[[ExposureSettings], int] = _service_port
-    behind_proxy: bool = False
+    behind_ingress: bool = False
     needs_node: bool = False
     annotations: dict[str, str] | None = None
     spec_fields: SpecFields = _no_fields

@@ -26,7 +26,7 @@ from ..validation import contains_output, require_plain_value, validate
 from ..validation.basics import refuse_unknown_keys
 from .args import PrivateRegistryArgs
 from .combinations import check_combinations
-from .table import ADVICE, BEHIND_PROXY, CROSS_FIELD_RULES, DEFAULTS, INPUTS, MAINTAINED, SECRETS
+from .table import ADVICE, CROSS_FIELD_RULES, DEFAULTS, FRONT_CONDITIONS, INPUTS, JOB_CONDITIONS, SECRETS
 
 Subject = TypeVar("Subject")
 
@@ -96,7 +96,8 @@ def _log_warning(advice: Callable[..., str], operands: list[Any]) -> None:
 
 def _settings(values: Mapping[str, Any]) -> Settings:
     node_trust = {**values, "node_trust_image": values.get("node_trust_image") or values["image"]}
-    has_front = any(condition.holds(values) for condition in BEHIND_PROXY)
+    has_front = any(condition.holds(values) for condition in FRONT_CONDITIONS)
+    has_jobs = any(condition.holds(values) for condition in JOB_CONDITIONS)
     return _subject(
         Settings,
         values,
@@ -112,7 +113,7 @@ def _settings(values: Mapping[str, Any]) -> Settings:
             values,
             mirror=_subject(MirrorSettings, values) if values["mode"] == "mirror" else None,
         ),
-        maintenance=_subject(MaintenanceSettings, values) if any(jobs.holds(values) for jobs in MAINTAINED) else None,
+        maintenance=_subject(MaintenanceSettings, values) if has_jobs else None,
         node_trust=_subject(NodeTrustSettings, node_trust) if values["node_trust"] else None,
         pull_secrets=_subject(PullSecretSettings, values) if values["pull_secrets"] else None,
     )

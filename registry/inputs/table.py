@@ -86,12 +86,14 @@ CLASS = Condition("storage", ("class",))
 S3 = Condition("storage", ("s3",))
 MIRROR = Condition("mode", ("mirror",))
 NODE_TRUST = Condition("node_trust", (True,))
-MAINTAINED = (Condition("collect"), Condition("scrub"))
+JOB_CONDITIONS = (Condition("collect"), Condition("scrub"))
+"""Conditions, one of which is enough for the maintenance jobs."""
 
 PROXY_INPUTS = ("access", "anonymous_pull", "robots", "pull_secrets", "min_free")
 """Inputs that need the proxy in the Pod, which checks each request."""
 
-BEHIND_PROXY = tuple(map(Condition, PROXY_INPUTS))
+FRONT_CONDITIONS = tuple(map(Condition, PROXY_INPUTS))
+"""Conditions, one of which is enough for the proxy in the Pod."""
 
 
 def _flag(key: str, **more: Any) -> Row:
@@ -170,14 +172,14 @@ INPUTS: dict[str, Row] = {
             *PROXY_INPUTS,
         ),
     ),
-    "front_image": Row(access.front_image, default=access.NEWEST_FRONT, only_with=BEHIND_PROXY),
+    "front_image": Row(access.front_image, default=access.NEWEST_FRONT, only_with=FRONT_CONDITIONS),
     "front_requests": Row(
         partial(quantities.resources, "front_requests"),
         default={"cpu": "100m", "memory": "64Mi"},
-        only_with=BEHIND_PROXY,
+        only_with=FRONT_CONDITIONS,
     ),
     "front_limits": Row(
-        partial(quantities.resources, "front_limits"), default={"memory": "256Mi"}, only_with=BEHIND_PROXY
+        partial(quantities.resources, "front_limits"), default={"memory": "256Mi"}, only_with=FRONT_CONDITIONS
     ),
     # Nodes and other namespaces
     "node_trust": _flag("node_trust"),
@@ -232,15 +234,15 @@ INPUTS: dict[str, Row] = {
     "retention": Row(maintenance.retention, default=[], only_with=(Condition("collect"),)),
     "scrub": Row(maintenance.scrub),
     "maintenance_image": Row(
-        partial(images.image, key="maintenance_image"), default=maintenance.IMAGE, only_with=MAINTAINED
+        partial(images.image, key="maintenance_image"), default=maintenance.IMAGE, only_with=JOB_CONDITIONS
     ),
     "maintenance_requests": Row(
         partial(quantities.resources, "maintenance_requests"),
         default={"cpu": "50m", "memory": "64Mi"},
-        only_with=MAINTAINED,
+        only_with=JOB_CONDITIONS,
     ),
     "maintenance_limits": Row(
-        partial(quantities.resources, "maintenance_limits"), default={"memory": "512Mi"}, only_with=MAINTAINED
+        partial(quantities.resources, "maintenance_limits"), default={"memory": "512Mi"}, only_with=JOB_CONDITIONS
     ),
     # Operation
     "mode": Row(workload.mode, default="read-write"),

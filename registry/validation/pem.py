@@ -72,7 +72,7 @@ def read_certificates(origin: Origin, value: str) -> list[x509.Certificate]:
     key, where = origin.key, origin.where
     remedy = f"Write whole certificates with their BEGIN and END lines to {origin.file}, and run `{origin.command}`"
     if not isinstance(value, str) or "PRIVATE KEY" in value or len(value) > LONGEST_KIB * 1024:
-        problem = f"must have certificates in PEM alone{where}, of at most {LONGEST_KIB} KiB"
+        problem = f"must have only certificates in PEM{where}, at most {LONGEST_KIB} KiB"
         raise InvalidInput(key, "not-certificates", problem, remedy)
     if "BEGIN PKCS7" in value:
         convert = f"Run `openssl pkcs7 -print_certs -in ca.p7b -out {origin.file}`, then `{origin.command}`"

@@ -70,7 +70,7 @@ class WorkloadInputs(NamedTuple):
         claim_path: Path of the claim in the container.
         driver: Storage section of the configuration.
         node_selector: Labels of the node that has the images, or None if the Pods may run anywhere.
-        external_url: URL of the registry behind a proxy, else None.
+        external_url: URL of the registry behind an Ingress, else None.
         pods_overlap: Whether a new Pod reaches the images while the old one runs.
         upstreams: URLs of the servers that the registry connects to, without proxies.
         after: Resources to create first. Their changes do not restart the Pods.
@@ -166,7 +166,7 @@ def _proxies(proxies: Mapping[str, str]) -> dict[str, str]:
 
 
 def _no_proxy(settings: WorkloadSettings, upstreams: pulumi.Output[list[str]]) -> pulumi.Output[str] | None:
-    """Return the value of NO_PROXY, or None without a proxy. It is public, unlike the URL of a proxy."""
+    """Return the value of NO_PROXY, or None without an outbound proxy. It is public, unlike the URL of a proxy."""
     if settings.outbound_proxy is None:
         return None
     values = pulumi.Output.all(settings.outbound_proxy, upstreams)

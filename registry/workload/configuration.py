@@ -83,15 +83,15 @@ def configuration(
 
     `drain_seconds` is the time in which open requests may finish when the Pod stops.
     `has_front` means that a proxy in the Pod decides about every request.
-    `is_direct` means that the registry connects to its object store without a proxy.
+    `is_direct` means that the registry connects to its object store without an outbound proxy.
     `external_url` is the URL for the next requests of an upload. If it is None, the registry takes the name that the
-    client typed. Behind a proxy outside the Pod, the registry does not know that name.
+    client typed. Behind an Ingress, the registry does not know that name.
     """
     return pulumi.Output.all(
         driver=driver,
         http_secret=http_secret,
         external_url=external_url,
-        proxy=_proxy(settings.mirror),
+        upstream=_upstream(settings.mirror),
     ).apply(lambda resolved: render(_file(settings, drain_seconds, is_direct, has_front, **resolved)))
 
 
@@ -117,7 +117,7 @@ def _file(
     driver: Mapping[str, Any],
     http_secret: str,
     external_url: str | None,
-    proxy: Mapping[str, str],
+    upstream: Mapping[str, str],
 ) -> dict[str, Any]:
     file: dict[str, Any] = {
         "version": "0.1",
@@ -129,8 +129,8 @@ def _file(
         file["log"]["accesslog"] = {"disabled": True}
     if settings.token is not None:
         file["auth"] = {"token": _token(settings.token)}
-    if proxy:
-        file["proxy"] = {**proxy, "exec": {"command": f"{CONFIGURATION_FOLDER}/{UPSTREAM_LOGIN_FILE}"}}
+    if upstream:  # the section of a mirror is called proxy
+        file["proxy"] = {**upstream, "exec": {"command": f"{CONFIGURATION_FOLDER}/{UPSTREAM_LOGIN_FILE}"}}
     if "s3" in driver:
         file["health"] = _health(driver["s3"].get("regionendpoint") if is_direct else None)
     return file
@@ -192,11 +192,11 @@ def _health(endpoint: str | None) -> dict[str, Any]:
     return health
 
 
-def _proxy(mirror: MirrorSettings | None) -> Mapping[str, pulumi.Input[str]]:
-    """Return the section of the upstream, or {}. Distribution 2 does not run the program, and reads the login here."""
+def _upstream(mirror: MirrorSettings | None) -> Mapping[str, pulumi.Input[str]]:
+    """Return the upstream and the login there, or {}. Distribution 2 reads the login here, and not from the program."""
     if mirror is None:
         return {}
-    proxy = {"remoteurl": mirror.mirror_of}
+    upstream = {"remoteurl": mirror.mirror_of}
     if mirror.mirror_username is not None and mirror.mirror_password is not None:
-        proxy |= {"username": mirror.mirror_username, "password": mirror.mirror_password}
-    return proxy
+        upstream |= {"username": mirror.mirror_username, "password": mirror.mirror_password}
+    return upstream

@@ -1,4 +1,7 @@
-"""The container of the proxy that decides who may do what. It passes allowed requests to the registry's Unix socket."""
+"""The container of the proxy that decides who may do what. It passes allowed requests to the registry's Unix socket.
+
+In names, `front` is this proxy, and `proxy` is the outbound proxy.
+"""
 
 from typing import NamedTuple
 
@@ -11,7 +14,7 @@ from .configuration import PORT, SOCKET_FOLDER
 from .container import SOCKET_MOUNT, STORAGE_VOLUME
 
 FRONT_FOLDER = "/etc/access"
-"""Mount path of the proxy's Secret."""
+"""Mount path of the Secret with the proxy's files."""
 
 VOLUME = "access"
 """Name of the Pod's volume with the proxy's Secret."""

@@ -78,7 +78,9 @@ def api_server_service(cluster_ip: str = "10.96.0.1") -> dict[str, Any]:
 
 def existing_object(kind: str, name: str) -> dict[str, Any]:
     """Return an object of the cluster, which every configuration can use."""
+    labels = {"app.kubernetes.io/name": "docker-registry", "app.kubernetes.io/instance": name}
     fields: dict[str, dict[str, Any]] = {
+        "Namespace": {"metadata": {"name": name, "labels": labels}},
         "Node": {"status": {"nodeInfo": {"kubeletVersion": "v1.36.3"}}},
         "PersistentVolumeClaim": {"spec": {"accessModes": ["ReadWriteMany"]}},
         "Secret": {"type": "kubernetes.io/dockerconfigjson"},

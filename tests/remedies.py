@@ -15,6 +15,7 @@ from pulumi.runtime.config import set_all_config
 from ops.status.facts import CertificateAuthority, StackSettings
 from ops.status.verdicts import rate_authorities
 from ops.verify.pull_outcome import TRUST_REMEDY
+from registry.context import NAME
 from registry.inputs.args import PrivateRegistryArgs
 from registry.inputs.combinations import check_combinations
 from registry.inputs.config import args_from
@@ -26,7 +27,13 @@ from registry.validation import InvalidInput
 from registry.validation.access import keys_are_read
 from registry.validation.certificates import ca_end_advice
 from registry.validation.chains import TypedHost, validate_server_chain
-from registry.validation.existing_objects import ENFORCE, Claim, refuse_unusable_claim, refuse_unusable_namespace
+from registry.validation.existing_objects import (
+    ENFORCE,
+    Claim,
+    refuse_other_namespace,
+    refuse_unusable_claim,
+    refuse_unusable_namespace,
+)
 from registry.validation.rotation import require_next_step
 from registry.validation.secrets import ExistingSecret
 from registry.validation.servers import bucket_not_in_endpoint, region_of_endpoint
@@ -109,6 +116,7 @@ def _texts_of_lookups() -> Iterator[tuple[str, Inputs]]:
         yield remedy, others
     claim = Claim("images", "docker-registry", "Filesystem", ["ReadOnlyMany"], "Bound")
     yield _message(refuse_unusable_claim, claim, "read-write"), {}
+    yield _message(refuse_other_namespace, "team", {"metadata": {"name": "team"}}, {NAME: "docker-registry"}), {}
     yield _message(refuse_unusable_namespace, "team", {ENFORCE: "restricted"}, "Active", 0), {}
     taint = {"key": "dedicated", "value": "ops", "effect": "NoSchedule"}
     yield _message(refuse_taints, "worker", {"taints": [taint]}, [], 0), {}

@@ -476,6 +476,44 @@ class TestNamespace:
         engine.found[TEAM_NAMESPACE] = {"metadata": {"name": "team", "labels": labels}}
         assert deploy(lambda: parts.existing_namespace({**TEAM, "run_as_user": user}))["value"] == "team"
 
+    EXISTS: ClassVar[list[tuple[Inputs, tuple[str, str]]]] = [
+        ({"metadata": {"name": "team"}}, ("create_namespace", "namespace-exists")),
+        # the registry of another namespace, whose objects a user copied
+        (
+            {"metadata": {"name": "team", "labels": {NAME: "docker-registry", INSTANCE: "other"}}},
+            ("create_namespace", "namespace-exists"),
+        ),
+        (
+            {"metadata": {"labels": {NAME: "docker-registry", INSTANCE: "team"}}, "status": {"phase": "Terminating"}},
+            ("namespace", "namespace-is-deleted"),
+        ),
+    ]
+
+    @pytest.mark.parametrize(("existing", "refused"), EXISTS)
+    def test_a_namespace_of_others_is_not_taken_over(
+        self, deploy: Deploy, engine: Engine, existing: Inputs, refused: tuple[str, str]
+    ) -> None:
+        engine.found[TEAM_NAMESPACE] = existing
+        refusal = refuse(deploy, {"namespace": "team"}, registry)
+        assert (refusal.key, refusal.code) == refused
+        assert of_kind(engine, "Namespace") == of_kind(engine, "Lease") == []
+
+    @pytest.mark.parametrize("existing", [{}, {"metadata": {"labels": {NAME: "docker-registry", INSTANCE: "team"}}}])
+    def test_a_new_namespace_and_that_of_the_registry_are_created(
+        self, deploy: Deploy, engine: Engine, existing: Inputs
+    ) -> None:
+        engine.found[TEAM_NAMESPACE] = existing
+        deploy(lambda: registry({"namespace": "team"}))
+        assert engine.one("Namespace").inputs["metadata"]["name"] == "team"
+
+    def test_the_remedy_for_an_existing_namespace_leads_to_acceptance_as_typed(
+        self, deploy: Deploy, engine: Engine
+    ) -> None:
+        engine.found[TEAM_NAMESPACE] = {"metadata": {"name": "team"}}
+        command = shlex.split(refuse(deploy, {"namespace": "team"}).remedy.split("`")[1])
+        assert command == ["pulumi", "config", "set", "create_namespace", "false"]
+        assert deploy(lambda: preconditions({"namespace": "team", "create_namespace": False}))["value"]
+
     def test_an_image_pull_secret_of_another_type_is_refused(self, deploy: Deploy, engine: Engine) -> None:
         engine.found[("Secret", "team", "login")] = {"type": "Opaque"}
         refusal = refuse(deploy, {**TEAM, "image_pull_secret": "login"})

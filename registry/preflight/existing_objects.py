@@ -8,7 +8,7 @@ import pulumi
 from ..context import INSTANCE, NAME, Context
 from ..lookup import FoundObjects, Object, Objects, Reference, known_values, look_up_objects
 from ..settings import ExposureSettings, Settings
-from ..validation.existing_objects import refuse_missing_object, refuse_wrong_secret_type
+from ..validation.existing_objects import refuse_missing_object, refuse_other_namespace, refuse_wrong_secret_type
 from ..validation.external_ips import external_ips_warning, refuse_taken_addresses
 from ..validation.maintenance import refuse_claim_of_one_pod
 from ..validation.network import require_cluster_family
@@ -80,6 +80,8 @@ def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bo
             claims=_items(others[CLAIM_KIND, settings.namespace]),
             accounts={namespace: item for (key, namespace), item in by_key.items() if key == "default_pull_secret"},
         )
+        if settings.create_namespace:
+            refuse_other_namespace(settings.namespace, others["Namespace", ""] or {}, ctx.selector)
         if settings.maintenance is not None and found.claim:
             refuse_claim_of_one_pod((found.claim.get("spec") or {}).get("accessModes") or [])
         if settings.exposure.external_ips:
@@ -142,10 +144,12 @@ def _object(key: str, what: str, reference: Reference, resource: str) -> NamedOb
 
 
 def _more_objects(ctx: Context, settings: Settings) -> list[Reference]:
-    """Return references to objects that no input names: claims, quotas, the registry's own objects, and Services."""
+    """Return references to more objects: claims, the new namespace, or quotas and own objects, and Services."""
     namespace = settings.namespace
     more = [Reference("v1", CLAIM_KIND, "", namespace)]
-    if not settings.create_namespace:
+    if settings.create_namespace:
+        more.append(Reference("v1", "Namespace", namespace))
+    else:
         more += [Reference("v1", kind, "", namespace) for kind in ("ResourceQuota", "LimitRange")]
         more += [Reference(version, kind, ctx.app, namespace) for version, kind in OWN_OBJECTS]
     if settings.exposure.external_ips or settings.exposure.load_balancer_address is not None:

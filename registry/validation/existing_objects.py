@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import InvalidInput, quoted
 from .storage import ACCESS_MODES
@@ -78,12 +78,31 @@ def refuse_unusable_claim(claim: Claim, mode: str) -> None:
         raise InvalidInput("storage_claim", "claim-not-bound", problem, f"Find the cause by {show}, and try again")
 
 
-def refuse_unusable_namespace(name: str, labels: Mapping[str, str], phase: str | None, run_as_user: int) -> None:
-    """Refuse an existing namespace that would reject the Pod. The Pod meets `restricted`, and as root `baseline`."""
+def refuse_other_namespace(name: str, namespace: Mapping[str, Any], own_labels: Mapping[str, str]) -> None:
+    """Refuse to create a namespace that exists already, unless it has the labels of the registry that it is for.
+
+    The provider would take it over with all its objects, and `pulumi destroy` would delete them. `namespace` is {} if
+    it does not exist.
+    """
+    labels = (namespace.get("metadata") or {}).get("labels") or {}
+    if namespace and not own_labels.items() <= labels.items():
+        problem = f"is true, but the namespace {quoted(name)} exists already, and is not the registry's"
+        remedy = "Run `pulumi config set create_namespace false` to use it, or set another `namespace`"
+        raise InvalidInput("create_namespace", "namespace-exists", problem, remedy)
+    refuse_deleted_namespace(name, (namespace.get("status") or {}).get("phase"))
+
+
+def refuse_deleted_namespace(name: str, phase: str | None) -> None:
+    """Refuse a namespace that is being deleted."""
     if phase == "Terminating":
         problem = f"names the namespace {quoted(name)}, which is being deleted"
         remedy = f"Run `kubectl wait --for=delete namespace/{name}`, and try again"
         raise InvalidInput("namespace", "namespace-is-deleted", problem, remedy)
+
+
+def refuse_unusable_namespace(name: str, labels: Mapping[str, str], phase: str | None, run_as_user: int) -> None:
+    """Refuse an existing namespace that would reject the Pod. The Pod meets `restricted`, and as root `baseline`."""
+    refuse_deleted_namespace(name, phase)
     if labels.get(ENFORCE) == "restricted" and run_as_user == 0:
         problem = f"must not be 0, because the namespace {quoted(name)} has the Pod Security level restricted"
         remedy = "Run `pulumi config set run_as_user 65532`. On the node, that user must own a host-path"

@@ -39,9 +39,11 @@ def set_up_by_hand(lab: Lab) -> dict[str, str]:
 
 def readme_commands(lab: Lab) -> list[list[str]]:
     """Return the commands of the example's README, for this namespace."""
-    readme = (PROJECT / "examples/take-over/README.md").read_text().replace("docker-registry pod", f"{NAMESPACE} pod")
+    readme = (PROJECT / "examples/take-over/README.md").read_text()
+    for before in ("namespace ", "instance="):
+        readme = readme.replace(f"{before}docker-registry", before + NAMESPACE)
     lines = re.findall(r"^(?:kubectl|pulumi) .*", readme, re.MULTILINE)
-    return [line.replace("--namespace docker-registry", f"--namespace {NAMESPACE}").split() for line in lines]
+    return [line.split() for line in lines]
 
 
 def test_a_stack_takes_over_the_namespace_and_the_images(lab: Lab, create_project: Callable[..., Project]) -> None:
@@ -52,7 +54,7 @@ def test_a_stack_takes_over_the_namespace_and_the_images(lab: Lab, create_projec
     uid = lab.get("namespace", NAMESPACE)["metadata"]["uid"]
 
     for command in readme_commands(lab):
-        if command[:2] == ["kubectl", "delete"] and "persistent" not in command[-2]:
+        if command[0] == "kubectl" and "persistent" not in command[-2]:
             lab.kubectl(*command[1:])
     project.configure(adopt="true", **SETTINGS)
     project.up()

@@ -1,7 +1,7 @@
 """Look up existing objects at preview, and take another StorageClass after a claim that never bound.
 
-Only the real engine and provider show that a missing object ends a preview in one sentence, and only a real cluster
-knows whether a claim bound.
+Only the real engine and provider show that a preview ends in one sentence, and only a real cluster knows whether a
+claim bound.
 """
 
 import json
@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from dev.environment import PROJECT
-from registry.validation.existing_objects import refuse_missing_object
+from registry.context import INSTANCE
+from registry.validation.existing_objects import refuse_missing_object, refuse_other_namespace
 from tests.e2e.lab import Lab, Project
 from tests.e2e.messages import message
 from tests.e2e.test_storage import apply, create_empty_folder, volume_manifest
@@ -42,6 +43,13 @@ MISSING: list[tuple[dict[str, Any], tuple[str, str, str, str]]] = [
     ),
 ]
 
+EXISTING = message(refuse_other_namespace, "looked-up", {"metadata": {"name": "looked-up"}}, {INSTANCE: "looked-up"})
+
+REFUSED = [
+    *((config, refusal[0], message(refuse_missing_object, *refusal)) for config, refusal in MISSING),
+    ({"namespace": "looked-up"}, "create_namespace", EXISTING),
+]
+
 
 @pytest.fixture
 def project(lab: Lab, create_project: Callable[[str, str], Project]) -> Project:
@@ -51,19 +59,19 @@ def project(lab: Lab, create_project: Callable[[str, str], Project]) -> Project:
     return created
 
 
-def test_a_missing_object_ends_the_preview_in_one_sentence(
+def test_a_missing_object_or_a_namespace_of_others_ends_the_preview_in_one_sentence(
     lab: Lab, project: Project, figures: Callable[[str], None]
 ) -> None:
     lab.kubectl("create", "namespace", "looked-up")
     try:
-        for config, refusal in MISSING:
+        for config, key, refusal in REFUSED:
             project.configure(**config)
             start = time.monotonic()
             output = project.expect_refusal()
-            figures(f"{refusal[0]}: preview refused after {time.monotonic() - start:.1f} s")
+            figures(f"{key}: preview refused after {time.monotonic() - start:.1f} s")
             errors = {line.partition("error: ")[2] for line in output.splitlines() if "error: " in line}
             exit_error = "an unhandled error occurred: program exited with non-zero exit code: 1"
-            assert errors == {message(refuse_missing_object, *refusal), exit_error}
+            assert errors == {refusal, exit_error}
     finally:
         lab.kubectl("delete", "namespace", "looked-up")
 

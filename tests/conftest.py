@@ -81,7 +81,11 @@ def existing_object(kind: str, name: str) -> dict[str, Any]:
     labels = {"app.kubernetes.io/name": "docker-registry", "app.kubernetes.io/instance": name}
     fields: dict[str, dict[str, Any]] = {
         "Namespace": {"metadata": {"name": name, "labels": labels}},
-        "Node": {"status": {"nodeInfo": {"kubeletVersion": "v1.36.3"}}},
+        "Node": {
+            # The name may be longer than the value of a label.
+            "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name[:63].rstrip("-.")}},
+            "status": {"nodeInfo": {"kubeletVersion": "v1.36.3"}},
+        },
         "PersistentVolumeClaim": {"spec": {"accessModes": ["ReadWriteMany"]}},
         "Secret": {"type": "kubernetes.io/dockerconfigjson"},
     }

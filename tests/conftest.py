@@ -366,14 +366,14 @@ def is_secret(value: Any) -> bool:
     return isinstance(value, dict) and SECRET_MARK in value
 
 
-def unwrap(value: Any) -> Any:
-    """Return an input without the mark of a secret."""
+def unwrap_secret(value: Any) -> Any:
+    """Return the value inside the mark of a secret, or the value itself if it has no mark."""
     return value["value"] if isinstance(value, dict) and SECRET_MARK in value else value
 
 
 def configuration(engine: Engine) -> dict[str, Any]:
     """Return the configuration file of the registry."""
-    files = unwrap(engine.by_name("registry-workload-configuration").inputs["stringData"])
+    files = unwrap_secret(engine.by_name("registry-workload-configuration").inputs["stringData"])
     return dict(json.loads(files["config.yml"]))
 
 

@@ -12,7 +12,7 @@ from registry import PrivateRegistry
 from registry.access.haproxy import fingerprint
 from registry.validation import InvalidInput
 from registry.validation.access_rules import NAME, AccessRule, covers, makes_void, pattern_of
-from tests.conftest import Deploy, Engine, deploy_once, is_secret, unwrap
+from tests.conftest import Deploy, Engine, deploy_once, is_secret, unwrap_secret
 from tests.examples import ROBOT, TOKEN, rule
 
 Inputs = dict[str, Any]
@@ -45,14 +45,14 @@ def deployed(deploy: Deploy, args: Inputs) -> Inputs:
 
 def containers(engine: Engine) -> dict[str, Inputs]:
     """Return the containers of the Pod by name."""
-    return {each["name"]: each for each in unwrap(engine.one("Pod").inputs["spec"])["containers"]}
+    return {each["name"]: each for each in unwrap_secret(engine.one("Pod").inputs["spec"])["containers"]}
 
 
 def proxy_files(engine: Engine) -> Mapping[str, str]:
     """Return the files of the proxy."""
     data = engine.by_name("registry-access").inputs["stringData"]
     assert is_secret(data)
-    return dict(unwrap(data))
+    return dict(unwrap_secret(data))
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_the_registry_listens_on_nothing_but_a_socket_behind_the_proxy(
     assert "readinessProbe" not in registry
     assert proxy["readinessProbe"]["httpGet"]["port"] == 5000
     assert not [name for name in ("REGISTRY_AUTH", "REGISTRY_HTTP_TLS_KEY") if name in str(registry["env"])]
-    configuration = unwrap(engine.by_name("registry-workload-configuration").inputs["stringData"])["config.yml"]
+    configuration = unwrap_secret(engine.by_name("registry-workload-configuration").inputs["stringData"])["config.yml"]
     assert json.loads(configuration)["http"]["net"] == "unix"
     assert json.loads(configuration)["log"]["accesslog"] == {"disabled": True}
     assert not [each for each in engine.resources if each.name == "registry-auth-secret"]
@@ -252,7 +252,7 @@ def checksum_of(engine: Engine) -> str:
 )
 def test_users_rules_and_certificate_change_only_the_secret(changes: Inputs) -> None:
     engines = [deploy_once("registry", args) for args in (RULES, {**RULES, **changes})]
-    pods = [(unwrap(engine.one("Pod").inputs["spec"]), checksum_of(engine)) for engine in engines]
+    pods = [(unwrap_secret(engine.one("Pod").inputs["spec"]), checksum_of(engine)) for engine in engines]
     assert pods[0] == pods[1]
 
 
@@ -275,7 +275,7 @@ def test_the_passwords_of_robots_are_outputs_and_can_be_rotated(deploy: Deploy) 
 
 def test_a_pull_secret_has_a_user_who_can_only_pull(deploy: Deploy, engine: Engine) -> None:
     outputs = deployed(deploy, {"pull_secrets": ["builds"], "pull_secret_repositories": ["team/*"]})
-    data = unwrap(engine.by_name("registry-pull-secrets-builds").inputs["data"])[".dockerconfigjson"]
+    data = unwrap_secret(engine.by_name("registry-pull-secrets-builds").inputs["data"])[".dockerconfigjson"]
     assert outputs["username"] == "centos"
     assert outputs["passwords"]["pull"] in b64decode(data).decode()
     assert outputs["passwords"]["centos"] not in b64decode(data).decode()
@@ -284,7 +284,7 @@ def test_a_pull_secret_has_a_user_who_can_only_pull(deploy: Deploy, engine: Engi
 class TestToken:
     def test_the_registry_checks_tokens_itself(self, deploy: Deploy, engine: Engine) -> None:
         outputs = deployed(deploy, {"token": TOKEN})
-        files = unwrap(engine.by_name("registry-workload-configuration").inputs["stringData"])
+        files = unwrap_secret(engine.by_name("registry-workload-configuration").inputs["stringData"])
         section = json.loads(files["config.yml"])["auth"]["token"]
         assert section == {
             **{key: TOKEN[key] for key in ("realm", "service", "issuer")},

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from registry import PrivateRegistry
 from registry.validation import InvalidInput
-from tests.conftest import Deploy, Engine, configuration, to_base64, unwrap
+from tests.conftest import Deploy, Engine, configuration, to_base64, unwrap_secret
 from tests.issuing import CertificateSpec, issue, server_spec
 
 ROOT = issue(CertificateSpec("Root"))
@@ -97,7 +97,7 @@ def test_a_ca_key_of_openssl_is_handed_to_the_provider_as_pkcs8(deploy: Deploy, 
     key = (tmp_path / "k").read_text()
     assert key.startswith("-----BEGIN EC PARAMETERS-----")
     deploy_registry(deploy, ca_certificate=(tmp_path / "c").read_text(), ca_key=key)
-    used = unwrap(engine.one("LocallySignedCert").inputs["caPrivateKeyPem"])
+    used = unwrap_secret(engine.one("LocallySignedCert").inputs["caPrivateKeyPem"])
     assert used.startswith("-----BEGIN PRIVATE KEY-----")
     first, second = (load_pem_private_key(text.encode(), None) for text in (key, used))
     assert first.public_key() == second.public_key()
@@ -106,6 +106,6 @@ def test_a_ca_key_of_openssl_is_handed_to_the_provider_as_pkcs8(deploy: Deploy, 
 def test_no_character_is_escaped_in_a_way_that_gos_yaml_reader_refuses(deploy: Deploy, engine: Engine) -> None:
     mirror = {"mode": "mirror", "mirror_of": "https://registry.example.com", "mirror_username": "ci"}
     deploy_registry(deploy, mirror_password='p\U0001f511\\é"', **mirror)
-    file = unwrap(engine.by_name("registry-workload-configuration").inputs["stringData"])["config.yml"]
+    file = unwrap_secret(engine.by_name("registry-workload-configuration").inputs["stringData"])["config.yml"]
     assert '"p\U0001f511\\\\é\\""' in file
     assert "\\u" not in file

@@ -7,7 +7,7 @@ import pytest
 from registry import PrivateRegistry, PrivateRegistryArgs
 from registry.preflight.leases import lease_name
 from registry.validation import InvalidInput
-from tests.conftest import Deploy, Engine, RegisteredResource, unwrap
+from tests.conftest import Deploy, Engine, RegisteredResource, unwrap_secret
 from tests.parts import preconditions
 
 EXTERNAL = PrivateRegistryArgs(exposure="external-ips", external_ips=["192.168.56.10"])
@@ -86,7 +86,7 @@ RECOMMENDED = ("name", "instance", "version", "component", "part-of", "managed-b
 def test_every_object_has_the_labels_and_annotations(deploy: Deploy, engine: Engine, args: PrivateRegistryArgs) -> None:
     labels, annotations = {"example.com/team": "red"}, {"example.com/ticket": "42"}
     deploy(lambda: PrivateRegistry("registry", {**args, "labels": labels, "annotations": annotations}))
-    metadata_by_name = {each.name: unwrap(each.inputs["metadata"]) for each in objects(engine)}
+    metadata_by_name = {each.name: unwrap_secret(each.inputs["metadata"]) for each in objects(engine)}
     assert len(metadata_by_name) >= 8
     for name, metadata in metadata_by_name.items():
         assert labels.items() <= metadata["labels"].items(), name
@@ -108,7 +108,7 @@ def test_the_pods_have_the_resources_and_the_priority_of_the_inputs(
     args: Any = {**resources, "workload": workload, "priority_class": "important"}
     deploy(lambda: PrivateRegistry("registry", args))
     inputs = next(each.inputs for each in engine.resources if each.type.rpartition(":")[2].lower() == workload)
-    spec = unwrap(inputs["spec"] if workload == "pod" else inputs["spec"]["template"]["spec"])
+    spec = unwrap_secret(inputs["spec"] if workload == "pod" else inputs["spec"]["template"]["spec"])
     assert spec["priorityClassName"] == "important"
     assert spec["containers"][0]["resources"] == resources
 

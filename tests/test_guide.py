@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.conftest import deploy_once, unwrap
+from tests.conftest import deploy_once, unwrap_secret
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs/guide.md").read_text()
@@ -40,7 +40,7 @@ def test_the_component_creates_the_objects_that_the_page_names() -> None:
     config = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
     engine = deploy_once("registry", {key.partition(":")[2]: value for key, value in config.items()})
     created = {
-        (resource.type.rpartition(":")[2], unwrap(resource.inputs["metadata"]).get("name"))
+        (resource.type.rpartition(":")[2], unwrap_secret(resource.inputs["metadata"]).get("name"))
         for resource in engine.resources
         if resource.inputs.get("metadata")
     }

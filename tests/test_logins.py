@@ -10,12 +10,12 @@ import pytest
 from registry import PrivateRegistry
 from registry.validation.users import current_login, logins
 from tests import parts
-from tests.conftest import Deploy, Engine, unwrap
+from tests.conftest import Deploy, Engine, unwrap_secret
 
 
 def hashes(engine: Engine) -> dict[str, str]:
     """Return the hash of every login, in the order of the file."""
-    content = unwrap(engine.by_name("registry-auth-secret").inputs["stringData"])["registry.password"]
+    content = unwrap_secret(engine.by_name("registry-auth-secret").inputs["stringData"])["registry.password"]
     return dict(line.split(":") for line in content.splitlines())
 
 
@@ -48,7 +48,7 @@ def test_the_pull_secrets_have_the_current_generation(
 ) -> None:
     args: Any = {"password_generations": {"pull": generations}, "pull_secrets": ["builds"]}
     outputs = deploy(lambda: PrivateRegistry("registry", args))
-    data = unwrap(engine.by_name("registry-pull-secrets-builds-current").inputs["data"])
+    data = unwrap_secret(engine.by_name("registry-pull-secrets-builds-current").inputs["data"])
     (login_of_kubelet,) = json.loads(b64decode(data[".dockerconfigjson"]))["auths"].values()
     assert (login_of_kubelet["username"], login_of_kubelet["password"]) == (current, outputs["passwords"][current])
 

@@ -19,7 +19,7 @@ from registry.context import INSTANCE, NAME
 from registry.validation import InvalidInput
 from registry.validation.external_ips import PORTS_OF_NODES
 from tests import parts
-from tests.conftest import Deploy, Engine, unwrap
+from tests.conftest import Deploy, Engine, unwrap_secret
 from tests.parts import Part, preconditions
 
 Inputs = dict[str, Any]
@@ -285,7 +285,7 @@ class TestNode:
         engine.found.update(tainted("node-role.kubernetes.io/control-plane:NoSchedule", "dedicated=ops:NoSchedule"))
         toleration = {"key": "dedicated", "value": "ops", "effect": "NoSchedule"}
         deploy(lambda: registry({"tolerations": [toleration]}))
-        *own, last = unwrap(engine.one("Pod").inputs["spec"])["tolerations"]
+        *own, last = unwrap_secret(engine.one("Pod").inputs["spec"])["tolerations"]
         assert last == toleration
         assert "node-role.kubernetes.io/control-plane" in [each["key"] for each in own]
 
@@ -394,7 +394,7 @@ class TestStorageLocation:
         assert created["metadata"]["name"] == "repository-fast", "Neither class nor access mode of a claim can change."
         (volume,) = [
             each["persistentVolumeClaim"]
-            for each in unwrap(engine.one("Pod").inputs["spec"])["volumes"]
+            for each in unwrap_secret(engine.one("Pod").inputs["spec"])["volumes"]
             if "persistentVolumeClaim" in each
         ]
         assert volume == {"claimName": "repository-fast"}

@@ -14,7 +14,7 @@ from registry.maintenance.job.retention import parse_rules
 from registry.maintenance.job.s3 import S3Storage
 from registry.validation.maintenance import rule_patterns, untagged_advice
 from registry.validation.schedules import parse_schedule
-from tests.conftest import Deploy, Engine, deploy_once, is_secret, to_base64, unwrap
+from tests.conftest import Deploy, Engine, deploy_once, is_secret, to_base64, unwrap_secret
 
 Inputs = dict[str, Any]
 
@@ -28,18 +28,18 @@ S3: Inputs = {
 
 def job(engine: Engine, task: str) -> Inputs:
     """Return the spec of a CronJob."""
-    return dict(unwrap(engine.by_name(f"registry-{task}").inputs["spec"]))
+    return dict(unwrap_secret(engine.by_name(f"registry-{task}").inputs["spec"]))
 
 
 def pod(engine: Engine, task: str = "collect") -> Inputs:
     """Return the spec of the Pods of a CronJob."""
-    return dict(unwrap(unwrap(job(engine, task)["jobTemplate"])["spec"]["template"])["spec"])
+    return dict(unwrap_secret(unwrap_secret(job(engine, task)["jobTemplate"])["spec"]["template"])["spec"])
 
 
 def settings(engine: Engine) -> Inputs:
     """Return what the program reads."""
     data = engine.by_name("registry-maintenance-settings").inputs["stringData"]
-    return dict(json.loads(unwrap(unwrap(data)["settings.json"])))
+    return dict(json.loads(unwrap_secret(unwrap_secret(data)["settings.json"])))
 
 
 class TestOnAFolder:
@@ -53,10 +53,10 @@ class TestOnAFolder:
         for spec in (collect, scrub):
             assert (spec["timeZone"], spec["concurrencyPolicy"]) == ("Etc/UTC", "Forbid")
             assert spec["startingDeadlineSeconds"] == 3600
-        assert unwrap(collect["jobTemplate"])["spec"]["activeDeadlineSeconds"] == 5400
+        assert unwrap_secret(collect["jobTemplate"])["spec"]["activeDeadlineSeconds"] == 5400
 
     def test_damage_ends_a_job_and_an_error_does_not(self, engine: Engine) -> None:
-        spec = unwrap(job(engine, "scrub")["jobTemplate"])["spec"]
+        spec = unwrap_secret(job(engine, "scrub")["jobTemplate"])["spec"]
         fail, ignore = spec["podFailurePolicy"]["rules"]
         assert spec["backoffLimit"] == 2
         assert (fail["action"], fail["onExitCodes"]["values"]) == ("FailJob", [3])
@@ -64,7 +64,7 @@ class TestOnAFolder:
         assert pod(engine)["restartPolicy"] == "Never", "a failure policy needs it"
 
     def test_the_pod_is_restricted_and_runs_as_the_registry_where_it_runs(self, engine: Engine) -> None:
-        spec, registry = pod(engine), unwrap(engine.one("Pod").inputs["spec"])
+        spec, registry = pod(engine), unwrap_secret(engine.one("Pod").inputs["spec"])
         for key in ("securityContext", "nodeSelector", "tolerations", "automountServiceAccountToken"):
             assert spec[key] == registry[key], key
         (container,) = spec["containers"]
@@ -92,16 +92,16 @@ class TestOnAFolder:
             assert not {"pulumi", "kubernetes", "requests", "registry"} & set(imported), file.name
 
     def test_no_service_and_no_policy_of_the_registry_is_for_the_jobs(self, engine: Engine) -> None:
-        template = unwrap(job(engine, "collect")["jobTemplate"])["spec"]["template"]
+        template = unwrap_secret(job(engine, "collect")["jobTemplate"])["spec"]["template"]
         labels = template["metadata"]["labels"]
         assert labels["app.kubernetes.io/name"] == "docker-registry-maintenance"
         assert labels["app.kubernetes.io/version"] == "3.14.2-alpine"
         assert not engine.one("Service").inputs["spec"]["selector"].items() <= labels.items()
-        policy = unwrap(engine.by_name("registry-maintenance-policy").inputs["spec"])
+        policy = unwrap_secret(engine.by_name("registry-maintenance-policy").inputs["spec"])
         assert policy["podSelector"]["matchLabels"].items() <= labels.items()
         assert policy["policyTypes"] == ["Ingress", "Egress"]
         assert not policy.get("ingress")
-        assert not unwrap(policy["egress"]), "a folder needs no network"
+        assert not unwrap_secret(policy["egress"]), "a folder needs no network"
 
     def test_the_settings_have_no_more_than_the_program_reads(self, engine: Engine) -> None:
         assert settings(engine) == {
@@ -114,7 +114,7 @@ class TestOnAFolder:
 
     def test_a_changed_program_or_setting_changes_the_template(self, engine: Engine) -> None:
         def checksum(engine: Engine) -> str:
-            template = unwrap(job(engine, "collect")["jobTemplate"])["spec"]["template"]
+            template = unwrap_secret(job(engine, "collect")["jobTemplate"])["spec"]["template"]
             return str(template["metadata"]["annotations"]["checksum/config"])
 
         other = deploy_once("registry", {**BOTH, "run_as_user": 65532, "upload_hours": 3})
@@ -160,8 +160,8 @@ def test_a_job_for_a_bucket_has_its_keys_in_a_secret_and_reaches_only_its_server
     assert s3["proxies"] == {"http": proxy["http"]}
     assert {"10.0.0.0/8", "minio.storage", ".svc"} <= {*s3["no_proxy"].split(",")}
     assert isinstance(open_storage(storage), S3Storage)
-    policy = unwrap(engine.by_name("registry-maintenance-policy").inputs["spec"])
-    ports = [port["port"] for rule in unwrap(policy["egress"]) for port in rule.get("ports", [])]
+    policy = unwrap_secret(engine.by_name("registry-maintenance-policy").inputs["spec"])
+    ports = [port["port"] for rule in unwrap_secret(policy["egress"]) for port in rule.get("ports", [])]
     assert ports == [53, 53, 3128, 9000]
     assert [each["name"] for each in pod(engine)["volumes"]] == ["program", "settings"]
 

@@ -1,7 +1,7 @@
-"""The NetworkPolicy allows the connections that the registry needs. The tests evaluate it as the API defines it.
+"""The NetworkPolicy allows the connections that the registry and its clients need, and no others.
 
-The servers behind a registry are tested with the policy alone, as tests/parts.py has it, and once of each kind with a
-whole registry.
+`allows_ingress` and `allows_egress` understand only the forms of rules that the component writes. The servers behind a
+registry are tested with the policy alone (tests/parts.py), and one of each kind with a whole registry.
 """
 
 from ipaddress import ip_address, ip_network
@@ -11,7 +11,7 @@ import pytest
 
 from registry import PrivateRegistryArgs
 from tests import parts
-from tests.conftest import Deploy, Engine, deploy_once, unwrap
+from tests.conftest import Deploy, Engine, deploy_once
 
 EXPOSURES: dict[str, PrivateRegistryArgs] = {
     "cluster": {},
@@ -20,10 +20,16 @@ EXPOSURES: dict[str, PrivateRegistryArgs] = {
     "load-balancer": {"exposure": "load-balancer"},
     "ingress": {"exposure": "ingress", "ingress_class": "nginx"},
 }
+OUTSIDE = ["external-ips", "node-port", "load-balancer"]
+"""Exposures whose Service nodes forward to the Pod."""
+
 S3 = PrivateRegistryArgs(storage="s3", s3_bucket="images")
 MIRROR = PrivateRegistryArgs(mode="mirror", mirror_of="https://registry-1.docker.io")
 CLIENTS = ["10.0.0.0/8", "2001:db8::/32"]
 FOR_CLIENTS = PrivateRegistryArgs(client_cidrs=CLIENTS, metrics=True)
+
+PORTS = (22, 80, 443, 5000, 6443, 9000)
+"""Ports that are tried on servers. The registry needs some of them in some configurations."""
 
 
 @pytest.fixture(params=list(EXPOSURES))
@@ -31,15 +37,16 @@ def exposure(request: pytest.FixtureRequest) -> PrivateRegistryArgs:
     return EXPOSURES[request.param]
 
 
-def policy(args: PrivateRegistryArgs) -> dict[str, Any]:
-    return dict(unwrap(deploy_once("registry", args).one("NetworkPolicy").inputs["spec"]))
+def policy_of_registry(args: PrivateRegistryArgs) -> dict[str, Any]:
+    """Deploy a whole registry with these inputs. Return the spec of its policy."""
+    return dict(deploy_once("registry", args).one("NetworkPolicy").inputs["spec"])
 
 
 def policy_alone(deploy: Deploy, engine: Engine, args: PrivateRegistryArgs) -> dict[str, Any]:
     """Create only the policy of a registry with these inputs. Return its spec."""
     engine.resources.clear()
     deploy(lambda: parts.network_policy(dict(args)))
-    return dict(unwrap(engine.one("NetworkPolicy").inputs["spec"]))
+    return dict(engine.one("NetworkPolicy").inputs["spec"])
 
 
 def allows_ingress(spec: dict[str, Any], port: int, *, address: str = "203.0.113.7", is_pod: bool = False) -> bool:
@@ -61,125 +68,144 @@ def _has_port(rule: dict[str, Any], port: int, protocol: str = "TCP") -> bool:
 
 
 def _is_peer(peer: dict[str, Any], address: str, is_pod: bool) -> bool:
+    """Return whether a client matches a peer: a network without exceptions, or all Pods of the cluster."""
     if "ipBlock" in peer:
-        network = ip_network(peer["ipBlock"]["cidr"])
-        return ip_address(address) in network and "except" not in peer["ipBlock"]
-    return is_pod and peer == {"namespaceSelector": {}}
+        assert peer["ipBlock"].keys() == {"cidr"}
+        return ip_address(address) in ip_network(peer["ipBlock"]["cidr"])
+    assert peer == {"namespaceSelector": {}}
+    return is_pod
+
+
+def open_namespaces(spec: dict[str, Any]) -> list[str]:
+    """Return the namespaces in which the registry may connect to every port."""
+    rules = [rule for rule in spec["egress"] if "ports" not in rule]
+    return [rule["to"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for rule in rules]
 
 
 def test_the_policy_selects_only_the_pods_of_the_registry(exposure: PrivateRegistryArgs) -> None:
-    engine, spec = deploy_once("registry", exposure), policy(exposure)
+    engine, spec = deploy_once("registry", exposure), policy_of_registry(exposure)
     assert spec["podSelector"]["matchLabels"].items() <= engine.one("Pod").inputs["metadata"]["labels"].items()
     assert engine.one("NetworkPolicy").inputs["metadata"]["namespace"] == "docker-registry"
 
 
-def test_all_other_connections_are_denied_in_both_directions(exposure: PrivateRegistryArgs) -> None:
-    spec = policy(exposure)
+def test_a_registry_on_a_disk_is_open_on_its_port_only_and_connects_to_no_server(
+    exposure: PrivateRegistryArgs,
+) -> None:
+    spec = policy_of_registry(exposure)
     assert spec["policyTypes"] == ["Ingress", "Egress"]
     assert allows_ingress(spec, 5000), "Without client_cidrs every address is a client."
     assert not any(allows_ingress(spec, port, is_pod=True) for port in (22, 443, 5001, 6060))
     assert spec["egress"] == [], "A registry on its node's disk needs no server, not even DNS."
 
 
-@pytest.mark.parametrize("name", ["cluster", "external-ips", "node-port", "load-balancer"])
-def test_only_the_networks_of_the_clients_may_connect(name: str) -> None:
-    spec = policy({**EXPOSURES[name], **FOR_CLIENTS})
+@pytest.mark.parametrize("name", ["cluster", *OUTSIDE])
+def test_only_addresses_of_client_cidrs_may_connect(name: str) -> None:
+    spec = policy_of_registry({**EXPOSURES[name], **FOR_CLIENTS})
     assert allows_ingress(spec, 5000, address="10.1.2.3")
     assert allows_ingress(spec, 5000, address="2001:db8::7")
     assert not allows_ingress(spec, 5000, address="192.0.2.1", is_pod=True)
-    assert not allows_ingress(spec, 5001, address="10.1.2.3")
 
 
-def test_behind_an_ingress_the_controller_checks_the_network_of_a_client() -> None:
+def test_behind_an_ingress_every_pod_may_connect_and_the_controller_checks_client_cidrs() -> None:
     args: PrivateRegistryArgs = {**EXPOSURES["ingress"], **FOR_CLIENTS}
-    engine, spec = deploy_once("registry", args), policy(args)
+    engine, spec = deploy_once("registry", args), policy_of_registry(args)
     assert allows_ingress(spec, 5000, is_pod=True)
     assert not allows_ingress(spec, 5000, address="10.1.2.3")
-    annotations = unwrap(engine.one("Ingress").inputs["metadata"])["annotations"]
+    annotations = engine.one("Ingress").inputs["metadata"]["annotations"]
     assert annotations["nginx.ingress.kubernetes.io/whitelist-source-range"] == ",".join(CLIENTS)
 
 
-@pytest.mark.parametrize("name", ["external-ips", "node-port", "load-balancer"])
-def test_nodes_keep_the_address_of_the_client_with_client_cidrs(name: str) -> None:
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_with_client_cidrs_nodes_keep_the_address_of_a_client(name: str) -> None:
     engine = deploy_once("registry", {**EXPOSURES[name], **FOR_CLIENTS})
     assert engine.by_name("registry-service").inputs["spec"]["externalTrafficPolicy"] == "Local"
 
 
-@pytest.mark.parametrize("name", ["external-ips", "node-port", "load-balancer"])
-def test_every_node_forwards_connections_without_client_cidrs(name: str) -> None:
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_without_client_cidrs_every_node_forwards_connections(name: str) -> None:
     engine = deploy_once("registry", EXPOSURES[name])
     assert engine.one("Service").inputs["spec"]["externalTrafficPolicy"] == "Cluster"
 
 
 def test_only_pods_may_read_the_metrics(exposure: PrivateRegistryArgs) -> None:
-    spec = policy({**exposure, **FOR_CLIENTS})
+    spec = policy_of_registry({**exposure, **FOR_CLIENTS})
     assert allows_ingress(spec, 5001, is_pod=True)
     assert not allows_ingress(spec, 5001, address="10.1.2.3")
 
 
 @pytest.mark.parametrize(
-    ("args", "port"),
+    ("args", "ports"),
     [
-        (S3, 443),
-        (S3 | {"s3_endpoint": "https://s3.example.com:9000"}, 9000),
-        (S3 | {"s3_endpoint": "http://s3.example.com"}, 80),
-        (MIRROR, 443),
-        (MIRROR | {"mirror_of": "http://other.example.com:5000"}, 5000),
+        pytest.param(S3, {443}, id="S3 of AWS uses HTTPS"),
+        pytest.param(S3 | {"s3_endpoint": "https://s3.example.com:9000"}, {9000}, id="the endpoint names its port"),
+        pytest.param(S3 | {"s3_endpoint": "http://s3.example.com"}, {80}, id="the endpoint uses HTTP"),
+        pytest.param(MIRROR, {443}, id="Docker Hub and its token server use HTTPS"),
+        pytest.param(
+            MIRROR | {"mirror_of": "http://other.example.com:5000"}, {5000, 443}, id="443 is of the token server"
+        ),
     ],
 )
-def test_the_registry_may_connect_to_its_upstream_and_to_dns(
-    deploy: Deploy, engine: Engine, args: PrivateRegistryArgs, port: int
+def test_the_registry_may_connect_to_dns_and_to_the_ports_of_its_servers_only(
+    deploy: Deploy, engine: Engine, args: PrivateRegistryArgs, ports: set[int]
 ) -> None:
     spec = policy_alone(deploy, engine, args)
-    assert allows_egress(spec, port)
+    assert {port for port in PORTS if allows_egress(spec, port)} == ports
     assert allows_egress(spec, 53, "UDP")
     assert allows_egress(spec, 53, "TCP")
-    token_ports = {443} if args is not S3 and "mirror_of" in args else set()
-    assert not any(allows_egress(spec, other) for other in {22, 80, 443, 5000, 6443, 9000} - {port} - token_ports)
-
-
-def namespaces(spec: dict[str, Any]) -> list[str]:
-    """Return the namespaces to which every port is allowed."""
-    rules = [rule for rule in spec["egress"] if "ports" not in rule]
-    return [rule["to"][0]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for rule in rules]
 
 
 @pytest.mark.parametrize(
-    ("url", "expected"),
+    ("args", "may_connect"),
     [
-        ("http://minio", ["docker-registry"]),
-        ("http://minio.storage", ["storage"]),
-        ("http://minio.storage:9000", ["storage"]),
-        ("https://minio.storage.svc:9000", ["storage"]),
-        ("https://minio.storage.svc.cluster.local", ["storage"]),
-        ("https://minio.storage.svc.k8s.example.com", ["storage"]),
-        ("http://minio-0.minio.storage.svc:9000", ["storage"]),
-        ("https://s3.example.com", []),
-        ("https://registry.svc.example.com", []),
-        ("http://10.1.2.3:9000", []),
-        ("http://[2001:db8::7]:9000", []),
+        pytest.param(S3, True, id="no keys, so the role gives them out"),
+        pytest.param(S3 | {"s3_access_key": "AKIA1", "s3_secret_key": "hunter23"}, False, id="keys"),
+        pytest.param(S3 | {"s3_secret": "bucket", "create_namespace": False}, False, id="keys in a Secret"),
+        pytest.param(MIRROR, False, id="no S3"),
     ],
 )
-def test_every_port_of_the_namespace_of_a_service_is_allowed(
-    deploy: Deploy, engine: Engine, url: str, expected: list[str]
+def test_only_a_registry_that_uses_the_role_of_its_node_may_connect_to_the_metadata(
+    deploy: Deploy, engine: Engine, args: PrivateRegistryArgs, may_connect: bool
+) -> None:
+    metadata = {"to": [{"ipBlock": {"cidr": "169.254.169.254/32"}}], "ports": [{"protocol": "TCP", "port": 80}]}
+    assert (metadata in policy_alone(deploy, engine, args)["egress"]) == may_connect
+
+
+@pytest.mark.parametrize(
+    ("url", "namespaces"),
+    [
+        pytest.param("http://minio", ["docker-registry"], id="SERVICE in the registry's own namespace"),
+        pytest.param("http://minio.storage", ["storage"], id="SERVICE.NAMESPACE"),
+        pytest.param("http://minio.storage:9000", ["storage"], id="SERVICE.NAMESPACE with a port"),
+        pytest.param("https://minio.storage.svc:9000", ["storage"], id="SERVICE.NAMESPACE.svc"),
+        pytest.param("https://minio.storage.svc.cluster.local", ["storage"], id="default domain of a cluster"),
+        pytest.param("https://minio.storage.svc.k8s.example.com", ["storage"], id="another domain of a cluster"),
+        pytest.param("http://minio-0.minio.storage.svc:9000", ["storage"], id="Pod of a StatefulSet"),
+        pytest.param("https://s3.example.com", [], id="public name of three labels"),
+        pytest.param("https://registry.svc.example.com", [], id="public name whose second label is svc"),
+        pytest.param("http://10.1.2.3:9000", [], id="IPv4 address"),
+        pytest.param("http://[2001:db8::7]:9000", [], id="IPv6 address"),
+    ],
+)
+def test_all_ports_are_open_in_the_namespace_that_the_url_of_a_server_names(
+    deploy: Deploy, engine: Engine, url: str, namespaces: list[str]
 ) -> None:
     """Plug-ins see the port of the Pod, not that of the Service."""
-    assert namespaces(policy_alone(deploy, engine, S3 | {"s3_endpoint": url})) == expected
-    assert namespaces(policy_alone(deploy, engine, MIRROR | {"mirror_of": url})) == expected
+    assert open_namespaces(policy_alone(deploy, engine, S3 | {"s3_endpoint": url})) == namespaces
+    assert open_namespaces(policy_alone(deploy, engine, MIRROR | {"mirror_of": url})) == namespaces
 
 
 def test_the_registry_may_connect_to_its_proxies() -> None:
     proxies = {"http": "http://ci:hunter22@proxy.example.com:3128", "https": "http://squid.egress:3129"}
-    spec = policy(MIRROR | {"outbound_proxy": proxies})
+    spec = policy_of_registry(MIRROR | {"outbound_proxy": proxies})
     assert allows_egress(spec, 3128)
     assert allows_egress(spec, 3129)
-    assert allows_egress(spec, 443)
-    assert namespaces(spec) == ["egress"]
-    assert not any(allows_egress(policy(MIRROR), port) for port in (3128, 3129))
+    assert allows_egress(spec, 443), "The mirrored server stays open, because `no_proxy` may name it."
+    assert open_namespaces(spec) == ["egress"]
+    assert not any(allows_egress(policy_of_registry(MIRROR), port) for port in (3128, 3129))
 
 
 def test_a_mirror_on_s3_may_connect_to_both_servers() -> None:
-    spec = policy(S3 | MIRROR | {"s3_endpoint": "https://s3.storage:9000"})
+    spec = policy_of_registry(S3 | MIRROR | {"s3_endpoint": "https://s3.storage:9000"})
     assert allows_egress(spec, 9000)
     assert allows_egress(spec, 443)
-    assert namespaces(spec) == ["storage"]
+    assert open_namespaces(spec) == ["storage"]

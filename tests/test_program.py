@@ -11,7 +11,7 @@ import yaml
 from pulumi.runtime.config import set_all_config
 
 from registry.validation import InvalidInput
-from tests.conftest import Engine, unwrap
+from tests.conftest import Engine, unwrap_secret
 
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "correct horse battery"
@@ -141,7 +141,7 @@ def test_a_secret_password_is_accepted(run_program: Any) -> None:
 def test_a_key_without_a_default_is_read_with_its_type(run_program: Any, engine: Engine) -> None:
     run_program(exposure="node-port", node_port=30500, run_as_user=65532)
     assert engine.one("Service").inputs["spec"]["ports"][0]["nodePort"] == 30500
-    assert unwrap(engine.one("Pod").inputs["spec"])["securityContext"]["runAsUser"] == 65532
+    assert unwrap_secret(engine.one("Pod").inputs["spec"])["securityContext"]["runAsUser"] == 65532
 
 
 def test_the_debug_log_is_redacted(run_program: Any) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from registry import PrivateRegistry, PrivateRegistryArgs
 from registry.pull_secrets import docker_config
-from tests.conftest import Deploy, Engine, is_secret, unwrap
+from tests.conftest import Deploy, Engine, is_secret, unwrap_secret
 
 ACCOUNT = ("ServiceAccount", "builds", "default")
 DEFAULT = PrivateRegistryArgs(pull_secrets=["builds"], default_pull_secret=True)
@@ -16,7 +16,7 @@ DEFAULT = PrivateRegistryArgs(pull_secrets=["builds"], default_pull_secret=True)
 
 def logins(engine: Engine, name: str) -> dict[str, Any]:
     """Return the logins in a pull Secret or in its patch, by registry."""
-    data = unwrap(engine.by_name(name).inputs["data"])
+    data = unwrap_secret(engine.by_name(name).inputs["data"])
     return dict(json.loads(b64decode(data[".dockerconfigjson"]))["auths"])
 
 

@@ -16,7 +16,7 @@ from registry.tls.authority import rotation_hint
 from registry.validation import InvalidInput
 from registry.validation.rotation import generations, generations_at, require_next_step, step_of
 from tests import parts
-from tests.conftest import Engine, attach, capture_log, certificate_of, unwrap
+from tests.conftest import Engine, attach, capture_log, certificate_of, unwrap_secret
 from tests.issuing import CertificateSpec, issue
 
 STEPS = [[1], [1, 2], [2, 1], [2], [2, 3], [3, 2], [3]]
@@ -175,7 +175,7 @@ def test_one_step_changes_the_issuer_and_no_step_replaces_the_pod() -> None:
         engine, _ = stack.up(numbers)
         # The recording engine answers the same certificate for every issuer, so the test compares its inputs.
         issuers.append(engine.one("LocallySignedCert").inputs["caCertPem"])
-        chains.append(unwrap(engine.by_name("registry-tls-secret").inputs["stringData"])["tls.crt"])
+        chains.append(unwrap_secret(engine.by_name("registry-tls-secret").inputs["stringData"])["tls.crt"])
         checksums.append(checksum(engine))
     old, new = (certificate_of(f"registry-tls-ca{suffix}") for suffix in ("", "-2"))
     assert issuers == [old, old, new, new]

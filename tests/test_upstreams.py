@@ -11,7 +11,7 @@ from registry import InvalidInput, PrivateRegistryArgs
 from registry.inputs.table import INPUTS
 from registry.validation.servers import DOCKER_HUB, bucket_not_in_endpoint, region_of_endpoint
 from registry.workload.configuration import CHECK_INTERVAL_SECONDS, CONNECT_INTERVAL_SECONDS, CONNECT_TIMEOUT_SECONDS
-from tests.conftest import Engine, configuration, deploy_once, unwrap
+from tests.conftest import Engine, configuration, deploy_once, unwrap_secret
 
 S3: PrivateRegistryArgs = {"storage": "s3", "s3_bucket": "images"}
 MIRROR: PrivateRegistryArgs = {"mode": "mirror", "mirror_of": DOCKER_HUB}
@@ -19,7 +19,7 @@ PROXY = {"https": "http://ci:hunter22@proxy.example.com:3128"}
 
 
 def container(args: PrivateRegistryArgs) -> dict[str, Any]:
-    (one,) = unwrap(deploy_once("registry", args).one("Pod").inputs["spec"])["containers"]
+    (one,) = unwrap_secret(deploy_once("registry", args).one("Pod").inputs["spec"])["containers"]
     return dict(one)
 
 
@@ -28,7 +28,7 @@ def variables(args: PrivateRegistryArgs) -> dict[str, Any]:
 
 
 def files(engine: Engine) -> dict[str, str]:
-    return dict(unwrap(engine.by_name("registry-workload-configuration").inputs["stringData"]))
+    return dict(unwrap_secret(engine.by_name("registry-workload-configuration").inputs["stringData"]))
 
 
 @pytest.mark.parametrize("key", ["mirror_of", "s3_endpoint"])
@@ -162,6 +162,6 @@ def test_a_mirror_runs_the_program_for_its_login_and_older_versions_take_the_log
     proxy = configuration(engine)["proxy"]
     assert proxy["exec"] == {"command": "/etc/distribution/upstream-login"}
     assert (proxy["username"], proxy["password"]) == ("jean", "hunter22")
-    volumes = {volume["name"]: volume for volume in unwrap(engine.one("Pod").inputs["spec"])["volumes"]}
+    volumes = {volume["name"]: volume for volume in unwrap_secret(engine.one("Pod").inputs["spec"])["volumes"]}
     assert volumes["configuration"]["secret"]["defaultMode"] == 0o555
     assert "defaultMode" not in volumes["certificate"]["secret"]

@@ -25,10 +25,9 @@ from registry.validation.chains import TypedHost
 from registry.validation.secrets import ExistingSecret, decode_secret_data, s3_credentials
 from registry.validation.users import htpasswd
 from tests.conftest import to_base64
-from tests.file_inputs import HOST, ISSUING_CA, ROOT, S3, TLS
+from tests.file_inputs import HASH, HOST, ISSUING_CA, ROOT, S3, TLS
+from tests.file_variants import encode_key_unreadable_in_go
 from tests.issuing import CertificateSpec, IssuedCertificate, issue, server_spec
-from tests.spellings import rare_key
-from tests.test_spellings import HASH
 
 # The programs import little, because most of their time is the start of Python.
 KUBECTL = """
@@ -177,7 +176,7 @@ CASES: dict[str, Case] = {
         tls(LEAF.pem.rstrip() + ISSUING_CA.pem),
         {"tls.crt": LEAF.pem + ISSUING_CA.pem},
     ),
-    "key with explicit parameters": Case("tls_secret", "key-encoding", tls(key=rare_key(LEAF.key))),
+    "key with explicit parameters": Case("tls_secret", "key-encoding", tls(key=encode_key_unreadable_in_go(LEAF.key))),
     "Secret without a key": Case("tls_secret", "secret-incomplete", tls(key=""), {"tls.key": LEAF.key_pem}),
     "S3 Secret without a key": Case(
         "s3_secret", "secret-incomplete", {"access-key": "KEY"}, {"secret-key": "SECRET\n"}

@@ -31,8 +31,8 @@ from registry.validation.users import htpasswd
 from tests import canary
 from tests.conftest import SECRET_MARK, Deploy, Engine, StateEntry, attach, capture_log, is_secret, run, to_base64
 from tests.examples import REFUSED
+from tests.file_variants import encode_key_unreadable_in_go
 from tests.issuing import CertificateSpec, IssuedCertificate, issue, server_spec
-from tests.spellings import rare_key
 
 redaction.redact_debug_log()  # program and plugin call it when they start
 
@@ -362,10 +362,10 @@ MISPLACED_SECRETS: dict[str, Callable[[], Any]] = {
         SECRET, {"expected": to_base64(f"{PLANTED_SECRET}\n{PLANTED_SECRET}")}
     ),
     "TLS key in forms that Go does not read": lambda: validate_tls(
-        SERVER_CERTIFICATE.pem, f"{PLANTED_SECRET}\n{rare_key(SERVER_CERTIFICATE.key)}"
+        SERVER_CERTIFICATE.pem, f"{PLANTED_SECRET}\n{encode_key_unreadable_in_go(SERVER_CERTIFICATE.key)}"
     ),
     "TLS key for PSS only": lambda: validate_tls(
-        rsa_certificate().pem, f"{PLANTED_SECRET}\n{rare_key(rsa_certificate().key)}"
+        rsa_certificate().pem, f"{PLANTED_SECRET}\n{encode_key_unreadable_in_go(rsa_certificate().key)}"
     ),
     "several TLS keys": lambda: validate_tls(
         SERVER_CERTIFICATE.pem, f"{PLANTED_SECRET}\n{SERVER_CERTIFICATE.key_pem * 2}"

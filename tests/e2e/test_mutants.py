@@ -18,7 +18,7 @@ from tests.mutants import Mutant
 pytestmark = pytest.mark.e2e
 
 PACKAGE = PROJECT / "registry"
-CANARY_MODULES = ("__init__", "canary", "conftest", "examples", "issuing", "spellings", "test_leaks")
+CANARY_MODULES = ("__init__", "canary", "conftest", "examples", "file_variants", "issuing", "test_leaks")
 
 PROTECTIONS = 43
 """Minimum number of protections in the package. `make test` removes one of each kind, `make soak` removes all."""

@@ -35,7 +35,7 @@ from tests.e2e.oracles import (
 )
 from tests.e2e.served_chains import ExternalChain, component_chain, external_authorities, external_certificates
 from tests.examples import accepts
-from tests.spellings import key_forms
+from tests.file_variants import list_key_files
 from tests.tls_clients import ServedChain, openssl_objection, python_objection
 
 pytestmark = [pytest.mark.e2e, pytest.mark.together]
@@ -209,7 +209,7 @@ REAL_CONFIGS: dict[str, Inputs] = {
     "supplied": {"ca_certificate": AUTHORITY.pem, "ca_key": AUTHORITY.key_pem},
     **{
         f"spelled-{number}": {"ca_certificate": AUTHORITY.pem, "ca_key": f"\ufeff{file}".replace("\n", "\r\n")}
-        for number, file in enumerate(key_forms(AUTHORITY.key, AUTHORITY.pem).values())
+        for number, file in enumerate(list_key_files(AUTHORITY.key, AUTHORITY.pem))
     },
 }
 """Configurations for the real provider, which reads the key of a given CA."""

@@ -30,14 +30,14 @@ from tests.e2e.drawing import SEED, draw_examples
 from tests.e2e.lab import SOAK
 from tests.e2e.oracles import build_go_verifier, go_objections
 from tests.file_inputs import HOST, ISSUING_CA, ROOT, TLS
-from tests.spellings import TIDY, spelled
-from tests.test_spellings import KINDS, certificate_files, key_files, pair
+from tests.file_variants import HARMLESS_CHANGES, variants_of
+from tests.test_file_variants import KEY_KINDS, certificate_files, key_files, server_certificate
 from tests.tls_clients import ServedChain
 
 pytestmark = pytest.mark.e2e
 
 COUNT = 1000 if SOAK else 200
-"""Number of spellings of each kind of file."""
+"""Number of variants of each kind of file."""
 
 PASSWORD = "correct horse"
 HASH = bcrypt.hashpw(PASSWORD.encode(), b"$2b$05$abcdefghijklmnopqrstu.").decode()
@@ -52,12 +52,13 @@ def accepted(rule: Callable[..., object], *arguments: Any) -> bool:
 
 
 def tls_secrets() -> st.SearchStrategy[ServedChain]:
-    """Return a strategy for a TLS Secret in any spelling, with the root as its ca.crt."""
-    return KINDS.flatmap(
+    """Return a strategy for a TLS Secret of files in any variant, with the root as its ca.crt."""
+    return KEY_KINDS.flatmap(
         lambda kind: st.builds(
             ServedChain,
             st.one_of(
-                certificate_files(pair(kind).pem + ISSUING_CA.pem), spelled(pair(kind).pem + ISSUING_CA.pem, TIDY)
+                certificate_files(server_certificate(kind).pem + ISSUING_CA.pem),
+                variants_of(server_certificate(kind).pem + ISSUING_CA.pem, HARMLESS_CHANGES),
             ),
             key_files(kind),
             st.just(ROOT.pem),

@@ -33,16 +33,17 @@ def test_leftovers_of_a_killed_process_are_deleted(tmp_path: Path) -> None:
 
 
 def test_a_second_process_waits_and_does_not_fill_the_folder_again(tmp_path: Path) -> None:
+    """A thread stands for the first process, because the lock belongs to the open file."""
     started, waiting = Event(), Event()
 
     def fill_slowly(folder: Path) -> None:
         started.set()
-        assert waiting.wait(5)
+        assert waiting.wait(60)
         _fill(folder)
 
     first = Thread(target=cache.ensure_folder, args=(tmp_path / "a", fill_slowly))
     first.start()
-    assert started.wait(5)
+    assert started.wait(60)
     folder = cache.ensure_folder(tmp_path / "a", lambda _: pytest.fail("The folder was filled twice."), waiting.set)
     first.join()
 

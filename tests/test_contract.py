@@ -105,7 +105,7 @@ def test_the_folder_is_a_plugin_under_any_name(tmp_path: Path) -> None:
         try:
             assert plugin.stdout
             with grpc.insecure_channel(f"127.0.0.1:{plugin.stdout.readline().strip()}") as channel:
-                response = ResourceProviderStub(channel).GetSchema(GetSchemaRequest(), timeout=10)
+                response = ResourceProviderStub(channel).GetSchema(GetSchemaRequest(), timeout=60)
         finally:
             plugin.kill()
     assert json.loads(response.schema) == golden.current()

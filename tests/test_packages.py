@@ -1,5 +1,6 @@
 """Debian packages are unpacked into the cache and never installed. `apt-get` and `dpkg-deb` are fakes."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,8 +35,16 @@ AddCommand = Callable[..., Path]
 
 @pytest.fixture
 def add_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AddCommand:
-    """Return a function that adds a command to PATH. The home and the cache are in `tmp_path`."""
-    variables = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "HOME": str(tmp_path), "XDG_CACHE_HOME": f"{tmp_path}/cache"}
+    """Return a function that adds a command to PATH. The home and the cache are in `tmp_path`.
+
+    Of the machine's own commands, PATH has only those that the fakes call. The machine may have containerd.
+    """
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("chmod", "mkdir", "touch"):
+        (tools / tool).symlink_to(shutil.which(tool) or "")
+    monkeypatch.setattr(packages, "SYSTEM_FOLDERS", ())
+    variables = {"PATH": f"{tmp_path}/bin:{tools}", "HOME": str(tmp_path), "XDG_CACHE_HOME": f"{tmp_path}/cache"}
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
 

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,10 +35,11 @@ def test_is_skipped():
 
 @pytest.fixture
 def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Pytester:
-    """Return a separate pytest with the plugin, which writes `report.json` and `durations.json`."""
+    """Return a separate pytest with the plugin, whose clock stands still. It writes report.json and durations.json."""
     monkeypatch.setenv("TESTS_REPORT", str(pytester.path / "report.json"))
     monkeypatch.setenv("TESTS_PART", "unit")
     monkeypatch.setattr(estimate, "DURATIONS", pytester.path / "durations.json")
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: 0.0))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     pytester.makeini("[pytest]\nconsole_output_style = classic")
     return pytester

@@ -74,9 +74,12 @@ def test_a_part_that_is_unknown_or_beside_soak_is_refused(names: list[str]) -> N
         command_line._select(names)
 
 
-def test_parallel_parts_do_not_mix_their_output(capfd: pytest.CaptureFixture[str]) -> None:
-    first = python("first", "import time; print('one', flush=True); time.sleep(.2); print('two')")
-    second = python("second", "print('three')")
+def test_parallel_parts_do_not_mix_their_output(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The first part ends after the second, which leaves a file when it ends."""
+    ended = tmp_path / "ended"
+    wait = f"[time.sleep(.01) for _ in iter(lambda: os.path.exists({str(ended)!r}), True)]"
+    first = python("first", f"import os, time; print('one', flush=True); {wait}; print('two')")
+    second = python("second", f"print('three', flush=True); open({str(ended)!r}, 'w')")
     results = Runner().run_stage([first, second])
     output = [line for line in capfd.readouterr().out.splitlines() if not line.startswith("$ ")]
     assert output == ["one", "two", "three"]
@@ -112,7 +115,7 @@ __main__.main()
     while running.stdout.readline() != "up\n":
         assert running.poll() is None
     os.killpg(running.pid, signal.SIGINT)  # as a terminal does
-    output, _ = running.communicate(timeout=30)
+    output, _ = running.communicate(timeout=60)
     assert running.returncode == 130
     assert output.splitlines()[0] == "down"
 

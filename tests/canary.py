@@ -1,8 +1,8 @@
 """Search texts for known secrets.
 
-A text may contain a secret in plain form, in base64, in a URL or in JSON. The base64 may start at any offset within a
-file or a header, and may be encoded twice, as in a Secret within a Secret. A secret may also be cut off, so the search
-looks for pieces of it. Results name the secrets and never contain them.
+A text may contain a secret in plain form, in base64, in hex, in a URL or in JSON. The base64 may start at any offset
+within a file or a header, and may be encoded twice, as in a Secret within a Secret. A secret may also be cut off, so
+the search looks for pieces of it. Results name the secrets and never contain them.
 """
 
 import json
@@ -13,13 +13,13 @@ from itertools import product
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-PIECE = 12
+PIECE_LENGTH = 12
 """Characters of a piece. In base64 they are 72 bits, so a match is no coincidence."""
 
 STEP = 3
-"""Characters between the starts of two pieces. Any PIECE + STEP - 1 characters of a secret contain a piece."""
+"""Characters between the starts of two pieces. Any PIECE_LENGTH + STEP - 1 characters of a secret contain a piece."""
 
-HASH = 31
+HASH_LENGTH = 31
 """Characters of a bcrypt line that depend on the password. Cost and salt precede them and are not secret."""
 
 
@@ -32,7 +32,7 @@ def encode_at(secret: bytes, offset: int) -> str:
 
 @cache
 def forms(secret: str) -> dict[str, str]:
-    """Return every form of a secret, by name of the form."""
+    """Return the forms of a secret that the search finds, by name of the form."""
     raw = secret.encode("utf-8", "surrogatepass")
     escaped = json.dumps(secret)[1:-1]
     result = {
@@ -59,16 +59,16 @@ def form_pieces(secret: str) -> tuple[tuple[str, str], ...]:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    for start in range(0, max(len(text) - PIECE, 0) + 1, STEP):
-        yield text[start : start + PIECE]
-    yield text[-PIECE:]
+    for start in range(0, max(len(text) - PIECE_LENGTH, 0) + 1, STEP):
+        yield text[start : start + PIECE_LENGTH]
+    yield text[-PIECE_LENGTH:]
 
 
 @cache
 def _pieces_by_length(secrets: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str]]:
     """Return the pieces of the usual length in all forms of the secrets, and the shorter pieces."""
     pieces = {piece for secret in secrets for _, piece in form_pieces(secret)}
-    usual = frozenset(piece for piece in pieces if len(piece) == PIECE)
+    usual = frozenset(piece for piece in pieces if len(piece) == PIECE_LENGTH)
     return usual, frozenset(pieces - usual)
 
 
@@ -77,22 +77,22 @@ def find(secrets: Mapping[str, str], text: str) -> list[str]:
     matches = _matching_pieces(tuple(secrets.values()), text)
     if not matches:
         return []
-    forms_by_name = {
+    found_forms = {
         name: [form for form, piece in form_pieces(secret) if piece in matches] for name, secret in secrets.items()
     }
-    return [f"{name} ({forms[0]})" for name, forms in forms_by_name.items() if forms]
+    return [f"{name} ({found[0]})" for name, found in found_forms.items() if found]
 
 
 def _matching_pieces(secrets: tuple[str, ...], text: str) -> frozenset[str]:
     """Return the pieces that a text contains. One pass searches for thousands of pieces of the usual length."""
     usual, shorter = _pieces_by_length(secrets)
-    windows = (text[at : at + PIECE] for at in range(len(text) - PIECE + 1))
+    windows = (text[at : at + PIECE_LENGTH] for at in range(len(text) - PIECE_LENGTH + 1))
     return usual.intersection(windows) | {piece for piece in shorter if piece in text}
 
 
 def secret_of_hash(line: str) -> str:
     """Return the secret part of an htpasswd line."""
-    return line.strip()[-HASH:]
+    return line.strip()[-HASH_LENGTH:]
 
 
 def secrets_of_key(name: str, pem: str) -> dict[str, str]:
@@ -106,12 +106,12 @@ def secrets_of_key(name: str, pem: str) -> dict[str, str]:
     key = load_pem_private_key(pem.encode(), password=None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     number = key.private_numbers().private_value.to_bytes(32, "big")
-    forms = {f"{name}, PEM at {offset}": encode_at(number, offset) for offset in range(3)}
-    return forms | {f"{name}, hex": number.hex()}
+    in_pem = {f"{name}, PEM at {offset}": encode_at(number, offset) for offset in range(3)}
+    return in_pem | {f"{name}, hex": number.hex()}
 
 
 def texts(value: Any, *, replace: Callable[[Any], Any] = lambda value: value) -> Iterator[str]:
-    """Yield all texts of a JSON value with its keys. `replace` may return another value for each value in it."""
+    """Yield the texts and the keys in a JSON value. `replace` maps each value in it to the value that is searched."""
     value = replace(value)
     if isinstance(value, Mapping):
         for key, item in value.items():

@@ -72,12 +72,13 @@ PROVIDER_OUTPUTS: dict[str, Callable[[str], dict[str, Any]]] = {
 
 
 def api_server_service(cluster_ip: str = "10.96.0.1") -> dict[str, Any]:
+    """Return the Service `kubernetes`, whose address shows the family of the cluster's addresses."""
     spec = {"clusterIP": cluster_ip, "ports": [{"port": 443, "targetPort": 6443}]}
     return {"metadata": {"namespace": "default", "name": "kubernetes"}, "spec": spec}
 
 
 def existing_object(kind: str, name: str) -> dict[str, Any]:
-    """Return an object of the cluster, which every configuration can use."""
+    """Return an object of the cluster whose properties suit every configuration."""
     labels = {"app.kubernetes.io/name": "docker-registry", "app.kubernetes.io/instance": name}
     fields: dict[str, dict[str, Any]] = {
         "Namespace": {"metadata": {"name": name, "labels": labels}},
@@ -154,7 +155,8 @@ class Engine(mocks.Mocks):
     """An engine that records requests.
 
     `live` has properties that replace its answers, by name of the resource. `found` has the objects that the chart of
-    lookup.py finds. It finds other objects too: everything that has to exist, the API server's Service, no workload.
+    lookup.py finds. An empty object does not exist. Without an entry, the chart finds the Service of the API server and
+    each object that an input names, but no workload of the registry and no other object.
     """
 
     resources: list[RegisteredResource] = field(default_factory=list)
@@ -185,6 +187,7 @@ class Engine(mocks.Mocks):
         Path(inputs["postRenderer"]["args"][-1]).write_text(f"# Source\n{json.dumps({'objects': objects})}\n")
 
     def _find(self, reference: dict[str, str]) -> dict[str, Any]:
+        """Return the object, {} if it does not exist, or a list if the reference has no name."""
         kind, namespace, name = reference["kind"], reference["namespace"], reference["name"]
         if (kind, namespace, name) in self.found:
             return self.found[kind, namespace, name]
@@ -204,6 +207,7 @@ class Engine(mocks.Mocks):
         return resource
 
     def by_name(self, name: str) -> RegisteredResource:
+        """Return the resource of this name in the program, such as registry-service."""
         (resource,) = [each for each in self.resources if each.name == name]
         return resource
 

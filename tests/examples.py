@@ -1,4 +1,4 @@
-"""Values for every input: an example, refused values, and the other inputs that it needs."""
+"""Values for every input: an example, accepted and refused values, and the other inputs that it needs."""
 
 import json
 from typing import Any
@@ -109,7 +109,7 @@ EXAMPLES: dict[str, Any] = {
     "log_level": "debug",
     "log_format": "json",
 }
-"""An accepted value of every input that is not its default."""
+"""An accepted value of each input, other than its default."""
 
 ROBOT = {"repositories": ["team/*"], "rights": ["push"]}
 
@@ -119,8 +119,8 @@ def rule(**changes: Any) -> dict[str, Any]:
     return {"users": ["jean"], "repositories": ["team/web"], "rights": ["pull"], **changes}
 
 
-def kept(**changes: Any) -> list[dict[str, Any]]:
-    """Return a rule of retention with some fields changed."""
+def retention(**changes: Any) -> list[dict[str, Any]]:
+    """Return a value of `retention`: one rule with some fields changed."""
     return [{"repositories": ["team/*"], "tags": ["pr-*"], "keep": 5, **changes}]
 
 
@@ -683,21 +683,21 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("collect", {**NIGHTLY, "timeout": "169h"}, "out-of-range"),
     ("retention", {"keep": 5}, "not-a-list"),
     ("retention", ["pr-*"], "not-a-list"),
-    ("retention", kept() * 101, "too-many"),
+    ("retention", retention() * 101, "too-many"),
     ("retention", [{"keep": 5}], "missing"),
     ("retention", [{"repositories": ["**"], "tags": ["*"]}], "missing"),
-    ("retention", kept(tag="pr-1"), "unknown-key"),
-    ("retention", kept(repositories="team"), "not-a-list"),
-    ("retention", kept(repositories=["team*"]), "not-a-glob"),
-    ("retention", kept(tags=[]), "missing"),
-    ("retention", kept(tags=["pr/*"]), "not-a-glob"),
-    ("retention", kept(tags=["-x"]), "not-a-glob"),
-    ("retention", kept(tags=["a" * 129]), "not-a-glob"),
-    ("retention", kept(tags=["a", "a"]), "repeated"),
-    ("retention", kept(keep=0), "out-of-range"),
-    ("retention", kept(keep=1.5), "out-of-range"),
-    ("retention", kept(keep_days=0), "out-of-range"),
-    ("retention", kept(keep_days=36_501), "out-of-range"),
+    ("retention", retention(tag="pr-1"), "unknown-key"),
+    ("retention", retention(repositories="team"), "not-a-list"),
+    ("retention", retention(repositories=["team*"]), "not-a-glob"),
+    ("retention", retention(tags=[]), "missing"),
+    ("retention", retention(tags=["pr/*"]), "not-a-glob"),
+    ("retention", retention(tags=["-x"]), "not-a-glob"),
+    ("retention", retention(tags=["a" * 129]), "not-a-glob"),
+    ("retention", retention(tags=["a", "a"]), "repeated"),
+    ("retention", retention(keep=0), "out-of-range"),
+    ("retention", retention(keep=1.5), "out-of-range"),
+    ("retention", retention(keep_days=0), "out-of-range"),
+    ("retention", retention(keep_days=36_501), "out-of-range"),
     ("scrub", True, "not-a-map"),
     ("scrub", {"days": 30}, "missing"),
     ("scrub", {**NIGHTLY, "days": 0}, "out-of-range"),
@@ -708,7 +708,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("maintenance_requests", {"cpu": "0"}, "not-an-amount"),
     ("maintenance_limits", {"memory": "64"}, "not-an-amount"),
 ]
-"""Refused values of every input, with the code of the refusal."""
+"""Refused values of every input. The code of the refusal is the reason."""
 
 ACCEPTED: list[tuple[str, Any]] = [
     ("node", "a" * 253),
@@ -782,8 +782,8 @@ ACCEPTED: list[tuple[str, Any]] = [
         "retention",
         [{"repositories": ["**"], "keep_days": 1}, {"repositories": ["a/*"], "tags": ["*"], "keep": 100_000}],
     ),
-    ("retention", kept(tags=["*-rc.*", "v1.*", "latest"])),
-    ("retention", kept(tags=["RC-*", "rc-*"])),
+    ("retention", retention(tags=["*-rc.*", "v1.*", "latest"])),
+    ("retention", retention(tags=["RC-*", "rc-*"])),
     ("access", [rule(users=["jean", "Jean"])]),
     ("scrub", {"schedule": "59 23 * * 0", "days": 365}),
     *DEFAULTS.items(),
@@ -816,14 +816,14 @@ CONVERTED: list[tuple[str, Any, Any]] = [
         *("collect", {"schedule": " 30  2 * * * ", "delete_untagged": "true", "timeout": None}),
         {"schedule": "30 2 * * *", "delete_untagged": True},
     ),
-    ("retention", kept(keep="5", tags=[1]), kept(keep=5, tags=["1"])),
+    ("retention", retention(keep="5", tags=[1]), retention(keep=5, tags=["1"])),
     (
         "scrub",
         {"schedule": "0 4 * * 0", "days": 7.0, "heal": "false"},
         {"schedule": "0 4 * * 0", "days": 7, "heal": False},
     ),
 ]
-"""Numbers and flags that stand for texts, as shells and other languages pass them, and texts that stand for those."""
+"""Values of another type, as shells and other languages pass them, and the values that the rules make of them."""
 
 OUTPUTS: list[tuple[str, Any, Inputs, str]] = [
     # key, value, other inputs that it needs, the resource that must not be created
@@ -897,7 +897,7 @@ def companions(key: str) -> dict[str, Any]:
     row = INPUTS[key]
     inputs: dict[str, Any] = dict(SHARED_STORAGE) if key == "replicas" else {}
     for condition in row.only_with[:1]:
-        inputs |= choice(condition)
+        inputs |= inputs_that_fulfil(condition)
     if row.both_or_neither:
         inputs[row.both_or_neither] = EXAMPLES[row.both_or_neither]
     if row.existing:
@@ -906,8 +906,8 @@ def companions(key: str) -> dict[str, Any]:
     return {name: value for name, value in inputs.items() if value != DEFAULTS.get(name)}
 
 
-def choice(condition: Condition) -> dict[str, Any]:
-    """Return inputs that fulfil the condition, with those that it requires."""
+def inputs_that_fulfil(condition: Condition) -> dict[str, Any]:
+    """Return inputs that fulfil the condition, and the inputs that those require."""
     value = condition.values[0] if condition.values else EXAMPLES[condition.key]
     inputs = {condition.key: value}
     for key, row in INPUTS.items():
@@ -919,7 +919,7 @@ def choice(condition: Condition) -> dict[str, Any]:
 
 
 def compatible_groups() -> list[tuple[str, ...]]:
-    """Return all inputs in groups that can be set together, so that a group takes one deployment."""
+    """Return all inputs in groups that can be set together, so that one deployment tests a group."""
     groups: list[tuple[tuple[str, ...], Inputs]] = []
     for key in EXAMPLES:
         for index, (keys, inputs) in enumerate(groups):
@@ -937,7 +937,7 @@ def example_inputs(key: str) -> Inputs:
 
 
 def _merged(inputs: Inputs, more: Inputs) -> Inputs | None:
-    """Return both, or None if they contradict each other."""
+    """Return the union of the inputs, or None if they contradict each other."""
     if any(inputs[name] != value for name, value in more.items() if name in inputs):
         return None
     merged = inputs | more
@@ -945,7 +945,7 @@ def _merged(inputs: Inputs, more: Inputs) -> Inputs | None:
 
 
 def accepts(inputs: Inputs) -> bool:
-    """Return whether the rules accept plain values, without the component: a refusal would leave pending tasks."""
+    """Return whether the rules accept plain values. A refusal of the component itself would leave pending tasks."""
     values = {**DEFAULTS, **inputs}
     try:
         for key, value in inputs.items():

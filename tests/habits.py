@@ -50,7 +50,7 @@ HABITS = {
 PATTERNS = {name: re.compile(pattern) for name, pattern in HABITS.items()}
 
 
-def found_in(content: str) -> dict[str, str]:
+def find_habits(content: str) -> dict[str, str]:
     """Return the matches in a text by habit, without code in backticks and without quotations."""
     plain = re.sub(r"`[^`]*`|\"[^\"]*\"", "X", " ".join(content.split()))
     matches = {name: pattern.search(plain) for name, pattern in PATTERNS.items()}
@@ -64,17 +64,18 @@ def _texts(paths: list[Path]) -> Iterator[tuple[Path, prose.Text]]:
 
 
 def main(arguments: list[str]) -> None:
-    """Print the shares of the directories in `arguments`, else of all."""
+    """Print the share of each directory or file in `arguments`, or of all DIRECTORIES."""
     verbose = "-v" in arguments
     names = [argument for argument in arguments if argument != "-v"] or DIRECTORIES
     for name in names:
         total, matched, habits = 0, 0, Counter[str]()
         for path, text in _texts(files((name,))):
-            matches = found_in(text.content)
+            matches = find_habits(text.content)
             total, matched = total + 1, matched + bool(matches)
             habits.update(matches.keys())
             if verbose and matches:
-                print(f"{path.relative_to(ROOT)}:{text.line}: {'; '.join(f'{k}: {v!r}' for k, v in matches.items())}")
+                details = "; ".join(f"{habit}: {words!r}" for habit, words in matches.items())
+                print(f"{path.relative_to(ROOT)}:{text.line}: {details}")
         most = ", ".join(f"{habit} {count}" for habit, count in habits.most_common(5))
         print(f"{name:16} {matched:5} of {total:5}  {matched / max(total, 1):4.0%}  {most}")
 

@@ -21,6 +21,10 @@ SERVER, CLIENT = ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUT
 ANY = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
 
 
+KEY_PASSWORD = "password of the test"
+"""Password of encrypted keys."""
+
+
 def p256() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
@@ -31,6 +35,7 @@ class CertificateSpec:
 
     Attributes:
         pathlen: Maximum number of CAs below it in a chain. None allows any number.
+        usage: Key usages. None leaves the extension out.
         starts: Days from now until the certificate is valid. It is negative for a past day.
         days: Lifetime in days.
         authority_key: Identifier of the issuer's key: "right", "wrong", or "" for none.
@@ -85,7 +90,7 @@ class IssuedCertificate:
 
     @property
     def encrypted_key_pem(self) -> str:
-        encryption = BestAvailableEncryption(b"password of the test")
+        encryption = BestAvailableEncryption(KEY_PASSWORD.encode())
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
 
 

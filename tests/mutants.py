@@ -1,7 +1,7 @@
 """Find each protection of a secret in the source of `registry/`, and create copies that lack one of them.
 
 test_mutants.py asserts the list of protections, and e2e/test_mutants.py removes one at a time. As a script, this module
-runs the canary on mutants. It imports the slow modules once, and forks for each mutant.
+runs test_leaks.py, the canary, in copies of the project. It imports the slow modules once, and forks for each copy.
 """
 
 import ast
@@ -34,7 +34,7 @@ SECRET_VALUES = {
 }
 """Expression that contains a secret, by the function that refuses the secret without showing it."""
 
-SHOWN = ("not-a-server-url", "loopback")
+SHOWN_CODES = ("not-a-server-url", "loopback")
 """Codes whose message may show the value: it contains no secret, or only a login that `InvalidInput` removes."""
 
 FILTERS = {"without_password": 0, "URL_CREDENTIALS.sub": 1, "without_secrets": 0}
@@ -146,7 +146,7 @@ def _message_edits(function: ast.FunctionDef, secret: str) -> Iterator[Edit]:
         if not isinstance(node, ast.Raise) or not isinstance(node.exc, ast.Call):
             continue
         problem, code = node.exc.args[2], ast.literal_eval(node.exc.args[1])
-        if code in SHOWN:
+        if code in SHOWN_CODES:
             continue
         yield Edit(problem, f"{ast.unparse(problem)} + {secret}", f"problem of {code}")
         if isinstance(node.cause, ast.Constant):
@@ -194,7 +194,7 @@ def _start_canary(folder: Path) -> int:
 
 
 def main(folders: list[str], at_once: int) -> None:
-    """Run the canary in copies of the project. Print `FOLDER CODE` for each copy."""
+    """Run the canary in each of the folders, `at_once` at a time. Print `FOLDER EXIT_CODE` for each."""
     import bcrypt  # noqa: F401
     import cryptography.x509  # noqa: F401
     import hypothesis  # noqa: F401

@@ -1,4 +1,4 @@
-"""Parts of a registry without the others. They have a tenth of its resources, so tests can try many inputs."""
+"""Parts of a registry, each created without the others. They have few resources, so tests can try many inputs."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -26,7 +26,7 @@ Inputs = dict[str, Any]
 
 
 class Part(pulumi.ComponentResource):
-    """A component with the inputs of a registry that has the resources of one part.
+    """A component that takes the inputs of a registry, and has the resources of one part.
 
     Args:
         inputs: Inputs of the registry.
@@ -46,7 +46,7 @@ class Part(pulumi.ComponentResource):
 
 
 def preconditions(inputs: Inputs, *, name: str = "registry") -> Part:
-    """Look up and reserve what the registry needs. Its value is the namespace, after all resources."""
+    """Look up and reserve the objects that the registry needs. Its value is the namespace, after all resources."""
 
     def create(ctx: Context, settings: Settings) -> pulumi.Output[str]:
         kind = EXPOSURES[settings.exposure.exposure]
@@ -61,23 +61,23 @@ def existing_namespace(inputs: Inputs) -> Part:
     """Use the namespace of the registry. Its value is the name."""
 
     def create(ctx: Context, settings: Settings) -> pulumi.Output[str]:
-        found, user = _found(ctx, settings), settings.workload.run_as_user
+        found, user = _look_up(ctx, settings), settings.workload.run_as_user
         return use_namespace(settings.namespace, run_as_user=user, found=found, after=[]).name
 
     return Part(inputs, create)
 
 
 def storage(inputs: Inputs) -> Part:
-    """Create the storage of the registry, which is not a folder of a node. Its value is the name of the claim."""
+    """Create a storage that is not a folder of a node. Its value is the name of the claim, or None."""
 
     def create(ctx: Context, settings: Settings) -> pulumi.Input[str | None]:
-        return Storage(ctx, settings.storage, None, _found(ctx, settings), None).claim_name
+        return Storage(ctx, settings.storage, None, _look_up(ctx, settings), None).claim_name
 
     return Part(inputs, create)
 
 
 def certificates(inputs: Inputs) -> Part:
-    """Create the CA and the server certificate of the registry, and complete the rotation step after them.
+    """Create the CA and the server certificate of the registry, and then complete the rotation step.
 
     Its value is the CA bundle.
     """
@@ -117,5 +117,5 @@ def network_policy(inputs: Inputs) -> Part:
     return Part(inputs, create)
 
 
-def _found(ctx: Context, settings: Settings) -> pulumi.Output[FoundObjects]:
+def _look_up(ctx: Context, settings: Settings) -> pulumi.Output[FoundObjects]:
     return look_up_existing_objects(ctx, settings, needs_node=False).found

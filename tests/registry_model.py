@@ -12,13 +12,17 @@ from registry.maintenance.job.layout import HISTORY, LAYER, MANIFEST, TAG, Link,
 from registry.maintenance.job.storage import Entry, read
 
 Steps = Iterator[bool]
-"""Steps of a client. It yields True while the registry is in the midst of writing a manifest."""
+"""Steps of a client. It yields True while the registry writes a manifest."""
 
 DAY = 24 * 3600.0
 
 
 class MemoryStorage:
-    """A storage in memory with a clock. `before_each` is called before each access of the collector."""
+    """A storage in memory with a clock, `now`, in seconds. `before_each` is called before each access of the collector.
+
+    Args:
+        keeps_times: Whether a moved file keeps its time, as in a folder. In S3 it gets a new one.
+    """
 
     parallel = 1
     has_disk = False
@@ -72,7 +76,7 @@ class MemoryStorage:
         return 0
 
     def put(self, path: str, content: bytes, age: float = 0) -> None:
-        """Write a file as the registry does, without a step of the collector."""
+        """Write a file as the registry does, `age` seconds ago, without a call of `before_each`."""
         self.now += 0.001
         self.files[path] = content, self.now - age
 
@@ -97,11 +101,11 @@ def index_of(manifests: Sequence[str]) -> bytes:
 
 
 class RefusedError(Exception):
-    """The registry answers a manifest with 400, because something is unknown."""
+    """The registry answers a manifest with 400, because it does not have a blob or a manifest that it names."""
 
 
 class Registry:
-    """A registry, and what its clients were told: the images whose manifest it has accepted."""
+    """A registry, and the images whose manifest it has accepted. An `age` is in seconds."""
 
     def __init__(self, storage: MemoryStorage) -> None:
         self.storage = storage
@@ -128,7 +132,7 @@ class Registry:
         yield False
 
     def push_manifest(self, repository: str, tag: str, content: bytes, age: float = 0) -> Steps:
-        """Upload a manifest, with a tag or "". Raise `RefusedError` if something that it needs is unknown."""
+        """Upload a manifest, with a tag or "". Raise `RefusedError` if a part of the image is unknown."""
         digest, fields = digest_of(content), json.loads(content)
         for part in [*fields.get("layers", []), *([fields["config"]] if "config" in fields else [])]:
             if not self.exists(Link(repository, LAYER, part["digest"])):
@@ -172,7 +176,7 @@ class Registry:
         del self.accepted[repository, tag]
 
     def missing(self, repository: str, digest: str) -> list[str]:
-        """Return everything that a pull of a manifest by its digest does not get."""
+        """Return the manifests and blobs that a pull by this digest does not get."""
         if not self.exists(Link(repository, MANIFEST, digest)):
             return [f"manifest {digest}"]
         fields: Mapping[str, Any] = json.loads(read(self.storage, data_path(digest)))
@@ -182,7 +186,7 @@ class Registry:
         return [*missing, *(item for child in children for item in child)]
 
     def broken(self) -> dict[tuple[str, str], list[str]]:
-        """Return the accepted images that cannot be pulled."""
+        """Return the missing parts of the accepted images that cannot be pulled, by repository and tag."""
         problems = {}
         for (repository, tag), digest in self.accepted.items():
             link = Link(repository, TAG, tag=tag).path

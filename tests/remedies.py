@@ -1,4 +1,4 @@
-"""The `pulumi config` commands that messages name, from real refusals, with the other inputs that each one needs."""
+"""The `pulumi config` commands of real messages, with the other inputs that each command needs."""
 
 import asyncio
 import json
@@ -39,20 +39,20 @@ from registry.validation.secrets import ExistingSecret
 from registry.validation.servers import bucket_not_in_endpoint, region_of_endpoint
 from registry.validation.storage import refuse_relocation
 from registry.validation.tolerations import refuse_taints
-from tests.examples import EXAMPLES, REFUSED, TOKEN, Inputs, choice, companions, rule
+from tests.examples import EXAMPLES, REFUSED, TOKEN, Inputs, companions, inputs_that_fulfil, rule
 from tests.issuing import issue, server_spec
 
 COMMAND = re.compile(r"`(pulumi config [^`]*)`")
 
 AWKWARD_USER = "jean.d\"o'r $HOME"
-"""User whose name has a dot, quotes, a space and a variable of the shell."""
+"""Name of a user with a dot, quotes, a space and a variable of the shell."""
 
-REST: dict[str, Inputs] = {
+NEEDED_INPUTS: dict[str, Inputs] = {
     "password_generations": {"users": ["centos", "jean"]},
     "access": {"users": ["centos", "jean"], "access": [rule(users=["centos"])]},
     "token": {"token": {key: value for key, value in TOKEN.items() if key != "realm"}},
 }
-"""The other inputs, and the rest of an input of which a command sets one part."""
+"""Other inputs that a key needs, and the rest of an input if a command sets only a part of it."""
 
 OTHER_SERVER = issue(server_spec("registry.example.com"))
 """Certificate for a name that clients do not type."""
@@ -74,14 +74,14 @@ def remedies() -> list[Remedy]:
 def _texts() -> Iterator[tuple[str, Inputs]]:
     """Yield texts with commands, and the inputs that the commands need."""
     for key, value, _ in REFUSED:
-        others = companions(key) | REST.get(key, {})
+        others = companions(key) | NEEDED_INPUTS.get(key, {})
         text = _message(INPUTS[key].rule, value)
         if "outbound_proxy.no_proxy" in text:
             others = {**others, "outbound_proxy": {"https": "http://proxy.example.com:3128"}}
         yield text, others
     for key, row in INPUTS.items():
         if row.required:
-            inputs = {name: value for name, value in choice(row.only_with[0]).items() if name != key}
+            inputs = {name: value for name, value in inputs_that_fulfil(row.only_with[0]).items() if name != key}
             yield _message(check_combinations, {**DEFAULTS, **inputs}), inputs
     for key in SECRETS:
         others = {"users": ["USER"]} if key == "passwords" else companions(key)
@@ -139,7 +139,7 @@ def _message(refuse: Callable[..., Any], *arguments: Any) -> str:
 
 
 def _read_config(values: dict[str, str], secret: list[str]) -> None:
-    """Read the inputs from a config. Its text of a secret key is no JSON and no number."""
+    """Read the inputs from a config with these values. `secret` has the keys that are marked as secret."""
     config = {f"project:{key}": value for key, value in values.items()}
     set_all_config(config, [f"project:{key}" for key in secret])
     try:

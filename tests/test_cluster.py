@@ -58,7 +58,7 @@ class TestInotify:
 def test_inotify_instances_are_counted_up_to_a_number_and_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     results = iter([os.dup(0), os.dup(0), -1, os.dup(0)])
     kernel = SimpleNamespace(inotify_init=lambda: next(results))
-    monkeypatch.setattr(inotify.ctypes, "CDLL", lambda _: kernel)
+    monkeypatch.setattr("ctypes.CDLL", lambda _: kernel)
     before = len(os.listdir("/proc/self/fd"))
     assert inotify.count_free(3) == 2
     assert len(os.listdir("/proc/self/fd")) == before - 2

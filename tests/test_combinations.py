@@ -14,7 +14,7 @@ from registry.validation import InvalidInput
 from registry.validation.external_ips import external_ips_warning
 from registry.validation.storage import refuse_unshared_claim
 from tests.conftest import Deploy, Engine, api_server_service
-from tests.examples import CA, EXAMPLES, choice, companions
+from tests.examples import CA, EXAMPLES, companions, inputs_that_fulfil
 from tests.issuing import CertificateSpec, issue
 from tests.parts import Part, preconditions
 
@@ -63,7 +63,7 @@ def test_an_input_without_an_effect_is_refused(deploy: Deploy, engine: Engine, k
 
 @pytest.mark.parametrize("key", [key for key, row in INPUTS.items() if row.required])
 def test_a_missing_input_is_named(deploy: Deploy, engine: Engine, key: str) -> None:
-    inputs = choice(INPUTS[key].only_with[0])
+    inputs = inputs_that_fulfil(INPUTS[key].only_with[0])
     del inputs[key]
     refusal = refuse(deploy, inputs)
     assert (refusal.key, refusal.code) == (key, "missing")

@@ -1,7 +1,7 @@
-"""A command that a refusal names works as typed, and what it makes is accepted.
+"""The commands that a refusal names work as typed, and the rules accept the values that they store.
 
-Programs of the same names as kubectl, pulumi and htpasswd keep what they are given. e2e/test_certificates.py types such
-a command with the real kubectl.
+kubectl, pulumi and htpasswd are fakes that store their input in files. e2e/test_certificates.py types such a command
+with the real kubectl.
 """
 
 import json
@@ -27,7 +27,7 @@ from registry.validation.users import htpasswd
 from tests.conftest import to_base64
 from tests.file_inputs import HASH, HOST, ISSUING_CA, ROOT, S3, TLS
 from tests.file_variants import encode_key_unreadable_in_go
-from tests.issuing import CertificateSpec, IssuedCertificate, issue, server_spec
+from tests.issuing import KEY_PASSWORD, CertificateSpec, IssuedCertificate, issue, server_spec
 
 # The programs import little, because most of their time is the start of Python.
 KUBECTL = """
@@ -58,7 +58,7 @@ HTPASSWD = f"""
 import sys
 assert sys.argv[1:] == ["-nbBC", "10", "USER", "PASSWORD"], sys.argv
 with open("registry.password", "w") as file:
-    file.write("USER:{HASH.replace("$", chr(36))}\\n\\n")
+    file.write("USER:{HASH}\\n\\n")
 """
 
 USERS = ExistingSecret("users_secret", "docker-registry", "users", ("registry.password",))
@@ -78,14 +78,14 @@ def self_signed() -> IssuedCertificate:
 
 
 class Case(NamedTuple):
-    """A refused value, and what people do before they type the commands of the remedy.
+    """A refused value, and the files that a user edits before typing the commands of the remedy.
 
     Attributes:
         key: The input.
         code: The code of the refusal.
         files: Files of the Secret, or the value of the config under the name of the input.
-        edited: Files that people write or change, as the remedy says.
-        then: Cases of the next refusals, if the commands lead to another one first.
+        edited: Files that the user writes or changes, as the remedy says.
+        then: Codes of the next refusals, each with the files to edit, if the commands do not lead to acceptance.
     """
 
     key: str
@@ -210,7 +210,7 @@ RULES: dict[str, Callable[[dict[str, str]], Any]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_the_commands_of_a_remedy_lead_to_acceptance(tmp_path: Path, name: str) -> None:
+def test_the_rules_accept_the_files_that_the_commands_of_a_remedy_store(tmp_path: Path, name: str) -> None:
     case = CASES[name]
     refusal = refuse(case.key, {file: b64encode(to_bytes(text)).decode() for file, text in case.files.items()})
     assert (refusal.key, refusal.code) == (case.key, case.code)
@@ -252,7 +252,7 @@ def type_commands(folder: Path, remedy: str) -> None:
             ["setsid", "bash", "-c", command],
             cwd=folder,
             env=environment,
-            input="password of the test\n",
+            input=f"{KEY_PASSWORD}\n",
             capture_output=True,
             text=True,
             check=False,
@@ -261,7 +261,7 @@ def type_commands(folder: Path, remedy: str) -> None:
 
 
 def stored(folder: Path, key: str) -> dict[str, str]:
-    """Return what the commands stored: the data of the Secret, or the value of the config in base64."""
+    """Return the data of the Secret that the commands stored, or the value of the config in base64, by file."""
     if key in RULES:
         content = (folder / "stored.json").read_text()
         return dict(json.loads(content))
@@ -292,15 +292,15 @@ def test_the_command_for_the_key_of_another_ca_sets_the_right_one(tmp_path: Path
     chains.require_key_of_authority(ROOT.pem, b64decode(stored(tmp_path, "ca_key")["ca_key"]).decode())
 
 
-def test_the_commands_for_a_new_ca_make_a_key_that_belongs_to_it(tmp_path: Path) -> None:
+def test_the_commands_for_a_new_ca_set_a_ca_and_its_key(tmp_path: Path) -> None:
     create_programs(tmp_path)
     type_commands(tmp_path, chains.MAKE_CA)
     ca, key = ((tmp_path / f"config-{name}").read_text() for name in ("ca_certificate", "ca_key"))
     chains.require_key_of_authority(INPUTS["ca_certificate"].rule(ca), INPUTS["ca_key"].rule(key))
 
 
-def test_a_certificate_of_a_key_that_go_reads_is_accepted(tmp_path: Path) -> None:
-    """The refusal of another encoding names the command for such a key, and that of an RSA key another command."""
+def test_a_certificate_for_a_key_of_openssl_genpkey_is_accepted(tmp_path: Path) -> None:
+    """The refusals of keys that Go does not read name these two `openssl genpkey` commands."""
     usage = "-subj /CN=x -addext keyUsage=critical,keyCertSign"
     for options in ("EC -pkeyopt ec_paramgen_curve:P-256", "RSA"):
         command = f"openssl genpkey -algorithm {options} > key && openssl req -x509 -key key {usage} -out ca.pem"

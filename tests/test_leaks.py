@@ -218,8 +218,8 @@ def wrap_values(args: Inputs, wrap: Callable[[Any], Any]) -> Any:
 def test_a_piece_of_a_secret_is_found_in_every_form(form: str) -> None:
     for name, secret in KNOWN_SECRETS.items():
         encoded = canary.forms(secret)[form]
-        for start in range(0, max(1, len(encoded) - canary.PIECE - canary.STEP)):
-            part = f"text {encoded[start : start + canary.PIECE + canary.STEP - 1]} text"
+        for start in range(0, max(1, len(encoded) - canary.PIECE_LENGTH - canary.STEP)):
+            part = f"text {encoded[start : start + canary.PIECE_LENGTH + canary.STEP - 1]} text"
             assert canary.find({name: secret}, part), f"{name} from character {start}"
     assert canary.find(KNOWN_SECRETS, "no secret: generated, chosen, existing-s3") == []
 
@@ -265,7 +265,7 @@ def test_the_debug_log_of_the_sdk_keeps_its_subject_and_no_secret() -> None:
 
 
 def test_salt_and_hash_have_the_lengths_that_the_search_expects() -> None:
-    line = f"jean:$2b$05${'s' * SALT_LENGTH}.{'h' * canary.HASH}"
+    line = f"jean:$2b$05${'s' * SALT_LENGTH}.{'h' * canary.HASH_LENGTH}"
     assert htpasswd(line, "kubectl") == line
 
 

@@ -58,16 +58,16 @@ def page() -> str:
     lines = re.findall(r"^    (?:# (.+)|(\w+):)", inspect.getsource(PrivateRegistryArgs), re.MULTILINE)
     parts = [INTRODUCTION]
     for heading, key in lines:
-        parts += [_headed(heading, "key", "Output?", "default")] if heading else [_input(key, inputs[key])]
+        parts += [_table_head(heading, "key", "Output?", "default")] if heading else [_input(key, inputs[key])]
     outputs = dict(zip(PrivateRegistry.__annotations__, resource["properties"].values(), strict=True))
     parts += ["\n## Rules, robots and jobs\n", *_rules(schema)]
-    parts += ["\n## Combinations\n\n", *_combinations(), _headed("Outputs", "output")]
+    parts += ["\n## Combinations\n\n", *_combinations(), _table_head("Outputs", "output")]
     parts += [f"| `{key}` | {_type(output)} | {output['description']} |\n" for key, output in outputs.items()]
     return "".join([*parts, *_node_trust(schema)])
 
 
 def _node_trust(schema: dict[str, Any]) -> Iterator[str]:
-    """Yield the section of the other component."""
+    """Yield the section of the component NodeTrust."""
     resource = schema["resources"]["private-registry:index:NodeTrust"]
     registry = schema["types"]["private-registry:index:TrustedRegistryArgs"]
     yield f"\n## NodeTrust\n\n{NODE_TRUST}"
@@ -97,7 +97,7 @@ def _rules(schema: dict[str, Any]) -> Iterator[str]:
             yield f"| `{key}` | {_type(schema_of_key)} | {schema_of_key['description']} |\n"
 
 
-def _headed(heading: str, name: str, *columns: str) -> str:
+def _table_head(heading: str, name: str, *columns: str) -> str:
     titles = [name, "type", *columns, "description"]
     return f"\n## {heading}\n\n| {' | '.join(titles)} |\n{'|---' * len(titles)}|\n"
 
@@ -124,7 +124,7 @@ def _input(key: str, schema: dict[str, Any]) -> str:
 def _condition(condition: Condition) -> str:
     if not condition.values:
         return f"`{condition.key}`"
-    return f"`{condition.key}` {_listed([str(value).lower() for value in condition.values], 'or')}"
+    return f"`{condition.key}` {_join_words([str(value).lower() for value in condition.values], 'or')}"
 
 
 def _type(schema: dict[str, Any], plural: str = "") -> str:
@@ -139,17 +139,17 @@ def _type(schema: dict[str, Any], plural: str = "") -> str:
 def _combinations() -> Iterator[str]:
     pairs = {tuple(sorted((key, row.both_or_neither))) for key, row in INPUTS.items() if row.both_or_neither}
     for pair in sorted(pairs):
-        yield f"- {_listed(_code(pair))}: set both, or neither.\n"
+        yield f"- {_join_words(_code(pair))}: set both, or neither.\n"
     for key, row in INPUTS.items():
         if row.replaces:
-            yield f"- `{key}` replaces {_listed(_code(row.replaces))}: set none of them with it.\n"
+            yield f"- `{key}` replaces {_join_words(_code(row.replaces))}: set none of them with it.\n"
     existing = [key for key, row in INPUTS.items() if row.existing]
-    yield f"- {_listed(_code(existing))} name existing objects, so they need `create_namespace` false.\n"
+    yield f"- {_join_words(_code(existing))} name existing objects, so they need `create_namespace` false.\n"
 
 
 def _code(keys: Sequence[str]) -> list[str]:
     return [f"`{key}`" for key in keys]
 
 
-def _listed(items: Sequence[str], word: str = "and") -> str:
+def _join_words(items: Sequence[str], word: str = "and") -> str:
     return f" {word} ".join(filter(None, [", ".join(items[:-1]), items[-1]]))

@@ -79,8 +79,8 @@ class _Reader:
 
     def texts(self) -> Iterator[Text]:
         self._hide_strings()
-        yield from self._displayed(self._tree, self._scope())
-        yield from self._prose(self._tree, self._scope())
+        yield from self._displayed_texts(self._tree, self._scope())
+        yield from self._prose_texts(self._tree, self._scope())
 
     def _scope(self, function: ast.FunctionDef | ast.AsyncFunctionDef | None = None) -> "_Scope":
         return _Scope(self._constants, self._used, function)
@@ -103,20 +103,20 @@ class _Reader:
     def _use(self, node: ast.AST) -> None:
         self._used.update(ast.walk(node))
 
-    def _displayed(self, node: ast.AST, scope: "_Scope") -> Iterator[Text]:
+    def _displayed_texts(self, node: ast.AST, scope: "_Scope") -> Iterator[Text]:
         """Yield the texts of calls, returns and tables that are known to show texts."""
         for child in ast.iter_child_nodes(node):
             inner = scope
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
                 inner = self._scope(child)
-                yield from self._returned(child, inner)
+                yield from self._returned_texts(child, inner)
             elif isinstance(child, ast.Call):
-                yield from self._called(child, scope)
+                yield from self._call_texts(child, scope)
             elif isinstance(child, ast.Tuple | ast.Dict):
-                yield from self._table(child, scope)
-            yield from self._displayed(child, inner)
+                yield from self._table_texts(child, scope)
+            yield from self._displayed_texts(child, inner)
 
-    def _called(self, node: ast.Call, scope: "_Scope") -> Iterator[Text]:
+    def _call_texts(self, node: ast.Call, scope: "_Scope") -> Iterator[Text]:
         name = _name(node.func)
         if name in self._errors:
             self._use(node)
@@ -128,7 +128,7 @@ class _Reader:
                 separator = {"Verdict": " → ", "BadParameter": ": "}.get(name, ", ")
                 yield Text(node.lineno, DISPLAY_CALLS[name], separator.join(filter(None, texts)))
 
-    def _returned(self, function: ast.FunctionDef | ast.AsyncFunctionDef, scope: "_Scope") -> Iterator[Text]:
+    def _returned_texts(self, function: ast.FunctionDef | ast.AsyncFunctionDef, scope: "_Scope") -> Iterator[Text]:
         """Yield the texts that a function with a certain ending of its name returns."""
         if not function.name.endswith(SENTENCE_SUFFIXES):
             return
@@ -140,7 +140,7 @@ class _Reader:
                     self._use(node)
                     yield Text(node.lineno, kind, text)
 
-    def _table(self, node: ast.Tuple | ast.Dict, scope: "_Scope") -> Iterator[Text]:
+    def _table_texts(self, node: ast.Tuple | ast.Dict, scope: "_Scope") -> Iterator[Text]:
         """Yield the rows of a tuple of tuples (a pattern, then texts), and the keys of a dictionary with titles."""
         if node in self._used:
             return
@@ -159,7 +159,7 @@ class _Reader:
                     self._use(row)
                     yield Text(row.lineno, "row", f"`{pattern}`: {_sentences(*texts)}")
 
-    def _prose(self, node: ast.AST, scope: "_Scope") -> Iterator[Text]:
+    def _prose_texts(self, node: ast.AST, scope: "_Scope") -> Iterator[Text]:
         """Yield every other string that looks like prose."""
         for child in ast.iter_child_nodes(node):
             if child in self._used:
@@ -173,7 +173,7 @@ class _Reader:
                     self._use(child)
                     yield Text(child.lineno, "text", text)
                     continue
-            yield from self._prose(child, inner)
+            yield from self._prose_texts(child, inner)
 
 
 def _own_nodes(function: ast.AST) -> Iterator[ast.AST]:

@@ -17,7 +17,7 @@ LIST_ITEM = re.compile(r"\s*([-*]|\d+\.)\s+")
 """Start of a list item in Markdown."""
 
 NOT_PROSE = ("#", "|", "<!--")
-"""Starts of Markdown lines that are no running text: headings, tables and comments."""
+"""Starts of Markdown lines without running text: headings, tables and comments."""
 
 Definition = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -50,7 +50,7 @@ def _python(source: str) -> Iterator[Text]:
 
 
 def _strings(node: Definition) -> Iterator[Text]:
-    """Return the docstring of a definition, and the strings between its statements."""
+    """Yield the docstring of a definition, and the strings between its statements."""
     for at, statement in enumerate(node.body):
         if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
             content = statement.value.value
@@ -70,7 +70,7 @@ def _kind(node: Definition, at: int) -> Kind:
 
 
 def _comments(source: str) -> Iterator[Text]:
-    """Return the comments. Comments that stand alone on consecutive lines are one text."""
+    """Yield the comments. Comments that stand alone on consecutive lines are one text."""
     block: list[str] = []
     begin, next_line = 0, 0
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
@@ -89,7 +89,7 @@ def _comments(source: str) -> Iterator[Text]:
 
 
 def _markdown(source: str) -> Iterator[Text]:
-    """Return the paragraphs and list items of a page, without headings, tables and code blocks."""
+    """Yield the paragraphs and list items of a page, without headings, tables and code blocks."""
     block: list[str] = []
     begin = 0
     fenced = False

@@ -1,4 +1,4 @@
-"""Access rules, and what the component makes of them. tests/e2e/test_access.py has the decisions of the proxy."""
+"""Access rules, and the proxy that the component creates for them. tests/e2e/test_access.py tests its decisions."""
 
 import json
 import re
@@ -26,20 +26,23 @@ BEHIND_PROXY: list[Inputs] = [
     {"pull_secrets": ["builds"]},
     {"min_free": 10},
 ]
-"""Inputs that bring the proxy along."""
+"""Inputs for which the Pod has the proxy."""
 
 
-MANY = [rule(repositories=[f"r{each}/g{n}/{'x' * 230}" for n in range(100)], rights=["push"]) for each in range(8)]
+MANY_RULES = [
+    rule(repositories=[f"r{each}/g{n}/{'x' * 230}" for n in range(100)], rights=["push"]) for each in range(8)
+]
 """Rules whose files are larger than a Secret."""
 
 
 def refuse(deploy: Deploy, args: Inputs) -> InvalidInput:
+    """Deploy a registry that is refused. Return the refusal."""
     with pytest.raises(InvalidInput) as refusal:
         deploy(lambda: PrivateRegistry("registry", cast(Any, args)))
     return refusal.value
 
 
-def deployed(deploy: Deploy, args: Inputs) -> Inputs:
+def deploy_registry(deploy: Deploy, args: Inputs) -> Inputs:
     return deploy(lambda: PrivateRegistry("registry", cast(Any, args)))
 
 
@@ -95,7 +98,7 @@ def test_a_glob_covers_another_if_it_has_all_its_names(glob: str, other: str, ex
                 assert re.fullmatch(pattern_of(glob), name)
 
 
-def test_a_pattern_has_only_names_of_repositories() -> None:
+def test_the_pattern_of_a_name_matches_names_of_repositories_only() -> None:
     assert re.fullmatch(NAME, "a__b/c.d/e---f")
     for name in ("a_/b", "-a", "a..b", "a/_b", "a___b", "é"):
         assert not re.fullmatch(NAME, name)
@@ -139,14 +142,16 @@ def test_a_rule_is_void_if_an_earlier_one_allows_all_of_it(earlier: Inputs, late
         ({"users": ["authenticated"], "anonymous_pull": ["a"]}, "users", "name-of-a-group"),
         ({"users": ["pull"], "pull_secrets": ["builds"]}, "users", "name-of-pull-user"),
         ({"users": ["{env.HOME}"], "anonymous_pull": ["a"]}, "users", "not-plain"),
-        ({**RULES, "access": MANY}, "access", "too-large"),
+        ({**RULES, "access": MANY_RULES}, "access", "too-large"),
         ({"users": ["jean doe"], "robots": {"ci": ROBOT}}, "users", "not-plain"),
         ({"users": ["jean doe"], "min_free": 10}, "users", "not-plain"),
         ({"token": TOKEN, "image": "registry:2.8.3"}, "image", "no-key-set"),
         ({"password_generations": {"pull": [1, 2]}}, "password_generations.pull", "unknown-user"),
     ],
 )
-def test_rules_that_contradict_the_users_are_refused(deploy: Deploy, args: Inputs, key: str, code: str) -> None:
+def test_an_invalid_combination_of_users_rules_and_tokens_is_refused(
+    deploy: Deploy, args: Inputs, key: str, code: str
+) -> None:
     refusal = refuse(deploy, args)
     assert (refusal.key, refusal.code) == (key, code)
 
@@ -170,10 +175,10 @@ def test_the_remedy_shows_an_example_of_the_input(deploy: Deploy, args: Inputs, 
 
 
 @pytest.mark.parametrize("args", BEHIND_PROXY, ids=lambda args: [*args][-1])
-def test_the_registry_listens_on_nothing_but_a_socket_behind_the_proxy(
+def test_behind_the_proxy_the_registry_listens_on_a_unix_socket_only(
     deploy: Deploy, engine: Engine, args: Inputs
 ) -> None:
-    deployed(deploy, args)
+    deploy_registry(deploy, args)
     registry, proxy = containers(engine)["registry"], containers(engine)["proxy"]
     assert registry["ports"] == []
     assert [port["containerPort"] for port in proxy["ports"]] == [5000]
@@ -187,14 +192,14 @@ def test_the_registry_listens_on_nothing_but_a_socket_behind_the_proxy(
     assert not [each for each in engine.resources if each.name == "registry-auth-secret"]
 
 
-def test_without_rules_there_is_no_proxy(deploy: Deploy, engine: Engine) -> None:
-    deployed(deploy, {"users": ["jean"]})
+def test_with_users_alone_there_is_no_proxy(deploy: Deploy, engine: Engine) -> None:
+    deploy_registry(deploy, {"users": ["jean"]})
     assert [*containers(engine)] == ["registry"]
     assert not [each for each in engine.resources if each.name == "registry-access"]
 
 
-def test_a_least_free_space_lets_the_proxy_see_the_storage(deploy: Deploy, engine: Engine) -> None:
-    deployed(deploy, {"min_free": 10})
+def test_with_min_free_the_proxy_mounts_the_storage_read_only(deploy: Deploy, engine: Engine) -> None:
+    deploy_registry(deploy, {"min_free": 10})
     registry, proxy = containers(engine)["registry"], containers(engine)["proxy"]
     (mount,) = [each for each in proxy["volumeMounts"] if each["name"] == "repository"]
     assert mount["readOnly"]
@@ -204,15 +209,15 @@ def test_a_least_free_space_lets_the_proxy_see_the_storage(deploy: Deploy, engin
     assert f"map({variables['STORAGE_STATE']}) -m str full" in proxy_files(engine)["haproxy.cfg"]
 
 
-def test_without_it_the_proxy_does_not_see_the_storage(deploy: Deploy, engine: Engine) -> None:
-    deployed(deploy, RULES)
+def test_without_min_free_the_proxy_does_not_mount_the_storage(deploy: Deploy, engine: Engine) -> None:
+    deploy_registry(deploy, RULES)
     assert "repository" not in str(containers(engine)["proxy"]["volumeMounts"])
     assert "507" not in proxy_files(engine)["haproxy.cfg"]
 
 
 def test_the_proxy_has_its_own_resources_and_image(deploy: Deploy, engine: Engine) -> None:
     more = {"front_image": "haproxy:3.4.2", "front_requests": {"cpu": "1"}, "front_limits": {"memory": "1Gi"}}
-    deployed(deploy, {**RULES, **more})
+    deploy_registry(deploy, {**RULES, **more})
     proxy = containers(engine)["proxy"]
     assert proxy["image"] == "haproxy:3.4.2"
     assert proxy["resources"] == {"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}}
@@ -229,7 +234,7 @@ def test_the_proxy_has_its_own_resources_and_image(deploy: Deploy, engine: Engin
 def test_the_proxy_logs_as_the_registry_does(
     deploy: Deploy, engine: Engine, args: Inputs, level: str, opening: str
 ) -> None:
-    deployed(deploy, {**RULES, **args})
+    deploy_registry(deploy, {**RULES, **args})
     configuration = proxy_files(engine)["haproxy.cfg"]
     assert f"log stdout format raw local0 {level}\n" in configuration
     assert f"log-format '{opening}" in configuration
@@ -250,14 +255,16 @@ def checksum_of(engine: Engine) -> str:
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_users_rules_and_certificate_change_only_the_secret(changes: Inputs) -> None:
+def test_a_change_of_users_rules_or_certificate_does_not_change_the_pod(changes: Inputs) -> None:
     engines = [deploy_once("registry", args) for args in (RULES, {**RULES, **changes})]
     pods = [(unwrap_secret(engine.one("Pod").inputs["spec"]), checksum_of(engine)) for engine in engines]
     assert pods[0] == pods[1]
 
 
-def test_the_files_of_the_proxy_have_certificate_hashes_and_rules(deploy: Deploy, engine: Engine) -> None:
-    outputs = deployed(deploy, {**RULES, "passwords": {"marie": "correct horse battery"}})
+def test_the_files_of_the_proxy_have_the_certificate_hashes_and_rules_but_no_password(
+    deploy: Deploy, engine: Engine
+) -> None:
+    outputs = deploy_registry(deploy, {**RULES, "passwords": {"marie": "correct horse battery"}})
     files = proxy_files(engine)
     assert files["certificate.pem"].startswith("-----BEGIN CERTIFICATE-----")
     assert files["logins.map"] == f"{fingerprint('jean', outputs['passwords']['jean'])} jean\n"
@@ -269,21 +276,26 @@ def test_the_files_of_the_proxy_have_certificate_hashes_and_rules(deploy: Deploy
 
 def test_the_passwords_of_robots_are_outputs_and_can_be_rotated(deploy: Deploy) -> None:
     robots = {"ci": {"repositories": ["team/*"], "rights": ["push"]}}
-    outputs = deployed(deploy, {"robots": robots, "password_generations": {"ci": [2, 1]}})
+    outputs = deploy_registry(deploy, {"robots": robots, "password_generations": {"ci": [2, 1]}})
     assert [*outputs["passwords"]] == ["centos", "ci", "ci-2"]
 
 
-def test_a_pull_secret_has_a_user_who_can_only_pull(deploy: Deploy, engine: Engine) -> None:
-    outputs = deployed(deploy, {"pull_secrets": ["builds"], "pull_secret_repositories": ["team/*"]})
+def test_the_user_of_a_pull_secret_may_only_pull(deploy: Deploy, engine: Engine) -> None:
+    outputs = deploy_registry(deploy, {"pull_secrets": ["builds"], "pull_secret_repositories": ["team/*"]})
     data = unwrap_secret(engine.by_name("registry-pull-secrets-builds").inputs["data"])[".dockerconfigjson"]
     assert outputs["username"] == "centos"
     assert outputs["passwords"]["pull"] in b64decode(data).decode()
     assert outputs["passwords"]["centos"] not in b64decode(data).decode()
+    configuration = proxy_files(engine)["haproxy.cfg"]
+    (acl,) = re.findall(r"acl (\w+) var\(txn\.user\) -m str pull\n", configuration)
+    permissions = re.findall(rf"http-request set-var\(txn\.allowed\) .* if {acl} (.*)", configuration)
+    assert permissions
+    assert all(conditions.startswith("reads ") for conditions in permissions)
 
 
 class TestToken:
     def test_the_registry_checks_tokens_itself(self, deploy: Deploy, engine: Engine) -> None:
-        outputs = deployed(deploy, {"token": TOKEN})
+        outputs = deploy_registry(deploy, {"token": TOKEN})
         files = unwrap_secret(engine.by_name("registry-workload-configuration").inputs["stringData"])
         section = json.loads(files["config.yml"])["auth"]["token"]
         assert section == {
@@ -296,6 +308,6 @@ class TestToken:
         assert (outputs["username"], outputs["passwords"]) == ("", {})
 
     @pytest.mark.parametrize("more", [{"users": ["jean"]}, *BEHIND_PROXY], ids=lambda args: [*args][-1])
-    def test_tokens_replace_users_and_rules(self, deploy: Deploy, more: Inputs) -> None:
+    def test_users_and_rules_are_refused_with_a_token(self, deploy: Deploy, more: Inputs) -> None:
         refusal = refuse(deploy, {"token": TOKEN, **more})
         assert refusal.code == "replaced"

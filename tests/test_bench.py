@@ -1,4 +1,4 @@
-"""The benchmarks: order of the measurements, figures and pages. No measured time matters here."""
+"""The benchmarks: order of the measurements, figures and pages. No test depends on a measured time."""
 
 import asyncio
 import fcntl
@@ -141,7 +141,7 @@ def test_a_flood_counts_the_responses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_page_of_access_compares_with_no_authentication(tmp_path: Path) -> None:
-    """Each setup has its factor times the figures of no authentication. The second round has twice the figures."""
+    """A setup has the figures of no authentication times its factor. In the second round all figures are doubled."""
     figures = access.Figures()
     factors = dict(zip(SETUPS, (1.0, 2.0, 40.0, 1.2, 1.3), strict=True))
     for setup, factor in factors.items():
@@ -196,6 +196,9 @@ def test_pages_compare_the_values_of_a_round(tmp_path: Path) -> None:
     assert "| 0.67 (0.67 to 0.67) | ≤ 0.4: not met |" in page
     plot_timeline(parallel, 0.2, {"key"}, tmp_path / "graph.png")
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in tmp_path.iterdir())
+
+
+def test_the_time_of_one_more_registry_is_computed_from_the_times_of_one_and_of_ten() -> None:
     assert program.compute_additional({"program 1": [1.0], "program 10": [2.8]}, "program", 10) == pytest.approx([0.2])
 
 

@@ -26,17 +26,11 @@ from tests.conftest import SOAK, Engine, attach, to_base64
 from tests.examples import CA, EXAMPLES, accepts, companions, compatible_groups
 from tests.issuing import issue, server_spec
 
+SERVER_CERTIFICATE = issue(server_spec("docker-registry", "docker-registry.docker-registry.svc"), CA)
 LIVE: dict[str, Any] = {
     "registry-tls-from-kubectl-get-secrets": {
         "data": {
-            "tls.crt": to_base64(
-                (
-                    SERVER_CERTIFICATE := issue(
-                        server_spec("docker-registry", "docker-registry.docker-registry.svc"), CA
-                    )
-                ).pem
-                + CA.pem
-            ),
+            "tls.crt": to_base64(SERVER_CERTIFICATE.pem + CA.pem),
             "tls.key": to_base64(SERVER_CERTIFICATE.key_pem),
         }
     },
@@ -54,7 +48,7 @@ WIRE_NAMES = {python: wire for wire, python in DEFINITION.inputs_mapping.items()
 MAY_BE_OUTPUTS = [key for key, wire in WIRE_NAMES.items() if not SCHEMA["inputProperties"][wire].get("plain")]
 """Inputs that may be Outputs. The schema marks all other inputs as plain, because they decide the resources."""
 
-OBJECTS = ("collect", "retention", "scrub")
+INPUTS_WITH_LONG_FIELDS = ("collect", "retention", "scrub")
 """Inputs whose fields have names of several words."""
 
 Inputs = dict[str, Any]
@@ -93,7 +87,7 @@ SMALL: Inputs = {
     "run_as_user": 0,
     "limits": {"memory": "512Mi"},
 }
-"""Inputs of a registry with few resources. Other inputs have the same defaults with them as without them."""
+"""Inputs of a registry with few resources, so that it is deployed faster. They change no default of another input."""
 
 
 @pytest.mark.parametrize("key", EXAMPLES)
@@ -104,18 +98,17 @@ def test_an_argument_changes_the_graph(key: str) -> None:
     try:
         without = graph_of_json(json.dumps(others))
     except InvalidInput:
-        return  # its companions are refused without it
+        return  # the companions are refused without the key, so there is no graph to compare with
     assert graph_of_json(json.dumps(others | {key: EXAMPLES[key]})) != without
 
 
 @pytest.mark.parametrize("way", ["output", "secret", "json", "json output", "json secret"])
-def test_a_value_results_in_the_same_graph_in_every_way(way: str) -> None:
+def test_a_value_results_in_the_same_graph_whichever_way_it_is_passed(way: str) -> None:
     groups = [(key,) for key in EXAMPLES] if SOAK else compatible_groups()
     assert [key for keys in groups for key in differing_keys(keys, *WAYS[way])] == []
 
 
 def test_only_the_key_that_results_in_another_graph_is_reported() -> None:
-
     def call(args: Inputs) -> Inputs:
         return in_process({**args, "port": 5002} if "port" in args else args)
 
@@ -138,10 +131,10 @@ def test_a_program_in_another_language_gets_a_refusal_as_message() -> None:
     ("shared", "key"),
     [({"namespace": "team"}, "namespace"), ({"storagePath": "/srv/team"}, "storage_path")],
 )
-def test_registries_of_a_program_in_another_language_are_duplicates(
+def test_the_second_registry_of_a_program_in_another_language_is_refused_what_the_first_reserves(
     monkeypatch: pytest.MonkeyPatch, shared: Inputs, key: str
 ) -> None:
-    """Each registry uses its own connection to one plugin process."""
+    """A plugin process serves one run of a program, with a connection to the engine for each registry."""
     monkeypatch.setattr(duplicates, "_reserved_in_process", {})
 
     def program() -> Inputs:
@@ -194,7 +187,12 @@ def in_process(args: Inputs) -> Inputs:
 def as_plugin(args: Inputs) -> Inputs:
     """Send the inputs to the SDK's plugin server. Return the state that it answers."""
     wire = Struct()
-    wire.update({WIRE_NAMES[key]: in_camel_case(value) if key in OBJECTS else value for key, value in args.items()})
+    wire.update(
+        {
+            WIRE_NAMES[key]: in_camel_case(value) if key in INPUTS_WITH_LONG_FIELDS else value
+            for key, value in args.items()
+        }
+    )
     inputs = {key: select_value(value) for key, value in rpc.deserialize_properties(wire, keep_unknowns=True).items()}
     return dict(PLUGIN.construct("registry", TOKEN, inputs).state)
 
@@ -224,6 +222,7 @@ WAYS: dict[str, tuple[Callable[[Inputs], Inputs], Callable[[Any], Any]]] = {
 
 
 def graph(program: Callable[[], Inputs]) -> Graph:
+    """Run a program that returns the outputs of its component."""
     engine = Engine(live=dict(LIVE))
     attach(engine)
     outputs: Inputs = {}

@@ -29,6 +29,7 @@ ROOT_OF_SAME_NAME = issue(CertificateSpec("Root"))
 
 
 def bundle(*issued: IssuedCertificate) -> str:
+    """Return the certificates in one PEM file."""
     return "".join(item.pem for item in issued)
 
 
@@ -94,6 +95,7 @@ def test_an_existing_certificate_is_accepted_exactly_if_clients_accept_it(
 @pytest.mark.parametrize(
     ("issuers", "ca_crt", "name"),
     [("", ROOT.pem, "Issuing CA"), (ISSUING_CA.pem, None, "Root"), ("", ISSUING_CA.pem, "Root")],
+    ids=["only the root in ca.crt", "only the issuing CA in tls.crt", "only the issuing CA in ca.crt"],
 )
 def test_a_refusal_names_the_missing_certificate(issuers: str, ca_crt: str | None, name: str) -> None:
     with pytest.raises(InvalidInput, match=f"lacks the .*certificate of 'CN={name}'"):
@@ -160,7 +162,7 @@ UNPORTABLE: list[tuple[str, str, str]] = [
 
 @pytest.mark.parametrize(("arguments", "code"), [row[1:] for row in UNPORTABLE], ids=[row[0] for row in UNPORTABLE])
 def test_a_ca_that_go_or_a_strict_client_does_not_read_is_refused(tmp_path: Path, arguments: str, code: str) -> None:
-    """OpenSSL writes such certificates and `cryptography` reads them, but other clients do not."""
+    """OpenSSL writes such certificates and `cryptography` reads them. Go refuses them, or a strict client does."""
     usage = "-addext keyUsage=critical,keyCertSign"
     command = f"openssl req -x509 -nodes {arguments} {usage} -subj /CN=x -keyout ca.key -out ca.pem"
     subprocess.run(command.split(), cwd=tmp_path, capture_output=True, check=True)

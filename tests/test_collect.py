@@ -1,4 +1,4 @@
-"""The collector: which files go, which stay, and that no accepted image breaks, whatever the order of the steps."""
+"""The collector: it removes garbage, keeps all other files, and breaks no accepted image in any order of the steps."""
 
 import errno
 import io
@@ -93,7 +93,7 @@ def test_a_layer_that_no_manifest_needs_goes_with_its_links(storage: MemoryStora
     assert [path for path in storage.files if path.startswith(TRASH)] == []
 
 
-def test_new_files_stay(storage: MemoryStorage, registry: Registry) -> None:
+def test_files_without_use_stay_while_they_are_new(storage: MemoryStorage, registry: Registry) -> None:
     finish(registry.push_blob("team/web", b"being pushed", age=3600))
     finish(registry.push_blob("team/web", b"mounted", age=DAY))
     finish(registry.push_blob("other", b"mounted", age=3600))
@@ -102,7 +102,7 @@ def test_new_files_stay(storage: MemoryStorage, registry: Registry) -> None:
     assert snapshot(storage) == before
 
 
-def test_untagged_manifests_stay_unless_asked_for(storage: MemoryStorage, registry: Registry) -> None:
+def test_untagged_manifests_stay_unless_delete_untagged_is_set(storage: MemoryStorage, registry: Registry) -> None:
     old = registry.push("web", "1", [b"config", b"old"], age=2 * DAY)
     registry.push("web", "1", [b"config", b"new"], age=DAY)
     run(storage)
@@ -118,7 +118,7 @@ def test_a_manifest_that_just_lost_its_tag_stays(storage: MemoryStorage, registr
     old = registry.push("web", "1", [b"config", b"old"], age=2 * DAY)
     registry.push("web", "1", [b"config", b"new"], age=60)
     run(storage, delete_untagged=True)
-    assert registry.missing("web", old) == [], "a client may have its manifest, and pull its layers"
+    assert registry.missing("web", old) == [], "A client may have its manifest, and pull its layers."
 
 
 def test_an_index_keeps_its_manifests_and_an_image_its_signatures(storage: MemoryStorage, registry: Registry) -> None:
@@ -148,7 +148,7 @@ def test_a_tag_goes_with_everything_that_it_alone_needs(storage: MemoryStorage, 
     report = run(storage, rules=[KEEP_ONE])
     inventory = read_inventory(storage)
     assert [*inventory.repositories["web"].tags] == ["v2"]
-    assert [*inventory.repositories["web"].history] == ["v2"], "the registry lists the folders of tags"
+    assert [*inventory.repositories["web"].history] == ["v2"], "The registry lists the folders of tags."
     assert len(inventory.blobs) == 4
     reasons = {item["tag"]: item["reason"] for item in events(report, "removed") if item["kind"] == "tag"}
     assert reasons == {
@@ -166,7 +166,7 @@ def test_an_image_with_another_tag_stays(storage: MemoryStorage, registry: Regis
     assert [*read_inventory(storage).repositories["web"].tags] == ["latest"]
 
 
-def test_a_tag_stays_as_long_as_its_manifest_has_to(storage: MemoryStorage, registry: Registry) -> None:
+def test_a_tag_stays_while_its_manifest_is_new(storage: MemoryStorage, registry: Registry) -> None:
     for number in range(3):
         registry.push("web", f"v{number}", [b"config", b"layer %d" % number], age=3600 - number)
     before = snapshot(storage)
@@ -188,7 +188,7 @@ def test_a_prune_frees_no_blob_and_a_later_collection_does(storage: MemoryStorag
     assert len(read_inventory(storage).blobs) == 3
 
 
-def test_a_dry_run_says_the_same_and_changes_nothing(storage: MemoryStorage, registry: Registry) -> None:
+def test_a_dry_run_reports_the_same_and_changes_nothing(storage: MemoryStorage, registry: Registry) -> None:
     for number in range(5):
         registry.push("web", f"v{number}", [b"config", b"layer %d" % number], age=(9 - number) * DAY)
     finish(registry.push_blob("web", b"unused", age=DAY))
@@ -202,7 +202,7 @@ def test_a_dry_run_says_the_same_and_changes_nothing(storage: MemoryStorage, reg
     assert len(events(dry, "would-remove")) == len(events(real, "removed")) == 8
 
 
-def test_files_of_a_killed_registry_go_after_a_day(storage: MemoryStorage) -> None:
+def test_a_partial_link_of_a_killed_registry_goes_after_a_day_and_its_uploads_stay(storage: MemoryStorage) -> None:
     folder = "docker/registry/v2/repositories/web/_layers/sha256/ab"
     partial = f"{folder}/link.{'0' * 8}-1111-2222-3333-{'4' * 12}.tmp"
     upload = f"docker/registry/v2/repositories/web/_uploads/1/startedat.{'0' * 8}-1111-2222-3333-{'4' * 12}.tmp"
@@ -243,7 +243,7 @@ class TestDamage:
         assert storage.files[link.path][0].decode() == digest
         assert registry.broken() == {}
         run(storage)
-        assert data_path(digest_of(b"unused of damaged")) not in storage.files, "the repository is whole again"
+        assert data_path(digest_of(b"unused of damaged")) not in storage.files, "The repository is whole again."
 
     def test_an_empty_tag_is_moved_aside_if_its_manifest_is_not_certain(
         self, storage: MemoryStorage, registry: Registry
@@ -284,17 +284,17 @@ def test_a_folder_is_collected_without_leftovers(tmp_path: Any) -> None:
     tags = [each.name for each in (tmp_path / "docker/registry/v2/repositories/team/web/_manifests/tags").iterdir()]
     assert len(tags) == 1
     empty = [each.name for each in tmp_path.rglob("*") if each.is_dir() and not any(each.iterdir())]
-    assert [name for name in empty if len(name) > 2] == [], "the 256 folders of the prefixes stay"
+    assert [name for name in empty if len(name) > 2] == [], "The 256 folders of the prefixes stay."
     assert not (tmp_path / TRASH).exists()
     assert sorted(each.name for each in (tmp_path / "private-registry").iterdir()) == ["clock", "reserve"]
 
 
 class FullDisk(FolderStorage):
-    """A folder on a disk that has place for a number of new files and folders, and for no more."""
+    """A folder on a disk that is full after `free` more files and folders."""
 
-    def __init__(self, root: Path, place: int) -> None:
+    def __init__(self, root: Path, free: int) -> None:
         super().__init__(root)
-        self.place = place
+        self.free = free
 
     def write(self, path: str, content: bytes) -> None:
         self._take(path)
@@ -305,15 +305,15 @@ class FullDisk(FolderStorage):
         super().move(path, target)
 
     def delete(self, path: str) -> None:
-        self.place += (self._root / path).exists()
+        self.free += (self._root / path).exists()
         super().delete(path)
 
     def _take(self, path: str, *, renames: bool = False) -> None:
         parents = [folder for folder in (self._root / path).parents if not folder.exists()]
         needed = len(parents) + (not renames and not (self._root / path).exists())
-        if needed > self.place:
+        if needed > self.free:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-        self.place -= needed
+        self.free -= needed
 
 
 def test_a_full_disk_is_emptied_with_the_reserve(tmp_path: Path) -> None:
@@ -327,10 +327,10 @@ def test_a_full_disk_is_emptied_with_the_reserve(tmp_path: Path) -> None:
         disk.write(path, content)
         os.utime(tmp_path / path, (modified, modified))
     (tmp_path / "private-registry/clock").unlink()
-    disk.place = 0
+    disk.free = 0
     report = run(disk)
     assert report.counts["blobs_removed"] == 30
-    assert disk.place > 40
+    assert disk.free > 40
     assert len(list((tmp_path / "private-registry/reserve").iterdir())) == 8
 
 
@@ -364,7 +364,7 @@ class Pushes:
             self._steps[number] = self._clients[number](self._registry)
 
     def finish_manifests(self) -> None:
-        """Let the registry write all manifests that it has begun, which takes less time than the pause."""
+        """Let the registry write all manifests that it has begun to write. The collector waits long enough for that."""
         for number in range(len(self._clients)):
             while self.in_manifest[number]:
                 self.step(number)
@@ -384,7 +384,7 @@ def push_image(registry: Registry, tag: str, layers: list[bytes]) -> Steps:
 
 
 def push_again(registry: Registry) -> Steps:
-    """Push an image whose layers are garbage until then."""
+    """Push an image whose layers are garbage before the push."""
     return push_image(registry, "again", LAYERS)
 
 
@@ -421,7 +421,7 @@ CLIENTS: list[Client] = [push_again, push_deleted, push_same_tag, push_index, pu
 
 
 def prepare(keeps_times: bool) -> Registry:
-    """Return a registry with images that go, and with garbage."""
+    """Return a registry with an image that stays, images that the OPTIONS remove, and garbage."""
     storage = MemoryStorage(keeps_times=keeps_times)
     registry = Registry(storage)
     for layer in LAYERS:
@@ -447,7 +447,7 @@ def interleave(
     clients: Sequence[Client] = CLIENTS,
     kills: bool = False,
 ) -> tuple[Registry, Pushes]:
-    """Collect while clients push, in an order that is drawn. The collector may be killed, and is run again."""
+    """Collect while clients push, in the order of steps that `order` draws. A killed collector is run again."""
     registry = prepare(order.random() < 0.7)
     storage = registry.storage
     chosen = order.sample(clients, min(order.choice([1, 1, 2, 3]), len(clients)))
@@ -507,7 +507,7 @@ def test_no_order_of_steps_breaks_an_accepted_image() -> None:
         refused += pushes.refused
         assert registry.broken() == {}, f"seed {seed}"
         assert [path for path in registry.storage.files if path.startswith(TRASH)] == []
-    assert refused, "some manifests meet a layer in the trash, and are refused"
+    assert refused, "Some manifests meet a layer in the trash, and are refused."
 
 
 def test_no_kill_at_any_step_breaks_an_accepted_image() -> None:
@@ -515,7 +515,7 @@ def test_no_kill_at_any_step_breaks_an_accepted_image() -> None:
 
 
 def test_a_kill_at_any_step_leaves_no_garbage() -> None:
-    """The second run finds what the first one had begun, so that a manifest whose tag went does not stay for ever."""
+    """The second run finishes the work of the first. Otherwise a manifest whose tag was removed would stay forever."""
     for killed_at in range(1, 200):
         registry = prepare(keeps_times=True)
         storage, count = registry.storage, 0
@@ -541,12 +541,14 @@ def test_a_kill_at_any_step_leaves_no_garbage() -> None:
 
 
 class WithoutPuttingBack(Collector):
+    """A collector that puts no file back from the trash."""
+
     def _restore_needed(self) -> None:
-        """Put nothing back."""
+        """Do nothing."""
 
 
 class WithoutSecondLook(Collector):
-    """A collector that decides before the wait what it puts back."""
+    """A collector that puts back files before the wait, and not after it."""
 
     looked = 0
 
@@ -557,7 +559,7 @@ class WithoutSecondLook(Collector):
 
 
 class WithoutNewLinks(Collector):
-    """A collector that puts back what manifests need, and not what new links name."""
+    """A collector that puts back the files that manifests need, and not those that only new links name."""
 
     def _needed(self, survey: Survey) -> set[str]:
         for repository in survey.inventory.repositories.values():
@@ -574,16 +576,17 @@ class WithoutHistory(Collector):
 
 
 MUTANTS = [WithoutPuttingBack, WithoutSecondLook, WithoutHistory]
+"""Collectors that break accepted images in some order of the steps."""
 
 
 @pytest.mark.parametrize("mutant", MUTANTS)
-def test_the_orders_find_a_collector_without_one_of_its_rules(mutant: type[Collector]) -> None:
+def test_some_order_breaks_an_image_of_a_collector_without_one_of_its_rules(mutant: type[Collector]) -> None:
     clients = [push_same_tag] if mutant is WithoutHistory else CLIENTS
     assert next(broken_orders(mutant, clients=clients, orders=20_000), "")
 
 
-def test_fewer_manifests_are_refused_because_new_links_are_looked_at() -> None:
-    """A layer whose link is new is put back, though no manifest needs it yet."""
+def test_fewer_manifests_are_refused_because_layers_with_new_links_are_put_back() -> None:
+    """A layer whose link is new is put back, though no manifest needs it yet. Without that no image breaks."""
     refused = [
         sum(interleave(Random(seed), collector)[1].refused for seed in range(300))
         for collector in (Collector, WithoutNewLinks)

@@ -43,7 +43,7 @@ def refuse(deploy: Deploy, args: Inputs, create: Callable[[Inputs], Part | Priva
     return refusal.value
 
 
-def created(engine: Engine) -> list[str]:
+def created_resources(engine: Engine) -> list[str]:
     """Return the resources below the component."""
     return [each.name for each in engine.resources if each.name != "registry"]
 
@@ -58,7 +58,7 @@ def test_an_input_without_an_effect_is_refused(deploy: Deploy, engine: Engine, k
         deploy, {**other_inputs, **({"create_namespace": False} if row.existing else {}), key: EXAMPLES[key]}
     )
     assert (refusal.key, refusal.code) == (key, "no-effect")
-    assert created(engine) == []
+    assert created_resources(engine) == []
 
 
 @pytest.mark.parametrize("key", [key for key, row in INPUTS.items() if row.required])
@@ -67,18 +67,18 @@ def test_a_missing_input_is_named(deploy: Deploy, engine: Engine, key: str) -> N
     del inputs[key]
     refusal = refuse(deploy, inputs)
     assert (refusal.key, refusal.code) == (key, "missing")
-    assert created(engine) == []
+    assert created_resources(engine) == []
 
 
 @pytest.mark.parametrize("key", [key for key, row in INPUTS.items() if row.both_or_neither])
-def test_two_inputs_that_belong_together_are_set_together(deploy: Deploy, engine: Engine, key: str) -> None:
+def test_an_input_is_refused_without_the_input_that_belongs_to_it(deploy: Deploy, engine: Engine, key: str) -> None:
     other = INPUTS[key].both_or_neither
     assert INPUTS[other].both_or_neither == key
     refusal = refuse(
         deploy, {**{name: value for name, value in companions(key).items() if name != other}, key: EXAMPLES[key]}
     )
     assert (refusal.key, refusal.code) == (other, "missing")
-    assert created(engine) == []
+    assert created_resources(engine) == []
 
 
 @pytest.mark.parametrize(("key", "other"), [(key, other) for key, row in INPUTS.items() for other in row.replaces])
@@ -89,14 +89,14 @@ def test_an_input_that_another_one_replaces_is_refused(deploy: Deploy, engine: E
     )
     assert refusal.code == "replaced"
     assert refusal.key in INPUTS[key].replaces
-    assert created(engine) == []
+    assert created_resources(engine) == []
 
 
 @pytest.mark.parametrize("key", [key for key, row in INPUTS.items() if row.existing])
-def test_an_existing_object_is_not_looked_up_in_a_new_namespace(deploy: Deploy, engine: Engine, key: str) -> None:
+def test_an_existing_object_is_refused_in_a_new_namespace(deploy: Deploy, engine: Engine, key: str) -> None:
     refusal = refuse(deploy, {**companions(key), "create_namespace": True, key: EXAMPLES[key]})
     assert (refusal.key, refusal.code) == ("create_namespace", "namespace-is-new")
-    assert created(engine) == []
+    assert created_resources(engine) == []
 
 
 COMBINATIONS: list[tuple[Inputs, str, str]] = [
@@ -148,19 +148,17 @@ COMBINATIONS: list[tuple[Inputs, str, str]] = [
 
 
 @pytest.mark.parametrize(("args", "key", "code"), COMBINATIONS, ids=[f"{key}: {code}" for _, key, code in COMBINATIONS])
-def test_a_wrong_combination_is_refused_before_anything_is_created(
-    deploy: Deploy, engine: Engine, args: Inputs, key: str, code: str
-) -> None:
+def test_a_wrong_combination_is_refused(deploy: Deploy, engine: Engine, args: Inputs, key: str, code: str) -> None:
     refusal = refuse(deploy, args)
     assert (refusal.key, refusal.code) == (key, code)
-    if not any(name in {name for keys in CROSS_FIELD_RULES.values() for name in keys} for name in args):
-        assert created(engine) == []
+    checked_later = {name for keys in CROSS_FIELD_RULES.values() for name in keys}
+    if checked_later.isdisjoint(args):
+        assert created_resources(engine) == []
 
 
-@pytest.mark.parametrize("key", DEFAULTS)
-def test_a_default_of_the_command_line_contradicts_nothing(key: str) -> None:
-    values = {**DEFAULTS, **S3, "tls_secret": "tls", "users_secret": "users", key: DEFAULTS[key]}
-    check_combinations(values | {"storage": "s3", "create_namespace": False})
+def test_a_default_contradicts_no_other_input() -> None:
+    """The command line passes the defaults of Pulumi.yaml with the values of the user."""
+    check_combinations({**DEFAULTS, **S3, **EXISTING_NAMESPACE, "tls_secret": "tls", "users_secret": "users"})
 
 
 @pytest.mark.parametrize("name", ["", "Team", "my registry", "team_1", "a::b", "-team", "t" * 64, "team\n"])
@@ -307,14 +305,14 @@ def test_an_input_that_the_cluster_does_not_support_is_refused_before_anything_i
     engine.found.update(found)
     refusal = refuse(deploy, args, preconditions)
     assert (refusal.key, refusal.code) == (key, code)
-    assert created(engine) == ["registry-lookups"]
+    assert created_resources(engine) == ["registry-lookups"]
 
 
 ON_THE_CLUSTER: list[tuple[Inputs, dict[Any, Any], str, str]] = [
     # inputs, answers by resource that is read or by object that is looked up, key and code of the refusal
     ({**EXTERNAL, **S3}, _node("v1.40.0"), "exposure", "external-ips-ignored"),
     (
-        {"storage": "claim", "storage_claim": "old", **EXISTING_NAMESPACE, "workload": "deployment", "replicas": 2},
+        {**CLAIM, "workload": "deployment", "replicas": 2},
         _claim("ReadWriteOnce"),
         "replicas",
         "storage-not-shared",
@@ -379,7 +377,7 @@ def test_an_input_that_an_existing_object_does_not_allow_is_refused(
     assert (refusal.key, refusal.code) == (key, code)
 
 
-def test_a_shared_claim_may_have_replicas() -> None:
+def test_only_a_shared_claim_may_have_replicas() -> None:
     refuse_unshared_claim(3, ["ReadWriteMany"])
     refuse_unshared_claim(1, ["ReadWriteOnce"])
     with pytest.raises(InvalidInput) as refusal:
@@ -410,7 +408,7 @@ JOB: Inputs = {"schedule": "30 2 * * *"}
 def test_a_job_that_cannot_work_is_refused(deploy: Deploy, engine: Engine, job: str, inputs: Inputs, code: str) -> None:
     refusal = refuse(deploy, {**inputs, job: JOB})
     assert (refusal.key, refusal.code) == (job, code)
-    assert created(engine) == []
+    assert created_resources(engine) == []
 
 
 @pytest.mark.parametrize("keys", [{"s3_secret": "keys"}, {"s3_access_key": "id", "s3_secret_key": "hunter2"}])
@@ -419,7 +417,6 @@ def test_a_job_for_a_bucket_with_keys_is_accepted(keys: Inputs) -> None:
 
 
 def test_a_job_for_an_existing_claim_of_one_pod_is_refused(deploy: Deploy, engine: Engine) -> None:
-    claim = {"metadata": {"name": "old"}, "spec": {"accessModes": ["ReadWriteOncePod"]}}
-    engine.found["PersistentVolumeClaim", "docker-registry", "old"] = claim
+    engine.found |= _claim("ReadWriteOncePod")
     refusal = refuse(deploy, {**CLAIM, "scrub": JOB})
     assert (refusal.key, refusal.code) == ("storage_claim", "claim-of-one-pod")

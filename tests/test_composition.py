@@ -12,14 +12,14 @@ from tests.conftest import Deploy, Engine, RegisteredResource, deploy_once
 
 
 def children(engine: Engine) -> Iterator[RegisteredResource]:
-    """Return the resources of the component, without the component and the resources of the caller."""
+    """Yield the resources of the component, without the component itself and the resources of the caller."""
     return (each for each in engine.resources if each.name.startswith("team-"))
 
 
 def objects(engine: Engine) -> Iterator[RegisteredResource]:
     """Yield the Kubernetes objects, without the chart of the lookups."""
-    kubernetes = (each for each in children(engine) if each.type.startswith("kubernetes:"))
-    return (each for each in kubernetes if not each.type.endswith(":Chart"))
+    resources = (each for each in children(engine) if each.type.startswith("kubernetes:"))
+    return (each for each in resources if not each.type.endswith(":Chart"))
 
 
 def test_every_resource_is_a_descendant_of_the_component() -> None:

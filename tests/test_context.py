@@ -1,4 +1,4 @@
-"""The context, and parts that a test creates without a whole registry."""
+"""A part needs only a context and its own settings, and no whole registry."""
 
 from typing import Any
 

@@ -180,7 +180,7 @@ def test_every_file_that_is_generated_from_the_schema_is_up_to_date() -> None:
     assert project.FILE.read_text() == project.page(), "Run make schema."
 
 
-def test_every_code_of_a_refusal_is_asserted_by_a_test() -> None:
+def test_every_code_of_a_refusal_occurs_in_a_test() -> None:
     """The codes are read from the source, so a new one needs a row in a table of the tests."""
     root = Path(registry.__path__[0])
     calls = [node for path in root.rglob("*.py") for node in ast.walk(ast.parse(path.read_text()))]

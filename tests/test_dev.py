@@ -81,7 +81,7 @@ def test_a_state_that_cannot_be_recovered_is_not_deployed(tmp_path: Path) -> Non
         ("dev", False, "-m ops trust"),  # no laptop trusts the CA
     ],
 )
-def test_the_next_steps_set_up_a_shell_for_the_deployed_registry(
+def test_the_next_steps_fit_the_kind_and_the_name_of_the_cluster(
     name: str, is_embedded: bool, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / name).mkdir()

@@ -1,4 +1,4 @@
-"""The component uses what it read in existing Secrets and in the config, not their spelling."""
+"""The component uses the values in existing Secrets and in the config, not the form of their files."""
 
 import subprocess
 from base64 import b64encode
@@ -36,7 +36,9 @@ def tls_data(chain: str, **more: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", ""])
-def test_s3_keys_that_were_made_from_files_have_no_line_end(deploy: Deploy, engine: Engine, end: str) -> None:
+def test_s3_keys_lose_the_line_end_and_the_byte_order_mark_of_their_files(
+    deploy: Deploy, engine: Engine, end: str
+) -> None:
     data = {"access-key": to_base64(f"KEY{end}"), "secret-key": to_base64(f"\ufeffSECRET{end}")}
     engine.live["registry-data-from-kubectl-get-secrets"] = {"data": data}
     deploy_registry(deploy, **S3)
@@ -61,8 +63,8 @@ def test_other_data_of_a_secret_may_be_binary(deploy: Deploy, engine: Engine) ->
     assert deploy_registry(deploy, tls_secret="tls", **EXISTING)["ca_pem"] == ISSUING_CA.pem + ROOT.pem
 
 
-@pytest.mark.parametrize("ca", ["", to_base64(ROOT.pem)])
-def test_an_empty_ca_file_is_no_ca_file(deploy: Deploy, engine: Engine, ca: str) -> None:
+@pytest.mark.parametrize("ca", ["", to_base64(ROOT.pem)], ids=["empty", "with a CA"])
+def test_a_ca_file_counts_only_if_it_is_not_empty(deploy: Deploy, engine: Engine, ca: str) -> None:
     engine.live.update(tls_data(SERVER.pem + ISSUING_CA.pem + ROOT.pem, **{"ca.crt": ca}))
     assert deploy_registry(deploy, tls_secret="tls", **EXISTING)["ca_pem"] == (
         ROOT.pem if ca else ISSUING_CA.pem + ROOT.pem
@@ -75,16 +77,17 @@ def test_an_empty_ca_file_is_no_ca_file(deploy: Deploy, engine: Engine, ca: str)
         (SERVER.pem, to_base64(ROOT.pem), "intermediate-missing", "cat intermediate.pem >> tls.crt"),
         (SERVER.pem + ISSUING_CA.pem, "", "root-missing", "cat root.pem >> ca.crt"),
     ],
+    ids=["no intermediate", "no root"],
 )
 def test_a_missing_ca_is_refused_with_commands_for_its_secret(
     deploy: Deploy, engine: Engine, chain: str, ca: str, code: str, command: str
 ) -> None:
     engine.live.update(tls_data(chain, **{"ca.crt": ca}))
     with pytest.raises(InvalidInput) as refusal:
-        deploy_registry(deploy, tls_secret="nointer", **EXISTING)
+        deploy_registry(deploy, tls_secret="server-certificate", **EXISTING)
     assert (refusal.value.key, refusal.value.code) == ("tls_secret", code)
     assert f"`{command}`" in refusal.value.remedy
-    assert "`kubectl create secret generic nointer --namespace=docker-registry " in refusal.value.remedy
+    assert "`kubectl create secret generic server-certificate --namespace=docker-registry " in refusal.value.remedy
     assert "pulumi config set" not in refusal.value.remedy
     assert "registry-workload-pod" not in [each.name for each in engine.resources]
 

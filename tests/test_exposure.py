@@ -1,4 +1,4 @@
-"""Ways to expose the registry: refusals, Leases, addresses and the metadata of all objects."""
+"""Leases and addresses of an exposure, and the metadata and resources that all objects have."""
 
 from typing import Any
 
@@ -11,12 +11,6 @@ from tests.conftest import Deploy, Engine, RegisteredResource, unwrap_secret
 from tests.parts import preconditions
 
 EXTERNAL = PrivateRegistryArgs(exposure="external-ips", external_ips=["192.168.56.10"])
-
-
-def test_the_port_of_the_api_server_is_refused(deploy: Deploy) -> None:
-    with pytest.raises(InvalidInput) as refusal:
-        deploy(lambda: preconditions({**EXTERNAL, "port": 6443}))
-    assert (refusal.value.key, refusal.value.code) == ("port", "port-of-api-server")
 
 
 def test_a_lease_is_named_after_what_it_reserves(deploy: Deploy, engine: Engine) -> None:
@@ -133,7 +127,7 @@ def test_the_version_label_is_the_tag_of_the_image(deploy: Deploy, engine: Engin
     assert engine.one("Service").inputs["metadata"]["labels"]["app.kubernetes.io/version"] == version
 
 
-def test_the_users_labels_replace_recommended_ones(deploy: Deploy, engine: Engine) -> None:
+def test_a_label_of_the_user_replaces_a_recommended_one(deploy: Deploy, engine: Engine) -> None:
     labels = {"app.kubernetes.io/part-of": "platform"}
     deploy(lambda: PrivateRegistry("registry", {"labels": labels}))
     assert labels.items() <= engine.one("Service").inputs["metadata"]["labels"].items()

@@ -1,4 +1,4 @@
-"""A lookup that fails ends the program with one message, and delays an interrupt until then."""
+"""A failed lookup ends the program with one message. An interrupt waits until the lookups have ended."""
 
 import asyncio
 import signal
@@ -29,7 +29,7 @@ def errors(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a program in a loop of its own. Its end removes the handlers."""
+    """Run a program in an event loop of its own, which removes its signal handlers when it ends."""
     with closing(asyncio.new_event_loop()) as loop:
         loop.run_until_complete(main())
 

@@ -12,11 +12,11 @@ PAGE = (ROOT / "docs/guide.md").read_text()
 SCRIPT = (ROOT / "bench/guide.sh").read_text()
 
 OMITTED_STEPS = ("9", "11")
-"""Steps of which the script has only the heading."""
+"""Numbers of the steps that are only a heading in the script."""
 
 
 def manual_steps() -> dict[str, str]:
-    """Return what a user does by hand in each step, by the number of the step."""
+    """Return the text `By hand` of each step, by the number of the step."""
     return dict(re.findall(r"^## (\d+)\. .*?\n\n- \*\*By hand\*\*: (.*?)(?=\n- |\n\n)", PAGE, re.MULTILINE | re.DOTALL))
 
 

@@ -234,7 +234,8 @@ def setting(settings: Any, key: str) -> Any:
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
 @pytest.mark.parametrize("key", SECRETS)
-def test_a_secret_input_is_marked_before_any_part_gets_it(engine: Engine, key: str, wrapper: str) -> None:
+def test_a_secret_input_is_marked_before_a_part_gets_it(engine: Engine, key: str, wrapper: str) -> None:
+    # `passwords` is in several configurations. Those with one chosen password are left out.
     (args,) = [inputs for name, inputs in CONFIGURATIONS.items() if key in inputs and not name.startswith("one")]
     marks: list[bool] = []
 
@@ -254,7 +255,7 @@ def test_an_input_with_the_name_of_a_secret_is_a_secret_or_an_exception() -> Non
     assert secret_names - NOT_SECRET.keys() == set(SECRETS) == set(table.SECRETS)
 
 
-def test_the_debug_log_of_the_sdk_keeps_its_subject_and_no_secret() -> None:
+def test_a_line_of_the_debug_log_keeps_its_subject_and_loses_its_secrets() -> None:
     mark = f'key: "{SECRET_MARK}" value {{ string_value: "{redaction.SECRET_MARK}" }}'
     assert redaction.without_secrets("registering: name=a, props=b") == "registering: name=a, props=b"
     assert (
@@ -285,6 +286,7 @@ def plant(value: Any) -> list[Any]:
 
 
 INVALID_VALUES = [*{repr(variant): variant for _, value, _ in REFUSED for variant in plant(value)}.values()]
+"""Refused values of all inputs with the planted secret in them, without duplicates."""
 
 
 def visible_text(error: BaseException) -> str:
@@ -361,7 +363,7 @@ MISPLACED_SECRETS: dict[str, Callable[[], Any]] = {
     "S3 key of two lines": lambda: s3_credentials(
         SECRET, {"expected": to_base64(f"{PLANTED_SECRET}\n{PLANTED_SECRET}")}
     ),
-    "TLS key in forms that Go does not read": lambda: validate_tls(
+    "TLS key with explicit parameters": lambda: validate_tls(
         SERVER_CERTIFICATE.pem, f"{PLANTED_SECRET}\n{encode_key_unreadable_in_go(SERVER_CERTIFICATE.key)}"
     ),
     "TLS key for PSS only": lambda: validate_tls(
@@ -379,7 +381,7 @@ MISPLACED_SECRETS: dict[str, Callable[[], Any]] = {
     "password as hash": lambda: htpasswd(f"jean:{PLANTED_SECRET}", "kubectl"),
     "SHA hash": lambda: htpasswd(f"jean:{{SHA}}{PLANTED_SECRET}", "kubectl"),
     "hash after a byte order mark": lambda: htpasswd(f"\ufeffjean:{PLANTED_HASH}", "kubectl"),
-    "hash of a user who is there twice": lambda: htpasswd(f"jean:{PLANTED_HASH}\n" * 2, "kubectl"),
+    "hash of a repeated user": lambda: htpasswd(f"jean:{PLANTED_HASH}\n" * 2, "kubectl"),
     "hash before a long line": lambda: htpasswd(f"jean:{PLANTED_HASH}\n#{'x' * 65536}", "kubectl"),
     "password in a comment": lambda: htpasswd(f"# jean:{PLANTED_SECRET}", "kubectl"),
     "hash with a high cost": lambda: htpasswd(

@@ -1,8 +1,10 @@
 """Objects of the cluster are looked up before anything is created: node, claim, namespace, classes and Secrets.
 
-Most tests ask the part that looks up an object, as tests/parts.py has it. One test of each part deploys a registry.
+Most tests create only the part of a registry that looks up an object (tests/parts.py). One test of each part deploys a
+whole registry.
 """
 
+import asyncio
 import re
 import shlex
 from collections.abc import Callable
@@ -25,9 +27,9 @@ from tests.parts import Part, preconditions
 Inputs = dict[str, Any]
 Found = dict[tuple[str, str, str], dict[str, Any]]
 
-TEAM: Inputs = {"namespace": "team", "create_namespace": False, "storage": "s3", "s3_bucket": "images"}
-CLAIMED: Inputs = {**TEAM, "storage": "claim", "storage_claim": "mine"}
-del CLAIMED["s3_bucket"]
+EXISTING_NAMESPACE: Inputs = {"namespace": "team", "create_namespace": False}
+TEAM: Inputs = {**EXISTING_NAMESPACE, "storage": "s3", "s3_bucket": "images"}
+CLAIMED: Inputs = {**EXISTING_NAMESPACE, "storage": "claim", "storage_claim": "mine"}
 CLASS: Inputs = {"storage": "class", "storage_class": "fast", "namespace": "team"}
 
 
@@ -39,7 +41,7 @@ def node(name: str = "k8s-master", *, hostname: str | None = None, **spec: Any) 
 
 
 def tainted(*taints: str, **spec: Any) -> Found:
-    """Return a node with these taints, as `kubectl taint` takes them."""
+    """Return a node with these taints, in the form KEY=VALUE:EFFECT of `kubectl taint`."""
     fields = []
     for taint in taints:
         key, _, effect = taint.rpartition(":")
@@ -61,7 +63,7 @@ def refuse(
     return refusal.value
 
 
-def of_kind(engine: Engine, kind: str) -> list[Inputs]:
+def inputs_of_kind(engine: Engine, kind: str) -> list[Inputs]:
     return [each.inputs for each in engine.resources if each.type.rpartition(":")[2] == kind]
 
 
@@ -109,7 +111,7 @@ def test_a_missing_object_is_refused_before_anything_is_reserved(
     refusal = refuse(deploy, args)
     assert (refusal.key, refusal.code) == (key, "does-not-exist")
     assert remedy in refusal.remedy
-    assert of_kind(engine, "Lease") == []
+    assert inputs_of_kind(engine, "Lease") == []
 
 
 @pytest.mark.parametrize(
@@ -143,28 +145,27 @@ def test_a_missing_object_is_refused_if_its_name_is_an_output(
     with pytest.raises(InvalidInput) as refusal:
         deploy(lambda: preconditions({**args, key: wrap(args[key])}))
     assert (refusal.value.key, refusal.value.code) == (key, "does-not-exist")
-    assert of_kind(engine, "Lease") == []
+    assert inputs_of_kind(engine, "Lease") == []
 
 
 def test_a_name_that_is_not_known_yet_is_not_looked_up(deploy: Deploy, engine: Engine) -> None:
     engine.found[("PriorityClass", "", "later")] = {}
     unknown: pulumi.Output[str] = pulumi.Output(
-        resources=_resolved(set()), future=_resolved("later"), is_known=_resolved(False), is_secret=_resolved(False)
+        resources=_task(set()), future=_task("later"), is_known=_task(False), is_secret=_task(False)
     )
     deploy(lambda: PrivateRegistry("registry", {"priority_class": unknown}))
-    (chart,) = of_kind(engine, "Chart")
+    (chart,) = inputs_of_kind(engine, "Chart")
     assert "PriorityClass" not in [each["kind"] for each in chart["values"]["references"]]
     assert engine.one("Namespace").inputs["metadata"]["name"] == "docker-registry", "Nothing else is unknown."
 
 
-async def _resolve(value: Any) -> Any:
+async def _return(value: Any) -> Any:
     return value
 
 
-def _resolved(value: Any) -> Any:
-    import asyncio
-
-    return asyncio.get_event_loop().create_task(_resolve(value))
+def _task(value: Any) -> Any:
+    """Return a task with this result, as an Output has them."""
+    return asyncio.get_event_loop().create_task(_return(value))
 
 
 def test_the_lookups_leave_no_file(
@@ -181,7 +182,7 @@ def test_the_lookups_ask_for_no_secret_data() -> None:
     assert ".data" not in template
 
 
-def test_without_an_answer_a_program_under_mocks_is_deployed(deploy: Deploy, engine: Engine) -> None:
+def test_a_program_under_mocks_is_deployed_though_no_lookup_has_an_answer(deploy: Deploy, engine: Engine) -> None:
     """Mocks of a user's own tests render no chart."""
     engine._render = lambda inputs: None  # type: ignore[method-assign]
     assert deploy(lambda: PrivateRegistry("registry", {}))["namespace"] == "docker-registry"
@@ -199,7 +200,7 @@ class TestNode:
 
     @pytest.mark.parametrize("name", ["a" * 64, "worker-1." * 27 + "example", f"{'w' * 53}.{'b.' * 50}example"])
     def test_a_node_with_a_longer_name_than_a_label_is_used(self, deploy: Deploy, engine: Engine, name: str) -> None:
-        """The remedy for the missing label, as typed, has a value that Kubernetes accepts."""
+        """Kubernetes accepts the label of the remedy, and the volume then selects the node by it."""
         engine.found.update(node(name))
         command = shlex.split(refuse(deploy, {"node": name}).remedy.split("`")[1])
         assert command[:4] == ["kubectl", "label", "node", name]
@@ -246,7 +247,9 @@ class TestNode:
         (tainted(unschedulable=True), {}, "unschedulable", "k8s-master"),
     ]
 
-    @pytest.mark.parametrize(("found", "args", "code", "problem"), REFUSED)
+    @pytest.mark.parametrize(
+        ("found", "args", "code", "problem"), REFUSED, ids=[f"{code}: {problem}" for *_, code, problem in REFUSED]
+    )
     def test_a_node_on_which_the_pod_cannot_run_is_refused(
         self, deploy: Deploy, engine: Engine, found: Found, args: Inputs, code: str, problem: str
     ) -> None:
@@ -254,25 +257,36 @@ class TestNode:
         refusal = refuse(deploy, args)
         assert (refusal.key, refusal.code) == ("node", code)
         assert problem in refusal.problem
-        assert of_kind(engine, "Lease") == []
+        assert inputs_of_kind(engine, "Lease") == []
 
     def test_nothing_is_created_for_a_node_on_which_the_pod_cannot_run(self, deploy: Deploy, engine: Engine) -> None:
         engine.found.update(tainted("dedicated=ops:NoSchedule"))
         assert refuse(deploy, {}, registry).code == "taint-not-tolerated"
-        assert of_kind(engine, "NodePatch") == of_kind(engine, "Namespace") == of_kind(engine, "Lease") == []
+        assert (
+            inputs_of_kind(engine, "NodePatch")
+            == inputs_of_kind(engine, "Namespace")
+            == inputs_of_kind(engine, "Lease")
+            == []
+        )
 
-    ALLOWED: ClassVar[list[tuple[Found, Inputs]]] = [
-        (tainted("node-role.kubernetes.io/control-plane:NoSchedule"), {}),
-        (tainted("dedicated=ops:PreferNoSchedule"), {}),
-        (tainted("dedicated=ops:NoSchedule"), {"tolerations": [{"operator": "Exists"}]}),
-        (
+    ALLOWED: ClassVar[dict[str, tuple[Found, Inputs]]] = {
+        "the component tolerates control planes": (tainted("node-role.kubernetes.io/control-plane:NoSchedule"), {}),
+        "the taint is a preference": (tainted("dedicated=ops:PreferNoSchedule"), {}),
+        "every taint is tolerated": (
+            tainted("dedicated=ops:NoSchedule"),
+            {"tolerations": [{"operator": "Exists"}]},
+        ),
+        "the taint is tolerated": (
             tainted("dedicated=ops:NoSchedule"),
             {"tolerations": [{"key": "dedicated", "value": "ops", "effect": "NoSchedule"}]},
         ),
-        (tainted("dedicated=ops:NoSchedule", unschedulable=True), {**TEAM, "create_namespace": True}),
-    ]
+        "the images are in S3, so the Pod runs on any node": (
+            tainted("dedicated=ops:NoSchedule", unschedulable=True),
+            {**TEAM, "create_namespace": True},
+        ),
+    }
 
-    @pytest.mark.parametrize(("found", "args"), ALLOWED)
+    @pytest.mark.parametrize(("found", "args"), ALLOWED.values(), ids=ALLOWED)
     def test_a_node_on_which_the_pod_can_run_is_accepted(
         self, deploy: Deploy, engine: Engine, found: Found, args: Inputs
     ) -> None:
@@ -346,7 +360,7 @@ class TestClaim:
     def test_no_pod_is_created_for_a_claim_that_it_cannot_use(self, deploy: Deploy, engine: Engine) -> None:
         engine.found["PersistentVolumeClaim", "team", "mine"] = claim("Lost")
         assert refuse(deploy, CLAIMED, registry).code == "claim-is-lost"
-        assert of_kind(engine, "Pod") == []
+        assert inputs_of_kind(engine, "Pod") == []
 
     @pytest.mark.parametrize(
         ("existing", "args"),
@@ -355,6 +369,7 @@ class TestClaim:
             (claim("Pending", binding_mode="WaitForFirstConsumer"), {}),
             (claim(access="ReadOnlyMany"), {"mode": "read-only"}),
         ],
+        ids=["bound", "bound once a Pod uses it", "read-only for a registry that only reads"],
     )
     def test_a_claim_that_the_pod_can_use_is_accepted(
         self, deploy: Deploy, engine: Engine, existing: Inputs, args: Inputs
@@ -370,7 +385,7 @@ def own_claim(name: str, storage_class: str, phase: str, access: str = "ReadWrit
 
 
 class TestStorageLocation:
-    """The state has the class of the first `up`. The cluster knows whether its claim ever bound."""
+    """The state has the class of the first `up`, slow. The cluster shows whether the claim of that class ever bound."""
 
     SAVED: ClassVar[Inputs] = {"registry-data-location": {"output": {"storage": "class", "storage_class": "slow"}}}
 
@@ -388,7 +403,7 @@ class TestStorageLocation:
         deploy(lambda: create(CLASS | args))
         return engine.one("PersistentVolumeClaim").inputs
 
-    def test_another_class_is_taken_if_the_claim_never_bound(self, deploy: Deploy, engine: Engine) -> None:
+    def test_another_class_gets_a_new_claim_if_the_old_claim_never_bound(self, deploy: Deploy, engine: Engine) -> None:
         created = self.deploy_with(deploy, engine, own_claim("repository", "slow", "Pending"), create=registry)
         assert created["spec"]["storageClassName"] == "fast"
         assert created["metadata"]["name"] == "repository-fast", "Neither class nor access mode of a claim can change."
@@ -399,15 +414,17 @@ class TestStorageLocation:
         ]
         assert volume == {"claimName": "repository-fast"}
 
-    def test_the_claim_that_took_its_place_stays(self, deploy: Deploy, engine: Engine) -> None:
+    def test_the_claim_of_the_new_class_stays_after_it_bound(self, deploy: Deploy, engine: Engine) -> None:
         claims = own_claim("repository", "slow", "Pending"), own_claim("repository-fast", "fast", "Bound")
         assert self.deploy_with(deploy, engine, *claims)["metadata"]["name"] == "repository-fast"
 
-    def test_it_stays_after_the_first_claim_was_deleted(self, deploy: Deploy, engine: Engine) -> None:
+    def test_the_claim_of_the_new_class_stays_after_the_old_claim_was_deleted(
+        self, deploy: Deploy, engine: Engine
+    ) -> None:
         created = self.deploy_with(deploy, engine, own_claim("repository-fast", "fast", "Bound"))
         assert created["metadata"]["name"] == "repository-fast"
 
-    def test_it_stays_while_it_waits_for_a_pod(self, deploy: Deploy, engine: Engine) -> None:
+    def test_the_claim_of_the_new_class_stays_while_it_waits_for_a_pod(self, deploy: Deploy, engine: Engine) -> None:
         claims = own_claim("repository", "slow", "Pending"), own_claim("repository-fast", "fast", "Pending")
         assert self.deploy_with(deploy, engine, *claims)["metadata"]["name"] == "repository-fast"
 
@@ -427,14 +444,15 @@ class TestStorageLocation:
             (own_claim("repository-slow", "slow", "Bound"), {}, "storage_class"),
             (own_claim("repository", "fast", "Bound"), {"storage_access": "ReadWriteMany"}, "storage_access"),
         ],
+        ids=["another class", "another class, volume lost", "the class changed before", "another access mode"],
     )
-    def test_a_bound_claim_is_never_left(
+    def test_another_class_or_access_mode_is_refused_after_the_claim_bound(
         self, deploy: Deploy, engine: Engine, bound: Inputs, args: Inputs, key: str
     ) -> None:
         with pytest.raises(InvalidInput) as refusal:
             self.deploy_with(deploy, engine, bound, **args)
         assert (refusal.value.key, refusal.value.code) == (key, "relocation")
-        assert of_kind(engine, "PersistentVolumeClaim") == []
+        assert inputs_of_kind(engine, "PersistentVolumeClaim") == []
 
     def test_without_an_answer_of_the_cluster_the_saved_class_counts(self, deploy: Deploy, engine: Engine) -> None:
         engine._render = lambda inputs: None  # type: ignore[method-assign]
@@ -466,7 +484,7 @@ class TestNamespace:
         engine.found[TEAM_NAMESPACE] = existing
         refusal = refuse(deploy, {**TEAM, **args}, registry)
         assert (refusal.key, refusal.code) == (key, code)
-        assert of_kind(engine, "Secret") == of_kind(engine, "Pod") == []
+        assert inputs_of_kind(engine, "Secret") == inputs_of_kind(engine, "Pod") == []
 
     @pytest.mark.parametrize(("level", "user"), [("baseline", 0), ("privileged", 0), ("restricted", 65532)])
     def test_a_namespace_that_accepts_the_pod_is_used(
@@ -578,8 +596,10 @@ class TestQuotas:
         (limit_range(min={"memory": "64Mi"}), {**PROXY, **SMALL}, "front_requests.memory", "outside-of-limit-range"),
     ]
 
-    @pytest.mark.parametrize(("found", "args", "key", "code"), REFUSED)
-    def test_a_quota_that_would_reject_the_pod_is_refused(
+    @pytest.mark.parametrize(
+        ("found", "args", "key", "code"), REFUSED, ids=[f"{key}: {code}" for *_, key, code in REFUSED]
+    )
+    def test_a_quota_or_limit_range_that_would_reject_an_object_is_refused(
         self, deploy: Deploy, engine: Engine, found: Found, args: Inputs, key: str, code: str
     ) -> None:
         engine.found.update(found)
@@ -589,20 +609,26 @@ class TestQuotas:
     def test_nothing_is_created_in_a_namespace_whose_quota_is_too_small(self, deploy: Deploy, engine: Engine) -> None:
         engine.found.update(quota({"pods": "10"}, {"pods": "10"}))
         assert refuse(deploy, TEAM, registry).code == "quota-exceeded"
-        assert of_kind(engine, "Secret") == of_kind(engine, "Pod") == []
+        assert inputs_of_kind(engine, "Secret") == inputs_of_kind(engine, "Pod") == []
 
-    ALLOWED: ClassVar[list[Found]] = [
-        quota({"limits.memory": "1Gi", "requests.cpu": "1", "pods": "2", "secrets": "9", "configmaps": "0"}),
-        quota({"limits.cpu": "4"}) | limit_range(default={"cpu": "500m"}),
-        quota({"limits.cpu": "4"}, scopes=["BestEffort"]),
-        quota({"pods": "0"}, scopeSelector={"matchExpressions": [{"scopeName": "PriorityClass"}]}),
-        quota({"pods": "1"}, {"pods": "1"}) | DEPLOYED,
-        quota({"pods": "1e1"}),
-        limit_range(max={"memory": "2Gi"}, min={"cpu": "10m"}),
-    ]
+    ALLOWED: ClassVar[dict[str, Found]] = {
+        "large enough": quota(
+            {"limits.memory": "1Gi", "requests.cpu": "1", "pods": "2", "secrets": "9", "configmaps": "0"}
+        ),
+        "the LimitRange sets the missing limit": quota({"limits.cpu": "4"}) | limit_range(default={"cpu": "500m"}),
+        "for Pods without requests": quota({"limits.cpu": "4"}, scopes=["BestEffort"]),
+        "for a priority class": quota(
+            {"pods": "0"}, scopeSelector={"matchExpressions": [{"scopeName": "PriorityClass"}]}
+        ),
+        "the registry itself uses it up": quota({"pods": "1"}, {"pods": "1"}) | DEPLOYED,
+        "a number with an exponent": quota({"pods": "1e1"}),
+        "a LimitRange around the defaults": limit_range(max={"memory": "2Gi"}, min={"cpu": "10m"}),
+    }
 
-    @pytest.mark.parametrize("found", ALLOWED)
-    def test_a_quota_with_enough_left_is_accepted(self, deploy: Deploy, engine: Engine, found: Found) -> None:
+    @pytest.mark.parametrize("found", ALLOWED.values(), ids=ALLOWED)
+    def test_a_quota_or_limit_range_that_allows_every_object_is_accepted(
+        self, deploy: Deploy, engine: Engine, found: Found
+    ) -> None:
         engine.found.update(found)
         assert deploy(lambda: preconditions(TEAM))["value"] == "team"
 
@@ -635,6 +661,7 @@ BALANCED = {"loadBalancer": {"ingress": [{"ip": "192.168.56.10"}]}}
         (service("shop", spec={"externalIPs": ["192.168.56.10"]}), {}, "port", "port-of-service"),
         (service("shop", status=BALANCED), {}, "port", "port-of-service"),
     ],
+    ids=["cluster IP", "external IP", "address of a load balancer"],
 )
 def test_an_address_of_another_service_is_refused(
     deploy: Deploy, engine: Engine, found: Found, args: Inputs, key: str, code: str
@@ -642,7 +669,7 @@ def test_an_address_of_another_service_is_refused(
     engine.found.update(found)
     refusal = refuse(deploy, {"exposure": "external-ips", "external_ips": ["192.168.56.10"], **args})
     assert (refusal.key, refusal.code) == (key, code)
-    assert of_kind(engine, "Lease") == []
+    assert inputs_of_kind(engine, "Lease") == []
 
 
 @pytest.mark.parametrize(
@@ -672,12 +699,12 @@ def test_a_port_of_the_nodes_is_refused_with_external_ips(deploy: Deploy, engine
 
 
 @pytest.mark.parametrize("port", [21, 23, 443, 2378, 2381, 5000, 10249, 10260, 29999, 32768])
-def test_another_port_is_accepted_with_external_ips(deploy: Deploy, port: int) -> None:
+def test_a_port_that_nodes_do_not_use_is_accepted_with_external_ips(deploy: Deploy, port: int) -> None:
     external: Inputs = {"exposure": "external-ips", "external_ips": ["192.168.56.10"], "port": port}
     assert deploy(lambda: preconditions(external))["value"]
 
 
-def test_a_port_of_the_nodes_is_accepted_inside_the_cluster(deploy: Deploy) -> None:
+def test_a_port_of_the_nodes_is_accepted_without_external_ips(deploy: Deploy) -> None:
     for low, high, _ in PORTS_OF_NODES:
         for port in {low, high}:
             deploy(lambda port=port: preconditions({"port": port, "namespace": f"n{port}"}))  # type: ignore[misc]

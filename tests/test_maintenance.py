@@ -37,7 +37,7 @@ def pod(engine: Engine, task: str = "collect") -> Inputs:
 
 
 def settings(engine: Engine) -> Inputs:
-    """Return what the program reads."""
+    """Return the settings that the program reads."""
     data = engine.by_name("registry-maintenance-settings").inputs["stringData"]
     return dict(json.loads(unwrap_secret(unwrap_secret(data)["settings.json"])))
 
@@ -60,10 +60,10 @@ class TestOnAFolder:
         fail, ignore = spec["podFailurePolicy"]["rules"]
         assert spec["backoffLimit"] == 2
         assert (fail["action"], fail["onExitCodes"]["values"]) == ("FailJob", [3])
-        assert ignore["action"] == "Ignore", "a drain of the node is no failure"
-        assert pod(engine)["restartPolicy"] == "Never", "a failure policy needs it"
+        assert ignore["action"] == "Ignore", "A Pod that a drain of its node ends has not failed."
+        assert pod(engine)["restartPolicy"] == "Never", "A failure policy requires it."
 
-    def test_the_pod_is_restricted_and_runs_as_the_registry_where_it_runs(self, engine: Engine) -> None:
+    def test_the_pod_has_the_user_the_restrictions_and_the_node_of_the_registry(self, engine: Engine) -> None:
         spec, registry = pod(engine), unwrap_secret(engine.one("Pod").inputs["spec"])
         for key in ("securityContext", "nodeSelector", "tolerations", "automountServiceAccountToken"):
             assert spec[key] == registry[key], key
@@ -75,6 +75,9 @@ class TestOnAFolder:
         (container,) = pod(engine)["containers"]
         mounts = {each["mountPath"]: each.get("readOnly", False) for each in container["volumeMounts"]}
         assert mounts == {"/var/lib/registry": False, "/opt/maintenance": True, "/etc/maintenance": True}
+
+    def test_the_container_runs_the_program_with_its_task(self, engine: Engine) -> None:
+        (container,) = pod(engine)["containers"]
         assert container["workingDir"] == "/opt/maintenance"
         assert [*container["command"], *container["args"]] == ["python3", "-B", "-m", "job", "collect"]
 
@@ -84,26 +87,28 @@ class TestOnAFolder:
         paths = {each["key"]: each["path"] for each in volumes["program"]["configMap"]["items"]}
         assert paths.keys() == config_map["data"].keys() == {file.name for file in PROGRAM.glob("*.py")}
         assert all(path == f"job/{name}" for name, path in paths.items())
-        assert sum(map(len, config_map["data"].values())) < 500_000, "a ConfigMap has at most 1 MiB"
+        assert sum(map(len, config_map["data"].values())) < 500_000, "A ConfigMap has at most 1 MiB."
 
     def test_the_program_needs_nothing_but_the_standard_library(self) -> None:
         for file in PROGRAM.glob("*.py"):
             imported = re.findall(r"^(?:from|import) (\w+)", file.read_text(), re.MULTILINE)
             assert not {"pulumi", "kubernetes", "requests", "registry"} & set(imported), file.name
 
-    def test_no_service_and_no_policy_of_the_registry_is_for_the_jobs(self, engine: Engine) -> None:
+    def test_no_service_and_no_policy_of_the_registry_selects_the_jobs(self, engine: Engine) -> None:
         template = unwrap_secret(job(engine, "collect")["jobTemplate"])["spec"]["template"]
         labels = template["metadata"]["labels"]
         assert labels["app.kubernetes.io/name"] == "docker-registry-maintenance"
         assert labels["app.kubernetes.io/version"] == "3.14.2-alpine"
         assert not engine.one("Service").inputs["spec"]["selector"].items() <= labels.items()
+        policy_of_registry = unwrap_secret(engine.by_name("registry-policy").inputs["spec"])
+        assert not policy_of_registry["podSelector"]["matchLabels"].items() <= labels.items()
         policy = unwrap_secret(engine.by_name("registry-maintenance-policy").inputs["spec"])
         assert policy["podSelector"]["matchLabels"].items() <= labels.items()
         assert policy["policyTypes"] == ["Ingress", "Egress"]
         assert not policy.get("ingress")
-        assert not unwrap_secret(policy["egress"]), "a folder needs no network"
+        assert not unwrap_secret(policy["egress"]), "A folder needs no network."
 
-    def test_the_settings_have_no_more_than_the_program_reads(self, engine: Engine) -> None:
+    def test_the_settings_of_a_folder_are_its_path_and_the_inputs_of_the_jobs(self, engine: Engine) -> None:
         assert settings(engine) == {
             "storage": {"folder": "/var/lib/registry"},
             "retention": [],
@@ -121,7 +126,7 @@ class TestOnAFolder:
         assert checksum(engine) != checksum(other)
 
 
-def test_without_the_inputs_nothing_changes() -> None:
+def test_the_jobs_add_objects_and_change_no_other_object() -> None:
     with_jobs, without = deploy_once("registry", BOTH), deploy_once("registry", {})
     names = {each.name for each in without.resources}
     inputs = [
@@ -135,14 +140,14 @@ def test_without_the_inputs_nothing_changes() -> None:
     assert inputs[0].items() <= inputs[1].items()
 
 
-def test_only_the_wanted_job_is_created(deploy: Deploy, engine: Engine) -> None:
+def test_only_the_job_whose_input_is_set_is_created(deploy: Deploy, engine: Engine) -> None:
     deploy(lambda: PrivateRegistry("registry", {"scrub": cast(Any, NIGHTLY)}))
     names = {each.name for each in engine.resources}
     assert "registry-scrub" in names
     assert "registry-collect" not in names
 
 
-def test_a_job_for_a_bucket_has_its_keys_in_a_secret_and_reaches_only_its_server(
+def test_a_job_for_a_bucket_has_its_keys_in_a_secret_and_may_connect_to_its_servers_only(
     deploy: Deploy, engine: Engine
 ) -> None:
     proxy = {"http": "http://jean:hunter24@proxy:3128", "no_proxy": "10.0.0.0/8"}
@@ -175,15 +180,15 @@ def test_the_keys_of_an_existing_secret_are_used(deploy: Deploy, engine: Engine)
     assert is_secret(engine.by_name("registry-maintenance-settings").inputs["stringData"])
 
 
-@pytest.mark.parametrize(("access", "is_beside"), [("ReadWriteOnce", True), ("ReadWriteMany", False)])
-def test_a_job_runs_beside_the_registry_if_only_one_node_can_mount_the_claim(
-    deploy: Deploy, engine: Engine, access: str, is_beside: bool
+@pytest.mark.parametrize(("access", "needs_its_node"), [("ReadWriteOnce", True), ("ReadWriteMany", False)])
+def test_a_job_runs_on_the_node_of_the_registry_if_only_one_node_can_mount_the_claim(
+    deploy: Deploy, engine: Engine, access: str, needs_its_node: bool
 ) -> None:
     args = {"storage": "class", "storage_class": "fast", "storage_access": access, "collect": NIGHTLY}
     deploy(lambda: PrivateRegistry("registry", cast(Any, args)))
     spec = pod(engine)
-    assert ("affinity" in spec) == is_beside
-    if is_beside:
+    assert ("affinity" in spec) == needs_its_node
+    if needs_its_node:
         (term,) = spec["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
         labels = engine.one("Pod").inputs["metadata"]["labels"]
         assert term["labelSelector"]["matchLabels"].items() <= labels.items()
@@ -201,7 +206,7 @@ def test_globs_become_regular_expressions() -> None:
     assert not every.matches_repository("a/b/c")
 
 
-def test_deleting_untagged_images_is_warned_of() -> None:
+def test_delete_untagged_causes_a_warning() -> None:
     assert "names it by its digest" in untagged_advice({**NIGHTLY, "delete_untagged": True})
     assert untagged_advice(NIGHTLY) == ""
 
@@ -216,8 +221,8 @@ def test_deleting_untagged_images_is_warned_of() -> None:
         ("0 4 * * sun", "2026-11-29 04:00"),
         ("0 0 1 * *", "2026-12-01 00:00"),
         ("0 0 29 2 *", "2028-02-29 00:00"),
-        ("0 0 1 * fri", "2026-11-27 00:00"),
-        ("0 0 */10 * fri", "2026-11-27 00:00"),
+        ("0 0 1 * fri", "2026-11-27 00:00"),  # either day, if both are restricted
+        ("0 0 */10 * fri", "2026-11-27 00:00"),  # a star with a step restricts the day
         ("0 0 * * fri", "2026-11-27 00:00"),
         ("0 0 11 * *", "2026-12-11 00:00"),
         ("5/20 12 * * *", "2026-11-26 12:05"),

@@ -1,17 +1,19 @@
-"""The program of the jobs: its storages, and what it prints. tests/e2e/test_maintenance.py runs it on a cluster."""
+"""The program of the jobs: storages, output and exit codes. tests/e2e/test_maintenance.py runs it on a cluster."""
 
 import hashlib
 import json
 import os
 import re
+import socket
+import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
@@ -20,45 +22,59 @@ from registry.maintenance.job import s3 as s3_module
 from registry.maintenance.job.layout import LAYER, Link, data_path
 from registry.maintenance.job.s3 import S3Settings, S3Storage, proxy_for, sign
 from registry.maintenance.job.storage import FolderStorage, Storage, StorageError, read
+from tests.issuing import CertificateSpec, issue, server_spec
 from tests.registry_model import DAY, MemoryStorage, Registry, digest_of, finish
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
-LATER = "2026-11-26T12:00:00.000Z"
-
-SIGNATURES: list[tuple[str, str, str, dict[str, str], dict[str, str], bytes, str]] = [
-    (
-        *("GET", "https://s3.example.com:9000", "/images"),
-        {"list-type": "2", "prefix": "docker/registry/v2/blobs/", "continuation-token": "a+b/c="},
-        *({}, b"", "1b59a6e20fb5f0569f44d5105ab77feb9b815f62946d789a0b57f508bcd7ca2b"),
-    ),
-    (
-        *("PUT", "https://s3.example.com:9000", "/images/private-registry/trash/1/x/link", {}),
-        {"x-amz-copy-source": "/images/docker/x/link"},
-        *(b"", "14f7edd704f49cddded00638d9959e5f1670fcbc7ba2ed64a4e0080bf410bc00"),
-    ),
-    (
-        *("PUT", "", "/images/a/b~c_d.e-f", {}, {}, b"content"),
-        "acea03504dd67266b67e311a4275098f20d8f09f8b2b7fdf8ab998c6c0b6544d",
-    ),
-    (
-        *("DELETE", "", "/images/a", {"uploadId": "x+y"}, {}, b""),
-        "7cf2d0ffcf07a999b550fac0e2b6647c4f619df8667e5471f399d3d063429514",
-    ),
-    (
-        *("POST", "", "/images/a", {"uploads": ""}, {}, b""),
-        "6f13aaf57ac78391d6ccd0afdd8e28ad150e4d0cb6db1f435ad9df8db024680d",
-    ),
-]
-"""Requests, and their signatures by botocore 1.44.8 (S3SigV4Auth, with signed payloads)."""
+NOW_IN_XML = "2026-11-26T12:00:00.000Z"
 
 
-@pytest.mark.parametrize(("method", "endpoint", "path", "query", "headers", "body", "expected"), SIGNATURES)
-def test_a_request_is_signed_as_botocore_signs_it(
-    method: str, endpoint: str, path: str, query: Any, headers: Any, body: bytes, expected: str
-) -> None:
+class SignedRequest(NamedTuple):
+    """A request, and its signature by botocore."""
+
+    method: str
+    path: str
+    signature: str
+    endpoint: str = ""
+    query: Mapping[str, str] = {}
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+
+SIGNED_REQUESTS = {
+    "list": SignedRequest(
+        *("GET", "/images", "1b59a6e20fb5f0569f44d5105ab77feb9b815f62946d789a0b57f508bcd7ca2b"),
+        endpoint="https://s3.example.com:9000",
+        query={"list-type": "2", "prefix": "docker/registry/v2/blobs/", "continuation-token": "a+b/c="},
+    ),
+    "copy": SignedRequest(
+        *("PUT", "/images/private-registry/trash/1/x/link"),
+        "14f7edd704f49cddded00638d9959e5f1670fcbc7ba2ed64a4e0080bf410bc00",
+        endpoint="https://s3.example.com:9000",
+        headers={"x-amz-copy-source": "/images/docker/x/link"},
+    ),
+    "write": SignedRequest(
+        *("PUT", "/images/a/b~c_d.e-f", "acea03504dd67266b67e311a4275098f20d8f09f8b2b7fdf8ab998c6c0b6544d"),
+        body=b"content",
+    ),
+    "abort an upload": SignedRequest(
+        *("DELETE", "/images/a", "7cf2d0ffcf07a999b550fac0e2b6647c4f619df8667e5471f399d3d063429514"),
+        query={"uploadId": "x+y"},
+    ),
+    "begin an upload": SignedRequest(
+        *("POST", "/images/a", "6f13aaf57ac78391d6ccd0afdd8e28ad150e4d0cb6db1f435ad9df8db024680d"),
+        query={"uploads": ""},
+    ),
+}
+"""Requests with the signatures of botocore 1.44.8 (S3SigV4Auth, with signed payloads)."""
+
+
+@pytest.mark.parametrize("request_name", SIGNED_REQUESTS)
+def test_a_request_is_signed_as_botocore_signs_it(request_name: str) -> None:
+    method, path, signature, endpoint, query, headers, body = SIGNED_REQUESTS[request_name]
     settings = S3Settings("images", "eu-west-3", "AKID", "secret/key+=", endpoint)
     signed = sign(settings, method, path, query, headers, hashlib.sha256(body).hexdigest(), NOW)
-    assert signed["authorization"].rpartition("Signature=")[2] == expected
+    assert signed["authorization"].rpartition("Signature=")[2] == signature
     assert "secret/key" not in repr(settings)
 
 
@@ -94,7 +110,11 @@ def test_a_proxy_is_used_unless_the_server_is_excluded(endpoint: str, no_proxy: 
 
 
 class FakeS3(ThreadingHTTPServer):
-    """A small S3 server, which answers the first requests with errors."""
+    """A small S3 server.
+
+    `errors` has the statuses of the next answers. `cut` is the number of bytes after which the next download breaks, or
+    0. `uploads` has the key and the start of each unfinished upload by its ID.
+    """
 
     daemon_threads = True
 
@@ -166,7 +186,7 @@ class Handler(BaseHTTPRequestHandler):
         start = int(query.get("continuation-token", 0))
         listed = "".join(
             f"<Contents><Key>{key}</Key><Size>{len(self.server.objects[key])}</Size>"
-            f"<LastModified>{LATER}</LastModified></Contents>"
+            f"<LastModified>{NOW_IN_XML}</LastModified></Contents>"
             for key in keys[start : start + 2]
         )
         token = f"<NextContinuationToken>{start + 2}</NextContinuationToken>" if start + 2 < len(keys) else ""
@@ -231,7 +251,7 @@ def storage(request: pytest.FixtureRequest, server: FakeS3, tmp_path: Path) -> I
     fake.close()
 
 
-def test_a_storage_lists_reads_moves_and_deletes(storage: Storage) -> None:
+def test_a_storage_lists_reads_moves_restores_and_deletes(storage: Storage) -> None:
     for number in range(5):
         storage.write(f"docker/a/{number}", b"%d" % number * number)
     storage.write("dockers/b", b"")
@@ -246,7 +266,7 @@ def test_a_storage_lists_reads_moves_and_deletes(storage: Storage) -> None:
     assert read(storage, "docker/a/3") == b"333"
     storage.write("trash/3", b"old")
     storage.restore("trash/3", "docker/a/3")
-    assert read(storage, "docker/a/3") == b"333", "a newer file stays"
+    assert read(storage, "docker/a/3") == b"333", "A newer file stays."
     assert storage.entry("trash/3") is None
     storage.delete("docker/a/3")
     storage.delete("docker/a/3")
@@ -255,7 +275,7 @@ def test_a_storage_lists_reads_moves_and_deletes(storage: Storage) -> None:
             missing()
 
 
-def test_s3_tries_again_and_goes_on_in_the_midst_of_an_object(server: FakeS3) -> None:
+def test_s3_repeats_failed_requests_and_resumes_a_broken_download(server: FakeS3) -> None:
     storage = s3_storage(server)
     server.errors = [503, 500, 429]
     storage.write("a", b"0123456789")
@@ -267,7 +287,7 @@ def test_s3_tries_again_and_goes_on_in_the_midst_of_an_object(server: FakeS3) ->
     storage.close()
 
 
-def test_s3_uses_a_connection_again(server: FakeS3) -> None:
+def test_s3_keeps_a_connection_for_the_next_requests(server: FakeS3) -> None:
     storage = s3_storage(server)
     for number in range(10):
         storage.write(f"a/{number}", b"%d" % number)
@@ -279,7 +299,7 @@ def test_s3_uses_a_connection_again(server: FakeS3) -> None:
     storage.close()
 
 
-def test_s3_names_what_the_store_refuses(server: FakeS3) -> None:
+def test_s3_reports_the_error_code_of_the_store(server: FakeS3) -> None:
     storage = s3_storage(server, access_key="OTHER")
     with pytest.raises(StorageError, match="GET of images failed: status 403 AccessDenied"):
         list(storage.entries("docker"))
@@ -304,17 +324,40 @@ def test_s3_copies_a_large_object_in_parts(server: FakeS3, monkeypatch: pytest.M
 
 
 def test_s3_aborts_old_unfinished_uploads(server: FakeS3) -> None:
-    server.uploads = {"u1": ("docker/a", "2026-11-25T00:00:00.000Z"), "u2": ("docker/b", LATER)}
+    server.uploads = {"u1": ("docker/a", "2026-11-25T00:00:00.000Z"), "u2": ("docker/b", NOW_IN_XML)}
     storage = s3_storage(server)
     assert storage.abort_uploads(NOW.timestamp() - 3600) == 1
     assert [*server.uploads] == ["u2"]
     storage.close()
 
 
-def test_a_missing_ca_and_a_closed_port_are_told(server: FakeS3) -> None:
-    closed = S3Storage(S3Settings("images", "r", "a", "s", "http://127.0.0.1:1"), sleep=lambda _: None)
-    with pytest.raises(StorageError, match="failed 6 times, last with ConnectionRefusedError"):
-        list(closed.entries("docker"))
+def test_a_closed_port_is_reported_after_the_last_attempt() -> None:
+    with socket.socket() as bound:  # no other program can listen on this port now
+        bound.bind(("127.0.0.1", 0))
+        endpoint = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        closed = S3Storage(S3Settings("images", "r", "a", "s", endpoint), sleep=lambda _: None)
+        with pytest.raises(StorageError, match="failed 6 times, last with ConnectionRefusedError"):
+            list(closed.entries("docker"))
+
+
+def test_a_server_of_an_untrusted_ca_is_reported_at_once(server: FakeS3, tmp_path: Path) -> None:
+    ca = issue(CertificateSpec("CA of the store"))
+    certificate = issue(server_spec("127.0.0.1"), ca)
+    (tmp_path / "pair.pem").write_text(certificate.key_pem + certificate.pem)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "pair.pem")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a client ends the handshake
+    endpoint = f"https://127.0.0.1:{server.server_port}"
+    other_ca = issue(CertificateSpec("Another CA")).pem
+    untrusted = S3Storage(
+        S3Settings("images", "r", "AKID", "s", endpoint, ca_pem=other_ca), sleep=lambda _: pytest.fail("It waited.")
+    )
+    with pytest.raises(StorageError, match="no certificate of a trusted CA"):
+        list(untrusted.entries("docker"))
+    trusted = S3Storage(S3Settings("images", "r", "AKID", "s", endpoint, ca_pem=ca.pem))
+    assert list(trusted.entries("docker")) == []
+    trusted.close()
 
 
 # The command line
@@ -350,8 +393,8 @@ def job(folder: Path, *arguments: str, **settings: Any) -> tuple[int, list[dict[
 RULES = [{"repositories": [".*"], "tags": [".*"], "keep": 1}]
 
 
-def test_the_program_collects_and_leaves_a_summary(folder: Path) -> None:
-    assert job(folder, "collect", "--dry-run")[2]["tags_removed"] == 0, "every count is there"
+def test_collect_prints_each_removal_and_leaves_a_summary(folder: Path) -> None:
+    assert job(folder, "collect", "--dry-run")[2]["tags_removed"] == 0, "A run without a removal has the count too."
     code, (*lines, summary), message = job(folder, "collect", retention=RULES)
     assert (code, summary) == (0, message)
     assert [(line["kind"], line.get("tag")) for line in lines] == [("tag", "1"), ("manifest", None)]
@@ -361,7 +404,7 @@ def test_the_program_collects_and_leaves_a_summary(folder: Path) -> None:
     assert not (folder / data_path(digest_of(b"garbage"))).exists()
 
 
-def test_the_program_prunes_without_deleting_blobs_and_rehearses(folder: Path) -> None:
+def test_prune_deletes_tags_and_no_blobs_and_a_dry_run_has_the_same_counts(folder: Path) -> None:
     _, _, rehearsed = job(folder, "prune", "--dry-run", retention=RULES)
     _, _, pruned = job(folder, "prune", retention=RULES)
     assert rehearsed["dry_run"]
@@ -369,7 +412,7 @@ def test_the_program_prunes_without_deleting_blobs_and_rehearses(folder: Path) -
     assert (folder / data_path(digest_of(b"old"))).exists()
 
 
-def test_the_exit_code_of_scrub_tells_whether_damage_remains(folder: Path) -> None:
+def test_the_exit_code_of_scrub_is_3_while_damage_remains(folder: Path) -> None:
     assert job(folder, "scrub")[0] == 0
     (folder / Link("team/web", LAYER, digest_of(b"new")).path).write_bytes(b"")
     assert job(folder, "scrub")[0] == 3
@@ -378,7 +421,7 @@ def test_the_exit_code_of_scrub_tells_whether_damage_remains(folder: Path) -> No
     assert [each["repair"] for each in message["damage"]] == ["the link was written again"]
 
 
-def test_an_error_is_a_sentence(folder: Path) -> None:
+def test_an_error_of_the_storage_exits_1_and_is_in_the_summary(folder: Path) -> None:
     (folder / "private-registry").write_text("a file in the place of the folder")
     code, (summary,), _ = job(folder, "collect")
     assert code == 1

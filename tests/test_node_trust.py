@@ -27,7 +27,7 @@ def args(*registries: dict[str, Any], **changes: Any) -> NodeTrustArgs:
     return {"registries": list(registries or [TEAM]), **changes}  # type: ignore[typeddict-item]
 
 
-def test_a_registry_has_a_folder_for_every_form_of_its_host() -> None:
+def test_a_registry_on_port_443_has_a_folder_with_and_one_without_the_port() -> None:
     assert image_reference_hosts("team.example.com:5000") == ["team.example.com:5000"]
     assert image_reference_hosts("team.example.com:443") == ["team.example.com:443", "team.example.com"]
 
@@ -153,7 +153,7 @@ def test_an_address_of_either_family_or_none_is_accepted(address: str) -> None:
 
 
 class TestAgent:
-    """The script of the agent, on folders of this machine."""
+    """The script of the agent, run on folders of the test."""
 
     @pytest.fixture
     def root(self, tmp_path: Path) -> Path:
@@ -206,7 +206,7 @@ class TestAgent:
         self.run(root, "took_over=; place_all; remove_mine")
         assert file.is_symlink()
 
-    def test_an_incomplete_file_is_removed_with_its_file(self, root: Path) -> None:
+    def test_an_incomplete_file_is_removed_with_the_complete_one(self, root: Path) -> None:
         file = self.request_file(root, "docker/team:5000/ca.crt", "ours\n")
         (file.parent / ".ca.crt.trust").write_text("half")
         self.run(root, "took_over=; place_all; remove_mine")
@@ -242,7 +242,7 @@ class TestAgent:
         assert agent.returncode == 0
         assert not file.parent.exists(), "The agent removes its files."
 
-    def test_only_an_unchanged_file_is_in_place(self, root: Path) -> None:
+    def test_the_check_passes_only_for_an_unchanged_file(self, root: Path) -> None:
         file = self.request_file(root, "docker/team:5000/ca.crt", "ours\n")
         assert "not in place" in self.run(root, "check").stdout
         self.run(root, "took_over=; place_all")
@@ -251,8 +251,8 @@ class TestAgent:
         assert self.run(root, "check").returncode == 1
 
 
-def test_another_language_may_write_the_keys_in_camel_case(engine: Engine) -> None:
-    """The plugin server gets camelCase at every depth."""
+def test_a_program_in_another_language_writes_the_keys_in_camel_case(engine: Engine) -> None:
+    """The plugin server gets names in camelCase, also inside lists."""
     wire = Struct()
     wire.update({"registries": [{"endpoint": "team.example.com:5000", "caPem": CA, "address": "10.0.0.7:5000"}]})
     plugin = Plugin([PrivateRegistry, NodeTrust], NAME)
@@ -295,7 +295,7 @@ class TestInputOfTheRegistry:
         assert '[host."https://10.96.0.7:5000"]' in self.hosts(engine)
 
     def test_a_service_without_an_address_is_not_refused(self, deploy: Deploy, engine: Engine) -> None:
-        """So it is at preview after a failed `pulumi up`: the CA is known, and the namespace does not exist."""
+        """A preview after a failed `pulumi up` has the CA, but no address, because the namespace does not exist."""
         engine.live["registry-service"] = {"spec": {"type": "ClusterIP"}}
         deploy(lambda: PrivateRegistry("registry", {"node_trust": True}))
         assert "None" not in str(engine.one("CertRequest").inputs)

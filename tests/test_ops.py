@@ -56,7 +56,7 @@ def imported_parts(source: Path) -> set[str]:
     return parts
 
 
-def test_only_the_command_line_imports_a_command_from_outside_of_it() -> None:
+def test_only_the_command_line_imports_the_folder_of_another_command() -> None:
     commands = {"verify", "status", "trust", "login", "recover", "maintenance"}
     for source in ROOT.rglob("*.py"):
         part = source.relative_to(ROOT).parts[0].removesuffix(".py")

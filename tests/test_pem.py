@@ -1,6 +1,6 @@
 """Existing certificates, keys and htpasswd files: only those that every client accepts are accepted."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509 import Certificate
 
 from registry.inputs.table import INPUTS
 from registry.validation import InvalidInput, chains
 from registry.validation.chains import ServedChain, TypedHost
-from registry.validation.secrets import ExistingSecret
 from registry.validation.users import htpasswd
+from tests.file_inputs import TLS
 from tests.issuing import ANY, CLIENT, SERVER, CertificateSpec, IssuedCertificate, Key, issue, server_spec
 
 HOST = "docker-registry"
@@ -24,13 +23,9 @@ OTHER_CA = issue(CertificateSpec("Another CA"))
 ISSUING_CA = issue(CertificateSpec("Issuing CA", pathlen=0), CA)
 
 
-SECRET = ExistingSecret("tls_secret", "docker-registry", "tls", ("tls.crt", "tls.key"), "kubernetes.io/tls")
-
-
-def validate(chain: str, key: str, host: str = HOST, ca: str = "", roots: Sequence[Certificate] = ()) -> ServedChain:
-    """Apply the rules to a TLS Secret. The machine trusts `roots`."""
-    texts = {"tls.crt": chain, "tls.key": key} | ({"ca.crt": ca} if ca else {})
-    return chains.validate_server_chain(SECRET, texts, TypedHost(host), lambda: roots)
+def validate(chain: str, key: str, host: str = HOST) -> ServedChain:
+    """Apply the rules to a TLS Secret without a ca.crt, on a machine that trusts no CA."""
+    return chains.validate_server_chain(TLS, {"tls.crt": chain, "tls.key": key}, TypedHost(host), list)
 
 
 @cache
@@ -39,6 +34,7 @@ def short_rsa() -> rsa.RSAPrivateKey:
 
 
 def ca_pem(issuer: IssuedCertificate | None = None, key: Key | None = None, **changes: Any) -> str:
+    """Issue a CA whose properties differ from the defaults in `changes`. Return its PEM."""
     return issue(replace(CertificateSpec(), **changes), issuer, key).pem
 
 
@@ -173,7 +169,7 @@ def test_an_existing_certificate_that_some_client_refuses_is_refused(spec: Certi
     assert (refusal.value.key, refusal.value.code) == ("tls_secret", code)
 
 
-def test_a_key_identifier_with_the_serial_number_of_another_issuer_is_refused() -> None:
+def test_an_authority_key_identifier_is_refused_if_its_serial_number_is_not_that_of_the_ca() -> None:
     """OpenSSL refuses it, because the number is not that of the CA. RFC 5280, 4.2.1.1 allows both parts."""
     for serial, is_accepted in ((CA.certificate.serial_number, True), (7, False)):
         certificate = issue(server_spec(HOST, authority_serial=serial), CA)
@@ -181,7 +177,7 @@ def test_a_key_identifier_with_the_serial_number_of_another_issuer_is_refused() 
             validate(certificate.pem + CA.pem, certificate.key_pem)
 
 
-def test_an_existing_certificate_is_refused_without_its_own_key_or_chain() -> None:
+def test_an_existing_certificate_is_refused_with_the_key_or_the_ca_of_another() -> None:
     certificate = issue(server_spec(HOST), CA)
     for chain, key, code in (
         (certificate.pem, OTHER_CA.key_pem, "key-of-another-certificate"),
@@ -203,6 +199,10 @@ def test_an_existing_certificate_is_refused_without_its_own_key_or_chain() -> No
         (server_spec("registry.example.com", usage=None, extended_usage=()), "registry.example.com"),
         (server_spec("registry.example.com", extended_usage=(SERVER, CLIENT)), "registry.example.com"),
     ],
+    ids=[
+        *("wildcard", "capital letters", "IPv4", "IPv6", "no subject, and critical names"),
+        *("no usage", "for clients too"),
+    ],
 )
 def test_an_existing_certificate_that_covers_the_host_is_accepted(spec: CertificateSpec, host: str) -> None:
     certificate = issue(spec, ISSUING_CA)
@@ -213,6 +213,7 @@ def test_an_existing_certificate_that_covers_the_host_is_accepted(spec: Certific
 @pytest.mark.parametrize(
     ("name", "host"),
     [("*.com", "registry.com"), ("*.example.com", "a.b.example.com"), ("*.example.com", "example.com")],
+    ids=["top-level domain", "two labels", "no label"],
 )
 def test_a_wildcard_stands_for_one_label_below_a_domain(name: str, host: str) -> None:
     certificate = issue(server_spec(name), CA)
@@ -249,7 +250,7 @@ HTPASSWD: list[tuple[str, str, str]] = [
 
 
 @pytest.mark.parametrize(("lines", "code"), [row[1:] for row in HTPASSWD], ids=[row[0] for row in HTPASSWD])
-def test_users_that_cannot_log_in_are_refused(lines: str, code: str) -> None:
+def test_an_htpasswd_file_with_a_user_that_cannot_log_in_is_refused(lines: str, code: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
         htpasswd(lines, "kubectl")
     assert (refusal.value.key, refusal.value.code) == ("users_secret", code)

@@ -42,7 +42,7 @@ def guide() -> tuple[Engine, dict[str, Any]]:
 
 
 class TestTheGuide:
-    """Tests that only read one deployment."""
+    """Tests that compare with one deployment, which has the values of the guide."""
 
     @pytest.fixture
     def engine(self, guide: tuple[Engine, dict[str, Any]]) -> Engine:
@@ -52,7 +52,7 @@ class TestTheGuide:
     def outputs(self, guide: tuple[Engine, dict[str, Any]]) -> dict[str, Any]:
         return guide[1]
 
-    def test_every_step_of_the_guide_is_a_resource(self, engine: Engine) -> None:
+    def test_the_registry_of_the_guide_has_these_resources_only(self, engine: Engine) -> None:
         kinds = [each.type.rpartition(":")[2] for each in engine.resources if not each.type.startswith("private")]
         assert sorted(kinds) == [
             *["CertRequest", "Chart", "Lease", "Lease", "LocallySignedCert", "Namespace", "NetworkPolicy", "NodePatch"],
@@ -61,7 +61,7 @@ class TestTheGuide:
             *["Secret", "Secret", "Secret", "SelfSignedCert", "Service", "Stash", "Stash", "Stash"],
         ]
 
-    def test_the_certificate_covers_every_name_and_address(self, engine: Engine) -> None:
+    def test_the_certificate_has_the_subject_and_covers_every_name_and_address(self, engine: Engine) -> None:
         request = engine.one("CertRequest").inputs
         assert request["subject"] == {
             "commonName": "docker-registry",
@@ -227,7 +227,9 @@ def test_the_rsa_key_of_the_guide_is_supported(deploy: Deploy, engine: Engine) -
 
 @pytest.mark.parametrize("args", [{"storage": "local"}, {"storage": "class", "storage_class": "fast"}])
 @pytest.mark.parametrize("workload", ["pod", "deployment"])
-def test_the_owner_of_the_images_is_changed_for_a_folder_of_another_owner_only(args: Any, workload: str) -> None:
+def test_the_kubelet_changes_the_owner_of_the_images_only_if_their_folder_has_another_owner(
+    args: Any, workload: str
+) -> None:
     """The kubelet would otherwise visit every file at each start: with 256,000 blobs that takes minutes."""
     engine = deploy_once("registry", args | {"workload": workload})
     spec = unwrap_secret(engine.one(workload.capitalize()).inputs["spec"])
@@ -236,7 +238,7 @@ def test_the_owner_of_the_images_is_changed_for_a_folder_of_another_owner_only(a
 
 
 @pytest.mark.parametrize(("user", "level"), [(0, "baseline"), (65532, "restricted")])
-def test_the_namespace_enforces_the_strictest_possible_level(user: int, level: str) -> None:
+def test_the_namespace_enforces_the_strictest_level_that_allows_the_user(user: int, level: str) -> None:
     engine = deploy_once("registry", {"run_as_user": user})
     assert engine.one("Namespace").inputs["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == level
     assert unwrap_secret(engine.one("Pod").inputs["spec"])["securityContext"]["runAsNonRoot"] is (user != 0)
@@ -269,11 +271,11 @@ def test_two_registries_in_one_program_share_no_name(deploy: Deploy, engine: Eng
 REPLICAS = PrivateRegistryArgs(workload="deployment", replicas=2, storage="s3", s3_bucket="images")
 
 
-def test_replicas_run_on_different_nodes_after_every_change() -> None:
+def test_replicas_run_on_different_nodes_and_old_replicas_do_not_count() -> None:
     spec = unwrap_secret(deploy_once("registry", REPLICAS).one("Deployment").inputs["spec"])
     (spread,) = spec["template"]["spec"]["topologySpreadConstraints"]
     assert spread["topologyKey"] == "kubernetes.io/hostname"
-    assert spread["matchLabelKeys"] == ["pod-template-hash"], "Old replicas do not count."
+    assert spread["matchLabelKeys"] == ["pod-template-hash"]
 
 
 def test_a_replica_serves_for_seconds_after_sigterm_and_a_bare_pod_does_not() -> None:
@@ -347,9 +349,7 @@ def test_an_unwise_value_is_accepted_with_a_warning(
     assert warning in caplog.text
 
 
-def test_the_proxy_limits_guesses_so_a_chosen_password_causes_no_warning(
-    deploy: Deploy, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_behind_the_proxy_a_chosen_password_causes_no_warning(deploy: Deploy, caplog: pytest.LogCaptureFixture) -> None:
     deploy(lambda: PrivateRegistry("registry", {"passwords": {"centos": "a long one"}, "anonymous_pull": ["public/*"]}))
     assert "guess" not in caplog.text
 

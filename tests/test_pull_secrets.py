@@ -20,7 +20,7 @@ def logins(engine: Engine, name: str) -> dict[str, Any]:
     return dict(json.loads(b64decode(data[".dockerconfigjson"]))["auths"])
 
 
-def test_every_namespace_has_a_secret_of_a_user_who_may_only_pull(deploy: Deploy, engine: Engine) -> None:
+def test_every_namespace_has_a_secret_with_the_login_of_the_pull_user(deploy: Deploy, engine: Engine) -> None:
     args = PrivateRegistryArgs(users=["jean", "marie"], pull_secrets=["builds", "kube-system"], namespace="team")
     outputs = deploy(lambda: PrivateRegistry("registry", args))
     for namespace in ("builds", "kube-system"):

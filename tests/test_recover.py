@@ -32,12 +32,12 @@ CIPHERTEXT = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44
 
 
 def resource(kind: str, name: str, *dependencies: str, **fields: Any) -> dict[str, Any]:
-    """Return a resource as Pulumi records it before it has an ID."""
+    """Return a resource as a pending operation has it, without an ID."""
     common = {"custom": True, "type": kind, "parent": COMPONENT, "dependencies": list(dependencies)}
     return {"urn": f"{PARENT}{kind}::{name}", **common, "inputs": {}, **fields}
 
 
-def kubernetes(
+def kubernetes_resource(
     kind: str, name: str, *dependencies: str, namespace: str | None = "docker-registry", **fields: Any
 ) -> dict[str, Any]:
     metadata = {"name": name, "namespace": namespace} if namespace else {"name": name}
@@ -45,12 +45,12 @@ def kubernetes(
     return resource(f"kubernetes:core/v1:{kind}", f"registry-{kind.lower()}", *dependencies, inputs=inputs, **fields)
 
 
-def recorded(pending: dict[str, Any], object_id: str, **fields: Any) -> dict[str, Any]:
-    """Return the resource as Pulumi records it after its operation ended."""
-    return {**pending, "id": object_id, "outputs": pending["inputs"], **fields}
+def record(resource: dict[str, Any], object_id: str, **fields: Any) -> dict[str, Any]:
+    """Return the resource as the state has it after its operation ended."""
+    return {**resource, "id": object_id, "outputs": resource["inputs"], **fields}
 
 
-def pending(*resources: dict[str, Any], kind: str = "creating") -> list[dict[str, Any]]:
+def pending_operations(*resources: dict[str, Any], kind: str = "creating") -> list[dict[str, Any]]:
     return [{"resource": resource, "type": kind} for resource in resources]
 
 
@@ -67,7 +67,7 @@ CREATED = "2026-11-24T08:09:10Z"
 
 STACK = {"urn": f"{ROOT}pulumi:pulumi:Stack::private-registry-dev", "custom": False, "type": "pulumi:pulumi:Stack"}
 REGISTRY = {"urn": COMPONENT, "custom": False, "type": "private-registry:index:PrivateRegistry", "parent": STACK["urn"]}
-POD = kubernetes("Pod", "docker-registry")
+POD = kubernetes_resource("Pod", "docker-registry")
 
 
 def deployment(*resources: dict[str, Any], operations: list[dict[str, Any]]) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def names(deployment: dict[str, Any]) -> list[str]:
 
 
 def test_a_live_pod_is_adopted_with_its_id_and_field_manager() -> None:
-    change = resolve_pending(deployment(operations=pending(POD)), find_every_object)
+    change = resolve_pending(deployment(operations=pending_operations(POD)), find_every_object)
     adopted = change.deployment["resources"][-1]
     assert adopted["id"] == "docker-registry/docker-registry"
     assert adopted["outputs"] == {**POD["inputs"], "__fieldManager": "pulumi-kubernetes-1"}
@@ -89,44 +89,48 @@ def test_a_live_pod_is_adopted_with_its_id_and_field_manager() -> None:
 
 
 def test_the_id_of_a_cluster_scoped_object_is_its_name() -> None:
-    volume = kubernetes("PersistentVolume", "volume-7b8af017", namespace=None)
-    change = resolve_pending(deployment(operations=pending(volume)), find_every_object)
+    volume = kubernetes_resource("PersistentVolume", "volume-7b8af017", namespace=None)
+    change = resolve_pending(deployment(operations=pending_operations(volume)), find_every_object)
     assert change.deployment["resources"][-1]["id"] == "volume-7b8af017"
 
 
 def test_a_pending_creation_without_an_object_is_dropped() -> None:
-    change = resolve_pending(deployment(operations=pending(POD)), find_no_object)
+    change = resolve_pending(deployment(operations=pending_operations(POD)), find_no_object)
     assert (names(change.deployment), change.dropped) == ([], ["Pod registry-pod, creating"])
 
 
 @pytest.mark.parametrize(
     "operations",
     [
-        pending(resource("tls:index/privateKey:PrivateKey", "registry-tls-key")),
-        pending(kubernetes("Node", "k8s-master", namespace=None, external=True), kind="reading"),
-        pending(kubernetes("Node", "k8s-master", namespace=None, external=True)),
-        pending(resource("kubernetes:helm.sh/v3:Release", "chart")),
-        pending(recorded(POD, "docker-registry/docker-registry"), kind="updating"),
-        pending(recorded(POD, "docker-registry/docker-registry"), kind="deleting"),
+        pending_operations(resource("tls:index/privateKey:PrivateKey", "registry-tls-key")),
+        pending_operations(kubernetes_resource("Node", "k8s-master", namespace=None, external=True), kind="reading"),
+        pending_operations(kubernetes_resource("Node", "k8s-master", namespace=None, external=True)),
+        pending_operations(resource("kubernetes:helm.sh/v3:Release", "chart")),
+        pending_operations(record(POD, "docker-registry/docker-registry"), kind="updating"),
+        pending_operations(record(POD, "docker-registry/docker-registry"), kind="deleting"),
     ],
     ids=lambda operations: f"{operations[0]['type']}-{operations[0]['resource']['type'].rpartition(':')[2]}",
 )
-def test_only_new_objects_of_the_cluster_are_looked_up(operations: list[dict[str, Any]]) -> None:
+def test_only_pending_creations_of_objects_are_looked_up_on_the_cluster(operations: list[dict[str, Any]]) -> None:
     change = resolve_pending(deployment(operations=operations), lambda _: pytest.fail("The cluster was queried."))
     assert (names(change.deployment), len(change.dropped)) == ([], 1)
 
 
-def test_an_interrupted_update_keeps_the_resource() -> None:
-    service = recorded(kubernetes("Service", "docker-registry"), "docker-registry/docker-registry")
-    change = resolve_pending(deployment(service, operations=pending(service, kind="updating")), find_every_object)
+def test_the_resource_of_an_interrupted_update_stays() -> None:
+    service = record(kubernetes_resource("Service", "docker-registry"), "docker-registry/docker-registry")
+    change = resolve_pending(
+        deployment(service, operations=pending_operations(service, kind="updating")), find_every_object
+    )
     assert change.deployment["resources"][-1] == service
 
 
 def test_dependencies_are_adopted_before_their_dependents() -> None:
-    namespace = kubernetes("Namespace", "docker-registry", namespace=None)
-    claim = kubernetes("PersistentVolumeClaim", "repository", namespace["urn"])
-    volume = kubernetes("PersistentVolume", "volume", claim["urn"], namespace=None, deletedWith=namespace["urn"])
-    change = resolve_pending(deployment(operations=pending(volume, claim, namespace)), find_every_object)
+    namespace = kubernetes_resource("Namespace", "docker-registry", namespace=None)
+    claim = kubernetes_resource("PersistentVolumeClaim", "repository", namespace["urn"])
+    volume = kubernetes_resource(
+        "PersistentVolume", "volume", claim["urn"], namespace=None, deletedWith=namespace["urn"]
+    )
+    change = resolve_pending(deployment(operations=pending_operations(volume, claim, namespace)), find_every_object)
     assert names(change.deployment) == [
         "registry-namespace",
         "registry-persistentvolumeclaim",
@@ -136,11 +140,11 @@ def test_dependencies_are_adopted_before_their_dependents() -> None:
 
 def test_a_replacement_takes_the_place_of_its_deleted_predecessor() -> None:
     """Its dependents stay behind it in the state."""
-    secret = kubernetes("Secret", "auth-secret")
-    old = recorded(secret, "docker-registry/auth-secret", pendingReplacement=True)
-    pod = recorded(kubernetes("Pod", "docker-registry", secret["urn"]), "docker-registry/docker-registry")
+    secret = kubernetes_resource("Secret", "auth-secret")
+    old = record(secret, "docker-registry/auth-secret", pendingReplacement=True)
+    pod = record(kubernetes_resource("Pod", "docker-registry", secret["urn"]), "docker-registry/docker-registry")
     new = {**secret, "inputs": {**secret["inputs"], "stringData": CIPHERTEXT}}
-    change = resolve_pending(deployment(old, pod, operations=pending(new)), find_every_object)
+    change = resolve_pending(deployment(old, pod, operations=pending_operations(new)), find_every_object)
     assert names(change.deployment) == ["registry-secret", "registry-pod"]
     adopted = change.deployment["resources"][2]
     assert "pendingReplacement" not in adopted
@@ -148,17 +152,17 @@ def test_a_replacement_takes_the_place_of_its_deleted_predecessor() -> None:
 
 
 def test_a_predecessor_with_another_name_is_marked_for_deletion() -> None:
-    old = recorded(kubernetes("PersistentVolume", "volume-1", namespace=None), "volume-1")
-    new = kubernetes("PersistentVolume", "volume-2", namespace=None)
-    change = resolve_pending(deployment(old, operations=pending(new)), find_every_object)
+    old = record(kubernetes_resource("PersistentVolume", "volume-1", namespace=None), "volume-1")
+    new = kubernetes_resource("PersistentVolume", "volume-2", namespace=None)
+    change = resolve_pending(deployment(old, operations=pending_operations(new)), find_every_object)
     entries = [(entry["id"], entry.get("delete", False)) for entry in change.deployment["resources"][2:]]
     assert entries == [("volume-2", False), ("volume-1", True)]
 
 
 def test_an_object_that_a_later_run_recorded_is_not_adopted_again() -> None:
     """A pending operation stays in the state during later runs, so a recorded object may have one."""
-    pod = recorded(POD, "docker-registry/docker-registry")
-    change = resolve_pending(deployment(pod, operations=pending(POD, POD)), find_every_object)
+    pod = record(POD, "docker-registry/docker-registry")
+    change = resolve_pending(deployment(pod, operations=pending_operations(POD, POD)), find_every_object)
     assert change.deployment["resources"][2:] == [pod]
 
 
@@ -169,7 +173,7 @@ def test_a_planned_object_that_exists_is_adopted() -> None:
 
 
 def test_an_adopted_object_keeps_its_name_if_the_planned_one_has_other_random_letters() -> None:
-    volume = kubernetes("PersistentVolume", "volume-7b8af017", namespace=None)
+    volume = kubernetes_resource("PersistentVolume", "volume-7b8af017", namespace=None)
     change = adopt_unrecorded(
         deployment(operations=[]), [volume], lambda _: LiveObject("volume-00c0ffee", "pulumi-kubernetes-1")
     )
@@ -178,13 +182,13 @@ def test_an_adopted_object_keeps_its_name_if_the_planned_one_has_other_random_le
 
 
 def test_an_object_whose_dependency_is_not_recorded_is_not_adopted() -> None:
-    pod = kubernetes("Pod", "docker-registry", "urn of a Secret that is not recorded")
+    pod = kubernetes_resource("Pod", "docker-registry", "urn of a Secret that is not recorded")
     change = adopt_unrecorded(deployment(operations=[]), [pod], lambda _: pytest.fail("The cluster was queried."))
     assert change.adopted == []
 
 
 def test_a_planned_object_that_is_recorded_is_not_adopted_again() -> None:
-    state = deployment(recorded(POD, "docker-registry/docker-registry"), operations=[])
+    state = deployment(record(POD, "docker-registry/docker-registry"), operations=[])
     assert adopt_unrecorded(state, [POD], find_every_object).deployment == state
 
 
@@ -216,7 +220,7 @@ def manager(name: str = "pulumi-kubernetes-1", *, time: str = CREATED, label: st
 
 def find_volume(name: str, *objects: ResourceInstance, any_suffix: bool = False) -> LiveObject | None:
     """Look among `objects` for a volume whose name ends in random letters of the provider."""
-    volume = kubernetes("PersistentVolume", name, namespace=None)
+    volume = kubernetes_resource("PersistentVolume", name, namespace=None)
     volume["inputs"]["metadata"]["annotations"] = {"pulumi.com/autonamed": "true"}
     return find_object(cluster_with(*objects), volume, PERIODS, any_suffix=any_suffix)
 
@@ -265,7 +269,7 @@ def test_a_patch_is_found_by_the_manager_that_wrote_its_fields(
     managers: list[dict[str, Any]], expected: str | None
 ) -> None:
     """Two stacks may set the same label on one node. Each removes the fields of its own manager on `pulumi destroy`."""
-    patch = kubernetes("NodePatch", "k8s-master", namespace=None)
+    patch = kubernetes_resource("NodePatch", "k8s-master", namespace=None)
     patch["inputs"]["metadata"]["labels"] = {LABEL: "true"}
     node = live_object("k8s-master", *managers, created="2025-01-01T00:00:00Z")
     live = find_object(cluster_with(node), patch, PERIODS, any_suffix=False)
@@ -340,7 +344,7 @@ def test_a_stale_lock_is_released_and_pending_operations_are_resolved(
 ) -> None:
     lock(dead_pid)
     key = resource("tls:index/privateKey:PrivateKey", "registry-tls-key")
-    state: dict[str, Any] = {"version": 3, "deployment": deployment(operations=pending(key))}
+    state: dict[str, Any] = {"version": 3, "deployment": deployment(operations=pending_operations(key))}
     (project / "state.json").write_text(json.dumps(state))
     print_recovery(recover("dev"))
     assert not (project / ".pulumi/locks").exists()
@@ -372,10 +376,12 @@ def test_only_failed_updates_since_the_last_successful_one_count(project: Path, 
 
 def test_planned_creations_have_no_placeholders(project: Path) -> None:
     unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-    secret = kubernetes("Secret", "auth-secret", inputs={"data": "[secret]", "spec": [{"uid": unknown, "kept": 1}]})
+    secret = kubernetes_resource(
+        "Secret", "auth-secret", inputs={"data": "[secret]", "spec": [{"uid": unknown, "kept": 1}]}
+    )
     steps = [{"op": "same", "newState": POD}, {"op": "create", "newState": secret}]
     (project / "preview.json").write_text(json.dumps({"steps": steps}))
-    assert preview_creations("dev") == [kubernetes("Secret", "auth-secret", inputs={"spec": [{"kept": 1}]})]
+    assert preview_creations("dev") == [kubernetes_resource("Secret", "auth-secret", inputs={"spec": [{"kept": 1}]})]
 
 
 def test_no_creation_is_planned_if_the_preview_fails(project: Path) -> None:
@@ -485,7 +491,7 @@ def test_no_operation_is_resolved_while_the_cluster_cannot_be_reached(
         (tmp_path / "kubeconfig").write_text(json.dumps({**config, "current-context": "dev"}))
         monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "kubeconfig"))
         with pytest.raises(ClusterError, match="refused"):
-            resolve_pending(deployment(operations=pending(POD)), create_object_finder([]))
+            resolve_pending(deployment(operations=pending_operations(POD)), create_object_finder([]))
 
 
 def test_a_recovery_without_changes_is_empty_and_needs_no_refresh(capsys: pytest.CaptureFixture[str]) -> None:

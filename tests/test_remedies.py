@@ -1,4 +1,4 @@
-"""Every value that a remedy names is accepted, and a test types every command that one names."""
+"""Every value that a remedy proposes is accepted, and a test types every command that a message names."""
 
 import copy
 import re
@@ -30,7 +30,7 @@ def proposals(remedy: str) -> list[Any]:
     return [value.strip("'") if value.startswith("'") else int(value) for value in VALUE.findall(prose)]
 
 
-def placed(error: InvalidInput, value: Any, proposal: Any) -> Any:
+def insert_proposal(error: InvalidInput, value: Any, proposal: Any) -> Any:
     """Return the input with the proposal in the place of the refused part of `value`."""
     key, *path = re.findall(r"[^.\[\]]+", error.key)
     if not path:
@@ -49,17 +49,17 @@ def test_every_value_that_a_remedy_proposes_is_accepted_and_most_remedies_propos
     with_proposal = 0
     for key, value, _ in REFUSED:
         error = refusal(key, value)
-        accepted = [INPUTS[key].rule(placed(error, value, proposal)) for proposal in proposals(error.remedy)]
+        accepted = [INPUTS[key].rule(insert_proposal(error, value, proposal)) for proposal in proposals(error.remedy)]
         with_proposal += bool(accepted)
     assert with_proposal > len(REFUSED) / 2
 
 
 SPAN = re.compile(r"`(pulumi config [^`]*)`|^- \*\*text\*\* (pulumi config .*)$", re.MULTILINE)
-"""A command on the page of messages. A function that returns one has a line of its own."""
+"""A command on the page of messages. It is in backticks, or it is the whole text that a function returns."""
 
 
 def test_every_config_command_of_a_message_is_typed_by_a_test() -> None:
-    """tests/e2e/test_remedies.py types the commands of `remedies`."""
+    """`remedies` has them, and tests/e2e/test_remedies.py types its commands."""
     typed = [remedy.command for remedy in remedies()]
     page = messages.PAGE.read_text().partition("## --help")[0]
     commands = [span or text for span, text in SPAN.findall(page)]

@@ -1,4 +1,4 @@
-"""The rules of retention, on their own and in a collection, compared with a model that says the same in another way."""
+"""The rules of retention, alone and in a collection, which is compared with a simple model."""
 
 import io
 import json
@@ -17,7 +17,7 @@ ALL = [".*"]
 
 
 def choose(rules: list[Rule], tags: dict[str, float], repository: str = "team/web") -> list[str]:
-    """Return the tags that go. `tags` has the age of each in days."""
+    """Return the tags that are removed. `tags` has the age of each tag in days."""
     now = 10_000 * DAY
     return sorted(choose_tags(repository, {tag: now - days * DAY for tag, days in tags.items()}, rules, now))
 
@@ -37,6 +37,11 @@ def choose(rules: list[Rule], tags: dict[str, float], repository: str = "team/we
         ([Rule(ALL, ALL, 0, None)], {"sha256-abc": 99, "sha256-abc.sig": 99, "a": 1}, ["a"]),
         ([Rule(ALL, ALL, 1, None)], {"b": 5, "a": 5}, ["b"]),
         ([Rule(ALL, ["v1\\..*"], 0, None)], {"v1.0": 1, "v10": 1}, ["v1.0"]),
+    ],
+    ids=[
+        *("no rule", "the newest stay", "young tags stay", "the newest and young tags stay", "none stays"),
+        *("other tags stay", "one of two rules keeps a tag", "another repository", "a part of the repository's name"),
+        *("signatures stay", "the names decide at the same age", "a dot is a dot"),
     ],
 )
 def test_a_tag_goes_if_a_rule_matches_it_and_none_keeps_it(
@@ -61,7 +66,7 @@ def draw_rule(order: Random) -> Rule:
 
 
 def is_kept(tag: str, tags: dict[str, float], rules: list[Rule], repository: str) -> bool:
-    """Say whether a tag stays: the model. `tags` has the age of each in days."""
+    """Return whether the model keeps a tag. `tags` has the age of each tag in days."""
     matching = [rule for rule in rules if rule.matches_repository(repository) and rule.matches_tag(tag)]
     if not matching or tag.startswith("sha256-"):
         return True
@@ -76,7 +81,7 @@ def is_kept(tag: str, tags: dict[str, float], rules: list[Rule], repository: str
 
 @pytest.mark.parametrize("seed", range(5))
 def test_100_repositories_keep_what_a_simple_model_keeps(seed: int) -> None:
-    """20 repositories for each of five sets of rules, with images, indexes, shared layers and signatures."""
+    """Each of five seeds has other rules, and 20 repositories with images, indexes, shared layers and signatures."""
     order = Random(seed)
     storage = MemoryStorage(keeps_times=order.random() < 0.5)
     registry = Registry(storage)
@@ -105,14 +110,14 @@ def test_100_repositories_keep_what_a_simple_model_keeps(seed: int) -> None:
         assert kept == remaining, name
         for tag in kept:
             assert registry.missing(name, registry.accepted[name, tag]) == []
-            needed |= everything(storage, registry.accepted[name, tag])
-    assert inventory.blobs.keys() == needed, "nothing else takes space"
+            needed |= digests_of_image(storage, registry.accepted[name, tag])
+    assert inventory.blobs.keys() == needed, "No other blob takes space."
 
 
-def everything(storage: MemoryStorage, digest: str) -> set[str]:
-    """Return the digests of a manifest, and of everything that it needs."""
+def digests_of_image(storage: MemoryStorage, digest: str) -> set[str]:
+    """Return the digests of a manifest, of its config and layers, and of the manifests that it lists."""
     fields: dict[str, Any] = json.loads(storage.files[data_path(digest)][0])
-    children = (everything(storage, child["digest"]) for child in fields.get("manifests", []))
+    children = (digests_of_image(storage, child["digest"]) for child in fields.get("manifests", []))
     parts = {
         part["digest"] for part in [*fields.get("layers", []), *([fields["config"]] if "config" in fields else [])]
     }

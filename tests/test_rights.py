@@ -30,13 +30,13 @@ GROUPS = [
     for group in compatible_groups()
     if {*group} - EXISTING_SECRETS
 ]
-"""Inputs that can be set together, without the existing Secrets, of which the engine of the tests has none."""
+"""Inputs that can be set together. Existing Secrets are left out, because the engine has no data for them."""
 
 Resource = tuple[str, str]
 """API group and plural."""
 
 
-def allowed(*roles: dict[str, Any]) -> dict[Resource, set[str]]:
+def allowed_verbs(*roles: dict[str, Any]) -> dict[Resource, set[str]]:
     """Return the verbs that the roles allow for each resource."""
     verbs: dict[Resource, set[str]] = defaultdict(set)
     for rule in (rule for role in roles for rule in role["rules"]):
@@ -54,8 +54,8 @@ def plural(kind: str) -> str:
     return f"{name}es" if name.endswith(("s", "x")) else f"{name}s"
 
 
-def used(engine: Engine) -> Iterator[tuple[bool, Resource, set[str]]]:
-    """Yield whether the deployment used a resource outside of namespaces of its own, the resource, and the verbs."""
+def used_resources(engine: Engine) -> Iterator[tuple[bool, Resource, set[str]]]:
+    """Yield whether a used resource is outside of the registry's own namespaces, the resource, and the verbs."""
     for resource in engine.resources:
         package, _, path = resource.type.partition(":")
         group, _, kind = path.partition(":")
@@ -77,10 +77,10 @@ def deploy_group(keys: Sequence[str]) -> Engine:
 
 @pytest.mark.parametrize("keys", GROUPS, ids=" ".join)
 def test_the_roles_allow_every_object(keys: Sequence[str]) -> None:
-    rights = {True: allowed(CLUSTER_ROLE), False: allowed(NAMESPACE_ROLE)}
+    rights = {True: allowed_verbs(CLUSTER_ROLE), False: allowed_verbs(NAMESPACE_ROLE)}
     missing = [
         (resource, verbs)
-        for is_outside, resource, verbs in used(deploy_group(keys))
+        for is_outside, resource, verbs in used_resources(deploy_group(keys))
         if not verbs <= rights[is_outside][resource]
     ]
     assert missing == []
@@ -88,7 +88,9 @@ def test_the_roles_allow_every_object(keys: Sequence[str]) -> None:
 
 def test_the_roles_allow_no_other_resource() -> None:
     watched_by_provider = {("apps", "replicasets")}
-    needed = {resource for keys in GROUPS for _, resource, _ in used(deploy_group(keys))} | watched_by_provider
+    needed = {
+        resource for keys in GROUPS for _, resource, _ in used_resources(deploy_group(keys))
+    } | watched_by_provider
     groups, names = {group for group, _ in needed}, {name for _, name in needed}
     for rule in NAMESPACE_ROLE["rules"] + CLUSTER_ROLE["rules"]:
         assert {*rule["apiGroups"]} <= groups

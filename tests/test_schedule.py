@@ -1,4 +1,4 @@
-"""The order of the end-to-end tests: tests that share a fixture stay together, and the longest run first."""
+"""The order of the end-to-end tests: tests that share a fixture stay together, and the longest group runs first."""
 
 import json
 from pathlib import Path

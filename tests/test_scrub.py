@@ -1,4 +1,4 @@
-"""Scrub: all kinds of damage are found and named, good files are not, and a run goes on where the last one ended."""
+"""Scrub: it reports each kind of damage and no good file, and a run continues where the last one ended."""
 
 import io
 import json
@@ -74,10 +74,7 @@ KINDS = [
     ("manifest link", "deleted", "manifest link", "the link is missing", BOTH[:1]),
     ("layer link", "flipped", "layer link", "the link has another digest", BOTH),
 ]
-"""Damage: the file, the change, and what is reported: the kind of file, the kind of damage, and the images.
-
-The first eight are those of the fault drills. A flipped link names an unknown digest.
-"""
+"""The damaged file, the change, and the reported file, damage and images. A flipped link names an unknown digest."""
 
 
 @pytest.mark.parametrize(("what", "change", "file", "kind", "images"), KINDS)
@@ -89,13 +86,13 @@ def test_damage_is_named_with_its_images_and_is_healed_by_a_push(
     is_whole, found, _ = scrub(storage)
     assert [(each.what, each.kind, each.images, each.repair) for each in found] == [(file, kind, images, "")]
     assert not is_whole
-    assert before.items() <= storage.files.items(), "without `heal` nothing is changed"
+    assert before.items() <= storage.files.items(), "Without `heal` no file is changed."
     is_whole, found, _ = scrub(storage, heal=True, everything=True)
     is_link = file.endswith("link")
     assert is_whole == is_link
     assert [bool(each.repair) for each in found] == [is_link or change != "deleted"]
     if not is_link:
-        assert registry.broken(), "the bytes are lost until somebody pushes them"
+        assert registry.broken(), "The bytes are lost until a client pushes them."
     registry.push("team/web", "1", [b"config", b"the layer"])
     registry.push("team/web", "2", [b"config", b"the layer", b"more"])
     assert registry.broken() == {}
@@ -122,7 +119,7 @@ def test_a_manifest_without_a_tag_is_named_by_its_repository_and_an_index_by_its
     assert found.images == ["multi:1"]
 
 
-def test_good_files_raise_no_alarm(storage: MemoryStorage, registry: Registry) -> None:
+def test_good_files_are_not_reported(storage: MemoryStorage, registry: Registry) -> None:
     for number in range(GOOD_BLOBS // 4):
         layers = [b"config %d" % number, b"layer %d" % number, b"%d" % number]
         registry.push(f"team/r{number % 97}", f"v{number}", layers, age=DAY)
@@ -134,7 +131,7 @@ def test_good_files_raise_no_alarm(storage: MemoryStorage, registry: Registry) -
     assert report.counts["blobs_checked"] >= GOOD_BLOBS
 
 
-def test_a_layer_that_is_elsewhere_is_not_missing(storage: MemoryStorage, registry: Registry) -> None:
+def test_a_layer_with_a_url_elsewhere_is_not_missing(storage: MemoryStorage, registry: Registry) -> None:
     layer = {"digest": digest_of(b"elsewhere"), "urls": ["https://example.com"]}
     config = digest_of(b"config")
     manifest = json.dumps({"config": {"digest": config}, "layers": [layer]}).encode()
@@ -143,7 +140,7 @@ def test_a_layer_that_is_elsewhere_is_not_missing(storage: MemoryStorage, regist
     assert scrub(storage)[1] == []
 
 
-def test_the_first_run_checks_everything_and_later_ones_new_blobs_and_a_part(
+def test_the_first_run_checks_all_blobs_and_a_later_one_new_blobs_and_a_share_of_the_others(
     storage: MemoryStorage, registry: Registry
 ) -> None:
     for number in range(300):
@@ -152,7 +149,7 @@ def test_the_first_run_checks_everything_and_later_ones_new_blobs_and_a_part(
     storage.now += DAY
     finish(registry.push_blob("team/web", b"new"))
     _, _, report = scrub(storage, days=32)
-    assert report.counts["parts_checked"] in (8, 9), "32 days have 32 runs"
+    assert report.counts["parts_checked"] in (8, 9), "32 days have 32 runs, for 256 parts."
     assert 1 <= report.counts["blobs_checked"] < 40
 
 
@@ -168,7 +165,7 @@ def test_every_part_is_checked_once_in_the_days_whatever_the_interval(storage: M
         assert min(state.full.values()) > start, hours
 
 
-def test_a_run_that_is_killed_goes_on_where_it_was(storage: MemoryStorage, registry: Registry) -> None:
+def test_the_run_after_a_killed_run_continues_where_that_was(storage: MemoryStorage, registry: Registry) -> None:
     for number in range(300):
         finish(registry.push_blob("team/web", b"%d" % number, age=DAY))
     saved = 0
@@ -192,11 +189,11 @@ def test_a_run_that_is_killed_goes_on_where_it_was(storage: MemoryStorage, regis
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"full": 3}', b'{"last_run": "x", "full": {}, "new": {}}'])
-def test_a_damaged_state_counts_as_none(content: bytes) -> None:
+def test_all_parts_are_due_if_the_state_is_damaged(content: bytes) -> None:
     assert due_parts(parse_state(content), 10 * DAY, 30) == list(PARTS)
 
 
-def test_a_blob_that_goes_meanwhile_is_no_damage(storage: MemoryStorage, registry: Registry) -> None:
+def test_an_image_that_is_removed_during_the_run_is_not_reported(storage: MemoryStorage, registry: Registry) -> None:
     manifest = registry.accepted["team/web", "1"]
     paths = [
         data_path(digest_of(b"more")),

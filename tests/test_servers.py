@@ -1,4 +1,4 @@
-"""Why the registry cannot use a server behind it: from its log, its answers, and its Pod."""
+"""`ops` finds why the registry cannot use a server behind it, in its log, its answers and its Pod."""
 
 import hashlib
 import json
@@ -105,6 +105,7 @@ def test_an_unknown_error_is_shown_on_one_line_without_credentials() -> None:
 
 
 def pod(*, ready: bool = False, store: bool = True, seconds: float = 60, **metadata: Any) -> dict[str, Any]:
+    """Return a Pod whose container was started `seconds` ago. Without a `store` it mounts a claim."""
     started = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
     status = {"name": "registry", "ready": ready, "state": {"running": {"startedAt": started}}}
     volumes: list[Any] = [{"secret": {}}, *([] if store else [{"persistentVolumeClaim": {}}])]
@@ -147,7 +148,7 @@ def test_a_pod_with_access_rules_is_ready_if_its_proxy_is(
 def test_a_pod_that_is_not_ready_and_logs_no_error_waits_for_its_store(monkeypatch: pytest.MonkeyPatch) -> None:
     """The registry does not log that its connection takes too long."""
     assert "does not answer" in find_problem_in(monkeypatch, "GET / 503", pod())
-    assert find_problem_in(monkeypatch, "", pod(seconds=3)) == "", "It has just started."
+    assert find_problem_in(monkeypatch, "", pod(seconds=0)) == "", "It has just started."
     assert find_problem_in(monkeypatch, "", pod(store=False)) == "", "It has no store."
 
 
@@ -180,7 +181,7 @@ def test_a_container_that_has_not_started_has_no_log(monkeypatch: pytest.MonkeyP
     assert kubernetes.read_log(pod()) == ""
 
 
-def test_verify_reports_the_cause_from_the_cluster_unless_a_check_has_found_its_own(
+def test_verify_reports_the_cause_from_the_cluster_unless_a_check_has_its_own(
     outputs: Outputs, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem = explain(S3, log_line("s3aws: NoSuchBucket: none"))
@@ -248,7 +249,7 @@ def test_status_does_not_check_an_upstream_if_access_rules_forbid_the_catalog(
 def test_status_reports_whether_the_s3_server_answers(outputs: Outputs, monkeypatch: pytest.MonkeyPatch) -> None:
     for log, objects, summary in (
         (LOG, [pod()], "refused the login"),
-        ("", [pod(seconds=3)], "S3 server: Unknown, because no Pod is ready."),
+        ("", [pod(seconds=0)], "S3 server: Unknown, because no Pod is ready."),
         (LOG, [pod(ready=True)], "S3 server: It answers."),
         (LOG, [pod(ready=True, store=False)], "not applicable"),
     ):

@@ -1,14 +1,14 @@
-"""`ops trust`: it writes the files of each client, changes no other file, and its removal restores everything."""
+"""`ops trust` writes the files of each client and changes no other file. `--remove` restores every file and folder."""
 
 import json
 import os
 import ssl
 import tempfile
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -39,7 +39,8 @@ LINE = f"192.168.56.10 {HOST} # written by `python -m ops trust` for {HOST}:5000
 class Computer:
     """A fake machine whose root is a folder.
 
-    `programs` are on its PATH, `names` are the addresses by name in its DNS, and `commands` are those that were run.
+    `programs` are on its PATH, `names` has the addresses of its DNS by name, and `commands` has the commands that
+    `ops trust` ran.
     """
 
     root: Path
@@ -359,34 +360,47 @@ def hosts_of(computer: Computer) -> str:
     return (computer.root / "etc/hosts").read_text()
 
 
-HOSTS_CASES: dict[str, tuple[str, dict[str, list[str]], tuple[str, ...], str, str, str]] = {
-    "unknown": (HOSTS, {}, ("192.168.56.10",), f"{HOSTS}{LINE}\n", "changed", f"192.168.56.10 {HOST}"),
-    "no line break": (HOSTS.rstrip(), {}, ("192.168.56.10",), f"{HOSTS}{LINE}", "changed", f"192.168.56.10 {HOST}"),
-    "in DNS": (HOSTS, {HOST: ["192.168.56.10"]}, ("192.168.56.10",), HOSTS, "same", "192.168.56.10"),
-    "elsewhere": (HOSTS, {HOST: ["10.0.0.1"]}, ("192.168.56.10",), HOSTS, "kept", "10.0.0.1"),
-    "no address": (HOSTS, {}, (), HOSTS, "kept", "--address IP"),
-    "unmanaged": (f"10.0.0.1 {HOST}\n", {}, ("192.168.56.10",), f"10.0.0.1 {HOST}\n", "kept", "10.0.0.1"),
-    "moved": (
-        f"{LINE.replace('56.10', '56.9')}\n{HOSTS}",
-        {},
-        ("192.168.56.10",),
-        f"{LINE}\n{HOSTS}",
-        "changed",
-        f"192.168.56.10 {HOST}",
-    ),
+class HostsCase(NamedTuple):
+    """A line in /etc/hosts that is needed or not.
+
+    Attributes:
+        before: /etc/hosts before the command.
+        after: /etc/hosts after it.
+        status: Status that is printed for the file.
+        note: Part of the note that is printed for the file.
+        names: Addresses by name in DNS.
+        addresses: Addresses of the stack.
+    """
+
+    before: str
+    after: str
+    status: str
+    note: str
+    names: Mapping[str, list[str]] = {}
+    addresses: tuple[str, ...] = ("192.168.56.10",)
+
+
+OLD_LINE = LINE.replace("56.10", "56.9")
+HOSTS_CASES = {
+    "unknown": HostsCase(HOSTS, f"{HOSTS}{LINE}\n", "changed", f"192.168.56.10 {HOST}"),
+    "no line break": HostsCase(HOSTS.rstrip(), f"{HOSTS}{LINE}", "changed", f"192.168.56.10 {HOST}"),
+    "in DNS": HostsCase(HOSTS, HOSTS, "same", "192.168.56.10", names={HOST: ["192.168.56.10"]}),
+    "elsewhere": HostsCase(HOSTS, HOSTS, "kept", "10.0.0.1", names={HOST: ["10.0.0.1"]}),
+    "no address": HostsCase(HOSTS, HOSTS, "kept", "--address IP", addresses=()),
+    "unmanaged": HostsCase(f"10.0.0.1 {HOST}\n", f"10.0.0.1 {HOST}\n", "kept", "10.0.0.1"),
+    "moved": HostsCase(f"{OLD_LINE}\n{HOSTS}", f"{LINE}\n{HOSTS}", "changed", f"192.168.56.10 {HOST}"),
 }
-"""/etc/hosts, names in DNS, the stack's addresses, /etc/hosts afterwards, the status, and a part of the note."""
 
 
 @pytest.mark.parametrize("case", HOSTS_CASES)
-def test_the_line_in_hosts_depends_on_what_the_name_resolves_to(
+def test_the_line_in_hosts_depends_on_the_address_that_the_name_has(
     computer: Computer, capsys: pytest.CaptureFixture[str], case: str
 ) -> None:
-    text, names, addresses, expected, status, note = HOSTS_CASES[case]
-    computer.write("etc/hosts", text)
-    computer.names = names
+    before, after, status, note, names, addresses = HOSTS_CASES[case]
+    computer.write("etc/hosts", before)
+    computer.names = dict(names)
     install(computer.machine(), replace(REGISTRY, addresses=addresses), ["docker"], yes=True)
-    assert hosts_of(computer) == expected
+    assert hosts_of(computer) == after
     output = capsys.readouterr().out
     (row,) = [line.split(maxsplit=2) for line in output.splitlines() if " /etc/hosts " in line]
     assert row[0] == status
@@ -400,13 +414,13 @@ def test_the_address_option_replaces_the_addresses_of_the_stack(computer: Comput
 
 @pytest.mark.parametrize(
     ("text", "remedy"),
-    [(HOSTS, "sudo tee -a /etc/hosts"), (f"{LINE.replace('56.10', '56.9')}\n{HOSTS}", "sudo -E")],
+    [(HOSTS, "sudo tee -a /etc/hosts"), (f"{OLD_LINE}\n{HOSTS}", "sudo -E")],
     ids=["no line", "old address"],
 )
 def test_a_hosts_file_without_permission_is_kept_with_a_remedy(
     computer: Computer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, remedy: str
 ) -> None:
-    """Another line after the one with the old address would have no effect."""
+    """The file is read from the top, so a second line for the name would have no effect."""
     computer.write("etc/hosts", text)
     monkeypatch.setattr(Machine, "may_write", lambda _, path: path != hosts.PATH)
     install(computer.machine(is_root=False), REGISTRY, ["podman"], yes=True)
@@ -530,7 +544,7 @@ def test_removal_restores_every_file_and_folder(
         assert computer.tree() == before
 
 
-def test_the_removal_of_a_line_restores_any_text() -> None:
+def test_the_removal_of_the_line_restores_any_text() -> None:
     for text in ("", "\n", "a", "a\n", "a\n\n", "a\r\nb"):
         assert hosts.remove_line(hosts.add_line(text, REGISTRY, "10.0.0.1"), REGISTRY) == text
 

@@ -1,4 +1,4 @@
-"""The servers behind the registry: the way to them, the checks of the object store, and the login of a mirror."""
+"""The servers behind the registry: rules for URLs, proxies, checks of the object store, and the login of a mirror."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ def files(engine: Engine) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("key", ["mirror_of", "s3_endpoint"])
-def test_a_remedy_with_a_url_is_accepted(key: str) -> None:
+def test_the_url_of_a_remedy_is_accepted(key: str) -> None:
     for url in ("https://docker.io", "https://hub.docker.com", "https://github.com", "https://gitlab.com"):
         with pytest.raises(InvalidInput) as refusal:
             INPUTS["mirror_of"].rule(url)
@@ -66,8 +66,12 @@ def test_a_bucket_in_the_host_is_refused_with_the_url_without_it(endpoint: str, 
         ("https://imagess.s3.example.com", "images"),
         ("https://s3.eu-west-3.amazonaws.com", "images"),
     ],
+    ids=[
+        *("short name of a Service", "name of a Service", "server called like the bucket", "not below a known store"),
+        *("another first label", "no bucket"),
+    ],
 )
-def test_a_host_that_only_begins_like_the_bucket_is_accepted(endpoint: str, bucket: str) -> None:
+def test_a_host_whose_first_label_is_not_a_bucket_for_certain_is_accepted(endpoint: str, bucket: str) -> None:
     bucket_not_in_endpoint(endpoint, bucket)
 
 
@@ -89,7 +93,7 @@ def test_the_registry_checks_its_object_store_and_the_connection_to_it() -> None
     assert named["tcp"][0]["addr"] == "s3.example.com:443"
 
 
-def test_the_connection_is_not_checked_if_a_proxy_makes_it() -> None:
+def test_the_connection_is_not_checked_if_it_goes_through_a_proxy() -> None:
     args: PrivateRegistryArgs = {**S3, "s3_endpoint": "https://s3.example.com", "outbound_proxy": PROXY}
     assert configuration(deploy_once("registry", args))["health"].keys() == {"storagedriver"}
 
@@ -138,12 +142,12 @@ def test_an_object_store_in_the_cluster_is_reached_without_the_proxy(endpoint: s
     assert (host in env["NO_PROXY"]["value"].split(",")) == excluded
 
 
-def test_another_proxy_restarts_the_pod() -> None:
-    annotation = [
+def test_another_proxy_changes_the_checksum_of_the_pod() -> None:
+    first, second = (
         deploy_once("registry", {**MIRROR, "outbound_proxy": {"https": url}}).one("Pod").inputs["metadata"]
         for url in ("http://one", "http://two")
-    ]
-    assert annotation[0] != annotation[1]
+    )
+    assert first["annotations"]["checksum/config"] != second["annotations"]["checksum/config"]
 
 
 @pytest.mark.parametrize("password", ["", "plain", 'it\'s $HOME `id` \\ "quoted" %s', "END", "pässwörd €"])
@@ -157,7 +161,7 @@ def test_a_shell_prints_the_login_of_the_upstream_as_a_credential_helper_does(pa
     assert json.loads(done.stdout) == {"Username": "jean" if password else "", "Secret": password}
 
 
-def test_a_mirror_runs_the_program_for_its_login_and_older_versions_take_the_login_itself() -> None:
+def test_a_mirror_has_its_login_as_a_program_and_for_older_versions_as_values() -> None:
     engine = deploy_once("registry", {**MIRROR, "mirror_username": "jean", "mirror_password": "hunter22"})
     proxy = configuration(engine)["proxy"]
     assert proxy["exec"] == {"command": "/etc/distribution/upstream-login"}

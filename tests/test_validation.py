@@ -44,8 +44,8 @@ def test_a_valid_value_is_accepted_unchanged(key: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize(("key", "value", "accepted"), CONVERTED)
-def test_a_number_or_a_flag_is_taken_as_it_was_typed(key: str, value: Any, accepted: Any) -> None:
-    assert repr(INPUTS[key].rule(value)) == repr(accepted), "the types differ too"
+def test_a_value_of_another_type_is_converted(key: str, value: Any, accepted: Any) -> None:
+    assert repr(INPUTS[key].rule(value)) == repr(accepted), "repr shows the type too."
 
 
 SECRET_TEXTS = st.text(alphabet=st.characters(categories=["Lu", "Nd", "Cc", "Cs"]), min_size=4, max_size=100)
@@ -78,7 +78,7 @@ def test_the_message_for_a_secret_of_a_wrong_type_does_not_contain_it(key: str, 
     assert "hunter2" not in str(refusal.value)
 
 
-def test_a_message_is_short_and_one_line_whatever_the_unknown_key() -> None:
+def test_a_message_is_short_and_one_line_for_any_unknown_key() -> None:
     with pytest.raises(InvalidInput, match=r"`host\\nname` "):
         refuse_unknown_keys(["host\nname"], INPUTS)
     with pytest.raises(InvalidInput) as refusal:
@@ -117,7 +117,7 @@ def test_a_size_in_powers_of_ten_has_advice(size: str, decimal: bool) -> None:
     assert bool(size_advice(size)) is decimal
 
 
-def test_the_password_of_the_guide_is_weak() -> None:
+def test_a_password_that_is_easily_guessed_has_advice() -> None:
     assert "centos" in password_advice({"centos": "centos"})
     assert password_advice({"longer-name": "Longer-Name"})
     assert password_advice({"centos": "Passw0rd"}), "It has eight characters and is a common password."

@@ -120,6 +120,12 @@ def test_the_pattern_of_a_name_matches_names_of_repositories_only() -> None:
         (rule(repositories=["team/*"]), rule(repositories=["team/web", "team/api"]), True),
         (rule(repositories=["team/*"]), rule(repositories=["team/web", "shop/web"]), False),
     ],
+    ids=[
+        *("the same rule", "push includes pull", "delete does not include push", "one of two users"),
+        *("one user more", "authenticated includes every user", "all users by name", "some users by name"),
+        *("anonymous includes every user", "users do not include anonymous", "a glob with all names"),
+        "a glob without one of the names",
+    ],
 )
 def test_a_rule_is_void_if_an_earlier_one_allows_all_of_it(earlier: Inputs, later: Inputs, expected: bool) -> None:
     first, second = (
@@ -148,6 +154,7 @@ def test_a_rule_is_void_if_an_earlier_one_allows_all_of_it(earlier: Inputs, late
         ({"token": TOKEN, "image": "registry:2.8.3"}, "image", "no-key-set"),
         ({"password_generations": {"pull": [1, 2]}}, "password_generations.pull", "unknown-user"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_an_invalid_combination_of_users_rules_and_tokens_is_refused(
     deploy: Deploy, args: Inputs, key: str, code: str

@@ -548,7 +548,7 @@ class WithoutPuttingBack(Collector):
 
 
 class WithoutSecondLook(Collector):
-    """A collector that puts back files before the wait, and not after it."""
+    """A collector that restores files before the wait only. A link may appear during the wait."""
 
     looked = 0
 

@@ -103,6 +103,10 @@ def test_a_request_is_signed_as_botocore_signs_it(request_name: str) -> None:
         ("https://[fd00::1]:9000", "[fd00::1]:9001", "https://proxy:3129"),
         ("https://10.1.2.3:9000", "*", ""),
     ],
+    ids=[
+        *("AWS", "a server with HTTP", "a host", "a domain with a dot", "a domain without a dot"),
+        *("only the ends of labels match", "a network", "all hosts"),
+    ],
 )
 def test_a_proxy_is_used_unless_the_server_is_excluded(endpoint: str, no_proxy: str, expected: str) -> None:
     proxies = {"http": "http://proxy:3128", "https": "https://proxy:3129"}
@@ -137,7 +141,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.connections += 1
 
     def log_message(self, *_: Any) -> None:
-        """Print nothing."""
+        """Suppress the log."""
 
     def handle_request(self) -> None:
         parts = urlsplit(self.path)

@@ -47,7 +47,8 @@ def test_containerd_tries_the_address_before_the_name() -> None:
 
 def test_a_ca_is_written_before_the_file_that_refers_to_it() -> None:
     paths = list(all_files([TEAM, {"endpoint": "a.example.com:443", "ca_pem": OTHER}]))
-    assert paths == sorted(paths)
+    assert paths == sorted(paths), "ca.crt comes before hosts.toml."
+    # Each of the three names of the hosts has a ca.crt and a hosts.toml for containerd, and a ca.crt for Docker.
     assert len(paths) == 9
 
 
@@ -83,7 +84,7 @@ def test_every_file_on_a_node_has_its_own_key_in_the_config_map(deploy: Deploy, 
     (volume, *_) = engine.one("DaemonSet").inputs["spec"]["template"]["spec"]["volumes"]
     items = volume["configMap"]["items"]
     assert {item["key"] for item in items} == set(data)
-    assert len({item["path"] for item in items}) == len(items) == 10
+    assert len({item["path"] for item in items}) == len(items) == 9 + 1, "The agent is a file too."
     assert all(re.fullmatch(r"[-._a-zA-Z0-9]+", key) for key in data)
 
 
@@ -284,7 +285,9 @@ class TestInputOfTheRegistry:
         assert '[host."https://10.96.0.7:5000"]' in self.hosts(engine)
         assert engine.by_name("registry-nodes-namespace").inputs["metadata"]["name"] == "docker-registry-trust"
 
-    def test_the_server_certificate_depends_on_every_node(self, deploy: Deploy, engine: Engine) -> None:
+    def test_the_server_certificate_waits_for_the_agents_and_its_ca_does_not(
+        self, deploy: Deploy, engine: Engine
+    ) -> None:
         self.deploy_registry(deploy)
         assert any("registry-nodes-agent" in urn for urn in engine.one("LocallySignedCert").request.dependencies)
         assert not any("DaemonSet" in urn for urn in engine.by_name("registry-tls-ca").request.dependencies)

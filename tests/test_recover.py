@@ -312,12 +312,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def lock(project: Path) -> Callable[..., None]:
-    """Return a function that locks the stack, as an engine with this PID did on that host, `age` seconds ago."""
+    """Return a function that locks the stack, as an engine with this PID did on that host, `age` seconds ago.
+
+    Go writes the time in nanoseconds.
+    """
     folder = project / ".pulumi/locks/organization/private-registry/dev"
 
     def take(pid: int, *, hostname: str = socket.gethostname(), age: float = 0) -> None:
         folder.mkdir(parents=True)
-        timestamp = (datetime.now(UTC) - timedelta(seconds=age)).isoformat().replace("+00:00", "123Z")
+        timestamp = (
+            (datetime.now(UTC) - timedelta(seconds=age)).isoformat(timespec="microseconds").replace("+00:00", "123Z")
+        )
         entry = {"pid": pid, "username": "nice", "hostname": hostname, "timestamp": timestamp}
         (folder / "be50ff67.json").write_text(json.dumps(entry))
 

@@ -101,11 +101,11 @@ def test_the_remedy_for_an_unknown_key_is_the_closest_key() -> None:
         ("registry:3.1.0", True),
         ("registry:3.1.1", True),
         ("registry:3.1.2", False),
-        ("registry:3.1", False),
+        ("registry:3.1", False),  # the tag moves to each new patch
         ("registry:3", False),
         ("registry:3.10-alpine", False),
         ("registry:stable", False),
-        (f"registry@sha256:{'0' * 64}", False),
+        (f"registry@sha256:{'0' * 64}", False),  # no version
     ],
 )
 def test_a_tag_with_known_vulnerabilities_has_advice(image: str, outdated: bool) -> None:

@@ -1,1 +1,1 @@
-"""Tests: test_*.py offline and instant, e2e/ on the embedded cluster."""
+"""Tests: test_*.py run offline, and e2e/ on embedded clusters."""

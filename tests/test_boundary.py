@@ -42,7 +42,7 @@ LIVE: dict[str, Any] = {
 """Existing objects, by name of their lookup."""
 
 PLUGIN = Plugin([PrivateRegistry], NAME)
-TOKEN, SCHEMA = next(iter(golden.current()["resources"].items()))
+TOKEN, SCHEMA = next(iter(golden.current_schema()["resources"].items()))
 DEFINITION = PLUGIN.analyzer.analyze_component(PrivateRegistry)
 WIRE_NAMES = {python: wire for wire, python in DEFINITION.inputs_mapping.items()}
 MAY_BE_OUTPUTS = [key for key, wire in WIRE_NAMES.items() if not SCHEMA["inputProperties"][wire].get("plain")]

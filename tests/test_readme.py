@@ -25,7 +25,7 @@ def relative_name(path: Path) -> str:
 
 
 def test_the_config_and_the_component_describe_a_key_alike() -> None:
-    resource = golden.current()["resources"]["private-registry:index:PrivateRegistry"]
+    resource = golden.current_schema()["resources"]["private-registry:index:PrivateRegistry"]
     inputs = dict(zip(PrivateRegistryArgs.__annotations__, resource["inputProperties"].values(), strict=True))
     for key, declared in CONFIG.items():
         assert inputs[key]["description"].startswith(f"{declared['description']}. Default"), key

@@ -116,7 +116,7 @@ class Up(NamedTuple):
 
 @cache
 def deploy_with_notes(notes: str, args: str, is_whole: bool) -> Up:
-    """Deploy to a stack with these notes, once for all tests with the same step. Two arguments are JSON."""
+    """Deploy to a stack with these notes. `notes` and `args` are JSON, so that they can be keys of the cache."""
     engine, outputs, error = Engine(live=json.loads(notes)), dict[str, Any](), None
     attach(engine)
 

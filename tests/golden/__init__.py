@@ -11,7 +11,7 @@ SCHEMA = Path(__file__).with_name("schema.json")
 """Schema of the components. A change of it affects programs outside of this repository."""
 
 
-def current() -> dict[str, Any]:
+def current_schema() -> dict[str, Any]:
     """Return the schema that the plugin would send to the engine."""
     return dict(json.loads(Plugin([PrivateRegistry, NodeTrust], NAME).schema or "{}"))
 

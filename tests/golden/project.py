@@ -40,7 +40,7 @@ def _entry(key: str, default: Any, description: str) -> Iterator[str]:
 
 def _descriptions() -> dict[str, str]:
     """Return the description of each input in the schema, without its last sentence, which names the default."""
-    properties = golden.current()["resources"]["private-registry:index:PrivateRegistry"]["inputProperties"]
+    properties = golden.current_schema()["resources"]["private-registry:index:PrivateRegistry"]["inputProperties"]
     return {
         key: str(schema["description"]).rpartition(". ")[0]
         for key, schema in zip(PrivateRegistryArgs.__annotations__, properties.values(), strict=True)

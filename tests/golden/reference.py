@@ -52,7 +52,7 @@ NAMES = {
 
 def page() -> str:
     """Return the whole page: the inputs under the headings of their class, their combinations, and the outputs."""
-    schema = golden.current()
+    schema = golden.current_schema()
     resource = schema["resources"]["private-registry:index:PrivateRegistry"]
     inputs = dict(zip(PrivateRegistryArgs.__annotations__, resource["inputProperties"].values(), strict=True))
     lines = re.findall(r"^    (?:# (.+)|(\w+):)", inspect.getsource(PrivateRegistryArgs), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The collector: it removes garbage, keeps all other files, and breaks no accepted image in any order of the steps."""
+"""The collector removes garbage and the tags that no rule keeps. No order of the steps breaks an accepted image."""
 
 import errno
 import io
@@ -311,6 +311,7 @@ class FullDisk(FolderStorage):
         super().delete(path)
 
     def _take(self, path: str, *, renames: bool = False) -> None:
+        """Fail if the disk has no space for the new folders of a path and for its file, if that is not renamed."""
         parents = [folder for folder in (self._root / path).parents if not folder.exists()]
         needed = len(parents) + (not renames and not (self._root / path).exists())
         if needed > self.free:

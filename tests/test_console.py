@@ -7,6 +7,13 @@ import pytest
 from dev import console
 
 
+@pytest.fixture(autouse=True)
+def plain_console(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the console print plain lines, even if the variable FORCE_COLOR is set."""
+    monkeypatch.setattr(console._console, "_force_terminal", False)
+    monkeypatch.setattr(console._console, "_color_system", None)
+
+
 def test_a_step_prints_one_line_with_its_time_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     # rich would hide [red] if it took the title for markup.
     with console.step("[red] 1000 units", total=1000) as current:

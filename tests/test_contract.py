@@ -104,7 +104,8 @@ def test_the_folder_is_a_plugin_under_any_name(tmp_path: Path) -> None:
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as plugin:
         try:
             assert plugin.stdout
-            with grpc.insecure_channel(f"127.0.0.1:{plugin.stdout.readline().strip()}") as channel:
+            address = f"127.0.0.1:{plugin.stdout.readline().strip()}"
+            with grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
                 response = ResourceProviderStub(channel).GetSchema(GetSchemaRequest(), timeout=60)
         finally:
             plugin.kill()

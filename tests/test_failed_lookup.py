@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from types import SimpleNamespace
@@ -17,6 +17,14 @@ from registry.failed_lookup import ANSWER, EXIT_CODE, REMEDY, LookupFailed, wait
 FAILED = Exception(ANSWER)
 SHUT_DOWN = pulumi.RunError(f"{ANSWER} while waiting for construct to complete")
 """Error of the chart if another resource of the program failed, or a person pressed Ctrl-C."""
+
+
+@pytest.fixture(autouse=True)
+def handler_of_python() -> Iterator[None]:
+    """Handle an interrupt as a program does. A shell starts a pytest in the background without a handler."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)
@@ -76,12 +84,9 @@ def test_a_process_that_must_go_on_gets_an_error(errors: list[str]) -> None:
 
 
 def test_a_process_with_a_handler_of_its_own_gets_an_error() -> None:
-    handler = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        with pytest.raises(LookupFailed):
-            run(lambda: look_up(FAILED))
-    finally:
-        signal.signal(signal.SIGINT, handler)
+    signal.signal(signal.SIGINT, lambda *_: None)
+    with pytest.raises(LookupFailed):
+        run(lambda: look_up(FAILED))
 
 
 @pytest.mark.parametrize(("interrupt", "end"), [(False, pulumi.RunError), (True, KeyboardInterrupt)])

@@ -153,7 +153,7 @@ def pulumi(*arguments: str, stdin: str = "", timeout: float = TIMEOUT) -> str:
         ) from None
     if result.returncode != 0:
         raise PulumiError(
-            f"`{command}` failed: {_error_line(result.stderr)}.",
+            f"`{command}` failed: {_engine_error(result.stdout) or _error_line(result.stderr)}.",
             "Check the backend, the passphrase and the name of the stack. `pulumi stack ls --all` lists the stacks.",
         )
     return result.stdout
@@ -169,6 +169,17 @@ def _read_outputs(stack: str, required: Sequence[str], *options: str) -> dict[st
             f"Deploy it with `pulumi up --stack {stack}`.",
         )
     return outputs
+
+
+def _engine_error(stdout: str) -> str:
+    """Return the error of the engine in the output of `--json`, or "". The stack only repeats that there was one."""
+    try:
+        diagnostics = json.loads(stdout)["diagnostics"]
+        messages = [str(each["message"]) for each in diagnostics if each["severity"] == "error"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    texts = [" ".join(message.removeprefix("error: ").split()).rstrip(".") for message in messages]
+    return next((text for text in texts if text not in ("preview failed", "update failed")), "")
 
 
 def _error_line(stderr: str) -> str:

@@ -54,8 +54,8 @@ def verify(
     A read-only registry and a mirror must refuse the push, and serve what they
     hold. The upstream of a mirror must answer.
     The first check that fails ends the run. The command prints its cause and
-    remedy. If the cause may be an S3 server or the upstream, the command reads
-    the log of the Pods. The exit code is 0 if all checks pass, otherwise 1.
+    remedy. If the cause may be an S3 server, the upstream or the disk, the
+    command asks the Pods. The exit code is 0 if all checks pass, otherwise 1.
 
     \b
     EXAMPLES
@@ -75,7 +75,14 @@ def verify(
         pull_on_nodes = partial(pull_on_every_node, connect())
     target = _parse_address(address, outputs.port)
     verification.wait_for_port(outputs, target, wait)
-    results = verification.run_checks(outputs, target, pull_on_nodes, mode=read_mode(stack), find_problem=_ask_cluster)
+    results = verification.run_checks(
+        outputs,
+        target,
+        pull_on_nodes,
+        mode=read_mode(stack),
+        find_problem=_ask_cluster,
+        find_volume_problem=_ask_volume,
+    )
     if json:
         passed = verification.print_results_json(results, outputs.endpoint)
     else:
@@ -99,8 +106,9 @@ def status(
     """Report the state of a registry, and what to do within 30 days.
 
     The report covers the certificate, the CA, a rotation in progress, users,
-    images, free space, an S3 server or upstream, nodes and drift. The command
-    only reads. The exit code is 0 if no action is needed, otherwise 1.
+    images, a push, free space, the volume, restarts, Secrets, an S3 server or
+    upstream, nodes, jobs and drift. The command only reads, and begins a push
+    that it cancels. The exit code is 0 if no action is needed, otherwise 1.
 
     \b
     EXAMPLES
@@ -310,6 +318,12 @@ def _ask_cluster(namespace: str) -> CheckError | None:
     from .servers import ask_cluster  # slow, and not needed if all checks pass
 
     return ask_cluster(namespace)
+
+
+def _ask_volume(namespace: str) -> CheckError | None:
+    from .volume import ask_volume  # slow, and not needed if all checks pass
+
+    return ask_volume(namespace)
 
 
 def _parse_clients(names: list[str], supported: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ Only failures that were observed are listed. Any other error is shown with its o
 """
 
 import errno
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -11,8 +12,37 @@ from collections.abc import Iterator
 import requests
 
 from .errors import CheckError, CommandError
+from .server_errors import S3, explain
 from .stack import PASSWORD_DELAY_MINUTES, REGISTRY_SELECTOR, Outputs
 from .tls import EXPIRED, NOT_YET_VALID, TIMEOUT, WRONG_ADDRESS, WRONG_HOST
+
+WRITES = ("POST", "PUT", "PATCH")
+"""Methods of a push."""
+
+COLLECT = "Run `python -m ops collect`, or use a larger disk."
+
+WRITE_ERRORS = (
+    # CNCF Distribution 3 answers with the text, and version 2 with the number of the error.
+    (
+        r'no space left on device|disk quota exceeded|"Err":\s*(28|122)\b',
+        "its disk is full, or has no inodes left",
+        COLLECT,
+    ),
+    (
+        r'read-only file system|"Err":\s*30\b',
+        "its file system is read-only",
+        "Read `dmesg` on the node for the cause, then run `mount -o remount,rw` for that file system.",
+    ),
+    (
+        r'permission denied|"Err":\s*13\b',
+        "its folder belongs to another user",
+        "Run `chown -R` with the user of the registry on that folder, as docs/symptoms.md shows.",
+    ),
+)
+"""Rows of pattern, cause and remedy for errors of a file system that the registry answers with."""
+
+S3_DRIVER = "s3aws"
+"""Name of the S3 driver in an error of the registry."""
 
 NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH)
 
@@ -135,16 +165,30 @@ def _diagnose_status(response: requests.Response, outputs: Outputs) -> CheckErro
             "Run `pulumi up --refresh` to restore the access rules, which allow the first user everything in the "
             "repository of the test image.",
         )
-    if status in (500, 507) and method in ("POST", "PUT", "PATCH"):
+    if status == 507:
         return CheckError(
-            f"The registry cannot write ({status} for {method} {path}): its disk is full, or it has no permission "
-            "to write to its folder.",
-            "Check the disk with `df` on the node and free space. Unfinished uploads are in the folders `_uploads` "
-            f"below the repositories. Read the log with {logs_command}.",
+            f"The registry refuses pushes, because less than `min_free` percent of its storage is free (507 for "
+            f"{method} {path}).",
+            f"{COLLECT} Pushes go on a second after there is enough space.",
         )
+    if status == 500 and method in WRITES:
+        return _diagnose_write(response.text, f"500 for {method} {path}", logs_command)
     if status in (502, 503, 504):
         return CheckError(
             f"The registry is not ready, or a proxy answered in its place ({status} for {method} {path}).",
             f"Try again in a moment, then read the log: {logs_command}.",
         )
     return CheckError(f"The registry answered {status} to {method} {path}.", f"Read its log: {logs_command}.")
+
+
+def _diagnose_write(answer: str, request: str, logs_command: str) -> CheckError:
+    """Return the cause and remedy of a write that failed, by the text of the registry's answer."""
+    for pattern, cause, remedy in WRITE_ERRORS:
+        if re.search(pattern, answer):
+            return CheckError(f"The registry cannot write: {cause} ({request}).", remedy)
+    if S3_DRIVER in answer:
+        return explain(S3, answer)
+    return CheckError(
+        f"The registry cannot write ({request}): its disk is full, or it has no permission to write to its folder.",
+        f"Check the disk with `df` on the node and free space. Read the log with {logs_command}.",
+    )

@@ -18,6 +18,7 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.kube_config import load_kube_config
 from kubernetes.dynamic import DynamicClient
+from kubernetes.dynamic.exceptions import NotFoundError
 from kubernetes.stream import stream
 from urllib3.exceptions import HTTPError
 
@@ -126,14 +127,23 @@ def read_log(pod: Object) -> str:
         raise
 
 
-def exec_in_pod(pod: Object, command: Sequence[str]) -> str:
-    """Run `command` in the registry's container of `pod`. Return stdout and stderr, whatever its exit code is."""
+def get_object(client: DynamicClient, kind: str, name: str, namespace: str | None = None) -> Object | None:
+    """Return an object, or None if it does not exist. This needs the right to get it, and not to list its kind."""
+    resource = client.resources.get(api_version=API_VERSIONS.get(kind, "v1"), kind=kind)
+    try:
+        return dict(client.get(resource, name=name, namespace=namespace, _request_timeout=TIMEOUT).to_dict())
+    except NotFoundError:
+        return None
+
+
+def exec_in_pod(pod: Object, command: Sequence[str], container: str = CONTAINER) -> str:
+    """Run `command` in a container of `pod`. Return stdout and stderr, whatever its exit code is."""
     from kubernetes.client.api.core_v1_api import CoreV1Api  # slow, and most commands run nothing in a Pod
 
     # Use a separate client, because `stream` turns all requests of a client into web sockets during the call.
     run = CoreV1Api(connect_api_client()).connect_get_namespaced_pod_exec
-    container = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"], "container": CONTAINER}
-    output = stream(run, **container, command=list(command), stdout=True, stderr=True, _request_timeout=TIMEOUT)
+    target = {"name": pod["metadata"]["name"], "namespace": pod["metadata"]["namespace"], "container": container}
+    output = stream(run, **target, command=list(command), stdout=True, stderr=True, _request_timeout=TIMEOUT)
     return str(output)
 
 

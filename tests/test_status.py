@@ -2,21 +2,39 @@
 
 import json
 import socket
+import sys
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import requests
+from cryptography.hazmat.primitives.hashes import SHA256
+from kubernetes.client.exceptions import ApiException
+from kubernetes.dynamic.exceptions import ForbiddenError, NotFoundError
 from typer.testing import CliRunner
 
 from ops import __main__ as command_line
-from ops import kubernetes, stack
+from ops import kubernetes, stack, verify, volume
 from ops.errors import CheckError, ClusterError, CommandError, PulumiError
 from ops.stack import Outputs
-from ops.status import certificates, drift, target, verdicts, workload
-from ops.status.facts import CertificateAuthority, DiskSpace, NodeTrust, ServerCertificate, StackSettings
+from ops.status import certificates, drift, mounted_secrets, push, target, verdicts, workload
+from ops.status.facts import (
+    CertificateAuthority,
+    ContainerEnd,
+    NodeTrust,
+    PushState,
+    SecretState,
+    ServerCertificate,
+    StackSettings,
+    VolumeState,
+)
+from ops.volume import DiskSpace
 from registry.tls.authority import RotationHint, rotation_hint
 from tests import test_verify
 from tests.issuing import CertificateSpec, IssuedCertificate, issue, server_spec
@@ -138,20 +156,124 @@ def test_an_image_with_an_advisory_has_a_remedy(images: list[str], summary: str,
     assert bool(verdict.remedy) == bool(advisory)
 
 
+GIB = 2**30
+
+ROOMY = DiskSpace(20 * GIB, 15 * GIB, node="worker", folder="/srv/images")
+
+
 @pytest.mark.parametrize(
-    ("space", "summary", "has_remedy"),
+    ("space", "summary", "remedy"),
     [
-        (DiskSpace(20 * 2**30, 2 * 2**30), "2.0 of 20.0 GiB (10%)", False),
-        (DiskSpace(2000 * 2**20, 199 * 2**20), "0.2 of 2.0 GiB (10%)", True),
-        (DiskSpace(20 * 2**30, 0), "0.0 of 20.0 GiB (0%)", True),
-        (None, "not applicable: the images are in an object store", False),
+        (DiskSpace(20 * GIB, 2 * GIB), "2.0 of 20.0 GiB (10%)", ""),
+        (DiskSpace(20 * GIB, 2 * GIB, 100, 10), "2.0 of 20.0 GiB (10%), 10 of 100 inodes (10%)", ""),
+        (DiskSpace(20 * GIB, 20 * GIB - 1), "20.0 of 20.0 GiB (100%)", ""),
+        (
+            DiskSpace(2000 * 2**20, 199 * 2**20),
+            "0.2 of 2.0 GiB (10%). The disk of the images has less than 10% of its space left.",
+            "`python -m ops collect`",
+        ),
+        (
+            DiskSpace(20 * GIB, 0, 100, 100),
+            "0.0 of 20.0 GiB (0%), 100 of 100 inodes (100%). The disk of the images has no space left.",
+            "`python -m ops collect`",
+        ),
+        (
+            DiskSpace(20 * GIB, 15 * GIB, 100, 0),
+            "15.0 of 20.0 GiB (75%), 0 of 100 inodes (0%). The disk of the images has no inodes left.",
+            "`python -m ops collect`",
+        ),
+        (
+            replace(ROOMY, is_read_only=True, is_writable=False),
+            "15.0 of 20.0 GiB (75%). The file system of the images on the node worker is read-only.",
+            '`mount -o remount,rw "$(findmnt -n -o TARGET -T /srv/images)"`',
+        ),
+        (
+            DiskSpace(20 * GIB, 15 * GIB, is_read_only=True, is_writable=False),
+            "15.0 of 20.0 GiB (75%). The file system of the images is read-only.",
+            "mount the volume read-write",
+        ),
+        (
+            replace(ROOMY, is_writable=False, user="65532"),
+            "15.0 of 20.0 GiB (75%). The registry may not write to the folder of the images, because it belongs to "
+            "another user than 65532.",
+            "`chown -R 65532: /srv/images` on the node worker",
+        ),
+        (None, "not applicable: the images are in an object store", ""),
     ],
 )
-def test_a_volume_with_less_than_a_tenth_free_has_a_remedy(
-    space: DiskSpace | None, summary: str, has_remedy: bool
+def test_a_volume_that_is_almost_full_or_cannot_be_written_has_a_remedy(
+    space: DiskSpace | None, summary: str, remedy: str
 ) -> None:
     verdict = verdicts.rate_disk_space(space)
-    assert (verdict.summary, bool(verdict.remedy)) == (summary, has_remedy)
+    assert verdict.summary == summary
+    assert remedy in verdict.remedy
+    assert bool(verdict.remedy) == bool(remedy)
+
+
+@pytest.mark.parametrize(
+    ("state", "summary"),
+    [
+        (PushState("read-write"), "accepted"),
+        (PushState("read-only"), "refused, because `mode` is read-only"),
+        (PushState(reason="the stack has no user"), "not checked, because the stack has no user"),
+    ],
+)
+def test_an_answer_to_a_push_needs_no_action(state: PushState, summary: str) -> None:
+    assert verdicts.rate_push(state) == (summary, "")
+
+
+@pytest.mark.parametrize(
+    ("state", "summary", "remedy"),
+    [
+        (None, "not applicable", ""),
+        (VolumeState("images", "pv-1", (), True), "images, pv-1", ""),
+        (VolumeState("images", "", (), False), "images", ""),
+        (VolumeState("images", "pv-1", ("volume pv-1",), True), "Terminating: volume pv-1", "delete pvc images"),
+        (VolumeState("images", "pv-1", ("claim images",), False), "Terminating: claim images", "kubectl patch pv pv-1"),
+    ],
+)
+def test_a_volume_that_is_being_deleted_has_a_remedy(state: VolumeState | None, summary: str, remedy: str) -> None:
+    verdict = verdicts.rate_volume(state, "team")
+    assert summary in verdict.summary
+    assert remedy in verdict.remedy
+    assert bool(verdict.remedy) == bool(remedy)
+
+
+OOM = ContainerEnd("docker-registry", "registry", 2, "OOMKilled", 137, 100, "512Mi")
+
+
+@pytest.mark.parametrize(
+    ("ends", "summary", "remedy"),
+    [
+        ([], "none", ""),
+        (
+            [OOM],
+            "registry in docker-registry: 2 restarts, the last end 100 hours ago (OOMKilled, exit code 137, limit "
+            "512Mi)",
+            "`pulumi config set --path --type string limits.memory 1024Mi`",
+        ),
+        ([replace(OOM, container="proxy", memory="1.5Gi", hours=0.5)], "30 minutes ago", "front_limits.memory 3.0Gi`"),
+        ([replace(OOM, memory="")], "(OOMKilled, exit code 137)", "The node has too little memory"),
+        ([replace(OOM, hours=7 * 24 + 1)], "169 hours ago", ""),
+        ([replace(OOM, reason="Error", exit_code=2, hours=23)], "(Error, exit code 2)", "--container registry --prev"),
+        ([replace(OOM, reason="Error", hours=25)], "25 hours ago (Error", ""),
+    ],
+)
+def test_a_container_that_ended_lately_has_a_remedy(ends: Sequence[ContainerEnd], summary: str, remedy: str) -> None:
+    verdict = verdicts.rate_restarts(ends, "team")
+    assert summary in verdict.summary
+    assert remedy in verdict.remedy
+    assert bool(verdict.remedy) == bool(remedy)
+
+
+def test_a_secret_that_differs_has_a_remedy() -> None:
+    same, other = SecretState("cert-secret", ""), SecretState("configuration-secret", "has changed")
+    assert verdicts.rate_secrets([], "team") == ("none", "")
+    assert verdicts.rate_secrets([same], "team") == ("cert-secret", "")
+    verdict = verdicts.rate_secrets([same, other], "team")
+    assert verdict.summary == "configuration-secret has changed"
+    assert "`pulumi up --refresh`" in verdict.remedy
+    assert "`kubectl -n team delete pods --selector app.kubernetes.io/name=docker-registry`" in verdict.remedy
 
 
 @pytest.mark.parametrize(
@@ -199,18 +321,38 @@ def test_a_preview_that_fails_keeps_its_cause_and_names_the_preview(monkeypatch:
 POD: dict[str, Any] = {
     "metadata": {"name": "docker-registry", "namespace": "team"},
     "spec": {
+        "nodeName": "worker",
         "containers": [{"name": "registry", "image": "registry:3.1.2"}, {"name": "proxy", "image": "proxy:1.20"}],
         "volumes": [{"persistentVolumeClaim": {"claimName": "a"}}],
     },
     "status": {"phase": "Running"},
 }
-SPACE = "Filesystem           1024-blocks    Used Available Capacity Mounted on\n/dev/vda 1000 400 500 45% /etc/hosts\n"
+SPACE = """\
+Filesystem           1024-blocks    Used Available Capacity Mounted on
+/dev/vda 1000 400 500 45% /var/lib/registry
+Filesystem              Inodes      Used Available Capacity Mounted on
+/dev/vda 256 200 56 78% /var/lib/registry
+/dev/vda /var/lib/registry ext4 rw,relatime 0 0
+0
+"""
+"""Output of the script in a Pod. A file system that is read-only has `ro` as an option."""
+
+CLAIM: dict[str, Any] = {"metadata": {"name": "a"}, "spec": {"volumeName": "pv-a"}}
+VOLUME: dict[str, Any] = {"metadata": {"name": "pv-a"}, "spec": {"hostPath": {"path": "/srv/images"}}}
 
 
-def api(*items: dict[str, Any]) -> Any:
-    """Return a client of an API server that has only these objects."""
-    answer = SimpleNamespace(to_dict=lambda: {"items": list(items)})
-    return SimpleNamespace(resources=SimpleNamespace(get=lambda **_: ""), get=lambda *_, **__: answer)
+def api(*items: dict[str, Any], **by_kind: dict[str, Any] | Exception) -> Any:
+    """Return a client of an API server that has these objects in each list, and one object of each kind."""
+
+    def get(kind: str, name: str = "", **_: Any) -> Any:
+        if not name:
+            return SimpleNamespace(to_dict=lambda: {"items": list(items)})
+        item = by_kind.get(kind, NotFoundError(ApiException(status=404)))
+        if isinstance(item, Exception):
+            raise item
+        return SimpleNamespace(to_dict=lambda: item)
+
+    return SimpleNamespace(resources=SimpleNamespace(get=lambda api_version, kind: kind), get=get)
 
 
 def test_images_are_those_of_running_pods_that_are_not_being_deleted() -> None:
@@ -221,14 +363,254 @@ def test_images_are_those_of_running_pods_that_are_not_being_deleted() -> None:
         workload.read_images(api(deleted, {**POD, "status": {"phase": "Pending"}}), "team")
 
 
-def test_space_is_read_by_df_in_the_pod_if_it_has_a_volume(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workload, "exec_in_pod", lambda *_: SPACE)
-    assert workload.read_disk_space(api(POD), "team") == DiskSpace(1000 * 1024, 500 * 1024)
-    without_volume = {**POD, "spec": {**POD["spec"], "volumes": [{"secret": {}}]}}
-    assert workload.read_disk_space(api(without_volume), "team") is None
-    monkeypatch.setattr(workload, "exec_in_pod", lambda *_: "exec: df: not found")
+WITHOUT_VOLUME = {**POD, "spec": {**POD["spec"], "volumes": [{"secret": {}}]}}
+
+KNOWN = DiskSpace(1000 * 1024, 500 * 1024, 256, 56, node="worker", folder="/srv/images")
+
+
+@pytest.mark.parametrize(
+    ("output", "space"),
+    [
+        (SPACE, KNOWN),
+        (SPACE.replace("256 200 56 78%", "0 0 0 -"), replace(KNOWN, inodes=0, free_inodes=0)),
+        (SPACE.replace("256 200 56 78%", "- - - -"), replace(KNOWN, inodes=0, free_inodes=0)),
+        (SPACE.replace(" rw,", " ro,") + "refused\n", replace(KNOWN, is_read_only=True, is_writable=False)),
+        (SPACE.replace("\n0\n", "\n65532\n") + "refused\n", replace(KNOWN, is_writable=False, user="65532")),
+    ],
+)
+def test_space_is_read_in_the_pod_if_it_has_a_volume(
+    monkeypatch: pytest.MonkeyPatch, output: str, space: DiskSpace
+) -> None:
+    monkeypatch.setattr(volume, "exec_in_pod", lambda *_: output)
+    cluster = api(POD, PersistentVolumeClaim=CLAIM, PersistentVolume=VOLUME)
+    assert workload.read_disk_space(cluster, "team") == space
+    assert workload.read_disk_space(api(WITHOUT_VOLUME), "team") is None
+
+
+def test_the_folder_is_unknown_if_the_user_may_not_read_the_volume(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(volume, "exec_in_pod", lambda *_: SPACE)
+    forbidden = ForbiddenError(ApiException(status=403))
+    cluster = api(POD, PersistentVolumeClaim=CLAIM, PersistentVolume=forbidden)
+    assert workload.read_disk_space(cluster, "team") == replace(KNOWN, folder="")
+    assert workload.read_volume(cluster, "team") == VolumeState("a", "", [], False)
+
+
+def test_an_image_without_df_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(volume, "exec_in_pod", lambda *_: "exec: df: not found")
     with pytest.raises(CheckError, match="exec: df: not found"):
         workload.read_disk_space(api(POD), "team")
+
+
+def test_a_claim_and_a_volume_that_are_being_deleted_are_named() -> None:
+    deleted = {"deletionTimestamp": "2026"}
+    claim = {**CLAIM, "metadata": {"name": "a", **deleted}}
+    gone = {**VOLUME, "metadata": {"name": "pv-a", **deleted}}
+    healthy = workload.read_volume(api(POD, PersistentVolumeClaim=CLAIM, PersistentVolume=VOLUME), "team")
+    assert healthy == VolumeState("a", "pv-a", [], True)
+    state = workload.read_volume(api(POD, PersistentVolumeClaim=claim, PersistentVolume=gone), "team")
+    assert state == VolumeState("a", "pv-a", ["claim a", "volume pv-a"], True)
+    assert workload.read_volume(api(WITHOUT_VOLUME), "team") is None
+
+
+def ended(name: str, hours: float, reason: str, *, state: str = "lastState") -> dict[str, Any]:
+    """Return the status of a container that ended some hours ago."""
+    finished = (datetime.now(UTC) - timedelta(hours=hours)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    terminated = {"terminated": {"reason": reason, "exitCode": 137, "finishedAt": finished}}
+    return {"name": name, "restartCount": 3, "state": {"running": {}}, state: terminated}
+
+
+def test_the_ends_of_containers_are_read_with_their_limits() -> None:
+    limited = {"name": "registry", "resources": {"limits": {"memory": "512Mi"}}}
+    pod = {**POD, "spec": {**POD["spec"], "containers": [limited, {"name": "proxy"}, {"name": "mesh"}]}}
+    statuses = [ended("registry", 5, "OOMKilled"), ended("proxy", 2, "Error", state="state"), ended("mesh", 1, "Error")]
+    ends = workload.read_ends(api({**pod, "status": {"containerStatuses": statuses}}), "team")
+    assert [(end.container, end.reason, end.memory, round(end.hours)) for end in ends] == [
+        ("proxy", "Error", "", 2),
+        ("registry", "OOMKilled", "512Mi", 5),
+    ]
+    assert workload.read_ends(api(POD), "team") == []
+
+
+STARTED = "2026-11-25T12:00:00Z"
+
+
+def pod_with_secrets() -> dict[str, Any]:
+    """Return a Pod whose registry started at STARTED, and mounts a certificate, a configuration and users."""
+    paths = {"cert-secret": "/certs", "configuration-secret": "/etc/distribution", "auth-secret": "/auth"}
+    mounts = [{"name": name, "mountPath": path} for name, path in paths.items()]
+    containers = [{"name": "registry", "volumeMounts": mounts}, {"name": "mesh", "volumeMounts": mounts[:1]}]
+    status = {"name": "registry", "state": {"running": {"startedAt": STARTED}}}
+    return {
+        "metadata": POD["metadata"],
+        "spec": {
+            "containers": containers,
+            "volumes": [{"name": name, "secret": {"secretName": name}} for name in paths],
+        },
+        "status": {"phase": "Running", "containerStatuses": [status]},
+    }
+
+
+SERVED = issue(CertificateSpec(name="served"))
+FINGERPRINT = SERVED.certificate.fingerprint(SHA256()).hex()
+
+
+def differences(
+    monkeypatch: pytest.MonkeyPatch, *, data: str = "content", key: str = "config.yml", written: str = "11_59_59"
+) -> dict[str, str]:
+    """Return how each Secret differs, if all of them have one file. The files in the Pod have the text `content`."""
+    paths: list[str] = []
+
+    def read_files(_: object, command: Sequence[str], container: str) -> str:
+        assert container == "registry"
+        paths.append(command[-1])
+        return f"..2026_11_25_{written}.1234\n{sha256(FILE).hexdigest()}  {key}\n"
+
+    monkeypatch.setattr(mounted_secrets, "exec_in_pod", read_files)
+    secret = {"data": {key: b64encode(data.encode()).decode()}}
+    client = api(pod_with_secrets(), Secret=secret)
+    certificate = ServerCertificate(1, "", True, FINGERPRINT)
+    registry_target = SimpleNamespace(client=client, outputs=outputs_with(""), server_certificate=certificate)
+    states = mounted_secrets.read_secrets(cast(target.Target, registry_target))
+    assert sorted(paths) == ["/auth", "/certs", "/etc/distribution"]
+    return {state.name: state.difference for state in states}
+
+
+FILE = b"content"
+
+
+def test_a_secret_that_the_registry_runs_with_has_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {*differences(monkeypatch).values()} == {""}
+
+
+def test_a_secret_that_the_kubelet_has_not_written_yet_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = differences(monkeypatch, data="changed")
+    assert {*found.values()} == {"has changed, and the Pod does not have the new content yet"}
+
+
+def test_a_file_that_is_newer_than_its_reader_differs_unless_it_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = differences(monkeypatch, written="12_00_01")
+    assert found["auth-secret"] == ""
+    assert "since the registry read it" in found["configuration-secret"]
+    assert "since the registry read it" in found["cert-secret"]
+
+
+@pytest.mark.parametrize("key", ["tls.crt", "certificate.pem"])
+def test_a_certificate_that_is_not_served_differs(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    other = issue(CertificateSpec(name="other"))
+    for certificate, difference in ((SERVED, ""), (other, "another certificate than the one that the registry serves")):
+        monkeypatch.setattr(sys.modules[__name__], "FILE", certificate.pem.encode())
+        found = differences(monkeypatch, data=certificate.pem, key=key)
+        assert all(difference in text and bool(text) == bool(difference) for text in found.values())
+
+
+def test_a_secret_that_is_gone_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry_target = SimpleNamespace(client=api(pod_with_secrets()), outputs=outputs_with(""))
+    states = mounted_secrets.read_secrets(cast(target.Target, registry_target))
+    assert {state.difference for state in states} == {"does not exist any more"}
+
+
+def test_an_image_without_the_programs_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mounted_secrets, "exec_in_pod", lambda *_: "exec: readlink: not found")
+    registry_target = SimpleNamespace(client=api(pod_with_secrets(), Secret={"data": {}}), outputs=outputs_with(""))
+    with pytest.raises(CheckError, match="readlink: not found"):
+        mounted_secrets.read_secrets(cast(target.Target, registry_target))
+
+
+def push_target(outputs: Outputs, registry: Registry, **settings: Any) -> target.Target:
+    return target.Target(outputs, "dev", settings=StackSettings(**settings), address=("127.0.0.1", registry.port))
+
+
+def test_a_push_is_begun_and_cancelled(outputs: Outputs, registry: Registry) -> None:
+    assert push.read_push(push_target(outputs, registry)) == PushState("read-write")
+    assert registry.contents == {}
+    assert registry.cancelled == ["/v2/ops-verify/blobs/uploads/one"]
+
+
+def test_a_push_that_the_mode_refuses_is_no_fault_if_the_config_has_that_mode(
+    outputs: Outputs, registry: Registry
+) -> None:
+    registry.mode = "read-only"
+    assert push.read_push(push_target(outputs, registry, mode="read-only")) == PushState("read-only")
+    with pytest.raises(CheckError, match="runs in `mode` read-only, but the config sets read-write"):
+        push.read_push(push_target(outputs, registry, mode="read-write"))
+
+
+def test_a_push_that_the_rules_refuse_is_no_fault(
+    outputs: Outputs, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(test_verify.Handler, "write", lambda handler, _: handler.answer(403))
+    assert "rules do not let centos push" in push.read_push(push_target(outputs, registry)).reason
+    assert "no user" in push.read_push(push_target(replace(outputs, username=""), registry)).reason
+
+
+@pytest.mark.parametrize(
+    ("space", "cause"),
+    [
+        (SPACE.replace(" 500 45%", " 0 100%"), "has no space left"),
+        (SPACE.replace(" 56 78%", " 0 100%"), "has no inodes left"),
+        (SPACE.replace(" rw,", " ro,"), "is read-only"),
+        (f"{SPACE}refused\n", "belongs to another user than 0"),
+    ],
+)
+def test_a_push_that_fails_has_the_cause_of_the_volume(
+    outputs: Outputs, registry: Registry, monkeypatch: pytest.MonkeyPatch, space: str, cause: str
+) -> None:
+    registry.full = True
+    monkeypatch.setattr(volume, "exec_in_pod", lambda *_: space)
+    cluster = api(POD, PersistentVolumeClaim=CLAIM, PersistentVolume=VOLUME)
+    monkeypatch.setattr(kubernetes, "connect", lambda: cluster)
+    with pytest.raises(CheckError, match=cause):
+        push.read_push(push_target(outputs, registry))
+    monkeypatch.setattr(volume, "connect", lambda: cluster)
+    problem = volume.ask_volume("team")
+    assert problem is not None
+    assert cause in problem.cause
+    results = list(verify.run_checks(outputs, ("127.0.0.1", registry.port), find_volume_problem=lambda _: problem))
+    assert (test_verify.failure(results).summary, results[-1].remedy) == (problem.cause, problem.remedy)
+
+
+def test_a_push_that_fails_for_another_reason_has_the_answer_of_the_registry(
+    outputs: Outputs, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.full = True
+    monkeypatch.setattr(volume, "exec_in_pod", lambda *_: SPACE)
+    monkeypatch.setattr(kubernetes, "connect", lambda: api(POD))
+    with pytest.raises(requests.HTTPError):
+        push.read_push(push_target(outputs, registry))
+    monkeypatch.setattr(volume, "connect", lambda: api(POD))
+    assert volume.ask_volume("team") is None
+    monkeypatch.setattr(volume, "connect", lambda: api(WITHOUT_VOLUME))
+    assert volume.ask_volume("team") is None
+
+
+ENGINE_ERROR = {
+    "diagnostics": [
+        {"message": "warning: old", "severity": "warning"},
+        {"message": "error: preview failed", "severity": "error"},
+        {
+            "message": "error: kubernetes:apps/v1:Deployment resource has a problem: Apply failed with 1 conflict:\n"
+            'conflict with "kubectl-set": .spec.limits.\n',
+            "severity": "error",
+        },
+    ]
+}
+
+
+def test_a_field_conflict_has_the_words_of_the_engine_and_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    test_verify.fake_pulumi(tmp_path, monkeypatch, f"printf %s '{json.dumps(ENGINE_ERROR)}'; exit 255")
+    with pytest.raises(CheckError) as error:
+        drift.preview_changes("dev")
+    assert 'Apply failed with 1 conflict: conflict with "kubectl-set": .spec.limits.' in error.value.cause
+    assert "`pulumi up --refresh --stack dev`" in error.value.remedy
+
+
+def test_a_preview_that_prints_no_error_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    test_verify.fake_pulumi(tmp_path, monkeypatch, "echo '{}'; exit 255")
+    with pytest.raises(CheckError, match="it printed no error") as error:
+        drift.preview_changes("dev")
+    assert "`pulumi preview --refresh --stack dev`" in error.value.remedy
 
 
 def test_a_command_runs_in_the_container_of_the_registry(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -317,7 +699,7 @@ def test_the_report_of_an_endpoint_without_a_stack_has_only_the_tls_rows(registr
     report = json.loads(result.stdout)
     assert list(report) == ["endpoint", "stack", "healthy", "leaf", "authorities", "rotation"]
     assert report["leaf"].keys() == {"seen", "remedy", "facts"}
-    assert report["leaf"]["facts"].keys() == {"days", "signer", "trusted"}
+    assert report["leaf"]["facts"].keys() == {"days", "signer", "trusted", "fingerprint"}
     assert report["leaf"]["facts"]["signer"] == "docker-registry CA"
     assert report["rotation"]["facts"] == [1]
 
@@ -406,7 +788,7 @@ def test_a_value_that_cannot_be_read_has_a_row_and_no_row_contains_a_secret(
     report = json.loads(result.stdout)
     assert result.exit_code == 1
     assert report["users"]["facts"] == ["centos", "ci"]
-    for key in ("image", "space", "nodes"):
+    for key in ("image", "space", "volume", "restarts", "secrets", "nodes"):
         assert report[key] == {"seen": error.cause, "remedy": error.remedy, "facts": None}
     table = CliRunner().invoke(command_line.app, call)
     for secret in stack_outputs["passwords"].values():
@@ -417,7 +799,7 @@ def test_the_other_rows_are_read_if_the_registry_is_down(
     stack_outputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kubernetes, "connect", lambda: api(POD))
-    monkeypatch.setattr(workload, "exec_in_pod", lambda *_: SPACE)
+    monkeypatch.setattr(volume, "exec_in_pod", lambda *_: SPACE)
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         call = ["status", "--address", f"127.0.0.1:{bound.getsockname()[1]}", "--no-drift", "--json"]

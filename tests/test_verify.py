@@ -35,9 +35,13 @@ class Registry(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.contents: dict[str, bytes] = {}
+        self.cancelled: list[str] = []
+        """Paths of the uploads that were cancelled."""
         self.hosts: set[str] = set()
         self.password: str | None = PASSWORD
         self.full = self.damaged = self.forgetful = self.deletes = False
+        self.write_error = (500, '{"errors": [{"code": "UNKNOWN", "message": "unknown error"}]}')
+        """Status and body of the answer to a push, if the registry is full."""
         self.mode = "read-write"
         self.hides_catalog = False
         """Whether access rules forbid the catalog, as for a user who may not pull every repository."""
@@ -89,7 +93,8 @@ class Handler(BaseHTTPRequestHandler):
             codes = [{"code": "UNSUPPORTED"}] if self.server.mode == "mirror" else []
             return self.answer(405, json.dumps({"errors": codes}).encode() if codes else b"")
         if self.server.full:
-            return self.answer(500, b'{"errors": [{"code": "UNKNOWN", "message": "unknown error"}]}')
+            status, text = self.server.write_error
+            return self.answer(status, text.encode())
         if self.command == "POST":
             return self.answer(202, Location=f"https://{self.headers['Host']}{self.path}one")
         if "digest" in parse_qs(url.query):
@@ -99,6 +104,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def read(self) -> None:
         key = urlsplit(self.path).path.rpartition("/")[2]
+        if self.command == "DELETE" and "/uploads/" in self.path:
+            self.server.cancelled.append(self.path)
+            return self.answer(204)
         if self.command == "DELETE":
             return self.answer(202 if self.server.deletes else 405)
         if key == "_catalog":
@@ -200,6 +208,12 @@ def test_the_image_is_deleted_if_the_registry_allows_it(outputs: Outputs, regist
     assert check(outputs, registry)[-1].summary == "deleted"
 
 
+def refuse_writes(registry: Registry, detail: object, status: int = 500) -> None:
+    """Refuse every push with an error of the registry, of the form of CNCF Distribution."""
+    registry.full = True
+    registry.write_error = (status, json.dumps({"errors": [{"code": "UNKNOWN", "detail": detail}]}))
+
+
 BREAKAGES: dict[str, tuple[Callable[[Registry], None], str, str]] = {
     "open": (
         lambda registry: setattr(registry, "password", None),
@@ -208,7 +222,17 @@ BREAKAGES: dict[str, tuple[Callable[[Registry], None], str, str]] = {
     ),
     "other_users": (lambda registry: setattr(registry, "password", "other"), "login", "`pulumi up --refresh`"),
     "full": (lambda registry: setattr(registry, "full", True), "push", "`df`"),
-    "damaged": (lambda registry: setattr(registry, "damaged", True), "pull", "damaged blobs"),
+    "no_space": (
+        lambda registry: refuse_writes(registry, "no space left on device"),
+        "push",
+        "`python -m ops collect`",
+    ),
+    "no_space_2": (lambda registry: refuse_writes(registry, {"Err": 28}), "push", "`python -m ops collect`"),
+    "read_only": (lambda registry: refuse_writes(registry, "mkdir: read-only file system"), "push", "`dmesg`"),
+    "foreign": (lambda registry: refuse_writes(registry, "open: permission denied"), "push", "`chown -R`"),
+    "s3": (lambda registry: refuse_writes(registry, "s3aws: NoSuchBucket: gone"), "push", "`s3_bucket`"),
+    "min_free": (lambda registry: refuse_writes(registry, "", 507), "push", "Pushes go on"),
+    "damaged": (lambda registry: setattr(registry, "damaged", True), "pull", "`python -m ops scrub --all`"),
     "forgetful": (lambda registry: setattr(registry, "forgetful", True), "catalog", "--address"),
 }
 """How to break the registry, the check that fails, and a part of the remedy."""

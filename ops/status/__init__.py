@@ -1,7 +1,7 @@
 """`ops status`: read each value of a registry, rate it, and print what needs action.
 
 A value that cannot be read is also a row, with cause and remedy. A report is most useful when something is broken, so
-one failure must not end it. The command only reads.
+one failure must not end it. The command only reads, and begins a push that it cancels.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +12,7 @@ from registry.node_trust.for_registry import trust_namespace
 from ..diagnosis import diagnose
 from ..kubernetes import convert_api_errors
 from ..report import ATTENTION, PASSED, Verdict, print_json, print_remedies, print_report
-from . import drift, servers, verdicts, workload
+from . import drift, mounted_secrets, push, servers, verdicts, workload
 from .target import Target
 
 
@@ -59,10 +59,26 @@ STACK_CHECKS = {
         lambda target: workload.read_images(target.client, target.outputs.namespace),
         lambda facts, _: verdicts.rate_images(facts),
     ),
+    "push": StatusCheck("push", push.read_push, lambda facts, _: verdicts.rate_push(facts)),
     "space": StatusCheck(
         "free space",
         lambda target: workload.read_disk_space(target.client, target.outputs.namespace),
         lambda facts, _: verdicts.rate_disk_space(facts),
+    ),
+    "volume": StatusCheck(
+        "volume",
+        lambda target: workload.read_volume(target.client, target.outputs.namespace),
+        lambda facts, target: verdicts.rate_volume(facts, target.outputs.namespace),
+    ),
+    "restarts": StatusCheck(
+        "restarts",
+        lambda target: workload.read_ends(target.client, target.outputs.namespace),
+        lambda facts, target: verdicts.rate_restarts(facts, target.outputs.namespace),
+    ),
+    "secrets": StatusCheck(
+        "Secrets in use",
+        mounted_secrets.read_secrets,
+        lambda facts, target: verdicts.rate_secrets(facts, target.outputs.namespace),
     ),
     "servers": StatusCheck("servers behind it", servers.read_servers, lambda facts, _: verdicts.rate_servers(facts)),
     "nodes": StatusCheck(

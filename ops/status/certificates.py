@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
 from ..errors import CommandError
@@ -25,7 +25,8 @@ def read_server_certificate(outputs: Outputs, address: tuple[str, int] | None) -
     certificate = x509.load_der_x509_certificate(perform_handshake(outputs, address, unverified).der)
     issuers = [ca for ca in _load_certificates(outputs.ca_pem) if _is_issued_by(certificate, ca)]
     issuer = _common_name(issuers[0].subject if issuers else certificate.issuer)
-    return ServerCertificate(_days_left(certificate), issuer, _is_trusted(outputs, address))
+    fingerprint = certificate.fingerprint(hashes.SHA256()).hex()
+    return ServerCertificate(_days_left(certificate), issuer, _is_trusted(outputs, address), fingerprint)
 
 
 def read_authorities(ca_pem: str) -> list[CertificateAuthority]:

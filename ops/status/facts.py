@@ -10,11 +10,15 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ServerCertificate:
-    """A server certificate: days left, the name of the CA that issued it, and whether clients trust that CA."""
+    """A server certificate: days left, the name of the CA that issued it, and whether clients trust that CA.
+
+    `fingerprint` is its SHA-256 in hexadecimal digits.
+    """
 
     days: float
     signer: str
     trusted: bool
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -27,11 +31,59 @@ class CertificateAuthority:
 
 
 @dataclass(frozen=True)
-class DiskSpace:
-    """The size of a volume and its free space, in bytes."""
+class PushState:
+    """The answer to a push: the `mode` that it shows, or the reason for which no push was begun."""
 
-    size: int
-    free: int
+    mode: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class VolumeState:
+    """The claim and the volume of the images.
+
+    Attributes:
+        claim: Name of the claim.
+        volume: Name of the volume, or "" if it is not known.
+        deleted: Names of these objects that are being deleted, with their kinds.
+        is_folder: Whether the volume is a folder of a node, which stays when the objects are deleted.
+    """
+
+    claim: str
+    volume: str
+    deleted: Sequence[str]
+    is_folder: bool
+
+
+@dataclass(frozen=True)
+class ContainerEnd:
+    """The last end of a container that was started again.
+
+    Attributes:
+        pod: Name of the Pod.
+        container: Name of the container.
+        restarts: Number of its starts after the first one.
+        reason: Reason by the words of the kubelet, such as OOMKilled.
+        exit_code: Its exit code.
+        hours: Hours since the end.
+        memory: Its memory limit, or "".
+    """
+
+    pod: str
+    container: str
+    restarts: int
+    reason: str
+    exit_code: int
+    hours: float
+    memory: str
+
+
+@dataclass(frozen=True)
+class SecretState:
+    """A Secret of the Pods, and how it differs from what they run with. `difference` is "" if it does not."""
+
+    name: str
+    difference: str
 
 
 @dataclass(frozen=True)

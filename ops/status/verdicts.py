@@ -3,7 +3,9 @@
 A verdict has a remedy if action is needed within 30 days.
 """
 
+import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from registry.tls.authority import rotation_hint
@@ -12,14 +14,37 @@ from registry.validation.images import image_advice
 from registry.validation.limits import LONGEST_CERTIFICATE_DAYS
 
 from ..jobs import describe_run, remaining_damage
+from ..mode import READ_WRITE
 from ..report import Verdict
-from .facts import CertificateAuthority, DiskSpace, JobState, NodeTrust, ServerCertificate, ServerState, StackSettings
+from ..stack import REGISTRY_SELECTOR
+from ..volume import DiskSpace, find_shortage
+from .facts import (
+    CertificateAuthority,
+    ContainerEnd,
+    JobState,
+    NodeTrust,
+    PushState,
+    SecretState,
+    ServerCertificate,
+    ServerState,
+    StackSettings,
+    VolumeState,
+)
 
 NOTICE_DAYS = 30
 """Days before an event, such as the end of a certificate, from which action is needed."""
 
 LEAST_FREE_SHARE = 0.1
 """Share of a volume that must be free. With less, action is needed."""
+
+OOM_KILLED = "OOMKilled"
+"""Reason of a container that has used more memory than its limit."""
+
+RESTART_HOURS, OOM_HOURS = 24, 7 * 24
+"""Hours after the end of a container in which action is needed: after any end, and after an end for its memory."""
+
+MEMORY_PREFIXES = {"registry": "", "proxy": "front_"}
+"""Prefix of the input with the limits of each container."""
 
 GIB = 2**30
 """Bytes of a gibibyte."""
@@ -98,16 +123,69 @@ def rate_images(images: Sequence[str]) -> Verdict:
     return Verdict(", ".join(images), "; ".join(filter(None, map(image_advice, images))))
 
 
+def rate_push(push: PushState) -> Verdict:
+    """Say how the registry has answered to a push. A push that fails has no answer to rate."""
+    if push.reason:
+        return Verdict(f"not checked, because {push.reason}")
+    return Verdict("accepted" if push.mode == READ_WRITE else f"refused, because `mode` is {push.mode}")
+
+
 def rate_disk_space(space: DiskSpace | None) -> Verdict:
-    """Report a volume that is almost full, because pushes to a full volume fail."""
+    """Report a volume that is almost full or cannot be written, because pushes fail then."""
     if space is None:
         return Verdict("not applicable: the images are in an object store")
-    share = space.free / space.size
+    summary = f"{space.free / GIB:.1f} of {space.size / GIB:.1f} GiB ({space.free_share:.0%})"
+    if space.inodes:
+        summary += f", {space.free_inodes} of {space.inodes} inodes ({space.free_inode_share:.0%})"
+    problem = find_shortage(space, LEAST_FREE_SHARE)
+    return Verdict(f"{summary}. {problem.cause}", problem.remedy) if problem else Verdict(summary)
+
+
+def rate_volume(volume: VolumeState | None, namespace: str) -> Verdict:
+    """Report a claim or a volume that is being deleted, because it goes when the last Pod does."""
+    if volume is None:
+        return Verdict("not applicable: the images are in an object store")
+    if not volume.deleted:
+        return Verdict(", ".join(filter(None, [volume.claim, volume.volume])))
+    summary = f"Terminating: {', '.join(volume.deleted)}. It goes when no Pod uses it any more."
+    if volume.is_folder:
+        return Verdict(
+            summary,
+            f"The images stay in their folder. Run `kubectl -n {namespace} delete pvc {volume.claim} --wait=false`, "
+            f"`kubectl -n {namespace} delete pods --selector {REGISTRY_SELECTOR}` and `pulumi up --refresh`, which "
+            "creates claim, volume and Pod again.",
+        )
+    retain = '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}'
     return Verdict(
-        f"{space.free / GIB:.1f} of {space.size / GIB:.1f} GiB ({share:.0%})",
-        "Free space on that disk, set `collect` and `retention` and run `python -m ops collect`, or use a larger disk."
-        if share < LEAST_FREE_SHARE
-        else "",
+        summary,
+        f"Keep the Pod running until the images are copied. Run `kubectl patch pv {volume.volume} --patch '{retain}'`, "
+        "so that the storage keeps them afterwards.",
+    )
+
+
+def rate_restarts(ends: Sequence[ContainerEnd], namespace: str) -> Verdict:
+    """Report containers that ended within the last hours."""
+    if not ends:
+        return Verdict("none")
+    summary = "; ".join(
+        f"{end.container} in {end.pod}: {end.restarts} restarts, the last end {_format_hours(end.hours)} ago "
+        f"({end.reason}, exit code {end.exit_code}{_memory_limit(end)})"
+        for end in ends
+    )
+    recent = [end for end in ends if end.hours < (OOM_HOURS if end.reason == OOM_KILLED else RESTART_HOURS)]
+    return Verdict(summary, " ".join(dict.fromkeys(_restart_remedy(end, namespace) for end in recent)))
+
+
+def rate_secrets(secrets: Sequence[SecretState], namespace: str) -> Verdict:
+    """Report Secrets whose content is not what the registry runs with."""
+    different = [secret for secret in secrets if secret.difference]
+    if not different:
+        return Verdict(", ".join(secret.name for secret in secrets) or "none")
+    return Verdict(
+        "; ".join(f"{secret.name} {secret.difference}" for secret in different),
+        "Wait for two minutes after a change. Then run `pulumi up --refresh`, which restores Secrets and restarts "
+        f"the Pods. If it changes nothing, run `kubectl -n {namespace} delete pods --selector {REGISTRY_SELECTOR}` and "
+        "`pulumi up --refresh`.",
     )
 
 
@@ -166,6 +244,33 @@ def rate_drift(changes: Mapping[str, int] | None, stack: str) -> Verdict:
         ", ".join(f"{count} to {kind}" for kind, count in changes.items()),
         f"See `pulumi preview --refresh --stack {stack} --diff`. Apply it with `pulumi up --refresh --stack {stack}`.",
     )
+
+
+def _format_hours(hours: float) -> str:
+    return f"{hours * 60:.0f} minutes" if hours < 2 else f"{hours:.0f} hours"
+
+
+def _memory_limit(end: ContainerEnd) -> str:
+    return f", limit {end.memory}" if end.reason == OOM_KILLED and end.memory else ""
+
+
+def _twice(quantity: str) -> str:
+    """Return twice an amount, with its suffix."""
+    number, suffix = re.findall(r"[\d.]+|[a-zA-Z]*$", quantity)[:2]
+    return f"{2 * Decimal(number)}{suffix}"
+
+
+def _restart_remedy(end: ContainerEnd, namespace: str) -> str:
+    """Return what to do about a container that ended: raise its memory limit, or read its log."""
+    if end.reason == OOM_KILLED and not end.memory:
+        return "The node has too little memory. Add memory, or move other Pods to another node."
+    if end.reason == OOM_KILLED:
+        key = f"{MEMORY_PREFIXES[end.container]}limits.memory"
+        return (
+            f"Run `pulumi config set --path --type string {key} {_twice(end.memory)}` and `pulumi up`. "
+            "docs/configuration.md says what `limits` a push needs."
+        )
+    return f"Read `kubectl -n {namespace} logs {end.pod} --container {end.container} --previous`."
 
 
 def _format_days(days: float) -> str:

@@ -1,21 +1,19 @@
-"""Read what runs on the cluster: images of the Pods, free space of their volume, nodes with `node_trust`, and jobs."""
+"""Read what runs on the cluster: the Pods with their images, ends and volume, nodes with `node_trust`, and jobs."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from kubernetes.dynamic import DynamicClient
 
 from registry.node_trust import APP as NODE_TRUST_APP
 from registry.node_trust.for_registry import trust_namespace
-from registry.storage import MOUNT_PATH
 
-from ..errors import CheckError
+from .. import volume
 from ..jobs import end_of, failure_of, find_cron_job, is_late, list_jobs, read_summary
-from ..kubernetes import CONTAINER, exec_in_pod, list_objects, list_running_pods
-from ..servers import uses_store
-from .facts import DiskSpace, JobState, NodeTrust
-
-DF = ("df", "-P", "-k", MOUNT_PATH)
-"""Command whose POSIX output is a header and a line: device, size, used, available (KiB) and more."""
+from ..kubernetes import CONTAINER, Object, get_object, list_objects, list_registry_pods, list_running_pods
+from ..servers import PROBED_CONTAINERS, uses_store
+from ..volume import DiskSpace
+from .facts import ContainerEnd, JobState, NodeTrust, VolumeState
 
 
 def read_images(client: DynamicClient, namespace: str) -> list[str]:
@@ -29,7 +27,32 @@ def read_disk_space(client: DynamicClient, namespace: str) -> DiskSpace | None:
     pod = list_running_pods(client, namespace)[0]
     if uses_store(pod):
         return None
-    return _parse_df(exec_in_pod(pod, DF))
+    return volume.read_disk_space(client, pod)
+
+
+def read_volume(client: DynamicClient, namespace: str) -> VolumeState | None:
+    """Return the claim and the volume of the first running Pod, or None if it mounts no volume."""
+    pod = list_running_pods(client, namespace)[0]
+    claim_name = volume.find_claim(pod)
+    if not claim_name:
+        return None
+    objects = {
+        "claim": get_object(client, "PersistentVolumeClaim", claim_name, namespace),
+        "volume": volume.find_volume(client, pod),
+    }
+    deleted = [
+        f"{kind} {item['metadata']['name']}"
+        for kind, item in objects.items()
+        if item is not None and item["metadata"].get("deletionTimestamp")
+    ]
+    name = objects["volume"]["metadata"]["name"] if objects["volume"] is not None else ""
+    return VolumeState(claim_name, name, deleted, bool(volume.folder_on_node(objects["volume"])))
+
+
+def read_ends(client: DynamicClient, namespace: str) -> list[ContainerEnd]:
+    """Return the last end of each container that was started again, the latest one first."""
+    ends = [end for pod in list_registry_pods(client, namespace) for end in _ends_of(pod)]
+    return sorted(ends, key=lambda end: end.hours)
 
 
 def read_node_trust(client: DynamicClient, namespace: str) -> NodeTrust | None:
@@ -60,13 +83,32 @@ def read_job(client: DynamicClient, namespace: str, task: str) -> JobState | Non
     )
 
 
-def _parse_df(output: str) -> DiskSpace:
-    """Return size and free space from the output of `DF`. Raise `CheckError` with the output if it is an error."""
-    try:
-        _, size, _, free, *_ = output.splitlines()[1].split()
-        return DiskSpace(int(size) * 1024, int(free) * 1024)
-    except (ValueError, IndexError):
-        text = " ".join(output.split()).rstrip(".") or "no output"
-        raise CheckError(
-            f"`df` in the Pod failed: {text}.", "Check the space on the node itself, because the image may lack `df`."
-        ) from None
+def _ends_of(pod: Object) -> Iterator[ContainerEnd]:
+    """Yield the ends of the component's containers. Injected sidecars are ignored."""
+    limits = {
+        container["name"]: ((container.get("resources") or {}).get("limits") or {}).get("memory", "")
+        for container in pod["spec"]["containers"]
+    }
+    for status in pod["status"].get("containerStatuses") or []:
+        # A container that waits for its next start has its end in `state`, or in `lastState`.
+        terminated = next(
+            (state["terminated"] for key in ("state", "lastState") if "terminated" in (state := status.get(key) or {})),
+            None,
+        )
+        if status["name"] in PROBED_CONTAINERS and terminated:
+            yield ContainerEnd(
+                pod["metadata"]["name"],
+                status["name"],
+                status.get("restartCount", 0),
+                terminated.get("reason") or "Error",
+                terminated.get("exitCode", 0),
+                hours_since(terminated.get("finishedAt")),
+                limits.get(status["name"], ""),
+            )
+
+
+def hours_since(moment: str | None) -> float:
+    """Return the hours since a time of the API server, or 0 without a time."""
+    if not moment:
+        return 0
+    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds() / 3600

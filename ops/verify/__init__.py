@@ -9,20 +9,25 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..diagnosis import diagnose
+import requests
+
+from ..diagnosis import WRITES, diagnose
 from ..errors import CheckError, CommandError
+from ..mode import READ_WRITE, require_mode
 from ..registry_client import CatalogDenied, RegistryClient
 from ..report import FAILED, PASSED, print_json, print_remedies, print_report
 from ..stack import Outputs
 from . import sample_image
 from .checks import CHECKS, CLEAN_UP, Check, CheckContext, Checks, find_pushed_digest
-from .modes import CHECKS_BY_MODE, READ_WRITE, detect_mode, require_mode
+from .modes import CHECKS_BY_MODE, detect_mode_of
 
 PullOnNodes = Callable[[Outputs, str], Iterable[tuple[str, str | CheckError, float]]]
 """A function that has every node pull a reference. It yields the node, a summary or an error, and the seconds."""
 
 FindProblem = Callable[[str], CheckError | None]
-"""A function that asks the cluster why the registry in a namespace cannot use a server behind it, if that is known."""
+"""A function that asks the cluster why the registry in a namespace cannot use a server behind it, or its volume.
+
+It returns None if the cluster does not know it."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class CheckResult:
     remedy: str = ""
     may_be_server: bool = False
     """Whether a server behind the registry may be the cause of the failure."""
+    may_be_volume: bool = False
+    """Whether the volume of the images may be the cause: the registry could not write."""
 
 
 def wait_for_port(outputs: Outputs, address: tuple[str, int] | None, seconds: float) -> None:
@@ -57,12 +64,14 @@ def run_checks(
     *,
     mode: str | None = None,
     find_problem: FindProblem = lambda _: None,
+    find_volume_problem: FindProblem = lambda _: None,
 ) -> Iterator[CheckResult]:
     """Yield the result of each check until a check fails.
 
     If all checks of a read-write registry pass, `pull_on_nodes` adds a result for every node, whether it passed or
     not. The test image is deleted at the end, if the registry allows it. `mode` is that of the stack's config, or None
-    if it is unknown. `find_problem` is asked for the cause if a server behind the registry may have caused a failure.
+    if it is unknown. `find_problem` is asked for the cause if a server behind the registry may have caused a failure,
+    and `find_volume_problem` if the volume of the images may.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -73,7 +82,7 @@ def run_checks(
             context = CheckContext(outputs, address, client, folder)
             results = _run_all(context, pull_on_nodes, mode)
             for result in results:
-                yield result if result.passed else _explain(result, outputs, find_problem)
+                yield result if result.passed else _explain(result, outputs, find_problem, find_volume_problem)
 
 
 def print_results(results: Iterable[CheckResult], title: str) -> bool:
@@ -112,7 +121,7 @@ def _run_all(context: CheckContext, pull_on_nodes: PullOnNodes | None, mode: str
         return
     start = time.monotonic()
     try:
-        actual_mode = detect_mode(context)
+        actual_mode = detect_mode_of(context)
         require_mode(actual_mode, mode)
     except Exception as error:
         yield _failed_result("push" if mode in (None, READ_WRITE) else "push is refused", error, context, start)
@@ -129,9 +138,13 @@ def _run_all(context: CheckContext, pull_on_nodes: PullOnNodes | None, mode: str
     yield from _run_until_failure(context, CLEAN_UP)
 
 
-def _explain(result: CheckResult, outputs: Outputs, find_problem: FindProblem) -> CheckResult:
-    """Return a failed result with the cause that the log of a Pod shows, or unchanged if no log shows a cause."""
+def _explain(
+    result: CheckResult, outputs: Outputs, find_problem: FindProblem, find_volume_problem: FindProblem
+) -> CheckResult:
+    """Return a failed result with the cause that the Pods show, or unchanged if they show none."""
     problem = find_problem(outputs.namespace) if result.may_be_server else None
+    if problem is None and result.may_be_volume:
+        problem = find_volume_problem(outputs.namespace)
     return result if problem is None else replace(result, summary=problem.cause, remedy=problem.remedy)
 
 
@@ -174,5 +187,10 @@ def _failed_result(title: str, error: Exception, context: CheckContext, start: f
     """
     diagnosis = diagnose(error, context.outputs, context.server)
     may_be_server = not isinstance(error, CommandError | ssl.SSLCertVerificationError | socket.gaierror)
+    may_be_volume = (
+        isinstance(error, requests.HTTPError)
+        and error.response.status_code == 500
+        and error.response.request.method in WRITES
+    )
     seconds = round(time.monotonic() - start, 3)
-    return CheckResult(title, False, diagnosis.cause, seconds, diagnosis.remedy, may_be_server)
+    return CheckResult(title, False, diagnosis.cause, seconds, diagnosis.remedy, may_be_server, may_be_volume)

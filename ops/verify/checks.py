@@ -22,8 +22,8 @@ NOT_A_REGISTRY = "Another program answers there. Find out which program uses the
 """Remedy if the status of an answer is not that of a registry."""
 
 DAMAGED = (
-    "The registry does not repair damaged blobs. Stop it, delete the blob's folder from its storage, and push the "
-    "image again in `mode` read-write. A mirror pulls the image again."
+    "Run `python -m ops scrub --all`. With `scrub.heal` it moves damaged blobs aside, so that the next push puts them "
+    "right. For a mirror, delete the blob's folder from its storage. It pulls the blob again."
 )
 """Remedy for content that differs from its digest."""
 

@@ -6,11 +6,11 @@ The answer to a push shows the mode. A registry that refuses pushes is checked w
 import hashlib
 import json
 from typing import Any
-from urllib.parse import urljoin
 
 import requests
 
 from ..errors import CheckError
+from ..mode import MIRROR, READ_ONLY, READ_WRITE, detect_mode
 from ..server_errors import UPSTREAM, explain
 from ..upstream import TIMEOUT_ERROR, check_upstream
 from . import sample_image
@@ -26,24 +26,15 @@ MANIFEST_TYPES = (
 MOST_REPOSITORIES = 20
 """Number of repositories to search for an image. A repository whose tags were deleted holds no image."""
 
-READ_WRITE, READ_ONLY, MIRROR = "read-write", "read-only", "mirror"
 
-
-def detect_mode(context: CheckContext) -> str:
-    """Begin a push, and return the mode that the answer shows. An accepted push is cancelled."""
-    uploads = f"https://{context.outputs.endpoint}/v2/{sample_image.REPOSITORY}/blobs/uploads/"
-    response = context.client.do_request(uploads, "POST")
-    if response.status_code == 405:
-        # A mirror answers with the code UNSUPPORTED of the API, a read-only registry without one.
-        return MIRROR if "UNSUPPORTED" in response.text else READ_ONLY
-    if response.status_code == 202 and "Location" in response.headers:
-        context.client.do_request(urljoin(uploads, response.headers["Location"]), "DELETE")
-    return READ_WRITE
+def detect_mode_of(context: CheckContext) -> str:
+    """Begin a push of the test image, and return the mode that the answer shows."""
+    return detect_mode(context.client, context.outputs.endpoint, sample_image.REPOSITORY)
 
 
 def check_refused_push(context: CheckContext) -> str:
     """Check that the registry refuses a push, as its mode promises."""
-    return f"405, because `mode` is {detect_mode(context)}"
+    return f"405, because `mode` is {detect_mode_of(context)}"
 
 
 def check_readable_catalog(context: CheckContext) -> str:
@@ -82,15 +73,6 @@ def check_upstream_answers(context: CheckContext) -> str:
     """Check that the upstream of the mirror answers, so that the mirror can serve more than it holds."""
     repository = next(iter(_first_repositories(context)), "")
     return check_upstream(context.client.send, context.outputs.endpoint, repository)
-
-
-def require_mode(actual: str, configured: str | None) -> None:
-    """Raise `CheckError` if the actual mode differs from that of the stack's config. None is an unknown config."""
-    if configured is not None and actual != configured:
-        raise CheckError(
-            f"The registry runs in `mode` {actual}, but the config sets {configured}.",
-            "Run `pulumi up --refresh`. If that does not help, another registry answers at this address.",
-        )
 
 
 def _first_repositories(context: CheckContext) -> list[str]:

@@ -1,0 +1,159 @@
+"""Read the volume with the images in a Pod of the registry, and find why it cannot be written."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from kubernetes.dynamic import DynamicClient
+from kubernetes.dynamic.exceptions import ForbiddenError
+
+from registry.storage import MOUNT_PATH
+
+from .errors import CheckError, CommandError
+from .kubernetes import Object, connect, convert_api_errors, exec_in_pod, get_object, list_running_pods
+
+FULL_SHARE = 0.01
+"""Share of space and inodes below which a volume is full, if a push fails."""
+
+IMAGES = f"{MOUNT_PATH}/docker/registry/v2/repositories"
+
+SCRIPT = f"""
+df -P -k {MOUNT_PATH} || exit
+df -P -i {MOUNT_PATH}
+grep ' {MOUNT_PATH} ' /proc/mounts
+id -u
+for folder in {MOUNT_PATH} {IMAGES}; do [ ! -e "$folder" ] || [ -w "$folder" ] || echo refused; done
+"""
+"""Script that prints the space and the inodes of the volume, its mount, the user, and `refused` if it may not write.
+
+`df -P` prints a header and a line: device, size, used, available and more. A file system without inodes prints "-"."""
+
+
+@dataclass(frozen=True)
+class DiskSpace:
+    """The space of a volume in bytes, its inodes, and whether the registry may write.
+
+    Attributes:
+        inodes: Number of inodes, or 0 if the file system does not count them.
+        is_writable: Whether the user of the registry may write to the folder. It is false if `is_read_only`.
+        user: Number of that user.
+        node: Node of the Pod.
+        folder: Folder of the volume on that node, or "" if the volume is elsewhere.
+    """
+
+    size: int
+    free: int
+    inodes: int = 0
+    free_inodes: int = 0
+    is_read_only: bool = False
+    is_writable: bool = True
+    user: str = "0"
+    node: str = ""
+    folder: str = ""
+
+    @property
+    def free_share(self) -> float:
+        """Return the share of free space, from 0 to 1."""
+        return self.free / self.size if self.size else 0
+
+    @property
+    def free_inode_share(self) -> float:
+        """Return the share of free inodes, from 0 to 1. It is 1 if they are not counted."""
+        return self.free_inodes / self.inodes if self.inodes else 1
+
+
+def read_disk_space(client: DynamicClient, pod: Object) -> DiskSpace:
+    """Return the space of the volume that the Pod mounts."""
+    values = parse_space(exec_in_pod(pod, ("sh", "-c", SCRIPT)))
+    return DiskSpace(**values, node=pod["spec"].get("nodeName") or "", folder=folder_on_node(find_volume(client, pod)))
+
+
+def parse_space(output: str) -> dict[str, Any]:
+    """Return the values of `SCRIPT`. Raise `CheckError` with the output if it is an error."""
+    try:
+        _, space, _, inodes, mount, user, *refused = output.splitlines()
+        _, size, _, free, *_ = space.split()
+        _, count, _, free_inodes, *_ = inodes.split()
+        return {
+            "size": int(size) * 1024,
+            "free": int(free) * 1024,
+            "inodes": int(count) if count.isdigit() else 0,
+            "free_inodes": int(free_inodes) if free_inodes.isdigit() else 0,
+            "is_read_only": "ro" in mount.split()[3].split(","),
+            "is_writable": not refused,
+            "user": user.strip(),
+        }
+    except (ValueError, IndexError):
+        text = " ".join(output.split()).rstrip(".") or "no output"
+        raise CheckError(
+            f"`df` in the Pod failed: {text}.", "Check the space on the node itself, because the image may lack `df`."
+        ) from None
+
+
+def find_claim(pod: Object) -> str:
+    """Return the name of the claim that the Pod mounts, or "" if the images are in an object store."""
+    claims = (volume.get("persistentVolumeClaim") for volume in pod["spec"]["volumes"])
+    return next((str(claim["claimName"]) for claim in claims if claim), "")
+
+
+def find_volume(client: DynamicClient, pod: Object) -> Object | None:
+    """Return the PersistentVolume of the Pod, or None if there is none, or if the user may not read it."""
+    claim = get_object(client, "PersistentVolumeClaim", find_claim(pod), pod["metadata"]["namespace"])
+    name = ((claim or {}).get("spec") or {}).get("volumeName")
+    if not name:
+        return None
+    with suppress(ForbiddenError):
+        return get_object(client, "PersistentVolume", name)
+    return None
+
+
+def folder_on_node(volume: Object | None) -> str:
+    """Return the folder of a volume on its node, or "" if it is not a folder."""
+    spec: Mapping[str, Any] = (volume or {}).get("spec") or {}
+    source = spec.get("hostPath") or spec.get("local") or {}
+    return str(source.get("path") or "")
+
+
+def find_shortage(space: DiskSpace, least_share: float) -> CheckError | None:
+    """Return why the registry cannot write, or soon will not. `least_share` of space and inodes must be free."""
+    where = f" on the node {space.node}" if space.node else ""
+    if space.is_read_only:
+        mount = f'mount -o remount,rw "$(findmnt -n -o TARGET -T {space.folder})"' if space.folder else ""
+        return CheckError(
+            f"The file system of the images{where} is read-only.",
+            f"Read `dmesg`{where} for the cause, such as a broken disk. "
+            + (f"Then run `{mount}` there." if mount else "Then mount the volume read-write again."),
+        )
+    if not space.is_writable:
+        folder = space.folder or "the folder of the volume"
+        return CheckError(
+            f"The registry may not write to the folder of the images, because it belongs to another user than "
+            f"{space.user}.",
+            f"Run `chown -R {space.user}: {folder}`{where}.",
+        )
+    for name, share in (("inodes", space.free_inode_share), ("space", space.free_share)):
+        if share < least_share:
+            left = f"no {name}" if share < FULL_SHARE else f"less than {least_share:.0%} of its {name}"
+            return CheckError(
+                f"The disk of the images{where} has {left} left.",
+                "Run `python -m ops collect`, which deletes what no image needs, and tags that `retention` does not "
+                "keep. Otherwise use a larger disk.",
+            )
+    return None
+
+
+def ask_volume(namespace: str) -> CheckError | None:
+    """Return why the registry in `namespace` cannot write to its volume.
+
+    Return None if it can, if the images are in an object store, or if the cluster does not answer.
+    """
+    with suppress(CommandError), convert_api_errors():
+        client = connect()
+        return find_write_problem(client, list_running_pods(client, namespace)[0])
+    return None
+
+
+def find_write_problem(client: DynamicClient, pod: Object) -> CheckError | None:
+    """Return why the Pod cannot write to its volume, or None if it can, or if it has no volume."""
+    return find_shortage(read_disk_space(client, pod), FULL_SHARE) if find_claim(pod) else None

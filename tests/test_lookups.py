@@ -556,6 +556,11 @@ PROXY = {"anonymous_pull": ["public/*"]}
 
 SMALL = {"front_requests": {"memory": "32Mi"}}
 
+NIGHTLY = {"schedule": "30 2 * * *"}
+
+JOB = {"collect": NIGHTLY, "s3_access_key": "key", "s3_secret_key": "secret"}
+"""Inputs that add a job beside the Pod."""
+
 
 class TestQuotas:
     REFUSED: ClassVar[list[tuple[Found, Inputs, str, str]]] = [
@@ -594,6 +599,10 @@ class TestQuotas:
         (quota({"limits.memory": "600Mi"}), PROXY, "limits.memory", "quota-exceeded"),
         (quota({"limits.cpu": "4"}), {**PROXY, "limits": {"cpu": "1"}}, "front_limits.cpu", "quota-needs-it"),
         (limit_range(min={"memory": "64Mi"}), {**PROXY, **SMALL}, "front_requests.memory", "outside-of-limit-range"),
+        (quota({"limits.memory": "1Gi"}), JOB, "limits.memory", "quota-exceeded"),
+        (quota({"limits.cpu": "4"}), {**JOB, "limits": {"cpu": "1"}}, "maintenance_limits.cpu", "quota-needs-it"),
+        (quota({"pods": "1"}), JOB, "replicas", "quota-exceeded"),
+        (limit_range(min={"cpu": "80m"}), JOB, "maintenance_requests.cpu", "outside-of-limit-range"),
     ]
 
     @pytest.mark.parametrize(
@@ -624,6 +633,11 @@ class TestQuotas:
         "a number with an exponent": quota({"pods": "1e1"}),
         "a LimitRange around the defaults": limit_range(max={"memory": "2Gi"}, min={"cpu": "10m"}),
     }
+
+    def test_a_quota_with_place_for_one_job_is_accepted(self, deploy: Deploy, engine: Engine) -> None:
+        """Two jobs can run one after the other."""
+        engine.found.update(quota({"limits.memory": "1536Mi", "pods": "2", "requests.cpu": "150m"}))
+        assert deploy(lambda: preconditions({**TEAM, **JOB, "scrub": NIGHTLY}))["value"] == "team"
 
     @pytest.mark.parametrize("found", ALLOWED.values(), ids=ALLOWED)
     def test_a_quota_or_limit_range_that_allows_every_object_is_accepted(

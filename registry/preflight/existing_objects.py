@@ -27,6 +27,9 @@ CLAIM_KIND = "PersistentVolumeClaim"
 OWN_OBJECTS = (("v1", "Pod"), ("apps/v1", "Deployment"), ("v1", "Service"))
 """API version and kind of objects with the name of the registry. It is deployed if one of them exists."""
 
+JOB_PREFIX = "maintenance_"
+"""Prefix of the inputs of the maintenance jobs."""
+
 API_SERVER = Reference("v1", "Service", "kubernetes", "default")
 """The API server's Service."""
 
@@ -219,10 +222,12 @@ def _items(objects: Object | None) -> list[Object] | None:
 
 
 def _resources(settings: Settings) -> Iterator[tuple[str, pulumi.Input[dict[str, str]], pulumi.Input[dict[str, str]]]]:
-    """Yield the prefix, requests and limits of each container of a Pod."""
+    """Yield the prefix, requests and limits of each container of a Pod, and of a maintenance job."""
     yield "", settings.workload.requests, settings.workload.limits
     if settings.front is not None:
         yield "front_", settings.front.front_requests, settings.front.front_limits
+    if (jobs := settings.maintenance) is not None:
+        yield JOB_PREFIX, jobs.maintenance_requests, jobs.maintenance_limits
 
 
 def _demand(settings: Settings, storage_size: str, *resources: Mapping[str, str]) -> Demand:
@@ -243,5 +248,6 @@ def _demand(settings: Settings, storage_size: str, *resources: Mapping[str, str]
         jobs = (settings.maintenance.collect, settings.maintenance.scrub)
         counts |= {"configmaps": "1", "cronjobs.batch": str(sum(job is not None for job in jobs))}
     prefixes = [prefix for prefix, *_ in _resources(settings)]
-    containers = map(Container, prefixes, resources[::2], resources[1::2])
-    return Demand(settings.storage.replicas, [*containers], counts)
+    containers = [*map(Container, prefixes, resources[::2], resources[1::2])]
+    job = containers.pop() if settings.maintenance is not None else None  # it is the last one
+    return Demand(settings.storage.replicas, containers, job, counts)

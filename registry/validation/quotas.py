@@ -32,12 +32,19 @@ class Demand(NamedTuple):
     Attributes:
         replicas: Number of Pods.
         containers: The containers of each Pod.
+        job: The container of a maintenance job, or None. Two jobs can wait for each other.
         counts: Other resources by name, without the prefix `count/`: numbers of objects, and the storage.
     """
 
     replicas: int
     containers: Sequence[Container]
+    job: Container | None
     counts: Mapping[str, str]
+
+    @property
+    def all_containers(self) -> Sequence[Container]:
+        """Return the containers of each Pod, and that of a job."""
+        return self.containers if self.job is None else [*self.containers, self.job]
 
 
 def refuse_exceeded_quotas(
@@ -47,14 +54,17 @@ def refuse_exceeded_quotas(
 
     If the registry `is_deployed`, the used amounts contain its own, so only the whole quotas are compared.
     """
-    demand = demand._replace(containers=[_with_defaults(container, limit_ranges) for container in demand.containers])
-    for container in demand.containers:
+    demand = demand._replace(
+        containers=[_with_defaults(container, limit_ranges) for container in demand.containers],
+        job=demand.job and _with_defaults(demand.job, limit_ranges),
+    )
+    for container in demand.all_containers:
         _refuse_outside_of_ranges(namespace, limit_ranges, container)
     for quota in quotas:
         name = quota["metadata"]["name"]
         for resource, left in _counted(quota, is_deployed=is_deployed):
             kind, _, unit = resource.rpartition(".")
-            for container in demand.containers if unit in RESOURCES else ():
+            for container in demand.all_containers if unit in RESOURCES else ():
                 if unit not in getattr(container, kind):
                     key = f"{container.prefix}{resource}"
                     problem = f"is missing, but the quota {name!r} of the namespace {namespace!r} counts it"
@@ -120,9 +130,10 @@ def _needed(demand: Demand, resource: str) -> Decimal | None:
     kind, _, unit = resource.rpartition(".")
     if unit in RESOURCES:
         amounts = (_amount(getattr(container, kind)[unit]) for container in demand.containers)
-        return sum(amounts, Decimal()) * demand.replicas
+        of_job = _amount(getattr(demand.job, kind)[unit]) if demand.job is not None else Decimal()
+        return sum(amounts, Decimal()) * demand.replicas + of_job
     if resource == "pods":
-        return Decimal(demand.replicas)
+        return Decimal(demand.replicas + (demand.job is not None))
     return _amount(demand.counts[resource]) if resource in demand.counts else None
 
 

@@ -71,8 +71,6 @@ def is_late(cron_job: Object, now: datetime) -> bool:
     """Return whether a run was due, did not succeed, and the next one was due as well."""
     status, spec = cron_job.get("status") or {}, cron_job["spec"]
     since = _time(status.get("lastSuccessfulTime") or cron_job["metadata"]["creationTimestamp"])
-    if spec.get("suspend"):
-        return True
     due = parse_schedule(spec["schedule"]).next_after(since)
     following = parse_schedule(spec["schedule"]).next_after(due) if due is not None else None
     return following is not None and now > following

@@ -229,10 +229,14 @@ def test_a_job_is_late_if_it_missed_a_run_and_the_next_one(since: timedelta, exp
     assert is_late(cron_job(lastSuccessfulTime=moment(NOW - since)), NOW) == expected
 
 
-def test_a_suspended_job_is_late() -> None:
-    suspended = cron_job()
-    suspended["spec"]["suspend"] = True
-    assert is_late(suspended, NOW)
+def test_a_suspended_job_is_told(start: Callable[..., Cluster]) -> None:
+    start([]).objects["CronJob"][0]["spec"]["suspend"] = True
+    state = workload.read_job(None, "team", "collect")  # type: ignore[arg-type]  # the cluster is in memory
+    verdict = verdicts.rate_job(state, "collect", "team")
+    assert verdict.summary == "suspended, so it does not run"
+    assert """`kubectl -n team patch cronjob docker-registry-collect --patch '{"spec":{"suspend":false}}'`""" in (
+        verdict.remedy
+    )
 
 
 def test_the_last_run_that_ended_is_read(start: Callable[..., Cluster]) -> None:
@@ -256,9 +260,9 @@ def test_the_last_run_that_ended_is_read(start: Callable[..., Cluster]) -> None:
     [
         (None, "not set (`collect`)", ""),
         (JobState("j", None, "", False, {}), "has not run yet", ""),
-        (JobState("j", None, "", True, {}), "has not run yet", "Its time has passed"),
+        (JobState("j", None, "", True, {}), "late, has not run yet", "`python -m ops collect`"),
         (JobState("j", 3.4, "", False, COLLECTED), "3 hours ago: 50.0 MiB freed, 25 tags and 30 blobs removed", ""),
-        (JobState("j", 99, "", True, COLLECTED), "late, 4 days ago", "describe cronjob j"),
+        (JobState("j", 99, "", True, COLLECTED), "late, 4 days ago", "`python -m ops collect`"),
         (JobState("j", 3, "it was killed", False, {}), "failed 3 hours ago: it was killed", "`python -m ops collect`"),
         (JobState("j", 3, "", False, SCRUBBED), "7 blobs (1907 MiB) checked, 1 damaged", "team/web:1 is damaged"),
         (JobState("j", 3, "", False, {}), "no summary is left", ""),

@@ -113,6 +113,7 @@ class JobState:
         error: Reason of a failure, or "".
         is_late: Whether a scheduled run did not happen, and the next one neither.
         summary: Counts of the run, and the damage that it found.
+        is_suspended: Whether the CronJob is suspended, so that no run is scheduled.
     """
 
     name: str
@@ -120,6 +121,7 @@ class JobState:
     error: str
     is_late: bool
     summary: Mapping[str, Any]
+    is_suspended: bool = False
 
 
 @dataclass(frozen=True)

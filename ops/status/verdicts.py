@@ -216,15 +216,21 @@ def rate_job(job: JobState | None, task: str, namespace: str) -> Verdict:
     if job is None:
         return Verdict(f"not set (`{task}`)")
     logs = f"`kubectl -n {namespace} describe cronjob {job.name}`"
+    run_now = f"Run `python -m ops {task}`. A scheduled run did not happen: see {logs}."
+    if job.is_suspended:
+        resume = '{"spec":{"suspend":false}}'
+        return Verdict(
+            "suspended, so it does not run",
+            f"Run `kubectl -n {namespace} patch cronjob {job.name} --patch '{resume}'`.",
+        )
     if job.hours is None:
-        late = f"Its time has passed. See {logs}." if job.is_late else ""
-        return Verdict("has not run yet", late)
+        return Verdict("late, has not run yet" if job.is_late else "has not run yet", run_now if job.is_late else "")
     when = f"{job.hours:.0f} hours ago" if job.hours < 48 else f"{job.hours / 24:.0f} days ago"
     if job.error:
         return Verdict(f"failed {when}: {job.error}", f"Correct the cause, and run `python -m ops {task}`. See {logs}.")
     summary = f"{when}: {describe_run(job.summary)}"
     if job.is_late:
-        return Verdict(f"late, {summary}", f"A scheduled run did not happen. See {logs}.")
+        return Verdict(f"late, {summary}", run_now)
     if remaining_damage(job.summary):
         first: Mapping[str, Any] = next(iter(job.summary.get("damage") or []), {})
         image = next(iter(first.get("images") or []), "an image")

@@ -80,6 +80,7 @@ def read_job(client: DynamicClient, namespace: str, task: str) -> JobState | Non
         failure_of(last, summary) if last is not None else "",
         is_late(cron_job, now),
         summary,
+        bool(cron_job["spec"].get("suspend")),
     )
 
 

@@ -129,6 +129,17 @@ def s3(lab: Lab) -> Iterator[S3]:
 @pytest.fixture
 def deploy_registry(create_project: Callable[[str, str], Project]) -> Callable[..., Registry]:
     """Return a function that deploys the repository's own program with a config, as a stack of its own."""
+    return registry_deployer(create_project)
+
+
+@pytest.fixture(scope="module")
+def deploy_for_module(lab: Lab) -> Iterator[Callable[..., Registry]]:
+    """Yield such a function. Its registries are destroyed after the tests of the module."""
+    with projects(lab) as create:
+        yield registry_deployer(create)
+
+
+def registry_deployer(create_project: Callable[[str, str], Project]) -> Callable[..., Registry]:
     by_name: dict[str, Project] = {}
 
     def deploy(name: str, secret: Mapping[str, Any] | None = None, **settings: Any) -> Registry:

@@ -47,24 +47,35 @@ def serve(cluster: Cluster) -> Iterator[S3]:
     home.mkdir()
     s3 = _prepare(home)
     route_to_pods(cluster)
-    server = Daemon(LAPTOP, NAME, _command(s3))
-    process.start(cluster.plan, server, {"PATH": os.environ["PATH"]})
+    start(cluster, s3)
     try:
-        process.wait_until_ready(cluster.plan, server, lambda: _responds(cluster, s3))
         yield s3
     finally:
-        process.stop(cluster.plan, LAPTOP, NAME)
+        stop(cluster)
         shutil.rmtree(home)
 
 
+def start(cluster: Cluster, s3: S3) -> None:
+    """Start the server with the keys of `s3`."""
+    keys = f"ROOT_ACCESS_KEY={s3.access_key}\nROOT_SECRET_KEY={s3.secret_key}\n"
+    write_private_file(cluster.path(LAPTOP.name, HOME) / "keys", keys.encode())
+    server = Daemon(LAPTOP, NAME, _command(s3))
+    process.start(cluster.plan, server, {"PATH": os.environ["PATH"]})
+    process.wait_until_ready(cluster.plan, server, lambda: _responds(cluster, s3))
+
+
+def stop(cluster: Cluster) -> None:
+    """Stop the server. Its objects stay."""
+    process.stop(cluster.plan, LAPTOP, NAME)
+
+
 def _prepare(home: Path) -> S3:
-    """Write the server's certificate and keys, and create the folder of the bucket."""
+    """Write the server's certificate, and create the folder of the bucket."""
     authority = Authority.create("s3-ca")
     authority.issue("server", "s3", (SERVER,), (LAPTOP.address,)).write(home)
     ca = authority.pair.certificate_pem
     (home / "ca.crt").write_bytes(ca)
     s3 = S3(ca.decode(), home / "buckets" / BUCKET)
-    write_private_file(home / "keys", f"ROOT_ACCESS_KEY={s3.access_key}\nROOT_SECRET_KEY={s3.secret_key}\n".encode())
     s3.folder.mkdir(parents=True)
     return s3
 

@@ -19,7 +19,7 @@ import pytest
 
 from registry.maintenance.job.layout import BLOBS, LAYER, MANIFEST, TAG, Link, data_path
 from tests.e2e import pushers
-from tests.e2e.lab import ADDRESS, SOAK, Lab, Registry, eventually
+from tests.e2e.lab import ADDRESS, SOAK, Lab, Registry, eventually, marked_block
 from tests.e2e.s3 import S3
 
 pytestmark = pytest.mark.e2e
@@ -235,7 +235,8 @@ def test_the_commands_find_damage_and_a_push_heals_it(
     assert sorted((each["images"][0], each["what"]) for each in found) == expected
     status = json.loads(registry.ops("status", "--no-drift", "--json").stdout)
     assert "damaged/" in status["scrub"]["remedy"]
-    healed = registry.ops("scrub", "--all", connects=False)
+    (command,) = marked_block("damaged-image", "sh", "docs/maintenance.md").splitlines()
+    healed = registry.ops(*command.removeprefix("python -m ops ").split(), connects=False)
     assert healed.returncode == 1, healed.stdout + healed.stderr
     assert "moved aside" in healed.stdout
     assert "written again" in healed.stdout

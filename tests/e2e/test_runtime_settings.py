@@ -129,7 +129,7 @@ def test_the_registry_purges_unfinished_uploads(lab: Lab, deploy_registry: Calla
     deploy_registry("operated", upload_hours=2, **SETTINGS)
     config = json.loads(read_secret(lab, "operated", "configuration-secret")["config.yml"])
     purging = config["storage"]["maintenance"]["uploadpurging"]
-    assert purging == {"enabled": True, "age": "2h", "interval": "6h", "dryrun": False}
+    assert purging == {"enabled": True, "age": "2h", "interval": "1h", "dryrun": False}
     assert "Starting upload purge in" in read_log(lab), "the registry schedules the purge"
 
 

@@ -41,7 +41,11 @@ def test_a_healthy_registry_needs_no_action_and_the_report_holds_no_secret(lab: 
         "rotation",
         "users",
         "image",
+        "push",
         "space",
+        "volume",
+        "restarts",
+        "secrets",
         "servers",
         "nodes",
         "collect",
@@ -53,6 +57,10 @@ def test_a_healthy_registry_needs_no_action_and_the_report_holds_no_secret(lab: 
     assert [each["generation"] for each in rows["authorities"]["facts"]] == rows["rotation"]["facts"] == [1]
     assert rows["users"]["facts"] == ["centos"]
     assert rows["image"]["facts"] == [lab.get("pod", NAMESPACE)["spec"]["containers"][0]["image"]]
+    assert rows["push"]["facts"]["mode"] == "read-write"
+    assert {secret["name"] for secret in rows["secrets"]["facts"]} > {"cert-secret", "configuration-secret"}
+    assert rows["restarts"]["facts"] == []
+    assert rows["volume"]["facts"]["is_folder"]
     assert 0 < rows["space"]["facts"]["free"] < rows["space"]["facts"]["size"]
     assert rows["drift"]["facts"] == {}
     assert lab.outputs()["password"] not in done.stdout + done.stderr

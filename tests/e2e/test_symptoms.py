@@ -29,9 +29,9 @@ from dev.cluster.laptop import define_dockerd, is_dockerd_ready
 from dev.cluster.plan import LAPTOP as HOST
 from dev.cluster.plan import MASTER, WORKER
 from dev.cluster.process import Daemon
-from dev.environment import PROJECT
-from tests.e2e import dns
-from tests.e2e.lab import ADDRESS, NAMESPACE, STACK, STORAGE_PATH, Lab, checkout, eventually
+from dev.environment import PROJECT, STATE
+from tests.e2e import dns, faults
+from tests.e2e.lab import ADDRESS, NAME, NAMESPACE, STACK, STORAGE_PATH, Lab, checkout, eventually
 from tests.issuing import IssuedCertificate, issue, server_spec
 from tests.symptoms import LAPTOP, REFUSALS, Symptom, read_symptoms
 
@@ -63,6 +63,8 @@ LOGIN = "pulumi stack output password --show-secrets | docker login %s --usernam
 CURL = "curl --silent --show-error --fail-with-body"
 CURL_LOGIN = '--user "centos:$(pulumi stack output password --show-secrets)"'
 PYTHON = "python -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=3)'"
+
+DELETE_POD = f"kubectl delete pod {NAMESPACE} --namespace {NAMESPACE} --grace-period=1"
 
 RETRY_FUNCTION = """
 retry() { for _ in $(seq 40); do if eval "$1"; then return; fi; sleep 0.5; done; return 1; }
@@ -395,6 +397,60 @@ def folder_of_another_user(bench: ClientBench) -> Iterator[ClientScripts]:
 
 
 @contextmanager
+def full_disk(bench: ClientBench) -> Iterator[ClientScripts]:
+    """Serve a small disk with the job of `collect`, which keeps a reserve, and fill the disk."""
+    bench.install_ca("laptop")
+    bench.lab.cluster.load_python()
+    url = f"https://{ENDPOINT}/v2/pushed/blobs/uploads/"
+    push = f"docker tag busybox:1.35 {ENDPOINT}/pushed && docker push {ENDPOINT}/pushed"
+    try:
+        with faults.small_disk(bench.lab, STORAGE_PATH, "40m", 1000):
+            bench.run_script(
+                f"{DELETE_POD}\npulumi config set --path collect.schedule '30 2 * * *'\n"
+                f"pulumi up --refresh --yes\n{LOGIN % ENDPOINT}\npython -m ops collect"
+            )
+            faults.add_garbage(bench.lab, STORAGE_PATH)
+            with faults.quick_jobs(bench.lab, NAMESPACE):
+                faults.fill(bench.lab, STORAGE_PATH)
+                yield ClientScripts(
+                    {"docker push": push, "curl": f"CURL_CA_BUNDLE=ca.pem {CURL} {CURL_LOGIN} --request POST {url}"}
+                )
+    finally:
+        bench.run_script(f"{DELETE_POD}\npulumi config rm --path collect\npulumi up --refresh --yes")
+
+
+@contextmanager
+def damaged_layer(bench: ClientBench) -> Iterator[ClientScripts]:
+    """Push an image that nothing else has, and change a byte of its layer. Its user has it in a file."""
+    bench.install_ca("laptop", WORKER.name)
+    bench.lab.cluster.load_python()
+    image = f"{ENDPOINT}/web:1"
+    bench.run_script(
+        f"{LOGIN % ENDPOINT}\npulumi config set --path scrub.schedule '30 4 * * *'\n"
+        "pulumi config set --path scrub.heal true\npulumi up --yes\n"
+        f"head -c 99999 /dev/urandom > page\ntar c page | docker import - {image}\n"
+        f"docker push {image}\ndocker save --output web.tar {image}\ndocker image rm {image}"
+    )
+    newest = f"$(find {STORAGE_PATH}/docker/registry/v2/blobs -name data -size +90k -printf '%T@ %p\\n' | sort -n"
+    damage = f'file={newest} | tail -n 1 | cut -d " " -f 2)\nprintf x | dd of="$file" conv=notrunc bs=1 seek=99'
+    bench.run_script(damage, host=MASTER.name)
+    remove = f"docker image rm {image} > /dev/null 2>&1 || true"
+    yield ClientScripts({"docker pull": f"{remove}; docker pull {image}"}, pod=lambda _: bench.pull(image))
+
+
+@contextmanager
+def locked_stack(bench: ClientBench) -> Iterator[ClientScripts]:
+    """Kill `pulumi up` as soon as it has its lock."""
+    locks = STATE / NAME / "pulumi/.pulumi/locks"
+    bench.run_script(
+        "setsid pulumi up --yes > /dev/null 2>&1 & group=$!\n"
+        f'until find {locks} -name "*.json" | grep --quiet .; do sleep 0.02; done\n'
+        'kill -9 -- "-$group"'
+    )
+    yield ClientScripts({"pulumi": "pulumi up --yes --skip-preview"})
+
+
+@contextmanager
 def missing_rights(bench: ClientBench) -> Iterator[ClientScripts]:
     """Preview as a user without any rights. The administrator may act as this user."""
     (bench.folder / "docs").symlink_to(PROJECT / "docs")
@@ -435,6 +491,9 @@ SITUATIONS: dict[str, Callable[[ClientBench], AbstractContextManager[ClientScrip
     "The operation is unsupported": refused_deletion,
     "error parsing HTTP 405 response body": read_only_registry,
     "manifest unknown": missing_tag,
+    "no space left on device": full_disk,
+    "filesystem layer verification failed": damaged_layer,
+    "currently locked": locked_stack,
     "500 Internal Server Error": folder_of_another_user,
     "is forbidden": missing_rights,
     "cluster is unreachable": wrong_context,

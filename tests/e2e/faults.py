@@ -1,0 +1,120 @@
+"""Put faults into a registry, and type the commands of remedies."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dev.cluster.plan import MASTER
+from tests.e2e.lab import Lab, Registry
+
+COMMANDS = ("python -m ops", "pulumi up", "pulumi config set", "kubectl", "mount", "chown")
+"""Beginnings of the commands that a test types. Others, such as `dmesg`, only show something."""
+
+SHOWING = (" describe ", " logs ", " get ")
+"""Words of commands of kubectl that only show something."""
+
+GARBAGE, GARBAGE_BYTES = 60, 200_000
+"""Number and size of the blobs of `add_garbage`."""
+
+QUICK_JOB = 'exec python3 -B -m job "$@" --grace 1 --pause 1'
+"""Script of a job for which two hours and two minutes are one second."""
+
+
+def on_node(lab: Lab, script: str) -> str:
+    """Run a script on the node with the images, and return its output."""
+    done = lab.cluster.run(MASTER.name, ["bash", "-eu", "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+    return str(done.stdout)
+
+
+@contextmanager
+def small_disk(lab: Lab, folder: str, size: str, inodes: int) -> Iterator[None]:
+    """Mount a small file system at a folder of the node with the images, until the block ends."""
+    on_node(lab, f"mkdir -p {folder}; mount -t tmpfs -o size={size},nr_inodes={inodes},mode=755 tmpfs {folder}")
+    try:
+        yield
+    finally:
+        on_node(lab, f"umount --lazy {folder}")
+
+
+def add_garbage(lab: Lab, folder: str) -> None:
+    """Store blobs that no image needs: enough space and inodes that a small disk without them is not nearly full."""
+    root = f"{folder}/docker/registry/v2"
+    on_node(
+        lab,
+        f"""
+        for number in $(seq {GARBAGE}); do
+            digest=$(printf %064d "$number")
+            blob={root}/blobs/sha256/00/$digest link={root}/repositories/garbage/_layers/sha256/$digest
+            mkdir -p "$blob" "$link"
+            head -c {GARBAGE_BYTES} /dev/zero > "$blob/data"
+            printf %s "sha256:$digest" > "$link/link"
+        done
+        """,
+    )
+
+
+def fill(lab: Lab, folder: str) -> None:
+    """Fill the disk to its last byte."""
+    on_node(lab, f"dd if=/dev/zero of={folder}/ballast bs=4096 2> /dev/null || true")
+
+
+def use_inodes(lab: Lab, folder: str) -> None:
+    """Create files until the disk has no inode left."""
+    on_node(
+        lab, f"mkdir {folder}/ballast; i=0; while : > {folder}/ballast/$i; do i=$((i + 1)); done 2> /dev/null || true"
+    )
+
+
+def remove_ballast(lab: Lab, folder: str) -> None:
+    on_node(lab, f"rm -rf {folder}/ballast")
+
+
+@contextmanager
+def quick_jobs(lab: Lab, namespace: str) -> Iterator[None]:
+    """Let the job of `collect` free what is a second old, until the block ends. A person waits for two hours."""
+    cron_job = lab.get("cronjob", "docker-registry-collect", namespace)
+    (container,) = cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    _set_command(lab, namespace, ["sh", "-c", QUICK_JOB, "job"])
+    try:
+        yield
+    finally:
+        _set_command(lab, namespace, container["command"])
+
+
+def _set_command(lab: Lab, namespace: str, command: list[str]) -> None:
+    container = {"name": "maintenance", "command": command}
+    spec = {"jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}}}
+    patch = ["patch", "cronjob", "docker-registry-collect", "--patch", json.dumps({"spec": spec})]
+    lab.kubectl("--namespace", namespace, *patch)
+
+
+def typed_commands(text: str) -> list[str]:
+    """Return the commands of a remedy or a page that do something, in their order."""
+    quoted = re.findall(r"`([^`]+)`", text)
+    return [
+        command
+        for command in quoted
+        if command.startswith(COMMANDS) and not any(word in f"{command} " for word in SHOWING)
+    ]
+
+
+def type_commands(registry: Registry, commands: list[str]) -> None:
+    """Type commands as a person would: on the node, in the program's folder, and with the test's names and answers."""
+    assert commands, "the remedy has a command"
+    lab, project = registry.project.lab, registry.project
+    for command in commands:
+        words = shlex.split(command)
+        if words[:3] == ["python", "-m", "ops"]:
+            done = registry.ops(*words[3:], connects=False)
+            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        elif words[:2] == ["pulumi", "up"]:
+            project.up(*(word for word in words[2:] if word.startswith("--r")))
+        elif words[0] == "pulumi":
+            project.pulumi(*words[1:])
+        elif words[0] == "kubectl":
+            lab.kubectl(*words[1:])
+        else:
+            on_node(lab, command)

@@ -24,13 +24,13 @@ from tests.e2e.s3 import S3
 
 pytestmark = pytest.mark.e2e
 
-COLLECTIONS = {"on_folder": 40, "on_s3": 20} if SOAK else {"on_folder": 5, "on_s3": 5}
+COLLECTIONS = {"on_folder": 40, "on_s3": 20} if SOAK else {"on_folder": 3, "on_s3": 3}
 """Collections in a row by storage, of which every second one is killed. Those of a folder take half of the time."""
 
-LEAST_PUSHES = 500 if SOAK else 30
+LEAST_PUSHES = 500 if SOAK else 20
 """Images that must be accepted meanwhile, on each storage."""
 
-CLIENTS = {"pushers": 4, "pullers": 4} if SOAK else {"pushers": 3, "pullers": 2}
+CLIENTS = {"pushers": 4, "pullers": 4} if SOAK else {"pushers": 2, "pullers": 2}
 
 GRACE, PAUSE = 3, 2
 """Seconds that stand for two hours and two minutes. A push takes less than the first."""
@@ -54,12 +54,12 @@ class Stored(NamedTuple):
     folder: Path
 
 
-@pytest.fixture
-def on_folder(lab: Lab, deploy_registry: Callable[..., Registry]) -> Stored:
+@pytest.fixture(scope="module")
+def on_folder(lab: Lab, deploy_for_module: Callable[..., Registry]) -> Stored:
     folder = lab.cluster.path("k8s-master", FOLDER)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    registry = deploy_registry("kept", storage="host-path", storage_path=FOLDER, **SETTINGS)
+    registry = deploy_for_module("kept", storage="host-path", storage_path=FOLDER, **SETTINGS)
     return Stored(registry, folder)
 
 
@@ -67,7 +67,8 @@ def on_folder(lab: Lab, deploy_registry: Callable[..., Registry]) -> Stored:
 def on_s3(s3: S3, deploy_registry: Callable[..., Registry]) -> Stored:
     inputs = {"storage": "s3", "s3_bucket": s3.bucket, "s3_endpoint": s3.endpoint, "s3_prefix": "kept"}
     keys = {"s3_access_key": s3.access_key, "upstream_ca": s3.ca_pem, "workload": "deployment", "replicas": 2}
-    registry = deploy_registry("kept", {"s3_secret_key": s3.secret_key}, **inputs, **keys, **SETTINGS)
+    own = {"namespace": "kept-in-s3", "port": 5062}
+    registry = deploy_registry("kept-in-s3", {"s3_secret_key": s3.secret_key}, **{**SETTINGS, **own, **inputs, **keys})
     return Stored(registry, s3.folder / "kept")
 
 
@@ -123,22 +124,26 @@ def collections(number: int, *, kills: bool) -> str:
     return "\n".join(lines)
 
 
-def run_script(lab: Lab, script: str) -> list[dict[str, Any]]:
+def run_script(registry: Registry, script: str) -> list[dict[str, Any]]:
     """Run a script in a job like the one for `collect`. Return the summaries of its collections."""
-    cron_job = lab.get("cronjob", "docker-registry-collect", "kept")
+    lab, namespace = registry.project.lab, registry.outputs["namespace"]
+    cron_job = lab.get("cronjob", "docker-registry-collect", namespace)
     template = cron_job["spec"]["jobTemplate"]
     template["spec"]["template"]["spec"]["containers"][0] |= {"command": ["sh", "-c", script], "args": []}
     body = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "collections"}, "spec": template["spec"]}
-    lab.environment.run("kubectl", "--namespace=kept", "apply", "--filename=-", stdin=json.dumps(body))
+    lab.environment.run("kubectl", f"--namespace={namespace}", "apply", "--filename=-", stdin=json.dumps(body))
     try:
         eventually(
-            1800 if SOAK else 600, "the collections end", lambda: ended(lab.get("job", "collections", "kept")), pause=1
+            1800 if SOAK else 600,
+            "the collections end",
+            lambda: ended(lab.get("job", "collections", namespace)),
+            pause=1,
         )
-        job = lab.get("job", "collections", "kept")
-        log = lab.kubectl("--namespace=kept", "logs", "job/collections", "--tail=-1")
+        job = lab.get("job", "collections", namespace)
+        log = lab.kubectl(f"--namespace={namespace}", "logs", "job/collections", "--tail=-1")
         assert job["status"].get("succeeded") == 1, f"{job['status']}\n{log[-3000:]}"
     finally:
-        lab.kubectl("--namespace=kept", "delete", "job", "collections", "--wait=false")
+        lab.kubectl(f"--namespace={namespace}", "delete", "job", "collections", "--wait=false")
     events = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     return [event for event in events if event["event"] == "summary"]
 
@@ -156,13 +161,12 @@ def stored_bytes(folder: Path) -> int:
 def test_collections_under_load_break_no_accepted_image(
     storage: str, request: pytest.FixtureRequest, figures: Callable[[str], None]
 ) -> None:
-    lab: Lab = request.getfixturevalue("lab")
     stored: Stored = request.getfixturevalue(storage)
     registry = stored.registry
     with under_pushes(registry) as results:
-        summaries = run_script(lab, collections(COLLECTIONS[storage], kills=True))
+        summaries = run_script(registry, collections(COLLECTIONS[storage], kills=True))
     before = stored_bytes(stored.folder)
-    (last,) = run_script(lab, f"sleep {GRACE + 1}; {collections(1, kills=False)}")
+    (last,) = run_script(registry, f"sleep {GRACE + 1}; {collections(1, kills=False)}")
     after = stored_bytes(stored.folder)
     newest = {(repository, tag): digest for repository, tag, digest in results["accepted"]}
     stays = [(*image, digest) for image, digest in newest.items() if not image[1].startswith("pr-")]

@@ -230,6 +230,7 @@ def test_an_answer_to_a_push_needs_no_action(state: PushState, summary: str) -> 
         (VolumeState("images", "", (), False), "images", ""),
         (VolumeState("images", "pv-1", ("volume pv-1",), True), "Terminating: volume pv-1", "delete pvc images"),
         (VolumeState("images", "pv-1", ("claim images",), False), "Terminating: claim images", "kubectl patch pv pv-1"),
+        (VolumeState("images", "", ("claim images",), False), "Terminating: claim images", "ask an administrator"),
     ],
 )
 def test_a_volume_that_is_being_deleted_has_a_remedy(state: VolumeState | None, summary: str, remedy: str) -> None:
@@ -257,6 +258,7 @@ OOM = ContainerEnd("docker-registry", "registry", 2, "OOMKilled", 137, 100, "512
         ([replace(OOM, hours=7 * 24 + 1)], "169 hours ago", ""),
         ([replace(OOM, reason="Error", exit_code=2, hours=23)], "(Error, exit code 2)", "--container registry --prev"),
         ([replace(OOM, reason="Error", hours=25)], "25 hours ago (Error", ""),
+        ([replace(OOM, reason="Unknown", exit_code=255, hours=1)], "(Unknown, exit code 255)", ""),
     ],
 )
 def test_a_container_that_ended_lately_has_a_remedy(ends: Sequence[ContainerEnd], summary: str, remedy: str) -> None:

@@ -32,7 +32,7 @@ class CertificateAuthority:
 
 @dataclass(frozen=True)
 class PushState:
-    """The answer to a push: the `mode` that it shows, or the reason for which no push was begun."""
+    """The answer to a push: the `mode` that it shows, or the reason why no push was begun."""
 
     mode: str = ""
     reason: str = ""
@@ -80,7 +80,7 @@ class ContainerEnd:
 
 @dataclass(frozen=True)
 class SecretState:
-    """A Secret of the Pods, and how it differs from what they run with. `difference` is "" if it does not."""
+    """A Secret of the Pods, and how it differs from the content that they use. `difference` is "" if it is the same."""
 
     name: str
     difference: str

@@ -1,4 +1,4 @@
-"""Find Secrets that differ from what the Pods run with.
+"""Find Secrets with content that the Pods do not use.
 
 The kubelet writes a changed Secret to the files of a Pod within two minutes. The registry reads its certificate and its
 configuration only when it starts.
@@ -33,7 +33,7 @@ SCRIPT = 'cd "$1" && readlink ..data && sha256sum *'
 """Script that prints the folder that the kubelet wrote last, and the checksums of its files."""
 
 WRITTEN = "..%Y_%m_%d_%H_%M_%S"
-"""Name of such a folder: the time at which the kubelet wrote it, with a random ending (atomic_writer.go)."""
+"""Name of such a folder: the time of its creation, with a random ending (Kubernetes, atomic_writer.go)."""
 
 
 class Mount(NamedTuple):
@@ -45,7 +45,7 @@ class Mount(NamedTuple):
 
 
 def read_secrets(target: Target) -> list[SecretState]:
-    """Return the Secrets of the Pods, and how each differs from what its container runs with."""
+    """Return the Secrets of the Pods, and how each differs from the content that its container uses."""
     states: dict[str, SecretState] = {}
     for pod in list_running_pods(target.client, target.outputs.namespace):
         for mount in _mounts(pod):
@@ -66,7 +66,7 @@ def _mounts(pod: Object) -> Iterator[Mount]:
 
 
 def _difference(target: Target, pod: Object, mount: Mount, secret: Object | None) -> str:
-    """Return how the Secret differs from the files, or from what the process runs with. "" is no difference."""
+    """Return how the Secret differs from the files, or from the content that the process uses. "" is no difference."""
     if secret is None:
         return "does not exist any more"
     data = {key: b64decode(value) for key, value in (secret.get("data") or {}).items()}
@@ -81,7 +81,7 @@ def _difference(target: Target, pod: Object, mount: Mount, secret: Object | None
 
 
 def _read_files(pod: Object, mount: Mount) -> tuple[datetime, dict[str, str]]:
-    """Return the time at which the files were written, and their checksums by name."""
+    """Return the creation time of the files, and their checksums by name."""
     output = exec_in_pod(pod, ("sh", "-c", SCRIPT, "sh", mount.path), mount.container)
     try:
         folder, *lines = output.splitlines()
@@ -96,7 +96,7 @@ def _read_files(pod: Object, mount: Mount) -> tuple[datetime, dict[str, str]]:
 
 
 def _start_of(pod: Object, container: str) -> datetime:
-    """Return the time at which the container started, or the latest time if it does not run."""
+    """Return the start time of the container, or the latest possible time if it does not run."""
     for status in pod["status"].get("containerStatuses") or []:
         started: Any = ((status.get("state") or {}).get("running") or {}).get("startedAt")
         if status["name"] == container and started:
@@ -105,7 +105,7 @@ def _start_of(pod: Object, container: str) -> datetime:
 
 
 def _serves_another_certificate(target: Target, data: dict[str, bytes]) -> bool:
-    """Return whether the Secret has a certificate that is not served. The row of the certificate tells other errors."""
+    """Return whether the Secret has a certificate that is not served. The row of the certificate has other errors."""
     chain = next((data[key] for key in CERTIFICATE_KEYS if key in data), None)
     if chain is None:
         return False

@@ -41,7 +41,10 @@ OOM_KILLED = "OOMKilled"
 """Reason of a container that has used more memory than its limit."""
 
 RESTART_HOURS, OOM_HOURS = 24, 7 * 24
-"""Hours after the end of a container in which action is needed: after any end, and after an end for its memory."""
+"""Hours after the end of a container during which action is needed: after an error, and after an OOM kill."""
+
+REBOOTED = ("Completed", "Unknown")
+"""Reasons of containers that ended because their node stopped."""
 
 MEMORY_PREFIXES = {"registry": "", "proxy": "front_"}
 """Prefix of the input with the limits of each container."""
@@ -155,6 +158,9 @@ def rate_volume(volume: VolumeState | None, namespace: str) -> Verdict:
             f"`kubectl -n {namespace} delete pods --selector {REGISTRY_SELECTOR}` and `pulumi up --refresh`, which "
             "creates claim, volume and Pod again.",
         )
+    if not volume.volume:
+        remedy = "Keep the Pod running until the images are copied, and ask an administrator to keep the volume."
+        return Verdict(summary, remedy)
     retain = '{"spec":{"persistentVolumeReclaimPolicy":"Retain"}}'
     return Verdict(
         summary,
@@ -164,7 +170,7 @@ def rate_volume(volume: VolumeState | None, namespace: str) -> Verdict:
 
 
 def rate_restarts(ends: Sequence[ContainerEnd], namespace: str) -> Verdict:
-    """Report containers that ended within the last hours."""
+    """Report containers that ended lately, unless their node stopped."""
     if not ends:
         return Verdict("none")
     summary = "; ".join(
@@ -172,12 +178,12 @@ def rate_restarts(ends: Sequence[ContainerEnd], namespace: str) -> Verdict:
         f"({end.reason}, exit code {end.exit_code}{_memory_limit(end)})"
         for end in ends
     )
-    recent = [end for end in ends if end.hours < (OOM_HOURS if end.reason == OOM_KILLED else RESTART_HOURS)]
+    recent = [end for end in ends if end.reason not in REBOOTED and end.hours < _notice_hours(end)]
     return Verdict(summary, " ".join(dict.fromkeys(_restart_remedy(end, namespace) for end in recent)))
 
 
 def rate_secrets(secrets: Sequence[SecretState], namespace: str) -> Verdict:
-    """Report Secrets whose content is not what the registry runs with."""
+    """Report Secrets with content that the registry does not use."""
     different = [secret for secret in secrets if secret.difference]
     if not different:
         return Verdict(", ".join(secret.name for secret in secrets) or "none")
@@ -254,6 +260,10 @@ def rate_drift(changes: Mapping[str, int] | None, stack: str) -> Verdict:
 
 def _format_hours(hours: float) -> str:
     return f"{hours * 60:.0f} minutes" if hours < 2 else f"{hours:.0f} hours"
+
+
+def _notice_hours(end: ContainerEnd) -> int:
+    return OOM_HOURS if end.reason == OOM_KILLED else RESTART_HOURS
 
 
 def _memory_limit(end: ContainerEnd) -> str:

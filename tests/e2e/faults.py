@@ -19,7 +19,7 @@ GARBAGE, GARBAGE_BYTES = 60, 200_000
 """Number and size of the blobs of `add_garbage`."""
 
 QUICK_JOB = 'exec python3 -B -m job "$@" --grace 1 --pause 1'
-"""Script of a job for which two hours and two minutes are one second."""
+"""Script of a job that waits for one second instead of two hours and two minutes."""
 
 
 def on_node(lab: Lab, script: str) -> str:
@@ -74,7 +74,7 @@ def remove_ballast(lab: Lab, folder: str) -> None:
 
 @contextmanager
 def quick_jobs(lab: Lab, namespace: str) -> Iterator[None]:
-    """Let the job of `collect` free what is a second old, until the block ends. A person waits for two hours."""
+    """Let the job of `collect` delete blobs that are a second old, until the block ends."""
     cron_job = lab.get("cronjob", "docker-registry-collect", namespace)
     (container,) = cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     _set_command(lab, namespace, ["sh", "-c", QUICK_JOB, "job"])

@@ -1,6 +1,6 @@
 """Put a fault into a registry, read `ops status` and `ops verify`, type the remedy, and see both green again.
 
-Only a real disk, kubelet, S3 server and engine show in which words a fault appears, and that the commands help.
+Only a real disk, kubelet, S3 server and engine show the text of a fault, and that the commands help.
 """
 
 import json
@@ -50,10 +50,10 @@ KEPT = ("kept/image", "a layer that stays")
 
 
 class Fault(NamedTuple):
-    """A fault, and how it is told.
+    """A fault, and how `ops` reports it.
 
     Attributes:
-        cause: Puts the fault in, until the block ends.
+        cause: Causes the fault until the block ends.
         rows: Words of `ops status` by row, whose remedies differ from "".
         failure: Words of `ops verify`, or "" if it passes.
         remedy: Row whose remedy is typed.

@@ -3,9 +3,9 @@
 A verdict has a remedy if action is needed within 30 days.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from string import ascii_letters
 from typing import Any
 
 from registry.tls.authority import rotation_hint
@@ -272,8 +272,8 @@ def _memory_limit(end: ContainerEnd) -> str:
 
 def _twice(quantity: str) -> str:
     """Return twice an amount, with its suffix."""
-    number, suffix = re.findall(r"[\d.]+|[a-zA-Z]*$", quantity)[:2]
-    return f"{2 * Decimal(number)}{suffix}"
+    number = quantity.rstrip(ascii_letters)
+    return f"{2 * Decimal(number)}{quantity.removeprefix(number)}"
 
 
 def _restart_remedy(end: ContainerEnd, namespace: str) -> str:

@@ -514,7 +514,7 @@ class TestNamespace:
         engine.found[TEAM_NAMESPACE] = existing
         refusal = refuse(deploy, {"namespace": "team"}, registry)
         assert (refusal.key, refusal.code) == refused
-        assert of_kind(engine, "Namespace") == of_kind(engine, "Lease") == []
+        assert inputs_of_kind(engine, "Namespace") == inputs_of_kind(engine, "Lease") == []
 
     @pytest.mark.parametrize("existing", [{}, {"metadata": {"labels": {NAME: "docker-registry", INSTANCE: "team"}}}])
     def test_a_new_namespace_and_that_of_the_registry_are_created(

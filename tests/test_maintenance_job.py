@@ -105,7 +105,10 @@ def test_a_request_is_signed_as_botocore_signs_it(request_name: str) -> None:
     ],
     ids=[
         *("AWS", "a server with HTTP", "a host", "a domain with a dot", "a domain without a dot"),
-        *("only the ends of labels match", "a network", "all hosts"),
+        *("only the ends of labels match", "the domain itself", "not the domain itself", "not of a wildcard"),
+        *("a wildcard", "the default port", "another port", "a domain with a port", "a network", "another base"),
+        *("an address with a port", "not a part of an address", "IPv6", "IPv6 with a port", "another port of IPv6"),
+        "all hosts",
     ],
 )
 def test_a_proxy_is_used_unless_the_server_is_excluded(endpoint: str, no_proxy: str, expected: str) -> None:

@@ -393,6 +393,13 @@ def test_every_rule_refuses_a_value_of_a_wrong_type() -> None:
             assert re.split(r"[.\[]", refusal.value.key)[0] == key
 
 
+def test_min_free_is_refused_for_a_mirror() -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        check_combinations({**DEFAULTS, **MIRROR, "min_free": 10})
+    assert (refusal.value.key, refusal.value.code) == ("min_free", "no-pushes")
+    check_combinations({**DEFAULTS, "mode": "read-only", "min_free": 10})
+
+
 JOB: Inputs = {"schedule": "30 2 * * *"}
 
 

@@ -116,6 +116,13 @@ def test_a_proxy_is_used_unless_the_server_is_excluded(endpoint: str, no_proxy: 
     assert proxy_for(S3Settings("images", "r", "a", "s", endpoint, proxies=proxies, no_proxy=no_proxy)) == expected
 
 
+def test_a_proxy_with_an_https_url_is_refused_by_name() -> None:
+    """The request is refused before anything is sent, because the client would send it without TLS."""
+    settings = S3Settings("images", "r", "a", "s", "https://s3:9000", proxies={"https": "https://proxy:3129"})
+    with pytest.raises(StorageError, match="`outbound_proxy` has an https URL"):
+        S3Storage(settings, sleep=lambda _: pytest.fail("It is not an error that passes.")).entry("a")
+
+
 class FakeS3(ThreadingHTTPServer):
     """A small S3 server.
 

@@ -21,6 +21,7 @@ def check_combinations(values: Values) -> None:
             rule(key, row, values)
     _refuse_replicas(values)
     _refuse_maintenance(values)
+    _refuse_min_free_of_a_mirror(values)
     if values["exposure"] == "external-ips":
         refuse_port_of_nodes(values["port"])
     _refuse_own_namespace(values)
@@ -105,6 +106,13 @@ def _refuse_maintenance(values: Values) -> None:
             problem = "needs a claim that two Pods can mount, but `storage_access` is ReadWriteOncePod"
             remedy = f"Set `storage_access` to ReadWriteOnce before the first deployment, or remove `{key}`"
             raise InvalidInput(key, "claim-of-one-pod", problem, remedy)
+
+
+def _refuse_min_free_of_a_mirror(values: Values) -> None:
+    """Refuse `min_free` for a mirror, which fills its storage by pulls."""
+    if values["min_free"] and values["mode"] == "mirror":
+        problem = "limits pushes, and a mirror accepts no pushes, but fills its storage by pulls"
+        raise InvalidInput("min_free", "no-pushes", problem, "Remove `min_free`, or change `mode`")
 
 
 def _refuse_own_namespace(values: Values) -> None:

@@ -384,6 +384,8 @@ class S3Storage:
     def _proxy(self) -> tuple[SplitResult, Mapping[str, str]]:
         """Return the URL of the proxy, and the header with its login. Without a proxy, the URL has no host."""
         proxy = urlsplit(proxy_for(self._settings))
+        if proxy.scheme == "https":
+            raise StorageError("`outbound_proxy` has an https URL, which the jobs cannot use. Use its http port.")
         if proxy.username is None:
             return proxy, {}
         pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()

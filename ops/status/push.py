@@ -39,10 +39,6 @@ def read_push(target: Target) -> PushState:
                 if error.response.status_code == 500 and (problem := _find_cause(target)):
                     raise problem from None
                 raise
-            except requests.ReadTimeout:
-                if problem := _find_cause(target):
-                    raise problem from None
-                raise
     require_mode(mode, target.settings.mode)
     return PushState(mode)
 

@@ -1,5 +1,6 @@
-"""Find the `mode` of a registry by its answer to a push."""
+"""Push a blob. The answer shows the `mode` of the registry."""
 
+from hashlib import sha256
 from urllib.parse import urljoin
 
 from .errors import CheckError
@@ -8,15 +9,21 @@ from .registry_client import RegistryClient
 READ_WRITE, READ_ONLY, MIRROR = "read-write", "read-only", "mirror"
 
 
-def detect_mode(client: RegistryClient, endpoint: str, repository: str) -> str:
-    """Begin a push, and return the mode that the answer shows. An accepted push is cancelled."""
+def push_blob(client: RegistryClient, endpoint: str, repository: str, content: bytes) -> str:
+    """Push a blob, and return the mode that the answer shows. The same blob is stored once, however often it is pushed.
+
+    An upload that is cancelled instead would leave a file (CNCF Distribution 3, blobWriter.Close stores its state).
+    """
     uploads = f"https://{endpoint}/v2/{repository}/blobs/uploads/"
     response = client.do_request(uploads, "POST")
     if response.status_code == 405:
         # A mirror answers with the code UNSUPPORTED of the API, a read-only registry without one.
         return MIRROR if "UNSUPPORTED" in response.text else READ_ONLY
     if response.status_code == 202 and "Location" in response.headers:
-        client.do_request(urljoin(uploads, response.headers["Location"]), "DELETE")
+        url = urljoin(uploads, response.headers["Location"])
+        digest = f"digest=sha256:{sha256(content).hexdigest()}"
+        headers = {"Content-Type": "application/octet-stream"}
+        client.do_request(f"{url}{'&' if '?' in url else '?'}{digest}", "PUT", data=content, headers=headers)
     return READ_WRITE
 
 

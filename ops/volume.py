@@ -1,6 +1,6 @@
 """Read the volume with the images in a Pod of the registry, and find why it cannot be written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -23,11 +23,13 @@ df -P -k {MOUNT_PATH} || exit
 df -P -i {MOUNT_PATH}
 grep ' {MOUNT_PATH} ' /proc/mounts
 id -u
-for folder in {MOUNT_PATH} {IMAGES}; do [ ! -e "$folder" ] || [ -w "$folder" ] || echo refused; done
+id -G
+stat -c '%u %g %a' {MOUNT_PATH} {IMAGES} 2> /dev/null
 """
-"""Script that prints the space and the inodes of the volume, its mount, the user, and `refused` if it may not write.
+"""Script that prints the space and the inodes of the volume, its mount, the user and groups, and the folders' rights.
 
-`df -P` prints a header and a line: device, size, used, available and more. A file system without inodes prints "-"."""
+`df -P` prints a header and a line: device, size, used, available and more. A file system without inodes prints "-".
+`test -w` is no help, because busybox takes every folder as writable for root."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class DiskSpace:
 
     Attributes:
         inodes: Number of inodes, or 0 if the file system does not count them.
-        is_writable: Whether the user of the registry may write to the folder. It is false if `is_read_only`.
+        is_writable: Whether the user of the registry may write to the folder, by its owner and mode. A server of
+            files can decide otherwise, so this counts only if a push fails.
         user: Number of that user.
         node: Node of the Pod.
         folder: Folder of the volume on that node, or "" if the volume is elsewhere.
@@ -72,7 +75,7 @@ def read_disk_space(client: DynamicClient, pod: Object) -> DiskSpace:
 def parse_space(output: str) -> dict[str, Any]:
     """Return the values of `SCRIPT`. Raise `CheckError` with the output if it is an error."""
     try:
-        _, space, _, inodes, mount, user, *refused = output.splitlines()
+        _, space, _, inodes, mount, user, groups, *folders = output.splitlines()
         _, size, _, free, *_ = space.split()
         _, count, _, free_inodes, *_ = inodes.split()
         return {
@@ -81,7 +84,7 @@ def parse_space(output: str) -> dict[str, Any]:
             "inodes": int(count) if count.isdigit() else 0,
             "free_inodes": int(free_inodes) if free_inodes.isdigit() else 0,
             "is_read_only": "ro" in mount.split()[3].split(","),
-            "is_writable": not refused,
+            "is_writable": all(_may_write(user.strip(), groups.split(), *folder.split()) for folder in folders),
             "user": user.strip(),
         }
     except (ValueError, IndexError):
@@ -89,6 +92,12 @@ def parse_space(output: str) -> dict[str, Any]:
         raise CheckError(
             f"`df` in the Pod failed: {text}.", "Check the space on the node itself, because the image may lack `df`."
         ) from None
+
+
+def _may_write(user: str, groups: Sequence[str], owner: str, group: str, mode: str) -> bool:
+    """Return whether a user without capabilities may write to a folder, by its owner, group and mode (octal)."""
+    rights = int(mode, 8)
+    return bool(rights & (0o200 if user == owner else 0o020 if group in groups else 0o002))
 
 
 def find_claim(pod: Object) -> str:
@@ -116,7 +125,7 @@ def folder_on_node(volume: Object | None) -> str:
 
 
 def find_shortage(space: DiskSpace, least_share: float) -> CheckError | None:
-    """Return why the registry cannot write, or soon will not. `least_share` of space and inodes must be free."""
+    """Return why the registry cannot write, or soon cannot. `least_share` of space and inodes must be free."""
     where = f" on the node {space.node}" if space.node else ""
     if space.is_read_only:
         mount = f'mount -o remount,rw "$(findmnt -n -o TARGET -T {space.folder})"' if space.folder else ""
@@ -124,13 +133,6 @@ def find_shortage(space: DiskSpace, least_share: float) -> CheckError | None:
             f"The file system of the images{where} is read-only.",
             f"Read `dmesg`{where} for the cause, such as a broken disk. "
             + (f"Then run `{mount}` there." if mount else "Then mount the volume read-write again."),
-        )
-    if not space.is_writable:
-        folder = space.folder or "the folder of the volume"
-        return CheckError(
-            f"The registry may not write to the folder of the images, because it belongs to another user than "
-            f"{space.user}.",
-            f"Run `chown -R {space.user}: {folder}`{where}.",
         )
     for name, share in (("inodes", space.free_inode_share), ("space", space.free_share)):
         if share < least_share:
@@ -156,4 +158,14 @@ def ask_volume(namespace: str) -> CheckError | None:
 
 def find_write_problem(client: DynamicClient, pod: Object) -> CheckError | None:
     """Return why the Pod cannot write to its volume, or None if it can, or if it has no volume."""
-    return find_shortage(read_disk_space(client, pod), FULL_SHARE) if find_claim(pod) else None
+    if not find_claim(pod):
+        return None
+    space = read_disk_space(client, pod)
+    if space.is_writable or space.is_read_only:
+        return find_shortage(space, FULL_SHARE)
+    where = f" on the node {space.node}" if space.node else ""
+    folder = space.folder or "the folder of the volume"
+    return CheckError(
+        f"The registry may not write to the folder of the images, which belongs to another user than {space.user}.",
+        f"Run `chown -R {space.user}: {folder}`{where}.",
+    )

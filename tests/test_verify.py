@@ -35,8 +35,6 @@ class Registry(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.contents: dict[str, bytes] = {}
-        self.cancelled: list[str] = []
-        """Paths of the uploads that were cancelled."""
         self.hosts: set[str] = set()
         self.password: str | None = PASSWORD
         self.full = self.damaged = self.forgetful = self.deletes = False
@@ -104,9 +102,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def read(self) -> None:
         key = urlsplit(self.path).path.rpartition("/")[2]
-        if self.command == "DELETE" and "/uploads/" in self.path:
-            self.server.cancelled.append(self.path)
-            return self.answer(204)
         if self.command == "DELETE":
             return self.answer(202 if self.server.deletes else 405)
         if key == "_catalog":

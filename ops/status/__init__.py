@@ -1,7 +1,7 @@
 """`ops status`: read each value of a registry, rate it, and print what needs action.
 
 A value that cannot be read is also a row, with cause and remedy. A report is most useful when something is broken, so
-one failure must not end it. The command only reads, and begins a push that it cancels.
+one failure must not end it. The command only reads, and pushes a small blob.
 """
 
 from collections.abc import Callable, Iterable, Iterator

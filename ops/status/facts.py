@@ -32,7 +32,7 @@ class CertificateAuthority:
 
 @dataclass(frozen=True)
 class PushState:
-    """The answer to a push: the `mode` that it shows, or the reason why no push was begun."""
+    """The answer to a push: the `mode` that it shows, or the reason why nothing was pushed."""
 
     mode: str = ""
     reason: str = ""

@@ -1,4 +1,4 @@
-"""Read whether the registry accepts a push: begin one as the stack's user, and cancel it."""
+"""Read whether the registry accepts a push: push a small blob as the stack's user."""
 
 import tempfile
 from contextlib import closing
@@ -10,12 +10,15 @@ from registry.access import VERIFIED_REPOSITORY
 
 from ..errors import CheckError
 from ..kubernetes import Object, list_registry_pods
-from ..mode import detect_mode, require_mode
+from ..mode import push_blob, require_mode
 from ..registry_client import RegistryClient
 from ..servers import find_problem
 from ..volume import find_write_problem
 from .facts import PushState
 from .target import Target
+
+CONTENT = b"Pushed by `python -m ops status`.\n"
+"""Content of the blob. No image needs it, so a collection deletes it."""
 
 
 def read_push(target: Target) -> PushState:
@@ -32,7 +35,7 @@ def read_push(target: Target) -> PushState:
         client = RegistryClient(outputs, ca, target.address)
         with closing(client.session):
             try:
-                mode = detect_mode(client, outputs.endpoint, VERIFIED_REPOSITORY)
+                mode = push_blob(client, outputs.endpoint, VERIFIED_REPOSITORY, CONTENT)
             except requests.HTTPError as error:
                 if error.response.status_code == 403:
                     return PushState(reason=f"the rules do not let {outputs.username} push to {VERIFIED_REPOSITORY}")

@@ -19,7 +19,7 @@ from ..report import FAILED, PASSED, print_json, print_remedies, print_report
 from ..stack import Outputs
 from . import sample_image
 from .checks import CHECKS, CLEAN_UP, Check, CheckContext, Checks, find_pushed_digest
-from .modes import CHECKS_BY_MODE, detect_mode_of
+from .modes import CHECKS_BY_MODE, detect_mode
 
 PullOnNodes = Callable[[Outputs, str], Iterable[tuple[str, str | CheckError, float]]]
 """A function that has every node pull a reference. It yields the node, a summary or an error, and the seconds."""
@@ -121,7 +121,7 @@ def _run_all(context: CheckContext, pull_on_nodes: PullOnNodes | None, mode: str
         return
     start = time.monotonic()
     try:
-        actual_mode = detect_mode_of(context)
+        actual_mode = detect_mode(context)
         require_mode(actual_mode, mode)
     except Exception as error:
         yield _failed_result("push" if mode in (None, READ_WRITE) else "push is refused", error, context, start)

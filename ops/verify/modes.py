@@ -10,7 +10,7 @@ from typing import Any
 import requests
 
 from ..errors import CheckError
-from ..mode import MIRROR, READ_ONLY, READ_WRITE, detect_mode
+from ..mode import MIRROR, READ_ONLY, READ_WRITE, push_blob
 from ..server_errors import UPSTREAM, explain
 from ..upstream import TIMEOUT_ERROR, check_upstream
 from . import sample_image
@@ -27,14 +27,14 @@ MOST_REPOSITORIES = 20
 """Number of repositories to search for an image. A repository whose tags were deleted holds no image."""
 
 
-def detect_mode_of(context: CheckContext) -> str:
-    """Begin a push of the test image, and return the mode that the answer shows."""
-    return detect_mode(context.client, context.outputs.endpoint, sample_image.REPOSITORY)
+def detect_mode(context: CheckContext) -> str:
+    """Push the configuration of the test image, and return the mode that the answer shows."""
+    return push_blob(context.client, context.outputs.endpoint, sample_image.REPOSITORY, sample_image.build_config())
 
 
 def check_refused_push(context: CheckContext) -> str:
     """Check that the registry refuses a push, as its mode promises."""
-    return f"405, because `mode` is {detect_mode_of(context)}"
+    return f"405, because `mode` is {detect_mode(context)}"
 
 
 def check_readable_catalog(context: CheckContext) -> str:

@@ -8,6 +8,7 @@ import re
 import secrets
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -178,9 +179,7 @@ FAULTS = {
         ballast(use_inodes), {"push": "no inodes left", "space": "no inodes left"}, "no inodes left", "space"
     ),
     "read-only": Fault(read_only, {"push": "is read-only", "space": "is read-only"}, "is read-only", "space"),
-    "another user": Fault(
-        foreign_folder, {"push": "another user than 0", "space": "another user than 0"}, "another user than 0", "space"
-    ),
+    "another user": Fault(foreign_folder, {"push": "another user than 0"}, "another user than 0", "push"),
     "volume": Fault(deleted_volume, {"volume": "Terminating"}, "", "volume"),
     "configuration": Fault(edited_configuration, {"secrets": "configuration-secret has changed"}, "", "secrets"),
     "certificate": Fault(
@@ -227,8 +226,16 @@ def read_failure(registry: Registry) -> str:
     return f"{failed[0]['seen']} {failed[0]['remedy']}" if failed else ""
 
 
+def read_both(registry: Registry, *arguments: str) -> tuple[dict[str, Any], str]:
+    """Return the report of `ops status`, and the failure of `ops verify`."""
+    with ThreadPoolExecutor() as executor:
+        report = executor.submit(read_status, registry, *arguments)
+        return report.result(), read_failure(registry)
+
+
 def is_green(registry: Registry, *arguments: str) -> bool:
-    return not told_rows(read_status(registry, *arguments)) and not read_failure(registry)
+    report, failure = read_both(registry, *arguments)
+    return not told_rows(report) and not failure
 
 
 def pod_of(lab: Lab) -> tuple[str, int]:
@@ -246,8 +253,8 @@ def test_a_fault_is_told_and_its_remedy_helps(
     digest = faulty.push(*KEPT) if name not in ("last byte", "last inode") else ""
     pod = pod_of(lab)
     with fault.cause(faulty):
-        report = read_status(faulty, *options)
-        rows, failure = told_rows(report), read_failure(faulty)
+        report, failure = read_both(faulty, *options)
+        rows = told_rows(report)
         figures(f"{name}: {rows}; verify: {failure or 'passes'}")
         assert rows.keys() == fault.rows.keys()
         assert all(words in rows[key] for key, words in fault.rows.items())

@@ -15,14 +15,14 @@ from dev.console import step
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds by title, with one value for each round."""
+    """Seconds from the start of a method or command by its title, with one value for each round."""
 
     pushed: dict[str, list[float]] = field(default_factory=dict)
     """Seconds until the first push was complete, by the title of the method."""
     deployed: dict[str, list[float]] = field(default_factory=dict)
     """Seconds until the deployment was complete, by the title of the method."""
     other: dict[str, list[float]] = field(default_factory=dict)
-    """Seconds of other commands: `pulumi up` and `pulumi preview` without changes, and the engine alone."""
+    """Seconds of other commands: `pulumi up` and `pulumi preview` without changes, and `up` of an empty program."""
 
 
 def measure_first_push(lab: Lab, rounds: int) -> Times:
@@ -53,16 +53,17 @@ def _measure_round(lab: Lab, times: Times) -> None:
 
 
 def _measure_other(lab: Lab, times: Times) -> None:
-    with _timed(times.other, "`pulumi up` without changes"):
+    with _record_time(times.other, "`pulumi up` without changes"):
         PULUMI_UP.pulumi(lab, "up", "--yes", "--skip-preview", "--expect-no-changes")
-    with _timed(times.other, "`pulumi preview` without changes"):
+    with _record_time(times.other, "`pulumi preview` without changes"):
         PULUMI_UP.pulumi(lab, "preview", "--expect-no-changes")
-    with _timed(times.other, EMPTY.title):
+    with _record_time(times.other, EMPTY.title):
         EMPTY.pulumi(lab, "up", "--yes", "--skip-preview")
 
 
 @contextmanager
-def _timed(times: dict[str, list[float]], title: str) -> Iterator[None]:
+def _record_time(times: dict[str, list[float]], title: str) -> Iterator[None]:
+    """Append the seconds of the block to the values of a title, unless the block fails."""
     start = time.monotonic()
     yield
     times.setdefault(title, []).append(time.monotonic() - start)

@@ -1,4 +1,4 @@
-"""Plots of the measured times."""
+"""Plots of the benchmarks."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -23,7 +23,7 @@ def plot_first_push(times: Times, file: Path) -> None:
 
 
 def plot_dots(
-    times: Mapping[str, Sequence[float]],
+    values: Mapping[str, Sequence[float]],
     highlighted: Collection[str],
     title: str,
     file: Path,
@@ -31,36 +31,40 @@ def plot_dots(
     unit: str = "seconds",
     format_values: Callable[[Sequence[float]], str] = format_seconds,
 ) -> None:
-    """Plot a row for each title, with a dot for each round and a bar at the median. Left is better."""
-    figure, axes = _rows(list(times), title)
-    end = max(map(max, times.values()))
-    for row, (name, values) in enumerate(times.items()):
+    """Plot a row for each key of `values`, with a dot for each round and a bar at the median. Lower is better."""
+    figure, axes = _create_figure(list(values), title)
+    end = max(map(max, values.values()))
+    for row, (name, rounds) in enumerate(values.items()):
         color = HIGHLIGHT if name in highlighted else PLAIN
-        axes.plot(values, [row] * len(values), "o", color=color, alpha=0.45, markersize=6, markeredgewidth=0)
-        axes.vlines(median(values), row - 0.3, row + 0.3, color=color, linewidth=2.5)
-        axes.text(max(values) + 0.03 * end, row, format_values(values), va="center", color=color)
+        axes.plot(rounds, [row] * len(rounds), "o", color=color, alpha=0.45, markersize=6, markeredgewidth=0)
+        axes.vlines(median(rounds), row - 0.3, row + 0.3, color=color, linewidth=2.5)
+        axes.text(max(rounds) + 0.03 * end, row, format_values(rounds), va="center", color=color)
     axes.set_xlim(0, 1.35 * end)
     axes.set_xlabel(unit)
-    figure.savefig(file, dpi=150, metadata={"Software": None})
+    figure.savefig(file, dpi=150, metadata={"Software": None})  # no version, so that equal plots are equal files
 
 
 def plot_timeline(requests: Sequence[Request], latency: float, highlighted: Collection[str], file: Path) -> None:
-    """Plot a row for each resource with latency, from its request to its response."""
+    """Plot a row for each resource with latency, from its request to its response, in multiples of `latency` seconds.
+
+    The resources in `highlighted` are blue.
+    """
     delayed = sorted((request for request in requests if request.has_latency), key=lambda each: each.requested_at)
     start = min(request.requested_at for request in requests)
     title = "From the request to the response, longest chains in blue"
-    figure, axes = _rows([request.name for request in delayed], title)
+    figure, axes = _create_figure([request.name for request in delayed], title)
     for row, request in enumerate(delayed):
         left, width = request.requested_at - start, request.answered_at - request.requested_at
         color = HIGHLIGHT if request.name in highlighted else PLAIN
         axes.barh(row, width / latency, 0.6, left / latency, color=color)
     axes.set_xlim(0)
-    axes.set_xlabel("latencies")
-    figure.savefig(file, dpi=150, metadata={"Software": None})
+    axes.set_xlabel("time in multiples of the latency")
+    figure.savefig(file, dpi=150, metadata={"Software": None})  # no version, so that equal plots are equal files
 
 
-def _rows(names: Sequence[str], title: str) -> "tuple[Figure, Axes]":
-    from matplotlib.figure import Figure  # slow, and only a benchmark that has ended plots
+def _create_figure(names: Sequence[str], title: str) -> "tuple[Figure, Axes]":
+    """Return a figure with a row for each name, and its axes."""
+    from matplotlib.figure import Figure  # slow, and needed only at the end of a benchmark
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(8, 0.35 * len(names) + 1.5), layout="constrained")

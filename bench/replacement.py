@@ -13,14 +13,14 @@ from bench.plot import plot_dots
 from bench.tables import Outcome, compute_ratios, format_goal, format_rows, format_seconds, format_spread
 from dev.console import step
 
-BLOBS = (0, 25_000, 256_000)
+BLOB_COUNTS = (0, 25_000, 256_000)
 """Numbers of stored blobs, with a stack for each."""
 
 POLICY = "default_ownership"
-"""Config key of the program. Its value is 0 for the component's policy, 1 for Kubernetes' default."""
+"""Config key of the program for `fsGroupChangePolicy`: 0 for the component's, 1 for Kubernetes' default."""
 
 GOAL = 1.1
-"""Highest ratio of a full folder to an empty one that meets the goal."""
+"""Highest median ratio of the time with blobs to the time without that meets the goal."""
 
 PAGE = """\
 # `pulumi up` that replaces the Pod
@@ -44,10 +44,11 @@ Times = dict[tuple[int, bool], list[float]]
 
 def _project(blobs: int) -> PulumiProject:
     name = f"blobs-{blobs}"
+    # The first measured `up` changes the policy, as all others do.
     return PulumiProject(f"{blobs:,} blobs", STATE_FOLDER / name, name, PACKAGE / "ownership_program.py", {POLICY: 1})
 
 
-PROJECTS = {blobs: _project(blobs) for blobs in BLOBS}
+PROJECTS = {blobs: _project(blobs) for blobs in BLOB_COUNTS}
 
 
 def benchmark(lab: Lab, rounds: int, machine: str) -> Outcome:
@@ -62,7 +63,7 @@ def benchmark(lab: Lab, rounds: int, machine: str) -> Outcome:
 
 @contextmanager
 def _deployed(lab: Lab) -> Iterator[None]:
-    """Deploy the stacks with their blobs, and destroy them at the end of the block, for the next benchmark."""
+    """Deploy the stacks with their blobs, and destroy them after the block. An error leaves them to the lab's end."""
     for blobs, project in PROJECTS.items():
         with step(f"{project.title} stored and deployed"):
             store_blobs(lab.cluster.path("k8s-master", storage_path(project.stack)), blobs)
@@ -74,7 +75,7 @@ def _deployed(lab: Lab) -> Iterator[None]:
 
 
 def store_blobs(folder: Path, count: int) -> None:
-    """Create blobs as the registry stores them: a folder with a file each, grouped by the first byte of the digest."""
+    """Create blobs as the registry stores them: a folder with a file each, in 256 groups."""
     folder.mkdir(parents=True)
     for number in range(count):
         blob = folder / f"docker/registry/v2/blobs/sha256/{number % 256:02x}/{number:064x}"
@@ -92,25 +93,24 @@ def _measure_round(lab: Lab, times: Times) -> None:
 
 
 def _run(lab: Lab, project: PulumiProject, *arguments: str) -> None:
-    """Run the engine with the stack's own config. `PulumiProject.pulumi` uses that of the stack `dev`."""
+    """Run `pulumi` with the stack's own config. `PulumiProject.pulumi` uses that of the stack `dev`."""
     lab.run("pulumi", "--cwd", str(project.folder), *arguments, "--stack", project.stack)
 
 
 def render_page(times: Times, machine: str) -> str:
     """Return the page in Markdown."""
     return PAGE.format(
-        rows=format_rows(*(_row(blobs, times) for blobs in BLOBS)), rounds=len(times[0, False]), machine=machine
+        rows=format_rows(*(_row(blobs, times) for blobs in BLOB_COUNTS)), rounds=len(times[0, False]), machine=machine
     )
 
 
 def _row(blobs: int, times: Times) -> tuple[str, ...]:
-    measured, default = times[blobs, False], times[blobs, True]
+    component, default = times[blobs, False], times[blobs, True]
     if not blobs:
-        return "0", format_seconds(measured), "", "", format_seconds(default), ""
-    ratios = compute_ratios(measured, times[0, False])
-    default_ratios = format_spread(compute_ratios(default, times[0, True]))
-    cells = (format_seconds(measured), format_spread(ratios), format_goal(ratios, GOAL), format_seconds(default))
-    return f"{blobs:,}", *cells, default_ratios
+        return "0", format_seconds(component), "", "", format_seconds(default), ""
+    ratios, default_ratios = compute_ratios(component, times[0, False]), compute_ratios(default, times[0, True])
+    cells = (format_seconds(component), format_spread(ratios), format_goal(ratios, GOAL), format_seconds(default))
+    return f"{blobs:,}", *cells, format_spread(default_ratios)
 
 
 def plot(times: Times, file: Path) -> None:

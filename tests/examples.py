@@ -560,7 +560,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("tolerations", [{"key": "Example.com/dedicated"}], "not-a-qualified-name"),
     ("tolerations", [{"effect": "NoSchedule"}], "key-missing"),
     ("tolerations", [{"key": "", "value": "ops"}], "key-missing"),
-    ("tolerations", [{"key": "dedicated", "operator": "Exists", "value": "ops"}], "no-effect"),
+    ("tolerations", [{"key": "dedicated", "operator": "Exists", "value": "ops"}], "value-with-exists"),
     ("tolerations", [{"key": "dedicated", "value": "-ops"}], "not-a-label-value"),
     ("tolerations", [{"key": "dedicated", "value": "o" * 64}], "not-a-label-value"),
     ("tolerations", [{"key": "dedicated", "value": True}], "not-text"),

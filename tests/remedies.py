@@ -38,7 +38,7 @@ from registry.validation.rotation import require_next_step
 from registry.validation.secrets import ExistingSecret
 from registry.validation.servers import bucket_not_in_endpoint, region_of_endpoint
 from registry.validation.storage import refuse_relocation
-from registry.validation.tolerations import refuse_taints
+from registry.validation.tolerations import check_taints
 from tests.examples import EXAMPLES, REFUSED, TOKEN, Inputs, companions, inputs_that_fulfil, rule
 from tests.issuing import issue, server_spec
 
@@ -119,7 +119,7 @@ def _texts_of_lookups() -> Iterator[tuple[str, Inputs]]:
     yield _message(refuse_other_namespace, "team", {"metadata": {"name": "team"}}, {NAME: "docker-registry"}), {}
     yield _message(refuse_unusable_namespace, "team", {ENFORCE: "restricted"}, "Active", 0), {}
     taint = {"key": "dedicated", "value": "ops", "effect": "NoSchedule"}
-    yield _message(refuse_taints, "worker", {"taints": [taint]}, [], 0), {}
+    yield _message(check_taints, "worker", {"taints": [taint]}, [], 0), {}
 
 
 async def _remedies_for_missing_objects(others: Inputs) -> list[str]:

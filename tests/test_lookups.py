@@ -243,6 +243,11 @@ class TestNode:
             {"tolerations": [{"key": "dedicated", "operator": "Exists", "effect": "NoSchedule"}]},
             *("taint-not-tolerated", "dedicated=ops:NoExecute"),
         ),
+        # An administrator sets this taint, and Kubernetes does not remove it.
+        (
+            tainted("node.kubernetes.io/out-of-service:NoExecute"),
+            *({}, "taint-not-tolerated", "node.kubernetes.io/out-of-service:NoExecute"),
+        ),
         (tainted("node.kubernetes.io/unschedulable:NoSchedule", unschedulable=True), {}, "unschedulable", "k8s-master"),
         (tainted(unschedulable=True), {}, "unschedulable", "k8s-master"),
     ]

@@ -66,7 +66,7 @@ SIGNED_REQUESTS = {
         query={"uploads": ""},
     ),
 }
-"""Requests with the signatures of botocore 1.44.8 (S3SigV4Auth, with signed payloads)."""
+"""Requests with their signatures at `NOW` by botocore 1.44.8 (S3SigV4Auth, with signed payloads)."""
 
 
 @pytest.mark.parametrize("request_name", SIGNED_REQUESTS)
@@ -105,8 +105,15 @@ def test_a_request_is_signed_as_botocore_signs_it(request_name: str) -> None:
     ],
     ids=[
         *("AWS", "a server with HTTP", "a host", "a domain with a dot", "a domain without a dot"),
-        *("only the ends of labels match", "the domain itself", "not the domain itself", "not of a wildcard"),
-        *("a wildcard", "the default port", "another port", "a domain with a port", "a network", "another base"),
+        *("a part of a label", "the domain itself", "not the domain itself", "the domain of a wildcard"),
+        *(
+            "a wildcard",
+            "the default port",
+            "another port",
+            "a domain with a port",
+            "a network",
+            "a network with host bits",
+        ),
         *("an address with a port", "not a part of an address", "IPv6", "IPv6 with a port", "another port of IPv6"),
         "all hosts",
     ],
@@ -124,10 +131,10 @@ def test_a_proxy_with_an_https_url_is_refused_by_name() -> None:
 
 
 class FakeS3(ThreadingHTTPServer):
-    """A small S3 server.
+    """A small S3 server. It accepts every signature of the access key AKID.
 
-    `errors` has the statuses of the next answers. `cut` is the number of bytes after which the next download breaks, or
-    0. `uploads` has the key and the start of each unfinished upload by its ID.
+    `errors` has the statuses of the next responses. `cut` is the number of bytes after which the next download breaks,
+    or 0. `uploads` has the key and the start of each unfinished upload by its ID.
     """
 
     daemon_threads = True
@@ -379,7 +386,7 @@ def test_a_server_of_an_untrusted_ca_is_reported_at_once(server: FakeS3, tmp_pat
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Write a registry with an image, another tag of it that is old, and garbage. Return its folder."""
+    """Write a registry with two images of a repository, tag 1 the older one, and a blob that neither needs."""
     memory = MemoryStorage()
     registry = Registry(memory)
     registry.push("team/web", "1", [b"config", b"old"], age=90 * DAY)
@@ -392,8 +399,11 @@ def folder(tmp_path: Path) -> Path:
     return root
 
 
-def job(folder: Path, *arguments: str, **settings: Any) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
-    """Run the program as a Pod does. Return its exit code, the lines of its output, and the termination message."""
+def run_job(folder: Path, *arguments: str, **settings: Any) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
+    """Run the program with the settings file and the termination log of a Pod, and without its wait.
+
+    Return its exit code, the lines of its output, and the termination message.
+    """
     file, message = folder.parent / "settings.json", folder.parent / "termination-log"
     file.write_text(json.dumps({"storage": {"folder": str(folder)}, **settings}))
     message.write_text("")
@@ -407,9 +417,9 @@ def job(folder: Path, *arguments: str, **settings: Any) -> tuple[int, list[dict[
 RULES = [{"repositories": [".*"], "tags": [".*"], "keep": 1}]
 
 
-def test_collect_prints_each_removal_and_leaves_a_summary(folder: Path) -> None:
-    assert job(folder, "collect", "--dry-run")[2]["tags_removed"] == 0, "A run without a removal has the count too."
-    code, (*lines, summary), message = job(folder, "collect", retention=RULES)
+def test_collect_prints_each_removal_and_writes_a_summary_to_the_termination_log(folder: Path) -> None:
+    assert run_job(folder, "collect", "--dry-run")[2]["tags_removed"] == 0, "The summary also contains counts of 0."
+    code, (*lines, summary), message = run_job(folder, "collect", retention=RULES)
     assert (code, summary) == (0, message)
     assert [(line["kind"], line.get("tag")) for line in lines] == [("tag", "1"), ("manifest", None)]
     assert {key: summary[key] for key in ("task", "blobs", "blobs_removed", "tags_removed", "damage")} == {
@@ -418,25 +428,25 @@ def test_collect_prints_each_removal_and_leaves_a_summary(folder: Path) -> None:
     assert not (folder / data_path(digest_of(b"garbage"))).exists()
 
 
-def test_prune_deletes_tags_and_no_blobs_and_a_dry_run_has_the_same_counts(folder: Path) -> None:
-    _, _, rehearsed = job(folder, "prune", "--dry-run", retention=RULES)
-    _, _, pruned = job(folder, "prune", retention=RULES)
-    assert rehearsed["dry_run"]
-    assert rehearsed["tags_removed"] == pruned["tags_removed"] == 1
+def test_prune_deletes_tags_and_no_blobs_and_a_dry_run_counts_the_same_tags(folder: Path) -> None:
+    _, _, dry_run = run_job(folder, "prune", "--dry-run", retention=RULES)
+    _, _, real_run = run_job(folder, "prune", retention=RULES)
+    assert dry_run["dry_run"]
+    assert dry_run["tags_removed"] == real_run["tags_removed"] == 1
     assert (folder / data_path(digest_of(b"old"))).exists()
 
 
 def test_the_exit_code_of_scrub_is_3_while_damage_remains(folder: Path) -> None:
-    assert job(folder, "scrub")[0] == 0
+    assert run_job(folder, "scrub")[0] == 0
     (folder / Link("team/web", LAYER, digest_of(b"new")).path).write_bytes(b"")
-    assert job(folder, "scrub")[0] == 3
-    code, _, message = job(folder, "scrub", "--all", scrub={"days": 30, "heal": True})
+    assert run_job(folder, "scrub")[0] == 3
+    code, _, message = run_job(folder, "scrub", "--all", scrub={"days": 30, "heal": True})
     assert code == 0
     assert [each["repair"] for each in message["damage"]] == ["the link was written again"]
 
 
 def test_an_error_of_the_storage_exits_1_and_is_in_the_summary(folder: Path) -> None:
     (folder / "private-registry").write_text("a file in the place of the folder")
-    code, (summary,), _ = job(folder, "collect")
+    code, (summary,), _ = run_job(folder, "collect")
     assert code == 1
     assert re.search("(File exists|Not a directory): .*private-registry", summary["error"])

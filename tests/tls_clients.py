@@ -1,7 +1,7 @@
-"""TLS clients that judge a chain: OpenSSL with the flags of several programs.
+"""TLS clients that verify a chain: OpenSSL with the flags of several programs.
 
-A judge returns its objection as text, or "". The library of this machine stands for each version of Python, because the
-flags make the difference.
+A function `*_objection` returns the error of a verification as text, or "". The OpenSSL of this machine stands for all
+versions of Python, because they differ in these flags.
 """
 
 import ssl
@@ -11,23 +11,23 @@ from typing import NamedTuple
 
 CLIENTS = {
     "Python 3.11, curl": 0,
-    "strict": ssl.VERIFY_X509_STRICT,
+    "OpenSSL with -x509_strict": ssl.VERIFY_X509_STRICT,
     "Python 3.13": ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN,
 }
 """Flags of a client in addition to OpenSSL's defaults."""
 
 
 class ServedChain(NamedTuple):
-    """A server's chain with its key, and clients that trust `roots` and connect to all `hosts`."""
+    """A server's chain and its key, the CAs that clients trust, all in PEM, and the hosts that they connect to."""
 
     chain: str
     key: str
-    roots: str
+    ca_bundle: str
     hosts: tuple[str, ...]
 
 
 def python_objection(case: ServedChain, folder: Path) -> str:
-    """Return the first objection of a client in a handshake."""
+    """Return the error of the first of `CLIENTS` that refuses a handshake, or of the server that loads the chain."""
     return next(filter(None, (_handshake_error(case, folder, flags) for flags in CLIENTS.values())), "")
 
 
@@ -40,7 +40,7 @@ def _handshake_error(case: ServedChain, folder: Path, flags: int) -> str:
         server.load_cert_chain(chain, key)
         client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         client.verify_flags |= flags
-        client.load_verify_locations(cadata=case.roots)
+        client.load_verify_locations(cadata=case.ca_bundle)
         for host in case.hosts:
             _handshake(client, server, host)
     except (ssl.SSLError, TypeError, ValueError) as error:  # for example because of a NUL or an empty label in a host
@@ -65,9 +65,9 @@ def _handshake(client: ssl.SSLContext, server: ssl.SSLContext, host: str) -> Non
 
 
 def openssl_objection(case: ServedChain, folder: Path) -> str:
-    """Return the objection of `openssl verify`: the same library, but it reads the chain from a file."""
+    """Return the error of `openssl verify -x509_strict`, which makes no handshake."""
     leaf, end_marker, intermediates = case.chain.partition("-----END CERTIFICATE-----\n")
-    files = {"leaf": leaf + end_marker, "intermediates": intermediates, "roots": case.roots}
+    files = {"leaf": leaf + end_marker, "intermediates": intermediates, "roots": case.ca_bundle}
     for name, text in files.items():
         (folder / name).write_text(text)
     untrusted = ["-untrusted", str(folder / "intermediates")] if intermediates else []

@@ -1,6 +1,7 @@
 """The images of the cluster: their content, and how they are loaded into containerd and Docker.
 
-`DEFAULT_CONFIG` is close to the configuration of the official registry image. The component mounts its own.
+`DEFAULT_CONFIG` is the configuration of the official registry image without `storage.tag`. A Pod of the component does
+not use it, because it mounts another one.
 """
 
 import os
@@ -20,20 +21,22 @@ from dev.errors import ClusterError
 from dev.packages import Packages
 from dev.toolchain.programs import PROGRAMS
 
-BUSYBOX = "docker.io/library/busybox:1.35"
-HAPROXY = "haproxy:3.4.6-alpine"
-"""Reference of HAProxy, the proxy of a registry with rules for access: the default of the input `front_image`.
+BUSYBOX_IMAGE = "docker.io/library/busybox:1.35"
+HAPROXY_IMAGE = "haproxy:3.4.6-alpine"
+"""Image of the proxy that checks access rules, the default of `front_image`.
 
-The image of this name in the embedded cluster has the HAProxy of the Debian package, another version."""
+In the embedded cluster, the image of this name contains the HAProxy of the Debian package, another version."""
 
-PYTHON = "python:3.14.2-alpine"
-"""Image of the maintenance jobs, the default of `maintenance_image`. Here it has the Python that runs this program."""
+PYTHON_IMAGE = "python:3.14.2-alpine"
+"""Image of the maintenance jobs, the default of `maintenance_image`. 
+
+In the embedded cluster it contains the Python that runs `python -m dev`."""
 
 UNUSED_FOLDERS = {"__pycache__", "dist-packages", "ensurepip", "idlelib", "lib2to3", "site-packages", "test", "tkinter"}
-"""Folders of Python's library that the image has no use for."""
+"""Names of folders of the standard library that the image lacks."""
 
 UNUSED_EXTENSIONS = ("_tkinter", "_test", "nis", "readline")
-"""Beginnings of the names of extensions with libraries that it has no use for."""
+"""Beginnings of the names of modules that the image lacks, because they need other libraries or are tests."""
 
 CTR_IMAGES_COMMAND = ("ctr", "--namespace=k8s.io", "images")
 
@@ -84,7 +87,7 @@ def create_pause_image(busybox: Path) -> Image:
 
 def create_test_image(busybox: Path) -> Image:
     """Return a small image to run, push and pull."""
-    return Image(BUSYBOX, busybox, config={"Cmd": ["sh"]})
+    return Image(BUSYBOX_IMAGE, busybox, config={"Cmd": ["sh"]})
 
 
 def create_registry_image(busybox: Path, program: Path, version: str = PROGRAMS["registry"].version) -> Image:
@@ -105,17 +108,17 @@ def create_registry_image(busybox: Path, program: Path, version: str = PROGRAMS[
     )
 
 
-def create_haproxy_image(busybox: Path, haproxy: Packages) -> Image:
-    """Return an image with the HAProxy of the Debian package, at the path where the official image has it."""
-    programs = with_libraries("/usr/local/sbin/haproxy", haproxy.find("haproxy"), haproxy.env)
-    return Image(f"docker.io/library/{HAPROXY}", busybox, programs, config={"StopSignal": "SIGUSR1"})
+def create_haproxy_image(busybox: Path, packages: Packages) -> Image:
+    """Return an image with the HAProxy of a Debian package, with the path and the stop signal of the official one."""
+    programs = find_libraries("/usr/local/sbin/haproxy", packages.find("haproxy"), packages.env)
+    return Image(f"docker.io/library/{HAPROXY_IMAGE}", busybox, programs, config={"StopSignal": "SIGUSR1"})
 
 
 def create_python_image(busybox: Path) -> Image:
     """Return an image of Python with the layout of the official one."""
     library = Path(sysconfig.get_path("stdlib"))
     program, target = Path(sys.executable).resolve(), f"/usr/local/lib/{library.name}"
-    files = with_libraries("/usr/local/bin/python3", program, os.environ)
+    files = find_libraries("/usr/local/bin/python3", program, os.environ)
     for folder, folders, names in os.walk(library):
         folders[:] = sorted({*folders} - UNUSED_FOLDERS)
         for name in sorted(names):
@@ -124,19 +127,20 @@ def create_python_image(busybox: Path) -> Image:
             path = f"{target}/{Path(folder, name).relative_to(library)}"
             is_extension = name.endswith(".so")
             files |= (
-                with_libraries(path, Path(folder, name), os.environ) if is_extension else {path: Path(folder, name)}
+                find_libraries(path, Path(folder, name), os.environ) if is_extension else {path: Path(folder, name)}
             )
-    return Image(f"docker.io/library/{PYTHON}", busybox, files)
+    return Image(f"docker.io/library/{PYTHON_IMAGE}", busybox, files)
 
 
-def with_libraries(path: str, program: Path, variables: Mapping[str, str]) -> dict[str, Path]:
-    """Return the files that an image needs to run `program` at `path`, by path in the image.
+def find_libraries(path: str, binary: Path, environment: Mapping[str, str]) -> dict[str, Path]:
+    """Return the files that an image needs for a program or an extension at `path`, by path in the image.
 
-    They are the program and the libraries of this machine that `ldd` finds with `variables`.
+    They are the binary and the libraries of this machine that `ldd` finds in this environment. Raise
+    `CalledProcessError` if it is no dynamically linked binary.
     """
-    output = subprocess.run(["ldd", program], check=True, capture_output=True, text=True, env={**variables}).stdout
+    output = subprocess.run(["ldd", binary], check=True, capture_output=True, text=True, env={**environment}).stdout
     libraries = re.findall(r"(/\S+) \(0x", output)
-    return {path: program, **{_system_path(library): Path(library).resolve() for library in libraries}}
+    return {path: binary, **{_system_path(library): Path(library).resolve() for library in libraries}}
 
 
 def _system_path(library: str) -> str:

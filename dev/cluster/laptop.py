@@ -1,6 +1,6 @@
 """The laptop: a host with a Docker engine. `docker login`, push and pull run there as on a user's machine.
 
-It has no bridge and no NAT. Containers run with `--network host` or `none`.
+The engine creates no bridge and no NAT rules, so containers run with `--network host` or `none`.
 """
 
 from http.client import HTTPConnection, HTTPException
@@ -17,9 +17,9 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
 
 
 def define_containerd() -> Daemon:
-    """Return the daemon of containerd.
+    """Return the daemon containerd.
 
-    If dockerd started containerd itself and was killed, that containerd would go on and block the next dockerd.
+    It starts separately. A containerd that dockerd has started would survive a killed dockerd, and block the next one.
     """
     return Daemon(LAPTOP, "containerd", ("containerd",), {"/etc/containerd/config.toml": CONTAINERD_CONFIG})
 
@@ -30,7 +30,7 @@ def define_dockerd(plan: Plan) -> Daemon:
         "--containerd=/run/containerd/containerd.sock",
         f"--host=unix://{plan.docker_socket}",
         "--host=unix:///run/docker.sock",
-        "--pidfile=",  # after a kill -9, a leftover file would look like another running dockerd
+        "--pidfile=",  # after a kill -9, the PID in a leftover file may be that of another process
         "--bridge=none",
         "--iptables=false",
         "--ip-forward=false",

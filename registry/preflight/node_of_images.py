@@ -9,7 +9,7 @@ from pulumi_kubernetes.core.v1 import TolerationArgsDict
 from ..lookup import FoundObjects
 from ..settings import Settings
 from ..validation.existing_objects import hostname_of
-from ..validation.tolerations import Toleration, refuse_taints
+from ..validation.tolerations import Toleration, check_taints
 
 
 class NodeOfImages(NamedTuple):
@@ -34,7 +34,7 @@ def check_node(
         name, objects, more = resolved
         node = objects.node or {}
         hostname = hostname_of(name, (node.get("metadata") or {}).get("labels"))
-        if warning := refuse_taints(name, node.get("spec") or {}, [*own, *more], len(more)):
+        if warning := check_taints(name, node.get("spec") or {}, [*own, *more], len(more)):
             pulumi.log.warn(warning)
         return name, hostname
 

@@ -8,6 +8,7 @@ from .errors import InvalidInput, quoted
 from .names import QUALIFIED, is_qualified
 
 FIELDS = ("key", "operator", "value", "effect")
+"""Fields of a toleration. The component sets `tolerationSeconds` of its own tolerations only."""
 
 OPERATORS = ("Exists", "Equal")
 
@@ -16,10 +17,13 @@ EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 EXAMPLE = "For example [{key: dedicated, operator: Exists, effect: NoSchedule}]"
 
 UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
-"""Taint of a node after `kubectl cordon`."""
+"""Key of the taint of a node after `kubectl cordon`."""
 
 CONDITION_PREFIXES = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/")
 """Prefixes of the taints that Kubernetes sets and removes by itself, such as not-ready and disk-pressure."""
+
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"
+"""Key of a taint that an administrator sets on a node that is shut down, and removes."""
 
 Toleration = Mapping[str, str]
 
@@ -30,7 +34,9 @@ def tolerations(value: list[Toleration]) -> list[Toleration]:
         raise InvalidInput("tolerations", "not-a-list", f"must be a list of maps, not {quoted(value)}", EXAMPLE)
     if len(value) > MOST_ENTRIES:
         problem = f"must have at most {MOST_ENTRIES} entries, not {len(value)}"
-        raise InvalidInput("tolerations", "too-many", problem, "Leave out the `value` to tolerate every one")
+        raise InvalidInput(
+            "tolerations", "too-many", problem, "Use the operator Exists to tolerate every value of a key"
+        )
     for toleration in value:
         _check_fields(toleration)
         _check_values(toleration)
@@ -41,10 +47,12 @@ def _check_fields(toleration: Toleration) -> None:
     for field, item in toleration.items():
         if field not in FIELDS:
             remedy = did_you_mean(field, FIELDS) if isinstance(field, str) else ""
-            raise InvalidInput("tolerations", "unknown-key", f"has an entry with {quoted(field)}", remedy or EXAMPLE)
+            raise InvalidInput(
+                "tolerations", "unknown-key", f"has an entry with the unknown field {quoted(field)}", remedy or EXAMPLE
+            )
         if not isinstance(item, str):
             problem = f"has an entry whose {field} must be text, not {quoted(item)}"
-            remedy = "Put it in quotes, or leave out the value and set the operator to Exists"
+            remedy = f"Put the {field} in quotes"
             raise InvalidInput("tolerations", "not-text", problem, remedy)
     for field, choices in (("operator", OPERATORS), ("effect", EFFECTS)):
         if toleration.get(field) and toleration[field] not in choices:
@@ -55,53 +63,55 @@ def _check_fields(toleration: Toleration) -> None:
 def _check_values(toleration: Toleration) -> None:
     key, value = toleration.get("key", ""), toleration.get("value", "")
     is_equal = toleration.get("operator") != "Exists"
-    find_it = "Take it from `kubectl describe node`"
+    lookup_remedy = "Take it from `kubectl describe node`"
     if key and not is_qualified(key):
         problem = f"has an entry whose key must be a name with an optional DNS prefix, not {quoted(key)}"
-        raise InvalidInput("tolerations", "not-a-qualified-name", problem, find_it)
+        raise InvalidInput("tolerations", "not-a-qualified-name", problem, lookup_remedy)
     if not key and is_equal:
-        problem = "has an entry without key, which needs the operator Exists"
+        problem = "has an entry without a key. Such an entry needs the operator Exists"
         raise InvalidInput("tolerations", "key-missing", problem, EXAMPLE)
     if value and not is_equal:
         problem = f"has an entry with the operator Exists and the value {quoted(value)}"
-        raise InvalidInput("tolerations", "no-effect", problem, "Remove the value, or use the operator Equal")
+        raise InvalidInput("tolerations", "value-with-exists", problem, "Remove the value, or use the operator Equal")
     if value and not QUALIFIED.fullmatch(value):
-        problem = f"has an entry whose value must be at most 63 letters, digits and -_., not {quoted(value)}"
-        raise InvalidInput("tolerations", "not-a-label-value", problem, find_it)
+        problem = "has an entry whose value must be 1 to 63 letters, digits and -_. between letters or digits, not "
+        problem += quoted(value)
+        raise InvalidInput("tolerations", "not-a-label-value", problem, lookup_remedy)
 
 
-def refuse_taints(node: str, spec: Mapping[str, Any], tolerated: Sequence[Toleration], own: int) -> str:
-    """Refuse a node that the Pod could not run on. Return a warning if the node is not ready, else "".
+def check_taints(node: str, spec: Mapping[str, Any], tolerations: Sequence[Toleration], input_count: int) -> str:
+    """Raise `InvalidInput` if the Pod could not run on a node. Return a warning about passing taints, or "".
 
     Args:
         node: Name of the node.
         spec: Its spec.
-        tolerated: All tolerations of the Pod.
-        own: Number of entries of the input `tolerations`, after which the remedy adds one.
+        tolerations: All tolerations of the Pod.
+        input_count: Number of entries of the input `tolerations`. The remedy adds another one.
     """
     conditions = []
     taints = [taint for taint in spec.get("taints") or [] if taint["effect"] != "PreferNoSchedule"]
     for taint in taints:
-        if any(_tolerates(toleration, taint) for toleration in tolerated):
+        if any(_tolerates(toleration, taint) for toleration in tolerations):
             continue
-        if taint["key"].startswith(CONDITION_PREFIXES):
+        if taint["key"].startswith(CONDITION_PREFIXES) and taint["key"] != OUT_OF_SERVICE:
             conditions.append(taint["key"])
             continue
-        path = f"tolerations[{own}]"
-        problem = f"is {node!r}, which has the taint {_text(taint)}, and the Pod does not tolerate it"
+        path = f"tolerations[{input_count}]"
+        problem = f"is {node!r}, which has the taint {_format_taint(taint)}, and the Pod does not tolerate it"
         remedy = (
             f"Run `pulumi config set --path --type string '{path}.key' {taint['key']} && "
             f"pulumi config set --path '{path}.operator' Exists`"
         )
         raise InvalidInput("node", "taint-not-tolerated", problem, remedy)
     if spec.get("unschedulable") or UNSCHEDULABLE in conditions:
-        tolerates_it = {"key": UNSCHEDULABLE, "effect": "NoSchedule"}
-        if not any(_tolerates(toleration, tolerates_it) for toleration in tolerated):
-            problem = f"is {node!r}, which is unschedulable, so no Pod can start on it"
+        cordon_taint = {"key": UNSCHEDULABLE, "effect": "NoSchedule"}
+        if not any(_tolerates(toleration, cordon_taint) for toleration in tolerations):
+            problem = f"is {node!r}, which is unschedulable, so the registry's Pod cannot start on it"
             raise InvalidInput("node", "unschedulable", problem, f"Run `kubectl uncordon {node}`")
     if not conditions:
         return ""
-    return f"`node` {node} has the taint {' and '.join(conditions)}. The Pod starts after Kubernetes has removed it."
+    taints_text = "the taint " if len(conditions) == 1 else "the taints "
+    return f"`node` {node} has {taints_text}{' and '.join(conditions)}. The Pod starts without such a taint."
 
 
 def _tolerates(toleration: Toleration, taint: Mapping[str, str]) -> bool:
@@ -113,7 +123,7 @@ def _tolerates(toleration: Toleration, taint: Mapping[str, str]) -> bool:
     return toleration.get("operator") == "Exists" or (toleration.get("value") or "") == (taint.get("value") or "")
 
 
-def _text(taint: Mapping[str, str]) -> str:
+def _format_taint(taint: Mapping[str, str]) -> str:
     """Return the taint as `kubectl taint` takes it."""
     value = f"={taint['value']}" if taint.get("value") else ""
     return f"{taint['key']}{value}:{taint['effect']}"

@@ -1,4 +1,7 @@
-"""The registry's configuration file. The image has one that logs at debug and opens a debug port (3.x)."""
+"""The registry's configuration file.
+
+The file of the image logs at debug and opens a debug port (3.x), so the component mounts its own.
+"""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +22,7 @@ METRICS_PORT = 5001
 SOCKET_FOLDER = "/run/registry"
 
 SOCKET = f"{SOCKET_FOLDER}/registry.sock"
-"""Address of the registry behind the proxy. It has no other one, so no request gets around the proxy."""
+"""Path of the Unix socket of a registry behind the proxy. It has no port for clients, who cannot bypass the proxy."""
 
 FILE_NAME = "config.yml"
 UPSTREAM_CA_FILE = "upstream-ca.pem"
@@ -31,32 +34,32 @@ CONFIGURATION_FOLDER = "/etc/distribution"
 """Mount path of the configuration's Secret."""
 
 UPSTREAM_LOGIN_FILE = "upstream-login"
-"""Program that prints the login of the upstream, as Docker's credential helpers do.
+"""File name of the program that prints the credentials for the upstream, as Docker's credential helpers do.
 
-With the program, the mirror asks its upstream how to log in when it pulls. Without the program, it asks at its start,
-and ends if there is no answer (CNCF Distribution 3, registry/proxy/proxyauth.go)."""
+With it, a mirror contacts its upstream at the first pull. Without it, a mirror contacts the upstream at its start, and
+exits if there is no answer (CNCF Distribution 3, registry/proxy/proxyauth.go)."""
 
 CHECK_INTERVAL_SECONDS = 5
 """Seconds between two checks of the object store, and from the start to the first one. AWS bills each one."""
 
 CONNECT_INTERVAL_SECONDS, CONNECT_TIMEOUT_SECONDS = 3, 2
-"""Seconds between two connections to the store, and for one. The S3 client itself waits for two minutes."""
+"""Seconds between two attempts to connect to the store, and the timeout of one. The S3 client has two minutes."""
 
 FIRST_CHECK_SECONDS = 2 + max(CHECK_INTERVAL_SECONDS, CONNECT_INTERVAL_SECONDS + CONNECT_TIMEOUT_SECONDS)
-"""Seconds from the start until the registry has checked its object store. Until then it calls itself healthy.
+"""Seconds from the start until the registry has checked its object store. Until then it reports that it is healthy.
 
-Two seconds of them are for repeated requests."""
+Two of these seconds are for requests that the S3 client repeats."""
 
 UPLOAD_PURGE_INTERVAL = "1h"
-"""Interval of the upload purge. An unfinished upload is deleted at most this time after its `upload_hours`.
+"""Interval of the upload purge. An unfinished upload is deleted at most this time after it is `upload_hours` old.
 
-The registry waits for up to an hour before the first purge (CNCF Distribution, handlers.startUploadPurger)."""
+After a start it may take an hour longer (CNCF Distribution, handlers.startUploadPurger)."""
 
 DRAIN_SECONDS = 20
 """Seconds in which the open requests of a Pod that stops may finish. The kubelet kills it after 30."""
 
 DRAIN_SECONDS_ALONE = 5
-"""The same if no other Pod serves meanwhile. A push in flight would otherwise interrupt the service for 20 seconds.
+"""The same if the new Pod starts only after the old one has ended. Every second of them interrupts the service.
 
 A push in chunks continues after the interruption."""
 
@@ -64,7 +67,7 @@ A push in chunks continues after the interruption."""
 def drain_seconds(workload: str, *, pods_overlap: bool) -> int:
     """Return the seconds in which the open requests of a Pod that stops may finish.
 
-    `pods_overlap` means that a new Pod reaches the images while the old one runs.
+    `pods_overlap` means that a new Pod can use the storage while the old one runs.
     """
     return DRAIN_SECONDS if workload == "deployment" and pods_overlap else DRAIN_SECONDS_ALONE
 
@@ -79,13 +82,13 @@ def configuration(
     is_direct: bool,
     has_front: bool,
 ) -> pulumi.Output[str]:
-    """Return the file. It is as secret as its parts.
+    """Return the content of the file, a secret because `http_secret` is one.
 
     `drain_seconds` is the time in which open requests may finish when the Pod stops.
     `has_front` means that a proxy in the Pod decides about every request.
     `is_direct` means that the registry connects to its object store without an outbound proxy.
     `external_url` is the URL for the next requests of an upload. If it is None, the registry takes the name that the
-    client typed. Behind an Ingress, the registry does not know that name.
+    client typed. Behind an Ingress, the registry gets what the controller passes on, so the URL is set.
     """
     return pulumi.Output.all(
         driver=driver,
@@ -98,7 +101,7 @@ def configuration(
 def render(file: Mapping[str, Any]) -> str:
     """Return the file as JSON, which is YAML too and needs no quoting of secrets.
 
-    Go's YAML reader refuses the two escapes that JSON has for an emoji, so no character above ASCII is escaped.
+    Go's YAML reader refuses the surrogate pairs of JSON, so characters outside of ASCII are not escaped.
     """
     return json.dumps(file, indent=1, ensure_ascii=False)
 
@@ -173,13 +176,16 @@ def _address(*, has_front: bool) -> dict[str, str]:
 
 
 def _token(token: Mapping[str, str]) -> dict[str, str]:
-    """Return the section for tokens of another issuer."""
+    """Return the section for tokens of an external issuer."""
     names = {"realm": token["realm"], "service": token["service"], "issuer": token["issuer"]}
     return {**names, "jwks": f"{CONFIGURATION_FOLDER}/{KEYS_FILE}"}
 
 
 def _health(endpoint: str | None) -> dict[str, Any]:
-    """Return the checks of the object store. If one fails, the registry answers 503 to every request."""
+    """Return the checks of the object store. If one fails, the registry answers 503 to every request.
+
+    With the URL of an `endpoint`, its port is checked too, because the S3 client notices a lost server much later.
+    """
     health: dict[str, Any] = {"storagedriver": {"enabled": True, "interval": f"{CHECK_INTERVAL_SECONDS}s"}}
     if endpoint:
         host = urlsplit(endpoint).hostname or ""
@@ -193,7 +199,7 @@ def _health(endpoint: str | None) -> dict[str, Any]:
 
 
 def _upstream(mirror: MirrorSettings | None) -> Mapping[str, pulumi.Input[str]]:
-    """Return the upstream and the login there, or {}. Distribution 2 reads the login here, and not from the program."""
+    """Return the URL of the upstream with the credentials, or {}. Distribution 2 does not run the program."""
     if mirror is None:
         return {}
     upstream = {"remoteurl": mirror.mirror_of}

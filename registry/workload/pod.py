@@ -1,4 +1,4 @@
-"""The Pod, alone or as the template of a Deployment, with the rights that serving needs."""
+"""The Pod, alone or as the template of a Deployment, with as few privileges as the registry needs."""
 
 from typing import cast
 
@@ -19,10 +19,10 @@ from .front import Front, front_container, front_volumes
 from .probes import probes
 
 PRE_STOP_SLEEP_SECONDS = 3
-"""Seconds before SIGTERM in which a Pod that stops goes on serving, until every kube-proxy has removed the endpoint."""
+"""Seconds by which a preStop hook delays SIGTERM in a Deployment, so that kube-proxies can remove the endpoint."""
 
-FRONT_STOP_SECONDS = 2
-"""Seconds that the registry waits longer for SIGTERM than its proxy, which may still pass on requests."""
+REGISTRY_EXTRA_SLEEP_SECONDS = 2
+"""Seconds by which the hook of a registry behind a proxy is longer. The proxy stops first, and passes on requests."""
 
 
 def pod_spec(
@@ -38,14 +38,15 @@ def pod_spec(
     With `front`, clients connect to that proxy, and the registry listens on a Unix socket. `drain_seconds` is the time
     in which open requests may finish when the Pod stops.
     """
-    own = own_tolerations(settings, is_pinned=node_selector is not None)
+    component_tolerations = own_tolerations(settings, is_pinned=node_selector is not None)
     spec: PodSpecArgsDict = {
         "automount_service_account_token": False,
         "containers": _containers(settings, mounts, no_proxy, front, drain_seconds),
-        "enable_service_links": False,  # the registry would read the variables of a Service called REGISTRY
+        # A Service called registry would set variables REGISTRY_..., which the registry reads as its configuration.
+        "enable_service_links": False,
         "security_context": security_context(settings.run_as_user),
         "tolerations": pulumi.Output.from_input(settings.tolerations).apply(
-            lambda added: [*own, *(cast(TolerationArgsDict, toleration) for toleration in added)]
+            lambda more: [*component_tolerations, *(cast(TolerationArgsDict, toleration) for toleration in more)]
         ),
         "volumes": [*_volumes(mounts), *(front_volumes(front) if front is not None else [])],
     }
@@ -90,8 +91,9 @@ def _containers(
     containers = [registry, front_container(front, settings, drain_seconds)] if front is not None else [registry]
     containers[-1]["readiness_probe"], containers[-1]["liveness_probe"] = probes(is_remote=mounts.claim is None)
     if settings.workload == "deployment":
-        for behind, container in enumerate(reversed(containers)):  # the container of the clients is first
+        # The last container is the one that clients connect to. It stops first.
+        for position, container in enumerate(reversed(containers)):
             lifecycle = cast(LifecycleArgsDict, container.get("lifecycle", {}))
-            sleep = PRE_STOP_SLEEP_SECONDS + behind * FRONT_STOP_SECONDS
+            sleep = PRE_STOP_SLEEP_SECONDS + position * REGISTRY_EXTRA_SLEEP_SECONDS
             container["lifecycle"] = {**lifecycle, "pre_stop": {"sleep": {"seconds": sleep}}}
     return containers

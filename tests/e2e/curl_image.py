@@ -20,4 +20,4 @@ def load_image(cluster: Cluster, reference: str) -> None:
 def _curl_files() -> dict[str, Path]:
     curl = shutil.which("curl")
     assert curl, "curl is installed, as all tests need it"
-    return images.with_libraries("/usr/bin/curl", Path(curl).resolve(), os.environ)
+    return images.find_libraries("/usr/bin/curl", Path(curl).resolve(), os.environ)

@@ -186,7 +186,7 @@ def _server_chain(rng: Random) -> ExternalChain:
 
     def rule() -> ServedChain:
         trusted = validate_server_chain(SECRET, texts, TypedHost(HOST), lambda: []).trusted
-        return served._replace(roots=to_pem(trusted))
+        return served._replace(ca_bundle=to_pem(trusted))
 
     return ExternalChain("; ".join(notes), rule, served)
 
@@ -206,7 +206,7 @@ def _ca_chain(rng: Random) -> ExternalChain:
     def rule() -> ServedChain:
         trusted = certificates.ca_certificate(bundle)
         certificates.ca_and_key_match(trusted, certificates.ca_key(cas[0].key_pem))
-        return served._replace(chain=issued.pem + trusted, roots=trusted)
+        return served._replace(chain=issued.pem + trusted, ca_bundle=trusted)
 
     return ExternalChain("; ".join(notes), rule, served)
 

@@ -77,7 +77,7 @@ def test_go_reads_every_accepted_tls_secret_as_the_rules_do(tmp_path: Path, figu
 
 
 def validate(secret: ServedChain) -> str:
-    texts = {"tls.crt": secret.chain, "tls.key": secret.key, "ca.crt": secret.roots}
+    texts = {"tls.crt": secret.chain, "tls.key": secret.key, "ca.crt": secret.ca_bundle}
     return to_pem(validate_server_chain(TLS, texts, TypedHost(HOST), list).trusted)
 
 

@@ -50,6 +50,7 @@ AWKWARD_USER = "jean.d\"o'r $HOME"
 NEEDED_INPUTS: dict[str, Inputs] = {
     "password_generations": {"users": ["centos", "jean"]},
     "access": {"users": ["centos", "jean"], "access": [rule(users=["centos"])]},
+    "retention": {"retention": [{"keep_days": 30}]},
     "token": {"token": {key: value for key, value in TOKEN.items() if key != "realm"}},
 }
 """Other inputs that a key needs, and the rest of an input if a command sets only a part of it."""

@@ -40,7 +40,7 @@ class DiskSpace:
         inodes: Number of inodes, or 0 if the file system does not count them.
         is_writable: Whether the user of the registry may write to the folder, by its owner and mode. A server of
             files can decide otherwise, so this counts only if a push fails.
-        user: Number of that user.
+        user: Numbers of that user and its group, such as 0:0, for `chown`.
         node: Node of the Pod.
         folder: Folder of the volume on that node, or "" if the volume is elsewhere.
     """
@@ -51,7 +51,7 @@ class DiskSpace:
     free_inodes: int = 0
     is_read_only: bool = False
     is_writable: bool = True
-    user: str = "0"
+    user: str = "0:0"
     node: str = ""
     folder: str = ""
 
@@ -85,7 +85,7 @@ def parse_space(output: str) -> dict[str, Any]:
             "free_inodes": int(free_inodes) if free_inodes.isdigit() else 0,
             "is_read_only": "ro" in mount.split()[3].split(","),
             "is_writable": all(_may_write(user.strip(), groups.split(), *folder.split()) for folder in folders),
-            "user": user.strip(),
+            "user": f"{user.strip()}:{groups.split()[0]}",
         }
     except (ValueError, IndexError):
         text = " ".join(output.split()).rstrip(".") or "no output"
@@ -166,6 +166,6 @@ def find_write_problem(client: DynamicClient, pod: Object) -> CheckError | None:
     where = f" on the node {space.node}" if space.node else ""
     folder = space.folder or "the folder of the volume"
     return CheckError(
-        f"The registry may not write to the folder of the images, which belongs to another user than {space.user}.",
-        f"Run `chown -R {space.user}: {folder}`{where}.",
+        f"The registry may not write to the folder of the images, which belongs to another user than {space.user.partition(':')[0]}.",
+        f"Run `chown -R {space.user} {folder}`{where}.",
     )

@@ -164,8 +164,8 @@ def find_write_problem(client: DynamicClient, pod: Object) -> CheckError | None:
     if space.is_writable or space.is_read_only:
         return find_shortage(space, FULL_SHARE)
     where = f" on the node {space.node}" if space.node else ""
-    folder = space.folder or "the folder of the volume"
+    folder, user = space.folder or "the folder of the volume", space.user.partition(":")[0]
     return CheckError(
-        f"The registry may not write to the folder of the images, which belongs to another user than {space.user.partition(':')[0]}.",
+        f"The registry may not write to the folder of the images, which belongs to another user than {user}.",
         f"Run `chown -R {space.user} {folder}`{where}.",
     )

@@ -39,7 +39,7 @@ from registry.validation.secrets import ExistingSecret
 from registry.validation.servers import bucket_not_in_endpoint, region_of_endpoint
 from registry.validation.storage import refuse_relocation
 from registry.validation.tolerations import check_taints
-from tests.examples import EXAMPLES, REFUSED, TOKEN, Inputs, companions, inputs_that_fulfil, rule
+from tests.examples import EXAMPLES, NIGHTLY, REFUSED, TOKEN, Inputs, companions, inputs_that_fulfil, rule
 from tests.issuing import issue, server_spec
 
 COMMAND = re.compile(r"`(pulumi config [^`]*)`")
@@ -50,7 +50,9 @@ AWKWARD_USER = "jean.d\"o'r $HOME"
 NEEDED_INPUTS: dict[str, Inputs] = {
     "password_generations": {"users": ["centos", "jean"]},
     "access": {"users": ["centos", "jean"], "access": [rule(users=["centos"])]},
+    "collect": {"collect": NIGHTLY},
     "retention": {"retention": [{"keep_days": 30}]},
+    "scrub": {"scrub": NIGHTLY},
     "token": {"token": {key: value for key, value in TOKEN.items() if key != "realm"}},
 }
 """Other inputs that a key needs, and the rest of an input if a command sets only a part of it."""

@@ -55,7 +55,8 @@ def flag(key: str, value: object) -> bool:
     value = {"true": True, "false": False}.get(value, value) if isinstance(value, str) else value
     if not isinstance(value, bool):
         problem = f"must be true or false, not {quoted(value)}"
-        raise InvalidInput(key, "not-a-flag", problem, f"Run `pulumi config set {key} true`")
+        path = f"--path {key}" if "." in key else key  # a field of a map, such as collect.delete_untagged
+        raise InvalidInput(key, "not-a-flag", problem, f"Run `pulumi config set {path} true`")
     return value
 
 

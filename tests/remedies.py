@@ -15,7 +15,6 @@ from pulumi.runtime.config import set_all_config
 from ops.status.facts import CertificateAuthority, StackSettings
 from ops.status.verdicts import rate_authorities
 from ops.verify.pull_outcome import TRUST_REMEDY
-from registry.context import NAME
 from registry.inputs.args import PrivateRegistryArgs
 from registry.inputs.combinations import check_combinations
 from registry.inputs.config import args_from
@@ -119,7 +118,7 @@ def _texts_of_lookups() -> Iterator[tuple[str, Inputs]]:
         yield remedy, others
     claim = Claim("images", "docker-registry", "Filesystem", ["ReadOnlyMany"], "Bound")
     yield _message(refuse_unusable_claim, claim, "read-write"), {}
-    yield _message(refuse_other_namespace, "team", {"metadata": {"name": "team"}}, {NAME: "docker-registry"}), {}
+    yield _message(refuse_other_namespace, "team", {"metadata": {"name": "team"}}, is_own=False), {}
     yield _message(refuse_unusable_namespace, "team", {ENFORCE: "restricted"}, "Active", 0), {}
     taint = {"key": "dedicated", "value": "ops", "effect": "NoSchedule"}
     yield _message(check_taints, "worker", {"taints": [taint]}, [], 0), {}
@@ -133,9 +132,9 @@ async def _remedies_for_missing_objects(others: Inputs) -> list[str]:
     return [item.remedy for item in named]
 
 
-def _message(refuse: Callable[..., Any], *arguments: Any) -> str:
+def _message(refuse: Callable[..., Any], *arguments: Any, **keywords: Any) -> str:
     try:
-        refuse(*arguments)
+        refuse(*arguments, **keywords)
     except InvalidInput as error:
         return str(error)
     raise AssertionError("The value was accepted.")

@@ -529,6 +529,18 @@ class TestNamespace:
         deploy(lambda: registry({"namespace": "team"}))
         assert engine.one("Namespace").inputs["metadata"]["name"] == "team"
 
+    @pytest.mark.parametrize(
+        ("kind", "name"), [("Pod", "docker-registry"), ("Deployment", "docker-registry"), ("PersistentVolumeClaim", "")]
+    )
+    def test_a_namespace_with_edited_labels_and_an_object_of_the_registry_is_its_own(
+        self, deploy: Deploy, engine: Engine, kind: str, name: str
+    ) -> None:
+        """The next `pulumi up` corrects the labels."""
+        engine.found[TEAM_NAMESPACE] = {"metadata": {"labels": {NAME: "docker-registry", INSTANCE: "renamed"}}}
+        own = {"metadata": {"labels": {NAME: "docker-registry", INSTANCE: "team"}}}
+        engine.found[kind, "team", name] = own if name else {"items": [own]}
+        assert deploy(lambda: preconditions({"namespace": "team"}))["value"]
+
     def test_the_remedy_for_an_existing_namespace_leads_to_acceptance_as_typed(
         self, deploy: Deploy, engine: Engine
     ) -> None:

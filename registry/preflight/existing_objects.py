@@ -1,7 +1,7 @@
 """The objects of the cluster that the settings depend on. They are looked up before anything is created."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import pulumi
 
@@ -84,7 +84,7 @@ def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bo
             accounts={namespace: item for (key, namespace), item in by_key.items() if key == "default_pull_secret"},
         )
         if settings.create_namespace:
-            refuse_other_namespace(settings.namespace, others["Namespace", ""] or {}, ctx.selector)
+            _refuse_other_namespace(ctx, settings.namespace, others)
         if settings.maintenance is not None and found.claim:
             refuse_claim_of_one_pod((found.claim.get("spec") or {}).get("accessModes") or [])
         if settings.exposure.external_ips:
@@ -147,14 +147,14 @@ def _object(key: str, what: str, reference: Reference, resource: str) -> NamedOb
 
 
 def _more_objects(ctx: Context, settings: Settings) -> list[Reference]:
-    """Return references to more objects: claims, the new namespace, or quotas and own objects, and Services."""
+    """Return references to more objects: claims, own objects, the new namespace or the quotas, and Services."""
     namespace = settings.namespace
     more = [Reference("v1", CLAIM_KIND, "", namespace)]
+    more += [Reference(version, kind, ctx.app, namespace) for version, kind in OWN_OBJECTS]
     if settings.create_namespace:
         more.append(Reference("v1", "Namespace", namespace))
     else:
         more += [Reference("v1", kind, "", namespace) for kind in ("ResourceQuota", "LimitRange")]
-        more += [Reference(version, kind, ctx.app, namespace) for version, kind in OWN_OBJECTS]
     if settings.exposure.external_ips or settings.exposure.load_balancer_address is not None:
         more.append(API_SERVER)
     if settings.exposure.external_ips:
@@ -198,11 +198,23 @@ def _api_server(others: Others) -> Object | None:
     return others.get((API_SERVER.kind, API_SERVER.namespace))
 
 
+def _refuse_other_namespace(ctx: Context, name: str, others: Others) -> None:
+    """Refuse to create the namespace if it exists, unless it or an object in it has the labels of the registry.
+
+    The labels of the namespace alone are not enough, because somebody may have edited them.
+    """
+    namespace = others["Namespace", ""]
+    own_objects = [others[kind, name] for _, kind in OWN_OBJECTS]
+    labelled = [namespace, *own_objects, *(_items(others[CLAIM_KIND, name]) or [])]
+    is_own = any(item and ctx.selector.items() <= _labels(item).items() for item in labelled)
+    refuse_other_namespace(name, namespace or {}, is_own=is_own)
+
+
 def _refuse_small_quotas(ctx: Context, settings: Settings, others: Others, demand: Demand) -> None:
     """Refuse an existing namespace whose quotas are too small."""
     namespace = settings.namespace
     claims = _items(others[CLAIM_KIND, namespace]) or []
-    has_claim = any(_label(claim, INSTANCE) == ctx.selector[INSTANCE] for claim in claims)
+    has_claim = any(_labels(claim).get(INSTANCE) == ctx.selector[INSTANCE] for claim in claims)
     refuse_exceeded_quotas(
         namespace,
         _items(others["ResourceQuota", namespace]) or [],
@@ -212,8 +224,8 @@ def _refuse_small_quotas(ctx: Context, settings: Settings, others: Others, deman
     )
 
 
-def _label(item: Object, key: str) -> str | None:
-    return cast(str | None, (item["metadata"].get("labels") or {}).get(key))
+def _labels(item: Object) -> Mapping[str, str]:
+    return item["metadata"].get("labels") or {}
 
 
 def _items(objects: Object | None) -> list[Object] | None:

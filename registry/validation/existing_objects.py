@@ -78,14 +78,13 @@ def refuse_unusable_claim(claim: Claim, mode: str) -> None:
         raise InvalidInput("storage_claim", "claim-not-bound", problem, f"Find the cause by {show}, and try again")
 
 
-def refuse_other_namespace(name: str, namespace: Mapping[str, Any], own_labels: Mapping[str, str]) -> None:
-    """Refuse to create a namespace that exists already, unless it has the labels of the registry that it is for.
+def refuse_other_namespace(name: str, namespace: Mapping[str, Any], *, is_own: bool) -> None:
+    """Refuse to create a namespace that exists already, unless it is the registry's own.
 
     The provider would take it over with all its objects, and `pulumi destroy` would delete them. `namespace` is {} if
     it does not exist.
     """
-    labels = (namespace.get("metadata") or {}).get("labels") or {}
-    if namespace and not own_labels.items() <= labels.items():
+    if namespace and not is_own:
         problem = f"is true, but the namespace {quoted(name)} exists already, and is not the registry's"
         remedy = "Run `pulumi config set create_namespace false` to use it, or set another `namespace`"
         raise InvalidInput("create_namespace", "namespace-exists", problem, remedy)

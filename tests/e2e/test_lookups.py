@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from dev.environment import PROJECT
-from registry.context import INSTANCE
 from registry.validation.existing_objects import refuse_missing_object, refuse_other_namespace
 from tests.e2e.lab import Lab, Project
 from tests.e2e.messages import message
@@ -43,7 +42,7 @@ MISSING: list[tuple[dict[str, Any], tuple[str, str, str, str]]] = [
     ),
 ]
 
-EXISTING = message(refuse_other_namespace, "looked-up", {"metadata": {"name": "looked-up"}}, {INSTANCE: "looked-up"})
+EXISTING = message(refuse_other_namespace, "looked-up", {"metadata": {"name": "looked-up"}}, is_own=False)
 
 REFUSED = [
     *((config, refusal[0], message(refuse_missing_object, *refusal)) for config, refusal in MISSING),

@@ -605,7 +605,7 @@ def test_a_field_conflict_has_the_words_of_the_engine_and_its_remedy(
     test_verify.fake_pulumi(tmp_path, monkeypatch, f"printf %s '{json.dumps(ENGINE_ERROR)}'; exit 255")
     with pytest.raises(CheckError) as error:
         drift.preview_changes("dev")
-    assert 'Apply failed with 1 conflict: conflict with "kubectl-set": .spec.limits.' in error.value.cause
+    assert error.value.cause == 'Apply failed with 1 conflict: conflict with "kubectl-set": .spec.limits.'
     assert "`pulumi up --refresh --stack dev`" in error.value.remedy
 
 

@@ -49,6 +49,9 @@ REBOOTED = ("Completed", "Unknown")
 MEMORY_PREFIXES = {"registry": "", "proxy": "front_"}
 """Prefix of the input with the limits of each container."""
 
+USERS_OF_CLAIM = "app.kubernetes.io/name in (docker-registry,docker-registry-maintenance)"
+"""Label selector of all Pods that mount the claim. A job that has ended keeps it too, by its Pod."""
+
 GIB = 2**30
 """Bytes of a gibibyte."""
 
@@ -155,7 +158,7 @@ def rate_volume(volume: VolumeState | None, namespace: str) -> Verdict:
         return Verdict(
             summary,
             f"The images stay in their folder. Run `kubectl -n {namespace} delete pvc {volume.claim} --wait=false`, "
-            f"`kubectl -n {namespace} delete pods --selector {REGISTRY_SELECTOR}` and `pulumi up --refresh`, which "
+            f"`kubectl -n {namespace} delete pods --selector '{USERS_OF_CLAIM}'` and `pulumi up --refresh`, which "
             "creates claim, volume and Pod again.",
         )
     if not volume.volume:

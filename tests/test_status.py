@@ -167,6 +167,7 @@ ROOMY = DiskSpace(20 * GIB, 15 * GIB, node="worker", folder="/srv/images")
         (DiskSpace(20 * GIB, 2 * GIB), "2.0 of 20.0 GiB (10%)", ""),
         (DiskSpace(20 * GIB, 2 * GIB, 100, 10), "2.0 of 20.0 GiB (10%), 10 of 100 inodes (10%)", ""),
         (DiskSpace(20 * GIB, 20 * GIB - 1), "20.0 of 20.0 GiB (100%)", ""),
+        (DiskSpace(40 << 20, 30 << 20), "30.0 of 40.0 MiB (75%)", ""),
         (
             DiskSpace(2000 * 2**20, 199 * 2**20),
             "0.2 of 2.0 GiB (10%). The disk of the images has less than 10% of its space left.",

@@ -13,7 +13,7 @@ from registry.validation.commands import set_numbers
 from registry.validation.images import image_advice
 from registry.validation.limits import LONGEST_CERTIFICATE_DAYS
 
-from ..jobs import describe_run, remaining_damage
+from ..jobs import MIB, describe_run, remaining_damage
 from ..mode import READ_WRITE
 from ..report import Verdict
 from ..stack import REGISTRY_SELECTOR
@@ -140,7 +140,8 @@ def rate_disk_space(space: DiskSpace | None) -> Verdict:
     """Report a volume that is almost full or cannot be written, because pushes fail then."""
     if space is None:
         return Verdict("not applicable: the images are in an object store")
-    summary = f"{space.free / GIB:.1f} of {space.size / GIB:.1f} GiB ({space.free_share:.0%})"
+    unit, name = (GIB, "GiB") if space.size >= GIB else (MIB, "MiB")
+    summary = f"{space.free / unit:.1f} of {space.size / unit:.1f} {name} ({space.free_share:.0%})"
     if space.inodes:
         summary += f", {space.free_inodes} of {space.inodes} inodes ({space.free_inode_share:.0%})"
     problem = find_shortage(space, LEAST_FREE_SHARE)

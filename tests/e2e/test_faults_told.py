@@ -43,9 +43,14 @@ INODES = 1000
 SETTINGS: dict[str, Any] = {
     **{"namespace": NAME, "port": 5065, "exposure": "external-ips", "external_ips": [ADDRESS]},
     **{"storage": "host-path", "storage_path": FOLDER, "workload": "deployment"},
-    **{"limits": {"memory": "128Mi"}, "requests": {"memory": "32Mi"}},
+    **{"limits": {"memory": "64Mi"}, "requests": {"memory": "32Mi"}},
     "collect": {"schedule": "30 2 * * *"},
 }
+
+LARGEST_MANIFEST, PARALLEL = 4 * 2**20 - 2, 40
+"""Bytes of the largest manifest that the registry accepts, without its brackets, and number of such pushes at once."""
+
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 
 KEPT = ("kept/image", "a layer that stays")
 
@@ -101,12 +106,14 @@ def foreign_folder(registry: Registry) -> Iterator[None]:
 
 @contextmanager
 def out_of_memory(registry: Registry) -> Iterator[None]:
-    """Use more memory in the container than its limit. The kernel ends the process of the registry for it."""
-    lab = registry.project.lab
-    script = "echo 1000 > /proc/1/oom_score_adj; tail /dev/zero"
-    lab.kubectl("exec", "--namespace", NAME, f"deploy/{NAMESPACE}", "--", "sh", "-c", script, check=False)
-    eventually(30, "the container is started again", lambda: has_restarted(lab))
-    lab.wait_for_proxies()
+    """Push many large manifests at once. The registry holds each of them in memory."""
+    body = registry.project.folder / "manifest"
+    body.write_bytes(b"[%s]" % (b" " * LARGEST_MANIFEST))
+    put = ("--request", "PUT", "--data-binary", f"@{body}", "--header", f"Content-Type: {MANIFEST_TYPE}")
+    with ThreadPoolExecutor(PARALLEL) as executor:
+        list(executor.map(lambda number: registry.status(f"/v2/large/manifests/{number}", *put), range(PARALLEL)))
+    eventually(60, "the container is started again", lambda: has_restarted(registry.project.lab))
+    registry.project.lab.wait_for_proxies()
     yield
 
 
@@ -189,7 +196,7 @@ FAULTS = {
     "certificate": Fault(foreign_certificate, {"leaf": "do not trust", "push": "x509"}, "x509", "leaf"),
     "limits": Fault(edited_limits, {"drift": "conflict"}, "", "drift", is_slow=True),
     "suspended": Fault(suspended_job, {"collect": "suspended"}, "", "collect"),
-    "memory": Fault(out_of_memory, {"restarts": "OOMKilled, exit code 137, limit 128Mi"}, "", "restarts"),
+    "memory": Fault(out_of_memory, {"restarts": "OOMKilled, exit code 137, limit 64Mi"}, "", "restarts"),
 }
 """Faults of a registry with a folder. The last one changes the config of the stack."""
 

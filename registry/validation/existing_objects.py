@@ -81,8 +81,8 @@ def refuse_unusable_claim(claim: Claim, mode: str) -> None:
 def refuse_other_namespace(name: str, namespace: Mapping[str, Any], *, is_own: bool) -> None:
     """Refuse to create a namespace that exists already, unless it is the registry's own.
 
-    The provider would take it over with all its objects, and `pulumi destroy` would delete them. `namespace` is {} if
-    it does not exist.
+    The API server would refuse it after other objects were created. A provider with `upsertExistingObjects` would take
+    it over, and `pulumi destroy` would delete it with everything in it. `namespace` is {} if it does not exist.
     """
     if namespace and not is_own:
         problem = f"is true, but the namespace {quoted(name)} exists already, and is not the registry's"

@@ -294,9 +294,9 @@ def test_pulls_go_on_and_pushes_are_refused_with_the_reason_while_the_disk_is_fu
 
 def test_a_full_disk_without_a_reserve_is_freed_as_the_page_says(faulty: Registry, lab: Lab) -> None:
     on_node(lab, f"rm -r {FOLDER}/private-registry/reserve")
-    upload = ("--request", "POST", "--data", "", "--head")
+    upload = ("--request", "POST", "--head")
     location = re.search(
-        r"^location: \S+?(/v2/\S+)", faulty.curl("/v2/cut/blobs/uploads/", *upload).stdout, re.M | re.I
+        r"^location: \S*?(/v2/\S+)", faulty.curl("/v2/cut/blobs/uploads/", *upload).stdout, re.M | re.I
     )
     assert location
     patch = ("--request", "PATCH", "--data-binary", "x" * 100_000, "--header", "Content-Type: application/octet-stream")

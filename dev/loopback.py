@@ -19,8 +19,8 @@ from dev.toolchain.build import build_program
 START_TIMEOUT = 10
 """Seconds until a server must answer."""
 
-STOP_TIMEOUT = 20
-"""Seconds until a process must end after SIGTERM. A slower program would delay the deletion of its Pod."""
+STOP_TIMEOUT = 60
+"""Seconds until a process must end after SIGTERM. An open request may delay the proxy by its drain of 20 seconds."""
 
 CONFIGURATION, LOG = "config.yml", "log"
 """Name of the file with the registry's configuration, and of the file with the output of both processes."""

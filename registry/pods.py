@@ -2,13 +2,17 @@
 
 import hashlib
 from asyncio import ensure_future
+from typing import cast
 
 import pulumi
 from pulumi_kubernetes.core.v1 import (
+    ContainerArgsDict,
     PodSecurityContextArgsDict,
+    PodSpecArgsDict,
     Secret,
     SecurityContextArgsDict,
     TolerationArgsDict,
+    VolumeArgsDict,
 )
 
 from .settings import WorkloadSettings
@@ -65,6 +69,37 @@ def own_tolerations(settings: WorkloadSettings, *, is_pinned: bool) -> list[Tole
         for toleration in tolerations:
             toleration["toleration_seconds"] = UNREACHABLE_TOLERATION_SECONDS
     return [CONTROL_PLANE, *tolerations]
+
+
+def base_pod_spec(
+    settings: WorkloadSettings,
+    node_selector: pulumi.Input[dict[str, str]] | None,
+    containers: list[ContainerArgsDict],
+    volumes: list[VolumeArgsDict],
+) -> PodSpecArgsDict:
+    """Return what the Pods of the registry and of its jobs have in common: their user, their rights and their nodes.
+
+    `node_selector` pins the Pod to a node.
+    """
+    component_tolerations = own_tolerations(settings, is_pinned=node_selector is not None)
+    spec: PodSpecArgsDict = {
+        "automount_service_account_token": False,
+        "containers": containers,
+        # A Service called registry would set variables REGISTRY_..., which the registry reads as its configuration.
+        "enable_service_links": False,
+        "security_context": security_context(settings.run_as_user),
+        "tolerations": pulumi.Output.from_input(settings.tolerations).apply(
+            lambda more: [*component_tolerations, *(cast(TolerationArgsDict, toleration) for toleration in more)]
+        ),
+        "volumes": volumes,
+    }
+    if node_selector is not None:
+        spec["node_selector"] = node_selector
+    if settings.priority_class is not None:
+        spec["priority_class_name"] = settings.priority_class
+    if settings.image_pull_secret is not None:
+        spec["image_pull_secrets"] = [{"name": settings.image_pull_secret}]
+    return spec
 
 
 def security_context(user: int) -> PodSecurityContextArgsDict:

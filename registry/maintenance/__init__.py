@@ -17,17 +17,17 @@ from pulumi_kubernetes.core.v1 import (
     AffinityArgsDict,
     ContainerArgsDict,
     PodSpecArgsDict,
-    TolerationArgsDict,
     VolumeArgsDict,
     VolumeMountArgsDict,
 )
 
 from ..context import COMPONENT, NAME, VERSION, Context
-from ..pods import CONFIG_CHECKSUM, NO_PRIVILEGES, checksum, own_tolerations, security_context
+from ..pods import CONFIG_CHECKSUM, NO_PRIVILEGES, base_pod_spec, checksum
 from ..settings import MaintenanceSettings, StorageSettings, WorkloadSettings
 from ..upstreams import egress_rules, never_proxied
 from ..validation.images import version_of
 from ..validation.maintenance import SCRUB_DAYS, TIMEOUT, duration_seconds, rule_patterns
+from .job import DAMAGE_REMAINS
 
 APP = "docker-registry-maintenance"
 """Name in the labels of the jobs. With the registry's name, its Service would send clients to them."""
@@ -53,9 +53,6 @@ HISTORY = 3
 
 BACKOFF_LIMIT = 2
 """Attempts after the first one."""
-
-DAMAGE_REMAINS = 3
-"""Exit code of a scrub that has found damage. Another attempt would not change that."""
 
 CONTAINER = "maintenance"
 
@@ -113,15 +110,14 @@ def create_maintenance(
         # An annotation is public, and so is a checksum of secrets.
         CONFIG_CHECKSUM: pulumi.Output.unsecret(content.apply(lambda resolved: checksum((program, resolved))))
     }
-    deadlines = {"collect": settings.collect and _collect_seconds(settings), "scrub": settings.scrub and SCRUB_SECONDS}
-    for task, seconds in deadlines.items():
-        if seconds:
-            schedule = cast(Mapping[str, str], getattr(settings, task))["schedule"]
+    jobs = {"collect": (settings.collect, _collect_seconds(settings)), "scrub": (settings.scrub, SCRUB_SECONDS)}
+    for task, (job, seconds) in jobs.items():
+        if job is not None:
             spec = _pod_spec(task, settings, storage, workload, inputs, registry_labels, files=[*program])
             kubernetes.batch.v1.CronJob(
                 f"{ctx.name}-{task}",
                 metadata=ctx.metadata(f"docker-registry-{task}"),
-                spec=_cron_job_spec(ctx, schedule, int(seconds), annotations, spec),
+                spec=_cron_job_spec(ctx, job["schedule"], seconds, annotations, spec),
                 opts=ctx.options(depends_on=[config_map, secret, *inputs.after]),
             )
 
@@ -249,26 +245,11 @@ def _pod_spec(
 
     `registry_labels` select the Pods of the registry. `files` are the names of the program's files.
     """
-    own = own_tolerations(workload, is_pinned=inputs.node_selector is not None)
-    spec: PodSpecArgsDict = {
-        "automount_service_account_token": False,
-        "containers": [_container(task, settings, workload, inputs)],
-        "enable_service_links": False,
-        "restart_policy": "Never",
-        "security_context": security_context(workload.run_as_user),
-        "tolerations": pulumi.Output.from_input(workload.tolerations).apply(
-            lambda added: [*own, *(cast(TolerationArgsDict, toleration) for toleration in added)]
-        ),
-        "volumes": _volumes(inputs, files),
-    }
-    if inputs.node_selector is not None:
-        spec["node_selector"] = inputs.node_selector
-    elif inputs.claim is not None and storage.storage_access != "ReadWriteMany":
+    containers, volumes = [_container(task, settings, workload, inputs)], _volumes(inputs, files)
+    spec = base_pod_spec(workload, inputs.node_selector, containers, volumes)
+    spec["restart_policy"] = "Never"
+    if inputs.node_selector is None and inputs.claim is not None and storage.storage_access != "ReadWriteMany":
         spec["affinity"] = _affinity_to(registry_labels)
-    if workload.priority_class is not None:
-        spec["priority_class_name"] = workload.priority_class
-    if workload.image_pull_secret is not None:
-        spec["image_pull_secrets"] = [{"name": workload.image_pull_secret}]
     return spec
 
 

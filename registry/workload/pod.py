@@ -8,11 +8,10 @@ from pulumi_kubernetes.core.v1 import (
     LifecycleArgsDict,
     PodSpecArgsDict,
     SecretVolumeSourceArgsDict,
-    TolerationArgsDict,
     VolumeArgsDict,
 )
 
-from ..pods import own_tolerations, security_context
+from ..pods import base_pod_spec
 from ..settings import WorkloadSettings
 from .container import STORAGE_VOLUME, Mounts, registry_container, secret_folders
 from .front import Front, front_container, front_volumes
@@ -38,25 +37,9 @@ def pod_spec(
     With `front`, clients connect to that proxy, and the registry listens on a Unix socket. `drain_seconds` is the time
     in which open requests may finish when the Pod stops.
     """
-    component_tolerations = own_tolerations(settings, is_pinned=node_selector is not None)
-    spec: PodSpecArgsDict = {
-        "automount_service_account_token": False,
-        "containers": _containers(settings, mounts, no_proxy, front, drain_seconds),
-        # A Service called registry would set variables REGISTRY_..., which the registry reads as its configuration.
-        "enable_service_links": False,
-        "security_context": security_context(settings.run_as_user),
-        "tolerations": pulumi.Output.from_input(settings.tolerations).apply(
-            lambda more: [*component_tolerations, *(cast(TolerationArgsDict, toleration) for toleration in more)]
-        ),
-        "volumes": [*_volumes(mounts), *(front_volumes(front) if front is not None else [])],
-    }
-    if node_selector is not None:
-        spec["node_selector"] = node_selector
-    if settings.priority_class is not None:
-        spec["priority_class_name"] = settings.priority_class
-    if settings.image_pull_secret is not None:
-        spec["image_pull_secrets"] = [{"name": settings.image_pull_secret}]
-    return spec
+    containers = _containers(settings, mounts, no_proxy, front, drain_seconds)
+    volumes = [*_volumes(mounts), *(front_volumes(front) if front is not None else [])]
+    return base_pod_spec(settings, node_selector, containers, volumes)
 
 
 def _volumes(mounts: Mounts) -> list[VolumeArgsDict]:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from . import DAMAGE_REMAINS
 from .collect import GRACE_SECONDS, PAUSE_SECONDS, CollectOptions, Collector
 from .report import Report
 from .retention import parse_rules
@@ -32,9 +33,6 @@ IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
 
 IOPRIO_WHO_PROCESS, IOPRIO_IDLE = 1, 3 << 13
 """Arguments of ioprio_set: a process, and the class of processes that use only an idle disk (ioprio_set(2))."""
-
-DAMAGE_REMAINS = 3
-"""Exit code of a scrub that has found damage. The CronJob does not try again after it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

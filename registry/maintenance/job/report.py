@@ -58,10 +58,10 @@ class Report:
         """Print one JSON object."""
         print(json.dumps({"event": event, **fields}), file=self.output, flush=True)
 
-    def add_damage(self, damage: Damage) -> None:
-        """Report damage."""
+    def add_damage(self, damage: Damage, *, needs_push: bool = False) -> None:
+        """Report damage. If it needs a push, it is not counted as repaired, though its file was moved aside."""
         self.counts["damaged"] += 1
-        self.counts["repaired"] += bool(damage.repair)
+        self.counts["repaired"] += bool(damage.repair) and not needs_push
         if len(self.damage) < MOST_DAMAGE:
             self.damage.append(damage)
             self.record("damage", **vars(damage))

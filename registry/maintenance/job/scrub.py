@@ -138,7 +138,7 @@ class Scrubber:
             if is_needed and not (is_there and self._is_whole(bad.digest)):
                 damage = damage_of_manifest(survey, bad)
                 damage.repair = self._move_aside(bad.digest)
-                self._add_unrepaired(damage)
+                self._report.add_damage(damage, needs_push=True)
         reported: set[tuple[str, str]] = set()
         for repository in survey.inventory.repositories.values():
             for target in sorted(survey.live(repository) & survey.manifests.keys()):
@@ -212,12 +212,7 @@ class Scrubber:
             return
         kind = "the bytes do not match the digest"
         damage = Damage("blob", kind, digest, survey.images_everywhere(digest), self._move_aside(digest))
-        self._add_unrepaired(damage)
-
-    def _add_unrepaired(self, damage: Damage) -> None:
-        """Report damage that a push has to repair."""
-        self._report.add_damage(damage)
-        self._report.counts["repaired"] -= bool(damage.repair)
+        self._report.add_damage(damage, needs_push=True)
 
     def _move_aside(self, digest: str) -> str:
         """Move wrong data aside, if asked to. A client that pushes the image then sends the blob again."""
@@ -228,12 +223,10 @@ class Scrubber:
         return "the data was moved aside, so the next push sends it again"
 
     def _is_whole(self, digest: str) -> bool:
-        """Return whether the bytes of a blob match its digest. A blob that was deleted counts as whole."""
+        """Return whether the bytes of a blob match its digest. A deleted blob or an unknown kind of digest does."""
         try:
             return hash_of(digest, self._storage.chunks(data_path(digest))) == digest
-        except FileNotFoundError:
-            return True
-        except ValueError:  # the digest is of an unknown kind
+        except (FileNotFoundError, ValueError):
             return True
 
     def _save(self, state: State) -> None:

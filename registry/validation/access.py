@@ -17,7 +17,7 @@ from .access_rules import (
     makes_void,
     rule_of,
 )
-from .basics import MOST_ENTRIES, did_you_mean, text, texts
+from .basics import MOST_ENTRIES, did_you_mean, rule_list, text, texts
 from .errors import InvalidInput, quoted
 from .images import NEWEST, image, version_of
 
@@ -42,12 +42,8 @@ EXAMPLE_GLOB = "For example 'team/web', 'team/*' for one more part, or '**' for 
 
 def access(value: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Require rules with users, repositories and rights."""
-    if not isinstance(value, list) or not all(isinstance(rule, Mapping) for rule in value):
-        raise InvalidInput("access", "not-a-list", f"must be a list of rules, not {quoted(value)}", EXAMPLE_RULE)
-    if len(value) > MOST_ENTRIES:
-        problem = f"must have at most {MOST_ENTRIES} rules, not {len(value)}"
-        raise InvalidInput("access", "too-many", problem, "Summarize them by globs and by groups of users")
-    return [_rule(f"access[{position}]", rule) for position, rule in enumerate(value)]
+    items = rule_list("access", value, EXAMPLE_RULE, "Summarize them by globs and by groups of users")
+    return [_rule(f"access[{position}]", rule) for position, rule in enumerate(items)]
 
 
 def _rule(key: str, rule: Mapping[str, Any]) -> dict[str, list[str]]:

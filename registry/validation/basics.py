@@ -1,8 +1,9 @@
 """Rules for basic types: text, choices, flags, lists and whole numbers."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 from .errors import InvalidInput, quoted
 
@@ -73,6 +74,15 @@ def texts(key: str, value: object, example: str) -> list[str]:
     if len(set(entries)) < len(entries):
         raise InvalidInput(key, "repeated", f"names an entry twice: {quoted(value)}", "Name each one once")
     return entries
+
+
+def rule_list(key: str, value: object, example: str, remedy: str) -> list[Mapping[str, Any]]:
+    """Require a list of maps. `remedy` says how to need fewer of them."""
+    if not isinstance(value, list) or not all(isinstance(rule, Mapping) for rule in value):
+        raise InvalidInput(key, "not-a-list", f"must be a list of rules, not {quoted(value)}", example)
+    if len(value) > MOST_ENTRIES:
+        raise InvalidInput(key, "too-many", f"must have at most {MOST_ENTRIES} rules, not {len(value)}", remedy)
+    return value
 
 
 def whole_number(key: str, value: object, low: int, high: int, what: str, remedy: str) -> int:

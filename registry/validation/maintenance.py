@@ -7,7 +7,7 @@ from typing import Any
 
 from .access import check_glob
 from .access_rules import pattern_of
-from .basics import MOST_ENTRIES, did_you_mean, flag, text, texts, whole_number
+from .basics import did_you_mean, flag, rule_list, text, texts, whole_number
 from .errors import InvalidInput, quoted
 from .schedules import FIELDS, parse_schedule
 
@@ -90,12 +90,8 @@ def duration_seconds(key: str, value: object) -> int:
 
 def retention(value: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Require rules that each name repositories, and the tags to keep in them."""
-    if not isinstance(value, list) or not all(isinstance(rule, Mapping) for rule in value):
-        raise InvalidInput("retention", "not-a-list", f"must be a list of rules, not {quoted(value)}", EXAMPLE_RULE)
-    if len(value) > MOST_ENTRIES:
-        problem = f"must have at most {MOST_ENTRIES} rules, not {len(value)}"
-        raise InvalidInput("retention", "too-many", problem, "Summarize them by globs")
-    return [_rule(f"retention[{position}]", rule) for position, rule in enumerate(value)]
+    items = rule_list("retention", value, EXAMPLE_RULE, "Summarize them by globs")
+    return [_rule(f"retention[{position}]", rule) for position, rule in enumerate(items)]
 
 
 def _rule(key: str, value: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def read_certificates(origin: Origin, value: str) -> list[x509.Certificate]:
 
 
 def _parse_certificates(value: str) -> list[x509.Certificate]:
-    """Return the certificates. Raise an error of some kind if there are none, or if one cannot be read completely."""
+    """Return the certificates. Raise any error if the text has no certificate, or one that cannot be read."""
     certificates = x509.load_pem_x509_certificates(value.encode())
     if len(certificates) != len(CERTIFICATE_BEGIN.findall(value)):
         raise ValueError("a block was left out")

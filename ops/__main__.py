@@ -80,8 +80,7 @@ def verify(
         target,
         pull_on_nodes,
         mode=read_mode(stack),
-        find_problem=_ask_cluster,
-        find_volume_problem=_ask_volume,
+        find_cause=_ask_cluster,
     )
     if json:
         passed = verification.print_results_json(results, outputs.endpoint)
@@ -241,8 +240,8 @@ def collect(stack: Stack = "dev", dry_run: DryRun = False, json: Json = False) -
     """Delete what no image needs, now.
 
     The command runs the job of the input `collect` at once, and prints its
-    progress. The rules of `retention` are applied before. Clients go on pushing
-    and pulling. The exit code is 1 if damage remains, otherwise 0.
+    progress. The rules of `retention` are applied before. Clients can push
+    and pull meanwhile. The exit code is 1 if damage remains, otherwise 0.
 
     \b
     EXAMPLES
@@ -309,21 +308,15 @@ def _explain_missing_outputs(stack: str) -> Iterator[None]:
     try:
         yield
     except NotDeployedError as error:
-        if problem := _ask_cluster(read_namespace(stack)):
+        if problem := _ask_cluster(read_namespace(stack), is_write=False):
             raise NotDeployedError(f"{error.cause} {problem.cause}", problem.remedy) from None
         raise
 
 
-def _ask_cluster(namespace: str) -> CheckError | None:
-    from .servers import ask_cluster  # slow, and not needed if all checks pass
+def _ask_cluster(namespace: str, is_write: bool) -> CheckError | None:
+    from .pod_diagnosis import ask_cluster  # slow, and not needed if all checks pass
 
-    return ask_cluster(namespace)
-
-
-def _ask_volume(namespace: str) -> CheckError | None:
-    from .volume import ask_volume  # slow, and not needed if all checks pass
-
-    return ask_volume(namespace)
+    return ask_cluster(namespace, is_write)
 
 
 def _parse_clients(names: list[str], supported: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from kubernetes.dynamic import DynamicClient
 
 from registry.validation.schedules import parse_schedule
 
-from .kubernetes import Object, list_objects
+from .kubernetes import Object, list_objects, parse_time
 
 JOB_SELECTOR = "app.kubernetes.io/name=docker-registry-maintenance"
 """Label selector of the jobs and their Pods. A literal, because the import of `registry` takes a second."""
@@ -36,7 +36,7 @@ def list_jobs(client: DynamicClient, namespace: str, cron_job: Object) -> list[O
 def end_of(job: Object) -> datetime | None:
     """Return the time at which a job ended, or None while it runs."""
     condition = _end_condition(job)
-    return _time(condition["lastTransitionTime"]) if condition is not None else None
+    return parse_time(condition["lastTransitionTime"]) if condition is not None else None
 
 
 def failure_of(job: Object, summary: Mapping[str, Any]) -> str:
@@ -48,7 +48,7 @@ def failure_of(job: Object, summary: Mapping[str, Any]) -> str:
 
 
 def read_summary(client: DynamicClient, namespace: str, job: Object) -> dict[str, Any]:
-    """Return the summary in the termination message of the job's last Pod. It is empty if there is none."""
+    """Return the summary in the termination message of the job's last Pod, or {} if the Pod has left no summary."""
     for pod in sorted(list_pods(client, namespace, job), key=_created, reverse=True):
         for status in pod["status"].get("containerStatuses") or []:
             message = ((status.get("state") or {}).get("terminated") or {}).get("message")
@@ -70,9 +70,10 @@ def list_pods(client: DynamicClient, namespace: str, job: Object) -> list[Object
 def is_late(cron_job: Object, now: datetime) -> bool:
     """Return whether a run was due, did not succeed, and the next one was due as well."""
     status, spec = cron_job.get("status") or {}, cron_job["spec"]
-    since = _time(status.get("lastSuccessfulTime") or cron_job["metadata"]["creationTimestamp"])
-    due = parse_schedule(spec["schedule"]).next_after(since)
-    following = parse_schedule(spec["schedule"]).next_after(due) if due is not None else None
+    since = parse_time(status.get("lastSuccessfulTime") or cron_job["metadata"]["creationTimestamp"])
+    schedule = parse_schedule(spec["schedule"])
+    due = schedule.next_after(since)
+    following = schedule.next_after(due) if due is not None else None
     return following is not None and now > following
 
 
@@ -106,7 +107,3 @@ def _end_condition(job: Object) -> Mapping[str, Any] | None:
 
 def _created(item: Object) -> str:
     return str(item["metadata"]["creationTimestamp"])
-
-
-def _time(value: Any) -> datetime:
-    return value if isinstance(value, datetime) else datetime.fromisoformat(str(value).replace("Z", "+00:00"))

@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -98,17 +99,40 @@ def list_registry_pods(client: DynamicClient, namespace: str) -> list[Object]:
 
 def list_running_pods(client: DynamicClient, namespace: str) -> list[Object]:
     """Return the registry's running Pods that are not being deleted. Raise if no such Pod exists."""
-    running = [
-        pod
-        for pod in list_registry_pods(client, namespace)
-        if pod["status"].get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
-    ]
+    running = [pod for pod in list_registry_pods(client, namespace) if is_running(pod)]
     if not running:
         raise CheckError(
             "No Pod of the registry is running.",
             f"See `kubectl -n {namespace} get pods`. `pulumi up --refresh` creates a missing Pod again.",
         )
     return running
+
+
+def is_running(pod: Object) -> bool:
+    """Return whether the Pod runs and is not being deleted."""
+    return pod["status"].get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
+
+
+def container_statuses(pod: Object) -> dict[str, Object]:
+    """Return the statuses of the Pod's containers by name."""
+    return {status["name"]: status for status in pod["status"].get("containerStatuses") or []}
+
+
+def find_claim(pod: Object) -> str:
+    """Return the name of the claim that the Pod mounts, or "" if the images are in an object store."""
+    claims = (volume.get("persistentVolumeClaim") for volume in pod["spec"]["volumes"])
+    return next((str(claim["claimName"]) for claim in claims if claim), "")
+
+
+def start_of(status: Object) -> datetime | None:
+    """Return the start time of the container with this status, or None if it does not run."""
+    started = ((status.get("state") or {}).get("running") or {}).get("startedAt")
+    return parse_time(started) if started else None
+
+
+def parse_time(value: str | datetime) -> datetime:
+    """Return a time of the API server, which some clients have parsed already."""
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value)
 
 
 def read_log(pod: Object) -> str:

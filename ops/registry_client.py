@@ -5,6 +5,9 @@ registry's answers, and skips blobs that the registry already has. Proxies and `
 check the registry, not the settings of the user who runs them.
 """
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +69,17 @@ class RegistryClient(Registry):
         if response.status_code >= 500:
             response.raise_for_status()
         return response.status_code
+
+
+@contextmanager
+def open_client(outputs: Outputs, address: tuple[str, int] | None) -> Iterator[RegistryClient]:
+    """Yield a client, and close it after the block."""
+    with tempfile.TemporaryDirectory() as folder:
+        ca = Path(folder) / "ca.pem"
+        ca.write_text(outputs.ca_pem)
+        client = RegistryClient(outputs, ca, address)
+        with closing(client.session):
+            yield client
 
 
 class PinnedAddress(HTTPAdapter):

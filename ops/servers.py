@@ -4,12 +4,10 @@ The registry writes the cause to its log, or into its answer to a pull.
 """
 
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any
 
-from .errors import CheckError, CommandError
-from .kubernetes import CONTAINER, Object, connect, convert_api_errors, list_registry_pods, read_log
+from .errors import CheckError
+from .kubernetes import CONTAINER, Object, container_statuses, find_claim, read_log, start_of
 from .server_errors import HEALTH_CHECK, S3, UPSTREAM, Server, explain
 
 PANIC = "panic: "
@@ -30,33 +28,17 @@ def find_problem(pods: Iterable[Object]) -> CheckError | None:
     return None
 
 
-def ask_cluster(namespace: str) -> CheckError | None:
-    """Return the problem of the Pods in `namespace`, or None without a problem or without an answer of the cluster."""
-    with suppress(CommandError), convert_api_errors():
-        return find_problem(list_registry_pods(connect(), namespace))
-    return None
-
-
-def uses_store(pod: Object) -> bool:
-    """Return whether the images of the Pod are in an object store, because it mounts no claim."""
-    return not any("persistentVolumeClaim" in volume for volume in pod["spec"]["volumes"])
-
-
 def is_ready(pod: Object) -> bool:
     """Return whether the registry's containers in the Pod are ready. Injected sidecars are ignored."""
-    statuses = _container_statuses(pod)
+    statuses = container_statuses(pod)
     return CONTAINER in statuses and all(
         status.get("ready") for name, status in statuses.items() if name in PROBED_CONTAINERS
     )
 
 
-def _container_statuses(pod: Object) -> dict[str, Object]:
-    return {status["name"]: status for status in pod["status"].get("containerStatuses") or []}
-
-
 def _problem_of(pod: Object) -> CheckError | None:
     """Return the last problem in the Pod's log, or a timeout if the log has none and an object store stays silent."""
-    statuses = _container_statuses(pod)
+    statuses = container_statuses(pod)
     if CONTAINER not in statuses or is_ready(pod):
         return None
     for line in reversed(read_log(pod).splitlines()):
@@ -64,7 +46,7 @@ def _problem_of(pod: Object) -> CheckError | None:
             return explain(S3, line)
         if line.startswith(PANIC) and (server := _server_in_panic(line)):
             return explain(server, line)
-    if uses_store(pod) and _seconds_running(statuses[CONTAINER]) > SILENT_SECONDS:
+    if not find_claim(pod) and _seconds_running(statuses[CONTAINER]) > SILENT_SECONDS:
         return explain(S3, "i/o timeout")  # the registry does not log that a connection takes too long
     return None
 
@@ -81,8 +63,5 @@ def _server_in_panic(line: str) -> Server | None:
 
 def _seconds_running(status: Object) -> float:
     """Return the seconds since the start of a container, or 0 if it does not run."""
-    started: Any = (status.get("state") or {}).get("running", {}).get("startedAt")
-    if not started:
-        return 0
-    start = started if isinstance(started, datetime) else datetime.fromisoformat(started)
-    return (datetime.now(UTC) - start).total_seconds()
+    start = start_of(status)
+    return (datetime.now(UTC) - start).total_seconds() if start else 0

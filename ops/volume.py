@@ -10,8 +10,8 @@ from kubernetes.dynamic.exceptions import ForbiddenError
 
 from registry.storage import MOUNT_PATH
 
-from .errors import CheckError, CommandError
-from .kubernetes import Object, connect, convert_api_errors, exec_in_pod, get_object, list_running_pods
+from .errors import CheckError
+from .kubernetes import Object, exec_in_pod, find_claim, get_object
 
 FULL_SHARE = 0.01
 """Share of space and inodes below which a volume is full, if a push fails."""
@@ -100,14 +100,8 @@ def _may_write(user: str, groups: Sequence[str], owner: str, group: str, mode: s
     return bool(rights & (0o200 if user == owner else 0o020 if group in groups else 0o002))
 
 
-def find_claim(pod: Object) -> str:
-    """Return the name of the claim that the Pod mounts, or "" if the images are in an object store."""
-    claims = (volume.get("persistentVolumeClaim") for volume in pod["spec"]["volumes"])
-    return next((str(claim["claimName"]) for claim in claims if claim), "")
-
-
 def find_volume(client: DynamicClient, pod: Object) -> Object | None:
-    """Return the PersistentVolume of the Pod, or None if there is none, or if the user may not read it."""
+    """Return the PersistentVolume of the Pod, or None if it is missing or the user may not read it."""
     claim = get_object(client, "PersistentVolumeClaim", find_claim(pod), pod["metadata"]["namespace"])
     name = ((claim or {}).get("spec") or {}).get("volumeName")
     if not name:
@@ -142,17 +136,6 @@ def find_shortage(space: DiskSpace, least_share: float) -> CheckError | None:
                 "Run `python -m ops collect`, which deletes what no image needs, and tags that `retention` does not "
                 "keep. Otherwise use a larger disk.",
             )
-    return None
-
-
-def ask_volume(namespace: str) -> CheckError | None:
-    """Return why the registry in `namespace` cannot write to its volume.
-
-    Return None if it can, if the images are in an object store, or if the cluster does not answer.
-    """
-    with suppress(CommandError), convert_api_errors():
-        client = connect()
-        return find_write_problem(client, list_running_pods(client, namespace)[0])
     return None
 
 

@@ -12,7 +12,7 @@ from kubernetes.client.exceptions import ApiException
 from typer.testing import CliRunner
 
 from ops import __main__ as command_line
-from ops import kubernetes, server_errors, servers, stack, verify
+from ops import kubernetes, pod_diagnosis, server_errors, servers, stack, verify
 from ops.errors import ClusterError, CommandError
 from ops.kubernetes import list_registry_pods
 from ops.registry_client import RegistryClient
@@ -108,7 +108,7 @@ def pod(*, ready: bool = False, store: bool = True, seconds: float = 60, **metad
     """Return a Pod whose container was started `seconds` ago. Without a `store` it mounts a claim."""
     started = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
     status = {"name": "registry", "ready": ready, "state": {"running": {"startedAt": started}}}
-    volumes: list[Any] = [{"secret": {}}, *([] if store else [{"persistentVolumeClaim": {}}])]
+    volumes: list[Any] = [{"secret": {}}, *([] if store else [{"persistentVolumeClaim": {"claimName": "repository"}}])]
     return {
         "metadata": {"name": "docker-registry", "namespace": "team", **metadata},
         "spec": {"volumes": volumes},
@@ -186,10 +186,10 @@ def test_verify_reports_the_cause_from_the_cluster_unless_a_check_has_its_own(
 ) -> None:
     problem = explain(S3, log_line("s3aws: NoSuchBucket: none"))
     registry.full = True
-    results = list(verify.run_checks(outputs, ("127.0.0.1", registry.port), find_problem=lambda _: problem))
+    results = list(verify.run_checks(outputs, ("127.0.0.1", registry.port), find_cause=lambda *_: problem))
     assert (failure(results).summary, failure(results).remedy) == (problem.cause, problem.remedy)
     registry.full, registry.forgetful = False, True
-    other = list(verify.run_checks(outputs, ("127.0.0.1", registry.port), find_problem=lambda _: problem))
+    other = list(verify.run_checks(outputs, ("127.0.0.1", registry.port), find_cause=lambda *_: problem))
     assert "catalog" in failure(other).summary, "A check that found its own cause keeps it."
 
 
@@ -197,8 +197,8 @@ def test_verify_keeps_its_own_cause_if_the_cluster_cannot_be_read(monkeypatch: p
     def refuse() -> None:
         raise ClusterError("The cluster cannot be read.", "Check KUBECONFIG.")
 
-    monkeypatch.setattr(servers, "connect", refuse)
-    assert servers.ask_cluster("team") is None
+    monkeypatch.setattr(pod_diagnosis, "connect", refuse)
+    assert pod_diagnosis.ask_cluster("team", is_write=True) is None
 
 
 @pytest.mark.parametrize("command", ["verify", "status"])
@@ -209,7 +209,7 @@ def test_the_error_of_a_stack_without_outputs_has_the_cause_for_which_pulumi_up_
     config = {"private-registry:namespace": {"value": "team"}}
     monkeypatch.setattr(stack, "pulumi", lambda *words, **_: json.dumps(config if words[0] == "config" else {}))
     monkeypatch.setattr(servers, "read_log", lambda _: LOG)
-    monkeypatch.setattr(servers, "connect", lambda: api(pod()))
+    monkeypatch.setattr(pod_diagnosis, "connect", lambda: api(pod()))
     error = CliRunner().invoke(command_line.app, [command]).exception
     assert isinstance(error, CommandError)
     assert "is not deployed" in error.cause

@@ -20,7 +20,7 @@ from kubernetes.dynamic.exceptions import ForbiddenError, NotFoundError
 from typer.testing import CliRunner
 
 from ops import __main__ as command_line
-from ops import kubernetes, stack, verify, volume
+from ops import kubernetes, pod_diagnosis, stack, verify, volume
 from ops.errors import CheckError, ClusterError, CommandError, PulumiError
 from ops.stack import Outputs
 from ops.status import certificates, drift, mounted_secrets, push, target, verdicts, workload
@@ -565,11 +565,12 @@ def test_a_push_that_fails_has_the_cause_of_the_volume(
     monkeypatch.setattr(kubernetes, "connect", lambda: cluster)
     with pytest.raises(CheckError, match=cause):
         push.read_push(push_target(outputs, registry))
-    monkeypatch.setattr(volume, "connect", lambda: cluster)
-    problem = volume.ask_volume("team")
+    monkeypatch.setattr(pod_diagnosis, "connect", lambda: cluster)
+    problem = pod_diagnosis.ask_cluster("team", is_write=True)
     assert problem is not None
     assert cause in problem.cause
-    results = list(verify.run_checks(outputs, ("127.0.0.1", registry.port), find_volume_problem=lambda _: problem))
+    assert pod_diagnosis.ask_cluster("team", is_write=False) is None, "The volume matters for a write."
+    results = list(verify.run_checks(outputs, ("127.0.0.1", registry.port), find_cause=pod_diagnosis.ask_cluster))
     assert (test_verify.failure(results).summary, results[-1].remedy) == (problem.cause, problem.remedy)
 
 
@@ -581,10 +582,10 @@ def test_a_push_that_fails_for_another_reason_has_the_answer_of_the_registry(
     monkeypatch.setattr(kubernetes, "connect", lambda: api(POD))
     with pytest.raises(requests.HTTPError):
         push.read_push(push_target(outputs, registry))
-    monkeypatch.setattr(volume, "connect", lambda: api(POD))
-    assert volume.ask_volume("team") is None
-    monkeypatch.setattr(volume, "connect", lambda: api(WITHOUT_VOLUME))
-    assert volume.ask_volume("team") is None
+    monkeypatch.setattr(pod_diagnosis, "connect", lambda: api(POD))
+    assert pod_diagnosis.ask_cluster("team", is_write=True) is None
+    monkeypatch.setattr(pod_diagnosis, "connect", lambda: api(WITHOUT_VOLUME))
+    assert pod_diagnosis.ask_cluster("team", is_write=True) is None
 
 
 ENGINE_ERROR = {

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from registry.workload.container import SECRET_FOLDERS
 
 from ..errors import CheckError
-from ..kubernetes import Object, exec_in_pod, get_object, list_running_pods
+from ..kubernetes import Object, container_statuses, exec_in_pod, get_object, list_running_pods, start_of
 from ..servers import PROBED_CONTAINERS
 from .facts import SecretState
 from .target import Target
@@ -97,11 +97,7 @@ def _read_files(pod: Object, mount: Mount) -> tuple[datetime, dict[str, str]]:
 
 def _start_of(pod: Object, container: str) -> datetime:
     """Return the start time of the container, or the latest possible time if it does not run."""
-    for status in pod["status"].get("containerStatuses") or []:
-        started: Any = ((status.get("state") or {}).get("running") or {}).get("startedAt")
-        if status["name"] == container and started:
-            return started if isinstance(started, datetime) else datetime.fromisoformat(started)
-    return datetime.max.replace(tzinfo=UTC)
+    return start_of(container_statuses(pod).get(container, {})) or datetime.max.replace(tzinfo=UTC)
 
 
 def _serves_another_certificate(target: Target, data: dict[str, bytes]) -> bool:

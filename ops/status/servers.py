@@ -1,14 +1,10 @@
 """Read whether the registry can use the servers behind it: its S3 server, or the upstream that it mirrors."""
 
-import tempfile
-from contextlib import closing
-from pathlib import Path
-
 from ..diagnosis import diagnose
-from ..kubernetes import list_registry_pods
-from ..registry_client import CatalogDenied, RegistryClient
+from ..kubernetes import find_claim, list_registry_pods
+from ..registry_client import CatalogDenied, open_client
 from ..server_errors import S3, UPSTREAM
-from ..servers import find_problem, is_ready, uses_store
+from ..servers import find_problem, is_ready
 from ..upstream import check_upstream
 from .facts import ServerState
 from .target import Target
@@ -18,7 +14,7 @@ def read_servers(target: Target) -> list[ServerState]:
     """Return the servers behind the registry. A registry with a volume and without an upstream has no such server."""
     pods = list_registry_pods(target.client, target.outputs.namespace)
     problem = find_problem(pods)
-    store_pods = [pod for pod in pods if uses_store(pod)]
+    store_pods = [pod for pod in pods if not find_claim(pod)]
     states = []
     if problem is not None:
         name = S3.name if store_pods else UPSTREAM.name
@@ -36,20 +32,16 @@ def _read_upstream(target: Target) -> ServerState:
     outputs = target.outputs
     if not outputs.username:
         return ServerState(UPSTREAM.name, "Not checked, because the stack has no user to log in as.")
-    with tempfile.TemporaryDirectory() as folder:
-        ca = Path(folder) / "ca.pem"
-        ca.write_text(outputs.ca_pem)
-        client = RegistryClient(outputs, ca, target.address)
-        with closing(client.session):
-            try:
-                page = client.read_catalog(f"https://{outputs.endpoint}/v2/_catalog?n=1")
-                repository = next(iter(page.json()["repositories"] or []), "")
-                check_upstream(client.send, outputs.endpoint, repository)
-            except CatalogDenied:
-                summary = f"Not checked, because the access rules do not let {outputs.username} pull everything."
-                return ServerState(UPSTREAM.name, summary)
-            except Exception as error:
-                diagnosis = diagnose(error, outputs, outputs.describe_connection(target.address))
-                summary = f"{diagnosis.cause} The mirror serves what it holds."
-                return ServerState(UPSTREAM.name, summary, diagnosis.remedy)
+    with open_client(outputs, target.address) as client:
+        try:
+            page = client.read_catalog(f"https://{outputs.endpoint}/v2/_catalog?n=1")
+            repository = next(iter(page.json()["repositories"] or []), "")
+            check_upstream(client.send, outputs.endpoint, repository)
+        except CatalogDenied:
+            summary = f"Not checked, because the access rules do not let {outputs.username} pull everything."
+            return ServerState(UPSTREAM.name, summary)
+        except Exception as error:
+            diagnosis = diagnose(error, outputs, outputs.describe_connection(target.address))
+            summary = f"{diagnosis.cause} The mirror serves what it holds."
+            return ServerState(UPSTREAM.name, summary, diagnosis.remedy)
     return ServerState(UPSTREAM.name, "It answers.")

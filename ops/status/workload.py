@@ -10,8 +10,17 @@ from registry.node_trust.for_registry import trust_namespace
 
 from .. import volume
 from ..jobs import end_of, failure_of, find_cron_job, is_late, list_jobs, read_summary
-from ..kubernetes import CONTAINER, Object, get_object, list_objects, list_registry_pods, list_running_pods
-from ..servers import PROBED_CONTAINERS, uses_store
+from ..kubernetes import (
+    CONTAINER,
+    Object,
+    find_claim,
+    get_object,
+    list_objects,
+    list_registry_pods,
+    list_running_pods,
+    parse_time,
+)
+from ..servers import PROBED_CONTAINERS
 from ..volume import DiskSpace
 from .facts import ContainerEnd, JobState, NodeTrust, VolumeState
 
@@ -25,15 +34,13 @@ def read_images(client: DynamicClient, namespace: str) -> list[str]:
 def read_disk_space(client: DynamicClient, namespace: str) -> DiskSpace | None:
     """Return the space of the volume that the first running Pod mounts, or None if it mounts no volume."""
     pod = list_running_pods(client, namespace)[0]
-    if uses_store(pod):
-        return None
-    return volume.read_disk_space(client, pod)
+    return volume.read_disk_space(client, pod) if find_claim(pod) else None
 
 
 def read_volume(client: DynamicClient, namespace: str) -> VolumeState | None:
     """Return the claim and the volume of the first running Pod, or None if it mounts no volume."""
     pod = list_running_pods(client, namespace)[0]
-    claim_name = volume.find_claim(pod)
+    claim_name = find_claim(pod)
     if not claim_name:
         return None
     objects = {
@@ -112,4 +119,4 @@ def hours_since(moment: str | None) -> float:
     """Return the hours since a time of the API server, or 0 without a time."""
     if not moment:
         return 0
-    return (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds() / 3600
+    return (datetime.now(UTC) - parse_time(moment)).total_seconds() / 3600

@@ -5,7 +5,7 @@ import ssl
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import requests
 from ..diagnosis import WRITES, diagnose
 from ..errors import CheckError, CommandError
 from ..mode import READ_WRITE, require_mode
-from ..registry_client import CatalogDenied, RegistryClient
+from ..registry_client import CatalogDenied, open_client
 from ..report import FAILED, PASSED, print_json, print_remedies, print_report
 from ..stack import Outputs
 from . import sample_image
@@ -24,10 +24,10 @@ from .modes import CHECKS_BY_MODE, detect_mode
 PullOnNodes = Callable[[Outputs, str], Iterable[tuple[str, str | CheckError, float]]]
 """A function that has every node pull a reference. It yields the node, a summary or an error, and the seconds."""
 
-FindProblem = Callable[[str], CheckError | None]
-"""A function that asks the cluster why the registry in a namespace cannot use a server behind it, or its volume.
+FindCause = Callable[[str, bool], CheckError | None]
+"""A function that asks the cluster why a request to the registry in a namespace failed, and whether it was a write.
 
-It returns None if the cluster does not know it."""
+It returns None if the cluster does not show a cause."""
 
 
 @dataclass(frozen=True)
@@ -63,26 +63,18 @@ def run_checks(
     pull_on_nodes: PullOnNodes | None = None,
     *,
     mode: str | None = None,
-    find_problem: FindProblem = lambda _: None,
-    find_volume_problem: FindProblem = lambda _: None,
+    find_cause: FindCause = lambda namespace, is_write: None,
 ) -> Iterator[CheckResult]:
     """Yield the result of each check until a check fails.
 
     If all checks of a read-write registry pass, `pull_on_nodes` adds a result for every node, whether it passed or
     not. The test image is deleted at the end, if the registry allows it. `mode` is that of the stack's config, or None
-    if it is unknown. `find_problem` is asked for the cause if a server behind the registry may have caused a failure,
-    and `find_volume_problem` if the volume of the images may.
+    if it is unknown. `find_cause` is asked if a server behind the registry, or its volume, may have caused a failure.
     """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        ca = folder / "ca.pem"
-        ca.write_text(outputs.ca_pem)
-        client = RegistryClient(outputs, ca, address)
-        with closing(client.session):
-            context = CheckContext(outputs, address, client, folder)
-            results = _run_all(context, pull_on_nodes, mode)
-            for result in results:
-                yield result if result.passed else _explain(result, outputs, find_problem, find_volume_problem)
+    with open_client(outputs, address) as client, tempfile.TemporaryDirectory() as folder:
+        context = CheckContext(outputs, address, client, Path(folder))
+        for result in _run_all(context, pull_on_nodes, mode):
+            yield result if result.passed else _explain(result, outputs, find_cause)
 
 
 def print_results(results: Iterable[CheckResult], title: str) -> bool:
@@ -138,13 +130,9 @@ def _run_all(context: CheckContext, pull_on_nodes: PullOnNodes | None, mode: str
     yield from _run_until_failure(context, CLEAN_UP)
 
 
-def _explain(
-    result: CheckResult, outputs: Outputs, find_problem: FindProblem, find_volume_problem: FindProblem
-) -> CheckResult:
+def _explain(result: CheckResult, outputs: Outputs, find_cause: FindCause) -> CheckResult:
     """Return a failed result with the cause that the Pods show, or unchanged if they show none."""
-    problem = find_problem(outputs.namespace) if result.may_be_server else None
-    if problem is None and result.may_be_volume:
-        problem = find_volume_problem(outputs.namespace)
+    problem = find_cause(outputs.namespace, result.may_be_volume) if result.may_be_server else None
     return result if problem is None else replace(result, summary=problem.cause, remedy=problem.remedy)
 
 

@@ -29,15 +29,26 @@ def under_load(
         pause: Seconds between two requests of one client.
         timeout: Seconds that a client waits for a response.
     """
+    job = {"clients": clients, "path": path, "pause": pause, "timeout": timeout, **connection(registry)}
+    with run_clients(registry, CLIENTS, job) as results:
+        yield results
+
+
+def connection(registry: Registry) -> dict[str, Any]:
+    """Return the fields of a job that a program needs to connect to the registry and to log in."""
     address, _, port = registry.address.rpartition(":")
-    job = {
-        **{"clients": clients, "path": path, "pause": pause, "timeout": timeout, "address": [address, int(port)]},
-        **{"host": registry.outputs["endpoint"].rpartition(":")[0], "ca": registry.outputs["ca_pem"]},
-        "login": f"{registry.outputs['username']}:{registry.outputs['password']}",
+    return {
+        **{"address": [address, int(port)], "host": registry.outputs["endpoint"].rpartition(":")[0]},
+        **{"ca": registry.outputs["ca_pem"], "login": f"{registry.outputs['username']}:{registry.outputs['password']}"},
     }
+
+
+@contextmanager
+def run_clients(registry: Registry, program: Path, job: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Run a program with a job until the block ends. Yield its results, which are empty until then."""
     environment = registry.project.lab.environment
-    command = environment.command(sys.executable, str(CLIENTS))
-    results: Results = {}
+    command = environment.command(sys.executable, str(program))
+    results: dict[str, Any] = {}
     with subprocess.Popen(
         command, env=environment.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as load:

@@ -8,10 +8,8 @@ import json
 import os
 import random
 import shutil
-import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,6 +18,7 @@ import pytest
 from registry.maintenance.job.layout import BLOBS, LAYER, MANIFEST, TAG, Link, data_path
 from tests.e2e import pushers
 from tests.e2e.lab import ADDRESS, SOAK, Lab, Registry, eventually, marked_block
+from tests.e2e.load import connection, run_clients
 from tests.e2e.s3 import S3
 
 pytestmark = pytest.mark.e2e
@@ -72,43 +71,18 @@ def on_s3(s3: S3, deploy_registry: Callable[..., Registry]) -> Stored:
     return Stored(registry, s3.folder / "kept")
 
 
-def client_job(registry: Registry, task: str, **more: Any) -> str:
-    """Return the job of pushers.py, as a line."""
-    address, _, port = registry.address.rpartition(":")
-    job = {
-        **{"task": task, "address": [address, int(port)], "host": registry.outputs["endpoint"].rpartition(":")[0]},
-        **{"login": f"{registry.outputs['username']}:{registry.outputs['password']}", "pause": 0.02},
-        **{"ca": registry.outputs["ca_pem"], "size": 30_000, "seed": registry.project.folder.name, **more},
-    }
-    return json.dumps(job) + "\n"
+def client_job(registry: Registry, task: str, **more: Any) -> dict[str, Any]:
+    """Return the job of pushers.py."""
+    load = {"pause": 0.02, "size": 30_000, "seed": registry.project.folder.name}
+    return {"task": task, **connection(registry), **load, **more}
 
 
 def run_client(registry: Registry, **more: Any) -> dict[str, Any]:
     """Push and check images."""
-    done = registry.project.lab.environment.run(
-        sys.executable, pushers.__file__, stdin=client_job(registry, "once", **more), check=False
-    )
+    job = json.dumps(client_job(registry, "once", **more)) + "\n"
+    done = registry.project.lab.environment.run(sys.executable, pushers.__file__, stdin=job, check=False)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
-
-
-@contextmanager
-def under_pushes(registry: Registry) -> Iterator[dict[str, Any]]:
-    """Push and pull until the block ends. Yield the results, which are filled then."""
-    environment = registry.project.lab.environment
-    command = environment.command(sys.executable, pushers.__file__)
-    results: dict[str, Any] = {}
-    with subprocess.Popen(
-        command, env=environment.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as load:
-        assert load.stdin
-        load.stdin.write(client_job(registry, "load", **CLIENTS))
-        load.stdin.flush()
-        try:
-            yield results
-        finally:
-            output, _ = load.communicate()
-            results |= json.loads(output)
 
 
 def collections(number: int, *, kills: bool) -> str:
@@ -163,7 +137,7 @@ def test_collections_under_load_break_no_accepted_image(
 ) -> None:
     stored: Stored = request.getfixturevalue(storage)
     registry = stored.registry
-    with under_pushes(registry) as results:
+    with run_clients(registry, Path(pushers.__file__), client_job(registry, "load", **CLIENTS)) as results:
         summaries = run_script(registry, collections(COLLECTIONS[storage], kills=True))
     before = stored_bytes(stored.folder)
     (last,) = run_script(registry, f"sleep {GRACE + 1}; {collections(1, kills=False)}")

@@ -576,7 +576,7 @@ SMALL = {"front_requests": {"memory": "32Mi"}}
 NIGHTLY = {"schedule": "30 2 * * *"}
 
 JOB = {"collect": NIGHTLY, "s3_access_key": "key", "s3_secret_key": "secret"}
-"""Inputs that add a job beside the Pod."""
+"""Inputs that add a maintenance job."""
 
 
 class TestQuotas:

@@ -201,7 +201,7 @@ def _api_server(others: Others) -> Object | None:
 def _refuse_other_namespace(ctx: Context, name: str, others: Others) -> None:
     """Refuse to create the namespace if it exists, unless it or an object in it has the labels of the registry.
 
-    The labels of the namespace alone are not enough, because somebody may have edited them.
+    The labels of the namespace alone are not enough, because a user may have edited them.
     """
     namespace = others["Namespace", ""]
     own_objects = [others[kind, name] for _, kind in OWN_OBJECTS]

@@ -18,7 +18,7 @@ PROXY_INPUTS = ("access", "anonymous_pull", "robots", "pull_secrets", "min_free"
 """Inputs that add a proxy in front of the registry. Its image is loaded into the nodes only if one of them is set."""
 
 JOB_INPUTS = ("collect", "scrub")
-"""Inputs that bring the maintenance jobs along."""
+"""Inputs that add maintenance jobs. Their image is loaded into the nodes only if one of them is set."""
 
 NEXT_STEPS = """
   {endpoint} is up{location}.

@@ -177,6 +177,13 @@ def create_object(client: DynamicClient, body: Object) -> None:
     client.create(resource, body=body, namespace=body["metadata"]["namespace"], _request_timeout=TIMEOUT)
 
 
+def delete_object(client: DynamicClient, kind: str, name: str, namespace: str) -> None:
+    """Delete an object, and let the cluster delete the objects that it owns."""
+    resource = client.resources.get(api_version=API_VERSIONS.get(kind, "v1"), kind=kind)
+    background = {"propagationPolicy": "Background"}
+    client.delete(resource, name=name, namespace=namespace, body=background, _request_timeout=TIMEOUT)
+
+
 def follow_log(pod: Object) -> Iterator[str]:
     """Yield the lines of the log of a Pod with one container, until it ends."""
     from kubernetes.client.api.core_v1_api import CoreV1Api  # slow, and most commands read no log

@@ -16,7 +16,15 @@ from kubernetes.dynamic import DynamicClient
 
 from .errors import CommandError
 from .jobs import MIB, end_of, failure_of, find_cron_job, list_jobs, list_pods, read_summary, remaining_damage
-from .kubernetes import Object, connect, convert_api_errors, create_object, follow_log, list_objects
+from .kubernetes import (
+    Object,
+    connect,
+    convert_api_errors,
+    create_object,
+    delete_object,
+    follow_log,
+    list_objects,
+)
 from .report import ATTENTION, PASSED, print_json, print_line, print_remedies, print_report, print_rows
 
 START_SECONDS = 180
@@ -153,7 +161,10 @@ def _job(cron_job: Object, task: str, options: Sequence[str]) -> Object:
 
 
 def _follow(client: DynamicClient, run: Run) -> Object:
-    """Print the progress of a job until it ends. Return the job."""
+    """Print the progress of a job until it ends. Return the job.
+
+    A job that does not start is deleted. It would start at some later time, and no other could run until then.
+    """
     seen: set[str] = set()
     deadline = time.monotonic() + START_SECONDS
     while True:
@@ -168,9 +179,10 @@ def _follow(client: DynamicClient, run: Run) -> Object:
         if end_of(job) is not None:
             return job
         if not seen and time.monotonic() > deadline:
+            delete_object(client, "Job", run.job, run.namespace)
             raise CommandError(
-                f"The job {run.job} has not started within {START_SECONDS} seconds: {_reason(pods)}.",
-                f"See `kubectl -n {run.namespace} describe pods -l batch.kubernetes.io/job-name={run.job}`.",
+                f"The job {run.job} did not start within {START_SECONDS} seconds, and was deleted: {_reason(pods)}.",
+                f"See `kubectl -n {run.namespace} get events`. Correct the cause, and run the command again.",
             )
         time.sleep(POLL_SECONDS)
 
@@ -195,7 +207,7 @@ def _reason(pods: Sequence[Object]) -> str:
         for status in pod["status"].get("containerStatuses") or []:
             waiting = (status.get("state") or {}).get("waiting") or {}
             if waiting.get("reason") not in (None, "ContainerCreating"):
-                return str(waiting["reason"])
+                return ": ".join(waiting[key].rstrip(".") for key in ("reason", "message") if waiting.get(key))
         for condition in pod["status"].get("conditions") or []:
             if condition.get("status") == "False" and condition.get("message"):
                 return str(condition["message"]).rstrip(".")

@@ -78,6 +78,10 @@ class Cluster:
             {"metadata": metadata, "status": {"phase": "Succeeded", "containerStatuses": [terminated]}}
         ]
 
+    def delete(self, _: object, kind: str, name: str, namespace: str) -> None:
+        assert namespace == "team"
+        self.objects[kind] = [item for item in self.objects[kind] if item["metadata"]["name"] != name]
+
     def follow(self, _: Object) -> Iterator[str]:
         yield from self._log
 
@@ -92,6 +96,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Cluster]:
             monkeypatch.setattr(module, "list_objects", cluster.list)
         monkeypatch.setattr(maintenance, "connect", lambda: None)
         monkeypatch.setattr(maintenance, "create_object", cluster.create)
+        monkeypatch.setattr(maintenance, "delete_object", cluster.delete)
         monkeypatch.setattr(maintenance, "follow_log", cluster.follow)
         monkeypatch.setattr(stack, "read_all_outputs", lambda _: {"namespace": "team"})
         return cluster
@@ -200,18 +205,21 @@ def test_a_failed_job_is_an_error_with_its_cause(start: Callable[..., Cluster]) 
     assert "failed: Job was active longer than specified deadline." in refuse("collect").cause
 
 
-def test_a_job_that_cannot_start_says_why(start: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_that_cannot_start_is_deleted_and_says_why(
+    start: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
     cluster = start([""])
     monkeypatch.setattr(maintenance, "START_SECONDS", 0)
     monkeypatch.setattr(maintenance, "POLL_SECONDS", 0)
 
     def create(_: object, body: Object) -> None:
         cluster.add(body["metadata"]["name"], "uid of collect", None)
-        waiting = [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]
+        waiting = [{"state": {"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image x"}}}]
         cluster.objects["Pod"][0]["status"] = {"phase": "Pending", "containerStatuses": waiting}
 
     monkeypatch.setattr(maintenance, "create_object", create)
-    assert "within 0 seconds: ImagePullBackOff." in refuse("collect").cause
+    assert refuse("collect").cause.endswith("deleted: ImagePullBackOff: Back-off pulling image x.")
+    assert cluster.objects["Job"] == []
 
 
 @pytest.mark.parametrize(

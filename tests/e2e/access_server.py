@@ -1,6 +1,7 @@
 """A registry behind its proxy, as two processes on the loopback address. No cluster is needed.
 
-The configurations are those of the component. Requests are sent as they are, because HTTP clients would normalize them.
+The component writes the configurations of both. Requests are sent over plain sockets, because HTTP libraries would
+normalize their paths.
 """
 
 import hashlib
@@ -31,22 +32,34 @@ from registry.workload.configuration import render
 from tests.issuing import CertificateSpec, issue, server_spec
 
 CA = issue(CertificateSpec())
+"""CA of the server certificates."""
 
 SALT = "abcdefghijklmnopqrstu"
+"""Salt of every bcrypt hash, instead of a random one for each login."""
+
+TOKEN_KEY = "a key"
+"""Key that signs the tokens of users with a chosen password."""
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 
 DEFAULT_HEADERS = {"Host": "docker-registry:5000", "Accept": f"{MANIFEST_TYPE}, */*"}
+"""Headers of every request that does not set them."""
 
 REGISTRY_HEADERS = {"X-Answered-By": ["the registry"]}
 """Header that the registry adds to its responses. The proxy's own responses lack it."""
 
 
 def access_settings(**inputs: Any) -> AccessSettings:
-    """Return settings with these inputs, without robots and other logins."""
-    none: dict[str, Any] = {"anonymous_pull": [], "robots": {}, "pull_secrets": [], "pull_secret_repositories": []}
-    return AccessSettings(**{**none, "password_generations": {}, **inputs})
+    """Return settings with these inputs. An input that is not set is empty: robots, anonymous pulls, pull Secrets."""
+    empty: dict[str, Any] = {
+        "anonymous_pull": [],
+        "robots": {},
+        "pull_secrets": [],
+        "pull_secret_repositories": [],
+        "password_generations": {},
+    }
+    return AccessSettings(**{**empty, **inputs})
 
 
 class Response(NamedTuple):
@@ -58,13 +71,20 @@ class Response(NamedTuple):
 
     @property
     def is_from_registry(self) -> bool:
-        """Whether the proxy has passed on the request."""
+        """Whether the registry has sent the response, so the proxy has passed on the request."""
         return all(name in self.headers for name in REGISTRY_HEADERS)
 
 
 @dataclass
 class AccessServer:
-    """The two processes. `send` sends a request to the proxy, and `ask_registry` directly to the registry."""
+    """A running registry and its proxy. `send` sends a request to the proxy, `ask_registry` one to the registry.
+
+    Attributes:
+        endpoints: Addresses and folder of both.
+        passwords: Password of each login.
+        tls: TLS settings of `send`, which does not verify the server certificate.
+        processes: The registry, then the script that runs the proxy.
+    """
 
     endpoints: Endpoints
     passwords: Mapping[str, str] = field(default_factory=dict)
@@ -82,21 +102,25 @@ class AccessServer:
         """The log of both processes."""
         return self.folder / loopback.LOG
 
-    def configure(self, access: Access, chosen: Mapping[str, str]) -> None:
-        """Write the configuration with these rules, chosen passwords and a new certificate."""
-        self.passwords = {login: f"{login}'s" for login in access.logins} | dict(chosen)
-        hashes = hash_passwords(self.passwords, chosen, dict.fromkeys(access.logins, SALT))
+    def configure(self, access: Access, chosen_passwords: Mapping[str, str]) -> None:
+        """Write the configuration of the proxy, with these rules and passwords and a new certificate."""
+        self.passwords = {login: f"{login}'s" for login in access.logins} | dict(chosen_passwords)
+        hashes = hash_passwords(self.passwords, chosen_passwords, dict.fromkeys(access.logins, SALT))
         certificate = issue(server_spec("docker-registry", "127.0.0.1"), CA)
         pair = KeyPair(certificate.pem, certificate.key_pem)
         logging = Logging("info", "json")
-        for name, content in files(self.endpoints, logging, pair, self.passwords, hashes, "a key", access).items():
+        contents = files(self.endpoints, logging, pair, self.passwords, hashes, TOKEN_KEY, access)
+        for name, content in contents.items():
             (self.folder / name).write_text(content)
 
     def served_certificate(self) -> bytes:
         """Return the server certificate of a new connection, DER."""
-        plain = socket.create_connection(split_address(self.endpoints.address), timeout=30)
-        with self.tls.wrap_socket(plain) as connection:
+        with self._connect() as connection:
             return connection.getpeercert(binary_form=True) or b""
+
+    def _connect(self) -> ssl.SSLSocket:
+        tcp_socket = socket.create_connection(split_address(self.endpoints.address), timeout=30)
+        return self.tls.wrap_socket(tcp_socket)
 
     def send(
         self,
@@ -108,17 +132,16 @@ class AccessServer:
         headers: Mapping[str, str] | None = None,
         halfway: Callable[[], None] = lambda: None,
     ) -> Response:
-        """Send a request with the credentials of `user`, or without any if it is "". A target is sent as it is.
+        """Send a request with the credentials of `user`, or without credentials if `user` is "".
 
-        `halfway` is called when half of the body is sent.
+        The target is sent unchanged. `halfway` is called after half of the body is sent.
         """
-        login = {"Authorization": basic(user, self.passwords[user])} if user else {}
+        credentials = {"Authorization": basic_auth(user, self.passwords[user])} if user else {}
         if self._connection is None:
-            plain = socket.create_connection(split_address(self.endpoints.address), timeout=30)
-            self._connection = self.tls.wrap_socket(plain)
+            self._connection = self._connect()
         try:
-            more = {**login, **(headers or {})}
-            response, is_open = _exchange(self._connection, method, target, body, more, halfway)
+            all_headers = {**credentials, **(headers or {})}
+            response, is_open = _exchange(self._connection, method, target, body, all_headers, halfway)
         except (OSError, http.client.HTTPException):
             self.close()
             raise
@@ -133,7 +156,7 @@ class AccessServer:
             self._connection = None
 
     def proxy_seconds(self) -> float:
-        """Return the processor time that the proxy has taken."""
+        """Return the processor seconds that the proxy and its script have taken."""
         return loopback.processor_seconds(self.processes[1:])
 
     def ask_registry(
@@ -151,16 +174,16 @@ class AccessServer:
         manifest = {"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": descriptor, "layers": []}
         body = json.dumps(manifest | {"annotations": {"content": content}}).encode()
         target = f"/v2/{repository}/manifests/{tag}"
-        created = self.ask_registry("PUT", target, body=body, headers={"Content-Type": MANIFEST_TYPE})
-        assert created.status == 201, created
+        response = self.ask_registry("PUT", target, body=body, headers={"Content-Type": MANIFEST_TYPE})
+        assert response.status == 201, response
         return digest_of(body), config["digest"]
 
     def _upload(self, repository: str, content: bytes) -> dict[str, Any]:
-        started = self.ask_registry("POST", f"/v2/{repository}/blobs/uploads/")
-        location = started.headers["Location"].partition("/v2/")[2]
+        upload = self.ask_registry("POST", f"/v2/{repository}/blobs/uploads/")
+        location = upload.headers["Location"].partition("/v2/")[2]
         digest = digest_of(content)
-        done = self.ask_registry("PUT", f"/v2/{location}&digest={digest}", body=content)
-        assert done.status == 201, done
+        response = self.ask_registry("PUT", f"/v2/{location}&digest={digest}", body=content)
+        assert response.status == 201, response
         return {"digest": digest, "size": len(content)}
 
 
@@ -177,12 +200,13 @@ def write_layout(folder: Path, tag: str) -> None:
         return {"mediaType": media_type, "digest": digest, "size": len(data)}
 
     manifest = {"schemaVersion": 2, "mediaType": MANIFEST_TYPE, "config": write(CONFIG_TYPE, config), "layers": []}
-    named = {**write(MANIFEST_TYPE, manifest), "annotations": {"org.opencontainers.image.ref.name": tag}}
-    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [named]}))
+    tagged_manifest = {**write(MANIFEST_TYPE, manifest), "annotations": {"org.opencontainers.image.ref.name": tag}}
+    (folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [tagged_manifest]}))
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 
 
-def basic(user: str, password: str) -> str:
+def basic_auth(user: str, password: str) -> str:
+    """Return an Authorization header with user and password."""
     return f"Basic {b64encode(f'{user}:{password}'.encode()).decode()}"
 
 
@@ -192,20 +216,24 @@ def digest_of(content: bytes) -> str:
 
 @contextmanager
 def serve(
-    folder: Path, access: Access, chosen: Mapping[str, str] | None = None, *, min_free: int | None = None
+    folder: Path, access: Access, chosen_passwords: Mapping[str, str] | None = None, *, min_free: int | None = None
 ) -> Iterator[AccessServer]:
     """Run the registry and the proxy with these rules until the block ends.
 
-    `chosen` has the chosen passwords by user. The password of any other LOGIN is "LOGIN's". `min_free` is the percent
-    of the folder `images` under which pushes are refused.
+    Args:
+        folder: Folder for all files. The registry stores its content in its subfolder `images`.
+        access: The rules.
+        chosen_passwords: Chosen passwords by user. The password of any other LOGIN is "LOGIN's".
+        min_free: Percent of free space in `images` below which the proxy refuses pushes.
     """
     folder.mkdir(exist_ok=True)
+    images = str(folder / "images")
     state = str(folder / "storage.map") if min_free is not None else ""
-    variables = {"STORAGE_STATE": state, "STORAGE": str(folder / "images"), "MIN_FREE": str(min_free)} if state else {}
+    variables = {"STORAGE_STATE": state, "STORAGE": images, "MIN_FREE": str(min_free)} if state else {}
     endpoints = Endpoints(f"127.0.0.1:{free_port()}", str(folder / "registry.sock"), str(folder), state)
     server = AccessServer(endpoints)
-    server.configure(access, chosen or {})
-    storage = {"filesystem": {"rootdirectory": str(folder / "images")}, "delete": {"enabled": True}}
+    server.configure(access, chosen_passwords or {})
+    storage = {"filesystem": {"rootdirectory": images}, "delete": {"enabled": True}}
     http_section = {"net": "unix", "addr": endpoints.registry, "secret": "fixed", "headers": REGISTRY_HEADERS}
     registry = {"version": "0.1", "log": {"level": "error"}, "storage": storage, "http": http_section}
     (folder / loopback.CONFIGURATION).write_text(render(registry))
@@ -217,8 +245,11 @@ def serve(
 
 
 @contextmanager
-def forward(server: AccessServer) -> Iterator[str]:
-    """Yield an address at which the registry answers without the proxy and without TLS."""
+def forward_to_registry(server: AccessServer) -> Iterator[str]:
+    """Forward connections to the registry's socket, without the rules and without TLS. Yield the address to connect to.
+
+    HAProxy forwards TCP here, because the conformance suite cannot connect to a Unix socket.
+    """
     address = f"127.0.0.1:{free_port()}"
     (server.folder / "forward.cfg").write_text(
         f"defaults\n mode tcp\n timeout connect 5s\n timeout client 1m\n timeout server 1m\n"
@@ -248,7 +279,7 @@ def _exchange(
     headers: Mapping[str, str],
     halfway: Callable[[], None] = lambda: None,
 ) -> tuple[Response, bool]:
-    """Return the response, and whether the connection stays open."""
+    """Send a request. Return the response, and whether the connection stays open."""
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     lines += [f"{name}: {value}" for name, value in DEFAULT_HEADERS.items() if name not in headers]
     head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""])
@@ -256,7 +287,7 @@ def _exchange(
     connection.sendall(head.encode("latin-1") + body[:half])
     halfway()
     connection.sendall(body[half:])
-    answer = http.client.HTTPResponse(connection, method=method)
-    answer.begin()
-    response = Response(answer.status, CaseInsensitiveDict(answer.getheaders()), answer.read())
-    return response, not answer.will_close
+    parser = http.client.HTTPResponse(connection, method=method)
+    parser.begin()
+    response = Response(parser.status, CaseInsensitiveDict(parser.getheaders()), parser.read())
+    return response, not parser.will_close

@@ -1,8 +1,10 @@
 """Build objects for a dry run of the API server, which judges the inputs in them.
 
-`api_objects` builds small objects directly from the inputs. Each has few inputs, so that many configurations share
-it: equal objects are sent once. `registered_objects` returns the objects that the component registers. This takes much
-longer, so only one test does it, for a few configurations.
+`api_objects` builds small objects directly from the inputs. An object contains few inputs, so many configurations have
+equal objects, which are sent only once. An object whose name is not an input has a name of one letter.
+
+`registered_objects` returns the objects that the component registers. This takes much longer, so only one test does it,
+for a few configurations.
 """
 
 import asyncio
@@ -22,15 +24,15 @@ from tests.e2e.oracles import Object, resource
 
 Inputs = dict[str, Any]
 
-SECRET_NAMES = ("tls_secret", "users_secret", "s3_secret", "image_pull_secret")
+SECRET_INPUTS = ("tls_secret", "users_secret", "s3_secret", "image_pull_secret")
 """Inputs that name an existing Secret."""
 
 HOSTNAME = "worker-1"
-"""Label of the node, which volumes select. The cluster sets it, so no input decides it."""
+"""Value of the node's label `kubernetes.io/hostname`, which volumes select. No input sets it."""
 
 
 def api_objects(args: Inputs) -> list[Object]:
-    """Return small objects with the inputs that the API server checks.
+    """Return small objects that contain the inputs that the API server checks.
 
     A float without a fraction becomes an integer, as in the component.
     """
@@ -65,11 +67,11 @@ REQUIRED: dict[str, Inputs] = {
     "external-ips": {"external_ips": []},
     "class": {"storage_class": "fast"},
 }
-"""Inputs that the objects of an exposure or of a storage require, by that choice."""
+"""Further inputs that an exposure or a storage requires, by its name."""
 
 
 def required_choice(key: str) -> Inputs:
-    """Return the other inputs with which one of the objects has the value of `key`."""
+    """Return the other inputs that are necessary for an object to contain the value of `key`."""
     if key == "hostname":  # only an Ingress has the hostname
         return {"exposure": "ingress", **REQUIRED["ingress"]}
     inputs: Inputs = {}
@@ -176,7 +178,7 @@ def _ingress(settings: Inputs) -> Object:
 def _existing_objects(settings: Inputs) -> list[Object]:
     """Return objects with the names of existing objects, because such a name must be valid for its kind."""
     kinds: dict[str, Callable[[str], Object]] = {
-        **{key: lambda name: resource("v1", "Secret", name) for key in SECRET_NAMES},
+        **{key: lambda name: resource("v1", "Secret", name) for key in SECRET_INPUTS},
         "storage_claim": lambda name: {**_claim(settings, ""), "metadata": {"name": name}},
         "storage_class": lambda name: resource("storage.k8s.io/v1", "StorageClass", name, provisioner="example.com/x"),
         "priority_class": lambda name: resource("scheduling.k8s.io/v1", "PriorityClass", name, value=1),
@@ -224,7 +226,10 @@ def registered_objects(args: Inputs) -> list[Object]:
 
 
 def _kubernetes_service(args: Inputs) -> Object:
-    """Return the API server's Service, with the IP family of the addresses in `args` and a port of its own."""
+    """Return the API server's Service, so that no rule refuses `args` because of it.
+
+    It has the IP family of the addresses in `args`, and a target port that differs from the input `port`.
+    """
     addresses = [*args.get("external_ips", []), args.get("load_balancer_address")]
     is_ipv6 = any(":" in address for address in addresses if address)
     service = api_server_service("fd00::1" if is_ipv6 else "10.96.0.1")
@@ -233,9 +238,9 @@ def _kubernetes_service(args: Inputs) -> Object:
 
 
 def _make_independent(inputs: Object, name: str) -> Object:
-    """Return the object with a name, and without its namespace and priority class, because the lab has neither.
+    """Return the object with a name, and without its namespace and priority class, which the lab does not have.
 
-    A TLS Secret becomes an opaque one, because the API server would refuse the PEM of the fake engine.
+    A TLS Secret becomes an opaque Secret, because the API server would refuse the fake engine's PEM.
     """
     metadata = {"name": autoname(name), **inputs["metadata"]}
     metadata.pop("namespace", None)

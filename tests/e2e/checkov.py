@@ -1,7 +1,7 @@
 """Run checkov, which searches Kubernetes objects for security problems.
 
-It is installed from PyPI into a folder of its own in the cache: it has 290 MB, and its dependencies conflict with those
-of the project.
+It is installed from PyPI into its own folder of the cache, because it has 290 MB, and its dependencies conflict with
+those of the project.
 """
 
 import json
@@ -20,13 +20,13 @@ VERSION = "3.3.30"
 
 
 def failed_checks(objects: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """Return the names of the checks that at least one object fails, by id."""
+    """Return the names of the checks that at least one object fails, by the ID of the check."""
     with tempfile.TemporaryDirectory() as folder:
         for number, content in enumerate(objects):
             Path(folder, f"{number}.json").write_text(json.dumps(content))
         report = _run("--framework", "kubernetes", "--directory", folder, "--output", "json", "--skip-download")
     assert report["summary"]["parsing_errors"] == 0
-    assert report["summary"]["passed"] > 50, "checkov has read the objects"
+    assert report["summary"]["passed"] > 50, "checkov has read the objects"  # without known objects, no check passes
     return {check["check_id"]: check["check_name"] for check in report["results"]["failed_checks"]}
 
 
@@ -35,7 +35,7 @@ def _run(*arguments: str) -> dict[str, Any]:
     environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "PYTHONPATH": str(packages)}
     command = [sys.executable, "-m", "checkov.main", *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode in (0, 1), done.stderr
+    assert done.returncode in (0, 1), done.stderr  # 1: an object fails a check
     return dict(json.loads(done.stdout))
 
 

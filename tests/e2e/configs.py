@@ -1,4 +1,4 @@
-"""Generate whole configurations, accepted and refused ones, from the values in the tables of the offline tests."""
+"""Generate configurations, accepted and refused ones, from the values in the tables of tests/examples.py."""
 
 import re
 from collections import defaultdict
@@ -45,7 +45,7 @@ BASES: list[Inputs] = [
 """Configurations that together have every exposure, storage, workload and mode."""
 
 MAX_LENGTH = 5000
-"""Characters from which on a refused value is not used. It would be slow to send, and the offline tests have it."""
+"""Characters of a refused value that is too long to be used here: it is slow to send. The offline tests check it."""
 
 COMMON_CHARACTERS = "abcxyz0123456789-._"
 RARE_CHARACTERS = "AZ/:=,@%*#~+ \t\n\0é\u0662\u212a"
@@ -64,7 +64,10 @@ INSERTIONS: list[str] = [
     ".0",
     "0" * 17,
 ]
-"""Texts to insert into values. Some programs read the Arabic digit as 2, and the Kelvin sign as k."""
+"""Texts to insert into values. Common characters are listed twice, so that they are drawn more often.
+
+Some programs read the Arabic digit U+0662 as 2, and the Kelvin sign U+212A as k.
+"""
 
 EXAMPLES: dict[str, tuple[list[Any], list[Any]]] = defaultdict(lambda: ([], []))
 """Accepted and refused values of each input."""
@@ -86,6 +89,9 @@ JUDGED_INPUTS = (
 )
 """Inputs that the API server, Go or OpenSSL check. The registry, bcrypt or S3 check all other inputs."""
 
+WEIGHT_OF_JUDGED = 8
+"""Weight of JUDGED_INPUTS in a draw. Each other input has the weight 1, because no judge checks it."""
+
 
 def configs() -> st.SearchStrategy[Inputs]:
     """Return a strategy for configurations: one of BASES with one to three more inputs that have an effect there.
@@ -98,9 +104,9 @@ def configs() -> st.SearchStrategy[Inputs]:
 
 def _config(rng: Random) -> Inputs:
     base = rng.choice(BASES)
-    meaningful = [key for key in INPUTS if _has_effect(key, base)]
-    weights = [8 if key in JUDGED_INPUTS else 1 for key in meaningful]
-    keys = rng.choices(meaningful, weights, k=rng.choice([1, 1, 1, 2, 3]))
+    effective_keys = [key for key in INPUTS if _has_effect(key, base)]
+    weights = [WEIGHT_OF_JUDGED if key in JUDGED_INPUTS else 1 for key in effective_keys]
+    keys = rng.choices(effective_keys, weights, k=rng.choice([1, 1, 1, 2, 3]))
     return {**base, **{key: _value(rng, key) for key in keys}}
 
 
@@ -112,10 +118,13 @@ def _has_effect(key: str, base: Inputs) -> bool:
 
 
 def _value(rng: Random, key: str) -> Any:
-    """Return a value of the tables after up to two mutations, which make many of the accepted values invalid."""
+    """Return a value of the tables after up to two mutations, which make many of the accepted values invalid.
+
+    Most values are accepted ones, because a refused value hides the effect of other inputs.
+    """
     accepted, refused = EXAMPLES[key]
-    take_accepted = rng.random() < 0.85 and accepted
-    value = rng.choice(accepted if take_accepted else refused or accepted)
+    prefers_accepted = rng.random() < 0.85
+    value = rng.choice(accepted if prefers_accepted and accepted else refused or accepted)
     for _ in range(rng.choice([0, 0, 1, 1, 2])):
         value = _mutate(rng, value)
     return value
@@ -126,11 +135,13 @@ def _mutate(rng: Random, value: Any) -> Any:
     if isinstance(value, bool) or value is None:
         return rng.choice([True, False, 0, "true"])
     if isinstance(value, int | float):
+        # Python cannot add 0.5 to an integer beyond the range of floats.
         return value + rng.choice([-1, 1, 7, 100, 0.5]) if abs(value) < 2**40 else 0
     if isinstance(value, str):
         return _mutate_text(rng, value)
     if isinstance(value, list) and value:
         position = rng.randrange(len(value))
+        # Replace the item, or insert the changed copy before it.
         return [*value[:position], _mutate(rng, value[position]), *value[position + rng.randint(0, 1) :]]
     if isinstance(value, dict) and value:
         key = rng.choice(sorted(value, key=str))
@@ -157,5 +168,6 @@ def _mutate_text(rng: Random, text: str) -> str:
         return rng.choice([text.upper(), text.title(), f"{text}.{text}", f"{text}/{text}", text[::-1]])
     if choice == 6:
         return re.sub("[0-9]+", lambda match: str(int(match[0]) + rng.randint(-1, 9)), text, count=1)
+    # Limits: 63 for a label, 64 for a common name, 128 for other names of X.509, 253 for a DNS name.
     length = rng.choice([2, 63, 64, 65, 128, 129, 253, 254, 255, 256])
     return (text * (length // max(len(text), 1) + 1))[:length]

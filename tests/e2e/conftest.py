@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests, their order, and the hook that saves the artifacts of a failing test."""
+"""Fixtures and hooks of the end-to-end tests. The hooks lock the labs, order the tests, and save failures."""
 
 import fcntl
 import os
@@ -19,12 +19,12 @@ from tests.e2e.lab import (
     ADDRESS,
     NAME,
     STACK,
-    UP,
     Lab,
     Project,
     Registry,
     embedded_cluster,
     projects,
+    run_up,
     warm_checkout,
     warm_environment,
 )
@@ -39,10 +39,14 @@ LOCK = pytest.StashKey[TextIO]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "together: the tests of this module depend on each other and run in their order")
+    config.addinivalue_line("markers", "drill: a fault under load, which `make drills` repeats with full counts")
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Refuse to start if another run in this clone uses the labs."""
+    """Lock the labs of this clone, build all programs, and set variables for the workers and their commands.
+
+    Only the main process does this, and only if it runs end-to-end tests. It refuses to start without the lock.
+    """
     config = session.config
     if config.option.markexpr == "not e2e" or config.option.collectonly or hasattr(config, "workerinput"):
         return
@@ -57,10 +61,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config.stash[LOCK] = lock
     artifacts.delete_old()
     provide_engine(programs=(*BUILT_PROGRAMS, *TEST_PROGRAMS))
-    # The workers inherit this, and so does every command that they run. Engine, providers and kubectl run for seconds.
-    # With less garbage collection `pulumi version` takes a quarter less processor time.
+    # Every command of a worker inherits this variable. Engine, providers and kubectl are Go programs that run for
+    # seconds. With less garbage collection `pulumi version` takes a quarter less processor time.
     os.environ.setdefault("GOGC", "400")
-    # Compile the component and `ops` once, instead of in every run of a program.
+    # Let Python write bytecode, so that not every run of a program compiles the component and `ops` again.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
@@ -95,19 +99,18 @@ def figures(record_property: Callable[[str, object], None]) -> Callable[[str], N
 
 @pytest.fixture(scope="session")
 def first_up() -> Iterator[subprocess.CompletedProcess[str]]:
-    """Run `make up` in the lab, without an existing cluster."""
+    """Create this worker's lab with `make up`, and yield the finished command. Delete the lab at the end."""
     cluster = embedded_cluster()
     cluster.wipe()
     try:
-        done = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
-        yield done
+        yield run_up()
     finally:
         cluster.wipe()
 
 
 @pytest.fixture(scope="session")
 def lab(first_up: subprocess.CompletedProcess[str]) -> Iterator[Lab]:
+    """Yield this worker's lab with the deployed stack `dev`."""
     cluster = embedded_cluster()
     virtualenv = warm_environment(cluster, STATE / NAME / "warm")
     config = warm_checkout(virtualenv) / "Pulumi.dev.yaml"
@@ -121,52 +124,55 @@ def lab(first_up: subprocess.CompletedProcess[str]) -> Iterator[Lab]:
 
 @pytest.fixture(scope="session")
 def s3(lab: Lab) -> Iterator[S3]:
-    """Run an S3 server that the lab's Pods reach, until the session ends."""
+    """Run an S3 server that the lab's Pods can reach, until the session ends."""
     with serve(lab.cluster) as s3_server:
         yield s3_server
 
 
 @pytest.fixture
 def deploy_registry(create_project: Callable[[str, str], Project]) -> Callable[..., Registry]:
-    """Return a function that deploys the repository's own program with a config, as a stack of its own."""
-    return registry_deployer(create_project)
+    """Return a function that deploys the repository's program with a config. Its first argument names the stack."""
+    return create_deployer(create_project)
 
 
 @pytest.fixture(scope="module")
 def deploy_for_module(lab: Lab) -> Iterator[Callable[..., Registry]]:
-    """Yield such a function. Its registries are destroyed after the tests of the module."""
+    """Yield a function like `deploy_registry`. Its registries are destroyed after the last test of the module."""
     with projects(lab) as create:
-        yield registry_deployer(create)
+        yield create_deployer(create)
 
 
-def registry_deployer(create_project: Callable[[str, str], Project]) -> Callable[..., Registry]:
-    by_name: dict[str, Project] = {}
+def create_deployer(create_project: Callable[[str, str], Project]) -> Callable[..., Registry]:
+    """Return a function that deploys a registry. A second call with the same name updates its stack."""
+    projects_by_name: dict[str, Project] = {}
 
     def deploy(name: str, secret: Mapping[str, Any] | None = None, **settings: Any) -> Registry:
-        if name not in by_name:
-            by_name[name] = create_project(name, (PROJECT / "__main__.py").read_text())
-            by_name[name].declare_config()
+        if name not in projects_by_name:
+            projects_by_name[name] = create_project(name, (PROJECT / "__main__.py").read_text())
+            projects_by_name[name].declare_config()
+        project = projects_by_name[name]
         if any(settings.get(key) for key in PROXY_INPUTS):
-            by_name[name].lab.cluster.load_haproxy()
+            project.lab.cluster.load_haproxy()
         if any(settings.get(key) for key in JOB_INPUTS):
-            by_name[name].lab.cluster.load_python()
-        by_name[name].configure(secret, **settings)
-        outputs = by_name[name].up()
+            project.lab.cluster.load_python()
+        project.configure(secret, **settings)
+        outputs = project.up()
         port = outputs["endpoint"].rpartition(":")[2]
-        return Registry(by_name[name], outputs, f"{ADDRESS}:{port}")
+        return Registry(project, outputs, f"{ADDRESS}:{port}")
 
     return deploy
 
 
 @pytest.fixture
 def create_project(lab: Lab) -> Iterator[Callable[..., Project]]:
-    """Yield a function that creates projects. They are destroyed when the test ends."""
+    """Yield a function that creates projects (`lab.projects`). They are destroyed when the test ends."""
     with projects(lab) as create:
         yield create
 
 
 @pytest.fixture
 def outputs(lab: Lab) -> dict[str, str]:
+    """Return the outputs of the stack `dev` with decrypted secrets."""
     return lab.outputs()
 
 

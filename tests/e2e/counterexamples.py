@@ -1,4 +1,7 @@
-"""Configurations that the rules and a judge disagreed about. `make soak` adds them, and every run judges them again."""
+"""Configurations about which the rules and a judge of oracles.py disagreed.
+
+`make soak` adds such a configuration to a file, and every later run judges it again.
+"""
 
 import json
 from collections.abc import Iterable
@@ -15,7 +18,7 @@ def read_all() -> list[dict[str, Any]]:
 
 
 def add(configurations: Iterable[dict[str, Any]]) -> str:
-    """Add configurations to the file in a soak. Return the next step for the person who reads the failure, or ""."""
+    """Add configurations to the file in a soak. Return the next step for the reader of the failure, or ""."""
     if not SOAK:
         return ""
     all_configurations = read_all()

@@ -1,4 +1,4 @@
-"""Build an image with curl from the machine's own curl and the libraries that it loads."""
+"""Build an image from this machine's curl and the libraries that it loads, because the tests use no public registry."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ from dev.cluster.plan import NODES
 
 
 def load_image(cluster: Cluster, reference: str) -> None:
-    """Load the image into both nodes under the name `reference`, for example that of the official image."""
+    """Build the image, and load it into both nodes with the name `reference`, such as that of the official image."""
     built_programs = programs.provide_programs(cluster.plan.state / "programs.json")
     image = Image(f"docker.io/{reference}", Path(built_programs.busybox), _curl_files())
     for node in NODES:

@@ -1,6 +1,7 @@
-"""A DNS server for the names of Services, which the lab does not have by default. It runs on the control plane's node.
+"""Run a DNS server for the names of Services, because a lab has no DNS server by default.
 
-`python -m tests.e2e.dns KUBECONFIG ADDRESS` is the server. It looks up each name at the API server.
+The server is `python -m tests.e2e.dns KUBECONFIG ADDRESS`. It runs on the control plane's node, and asks the API server
+for each name.
 """
 
 import json
@@ -24,9 +25,16 @@ from dev.environment import PROJECT, Environment
 
 NAME = "dns"
 PORT = 53
+HEADER_BYTES = 12
 A_RECORD, INTERNET_CLASS = 1, 1
+POINTER_TO_NAME = 0xC000 | HEADER_BYTES
+"""Compressed form of the name in the question, which follows the header (RFC 1035, section 4.1.4)."""
+
+LIFETIME_SECONDS = 5
+"""Seconds during which a client may use a response again."""
+
 NO_ERROR, NAME_ERROR = 0x8580, 0x8583
-"""Flags of an authoritative response to a name that exists, and to a name that does not."""
+"""Flags of an authoritative response for an existing name, and for an unknown name."""
 
 FindAddress = Callable[[str, str], str | None]
 """Function that returns the address of a Service by name and namespace, or None."""
@@ -49,10 +57,10 @@ def serve(cluster: Cluster, environment: Environment) -> Iterator[None]:
 
 
 def _service_and_endpoints() -> dict[str, Any]:
-    """Return the Service with the address that kubelets write into Pods, and its endpoint, the server."""
+    """Return the Service whose address kubelets write into resolv.conf, and the slice with its only endpoint."""
     port = {"name": "dns", "protocol": "UDP", "port": PORT}
     metadata = {"name": "kube-dns", "namespace": "kube-system"}
-    slices = {
+    endpoint_slice = {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {**metadata, "labels": {"kubernetes.io/service-name": metadata["name"]}},
@@ -62,31 +70,33 @@ def _service_and_endpoints() -> dict[str, Any]:
     }
     spec = {"clusterIP": DNS_SERVICE, "ports": [port]}
     service = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec}
-    return {"apiVersion": "v1", "kind": "List", "items": [service, slices]}
+    return {"apiVersion": "v1", "kind": "List", "items": [service, endpoint_slice]}
 
 
 def resolve(query: bytes, find_address: FindAddress) -> bytes:
-    """Return the response to a query with one question (RFC 1035, section 4). Only IPv4 addresses are served."""
+    """Return the response to a query with one question (RFC 1035, section 4). It has an IPv4 address or none.
+
+    A name with another form than SERVICE.NAMESPACE.svc.cluster.local does not exist.
+    """
     labels, question_end = _question(query)
     record_type, _ = struct.unpack_from("!HH", query, question_end - 4)
-    address = (
-        find_address(labels[0], labels[1]) if labels[2:] == ["svc", "cluster", "local"] and len(labels) == 5 else None
-    )
+    is_service = len(labels) == 5 and labels[2:] == ["svc", "cluster", "local"]
+    address = find_address(labels[0], labels[1]) if is_service else None
     record = b""
     if address and record_type == A_RECORD:
-        name_of_question = 0xC00C
-        record = struct.pack("!HHHIH", name_of_question, A_RECORD, INTERNET_CLASS, 5, 4) + ip_address(address).packed
+        data = ip_address(address).packed
+        record = struct.pack("!HHHIH", POINTER_TO_NAME, A_RECORD, INTERNET_CLASS, LIFETIME_SECONDS, len(data)) + data
     flags = NO_ERROR if address else NAME_ERROR
-    return query[:2] + struct.pack("!5H", flags, 1, bool(record), 0, 0) + query[12:question_end] + record
+    return query[:2] + struct.pack("!5H", flags, 1, bool(record), 0, 0) + query[HEADER_BYTES:question_end] + record
 
 
 def _question(query: bytes) -> tuple[list[str], int]:
     """Return the labels of the name in the question, and the offset of the question's end."""
-    labels, offset = [], 12
+    labels, offset = [], HEADER_BYTES
     while query[offset]:
         labels.append(query[offset + 1 : offset + 1 + query[offset]].decode("ascii", "replace").lower())
         offset += 1 + query[offset]
-    return labels, offset + 5
+    return labels, offset + 5  # the end of the name, the type and the class
 
 
 def _address_finder(kubeconfig: str) -> FindAddress:
@@ -103,6 +113,7 @@ def _address_finder(kubeconfig: str) -> FindAddress:
 
 
 def main(kubeconfig: str, address: str) -> None:
+    """Serve at the address until the process ends."""
     find_address = _address_finder(kubeconfig)
 
     class Handler(socketserver.BaseRequestHandler):

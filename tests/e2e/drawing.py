@@ -1,4 +1,4 @@
-"""Draw examples with hypothesis: the same examples for the same seed."""
+"""Draw examples with hypothesis. The same seed gives the same examples."""
 
 import os
 from collections.abc import Callable
@@ -15,9 +15,12 @@ Result = TypeVar("Result")
 
 
 def draw_examples(
-    number: int, examples: st.SearchStrategy[Example], apply_rules: Callable[[Example], Result]
+    number: int, examples: st.SearchStrategy[Example], evaluate: Callable[[Example], Result]
 ) -> list[Result]:
-    """Draw `number` examples, and return the result of `apply_rules` for each. The judges get the results at once."""
+    """Draw `number` examples, and return the results of `evaluate`.
+
+    A caller gets all results together, because a judge is faster if it is asked about all of them at once.
+    """
     results: list[Result] = []
 
     @seed(SEED)
@@ -30,7 +33,7 @@ def draw_examples(
     )
     @given(examples)
     def run_example(example: Example) -> None:
-        results.append(apply_rules(example))
+        results.append(evaluate(example))
 
     run_example()
     return results

@@ -7,45 +7,67 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from dev.cluster.plan import MASTER
+from tests.e2e.kube_api import Object
 from tests.e2e.lab import Lab, Registry
 
-COMMANDS = ("python -m ops", "pulumi up", "pulumi config set", "kubectl", "mount", "chown")
-"""Beginnings of the commands that a test types. Others, such as `dmesg`, only show something."""
+CHANGING_COMMANDS = ("python -m ops", "pulumi up", "pulumi config set", "kubectl", "mount", "chown")
+"""Beginnings of the commands that a test types. All other commands, such as `dmesg`, only show something."""
 
-SHOWING = (" describe ", " logs ", " get ")
-"""Words of commands of kubectl that only show something."""
+READING_VERBS = (" describe ", " logs ", " get ")
+"""Verbs of kubectl that only show something."""
 
-GARBAGE, GARBAGE_BYTES = 60, 200_000
-"""Number and size of the blobs of `add_garbage`."""
+GARBAGE_BLOBS, GARBAGE_BYTES = 60, 200_000
+"""Number and size of the blobs that `add_garbage` stores."""
 
 QUICK_JOB = 'exec python3 -B -m job "$@" --pause 1'
-"""Script of a job that waits for one second instead of two minutes before it deletes for good."""
+"""Script of a job that waits for one second instead of two minutes before it deletes the files in its trash."""
 
 
-def on_node(lab: Lab, script: str) -> str:
+def run_on_node(lab: Lab, script: str) -> str:
     """Run a script on the node with the images, and return its output."""
     done = lab.cluster.run(MASTER.name, ["bash", "-eu", "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
     return str(done.stdout)
 
 
+def find_task(pod: Object, container: str = "registry") -> str:
+    """Return the name of a container's task in containerd."""
+    (status,) = [each for each in pod["status"]["containerStatuses"] if each["name"] == container]
+    return str(status["containerID"]).removeprefix("containerd://")
+
+
+def kill_container(lab: Lab, pod: Object, container: str = "registry") -> None:
+    """Kill the first process of a container. The kernel then kills the container's other processes."""
+    command = ["ctr", "--namespace=k8s.io", "task", "kill", "--signal", "SIGKILL", find_task(pod, container)]
+    lab.cluster.run(pod["spec"]["nodeName"], command, check=True)
+
+
+def peak_memory(lab: Lab, pod: Object, container: str = "registry") -> float:
+    """Return the peak memory of a container's first process in MiB (VmHWM of proc_pid_status(5))."""
+    node, task = pod["spec"]["nodeName"], find_task(pod, container)
+    script = f"cat /proc/$(ctr --namespace=k8s.io task ls | grep {task} | awk '{{print $2}}')/status"
+    status = lab.cluster.run(node, ["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) / 1024
+
+
 @contextmanager
 def small_disk(lab: Lab, folder: str, size: str, inodes: int) -> Iterator[None]:
     """Mount a small file system at a folder of the node with the images, until the block ends."""
-    on_node(lab, f"mkdir -p {folder}; mount -t tmpfs -o size={size},nr_inodes={inodes},mode=755 tmpfs {folder}")
+    run_on_node(lab, f"mkdir -p {folder}; mount -t tmpfs -o size={size},nr_inodes={inodes},mode=755 tmpfs {folder}")
     try:
         yield
     finally:
-        on_node(lab, f"umount --lazy {folder}")
+        run_on_node(lab, f"umount --lazy {folder}")
 
 
 def add_garbage(lab: Lab, folder: str) -> None:
-    """Store old blobs that no image needs: enough that a small disk without them has space and inodes."""
+    """Store old blobs that no image needs. A full small disk has enough space again after their deletion."""
     root = f"{folder}/docker/registry/v2"
-    on_node(
+    run_on_node(
         lab,
         f"""
-        for number in $(seq {GARBAGE}); do
+        for number in $(seq {GARBAGE_BLOBS}); do
             digest=$(printf %064d "$number")
             blob={root}/blobs/sha256/00/$digest link={root}/repositories/garbage/_layers/sha256/$digest
             mkdir -p "$blob" "$link"
@@ -57,25 +79,25 @@ def add_garbage(lab: Lab, folder: str) -> None:
     )
 
 
-def fill(lab: Lab, folder: str) -> None:
-    """Fill the disk to its last byte."""
-    on_node(lab, f"dd if=/dev/zero of={folder}/ballast bs=4096 2> /dev/null || true")
+def fill_disk(lab: Lab, folder: str) -> None:
+    """Fill the disk to its last byte with the file `ballast`."""
+    run_on_node(lab, f"dd if=/dev/zero of={folder}/ballast bs=4096 2> /dev/null || true")
 
 
 def use_inodes(lab: Lab, folder: str) -> None:
-    """Create files until the disk has no inode left."""
-    on_node(
+    """Create files in the folder `ballast` until the disk has no inode left."""
+    run_on_node(
         lab, f"mkdir {folder}/ballast; i=0; while : > {folder}/ballast/$i; do i=$((i + 1)); done 2> /dev/null || true"
     )
 
 
 def remove_ballast(lab: Lab, folder: str) -> None:
-    on_node(lab, f"rm -rf {folder}/ballast")
+    run_on_node(lab, f"rm -rf {folder}/ballast")
 
 
 @contextmanager
 def quick_jobs(lab: Lab, namespace: str) -> Iterator[None]:
-    """Let the job of `collect` wait for a second instead of two minutes, until the block ends."""
+    """Have the job of `collect` wait for a second instead of two minutes, until the block ends."""
     cron_job = lab.get("cronjob", "docker-registry-collect", namespace)
     (container,) = cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     _set_command(lab, namespace, ["sh", "-c", QUICK_JOB, "job"])
@@ -92,18 +114,21 @@ def _set_command(lab: Lab, namespace: str, command: list[str]) -> None:
     lab.kubectl("--namespace", namespace, *patch)
 
 
-def typed_commands(text: str) -> list[str]:
-    """Return the commands of a remedy or a page that do something, in their order."""
+def find_commands(text: str) -> list[str]:
+    """Return the commands in backticks that change something, in their order. `text` is a remedy or a page."""
     quoted = re.findall(r"`([^`]+)`", text)
     return [
         command
         for command in quoted
-        if command.startswith(COMMANDS) and not any(word in f"{command} " for word in SHOWING)
+        if command.startswith(CHANGING_COMMANDS) and not any(verb in f"{command} " for verb in READING_VERBS)
     ]
 
 
 def type_commands(registry: Registry, commands: list[str]) -> None:
-    """Type commands as a person would: on the node, in the program's folder, and with the test's names and answers."""
+    """Type commands as a person would: `ops` and `pulumi` in the program's folder, `mount` and `chown` on the node.
+
+    The test adds the name of the stack, and answers questions with yes.
+    """
     assert commands, "the remedy has a command"
     lab, project = registry.project.lab, registry.project
     for command in commands:
@@ -112,10 +137,11 @@ def type_commands(registry: Registry, commands: list[str]) -> None:
             done = registry.ops(*words[3:], connects=False)
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         elif words[:2] == ["pulumi", "up"]:
+            # Only --refresh and --replace are passed on, because `up` adds the other options.
             project.up(*(word for word in words[2:] if word.startswith("--r")))
         elif words[0] == "pulumi":
             project.pulumi(*words[1:])
         elif words[0] == "kubectl":
             lab.kubectl(*words[1:])
         else:
-            on_node(lab, command)
+            run_on_node(lab, command)

@@ -1,7 +1,7 @@
-"""Run a forwarding proxy outside the cluster, as at the edge of a company's network, with a login.
+"""Run a forwarding proxy with a login outside the cluster, as at the edge of a company's network.
 
 The proxy is tinyproxy, and runs on the laptop. It is one Debian package without dependencies, asks for a login, and
-logs every CONNECT. Squid needs 14 more packages. A proxy in Python would be this project's own idea of a proxy.
+logs every CONNECT. Squid needs 14 more packages. A proxy that the tests implement might not behave like real ones.
 """
 
 import os
@@ -25,13 +25,14 @@ HOME = "/var/lib/tinyproxy"
 
 @dataclass(frozen=True)
 class ForwardProxy:
-    """A proxy that asks for the login `user:password`."""
+    """A running proxy: its log, and the login that it asks for."""
 
     log: Path
     user: str = "ci"
     password: str = "hunter22"
 
     def url(self, password: str | None = None) -> str:
+        """Return the URL with the login, or with another password."""
         return f"http://{self.user}:{password or self.password}@{LAPTOP.address}:{PORT}"
 
     def requests(self) -> list[str]:
@@ -41,7 +42,7 @@ class ForwardProxy:
 
 @contextmanager
 def serve(cluster: Cluster) -> Iterator[ForwardProxy]:
-    """Run a proxy until the block ends. Pods reach it, and it resolves the names of the laptop."""
+    """Run a proxy until the block ends. Pods can reach it, and it resolves names by the laptop's /etc/hosts."""
     home = cluster.path(LAPTOP.name, HOME)
     home.mkdir(exist_ok=True)
     proxy = ForwardProxy(home / "log")

@@ -1,7 +1,7 @@
-"""Run a real Ingress controller on the worker's own network, as a DaemonSet with hostNetwork would.
+"""Run a real Ingress controller in the host network of k8s-worker, as a DaemonSet with hostNetwork would.
 
-The controller is Traefik, with its provider for the annotations of ingress-nginx. It has the defaults of ingress-nginx
-too: request bodies are buffered, and limited to 1 MiB. The daemon ends with the lab at the latest.
+The controller is Traefik, whose provider for ingress-nginx reads the annotations of ingress-nginx. It has the same
+defaults as ingress-nginx: request bodies are buffered, and limited to 1 MiB. The daemon ends with the lab.
 """
 
 import json
@@ -27,7 +27,7 @@ INGRESS_CLASS = {
 
 @contextmanager
 def serve(cluster: Cluster) -> Iterator[str]:
-    """Run the controller at :443 of the worker until the block ends. Yield the name of its class."""
+    """Run the controller on port 443 of k8s-worker until the block ends. Yield the name of its class."""
     _kubectl(cluster, "apply")
     controller = Daemon(WORKER, NAME, _command())
     process.start(cluster.plan, controller, {"PATH": os.environ["PATH"], "KUBECONFIG": str(cluster.kubeconfig)})
@@ -58,7 +58,6 @@ def _listens(cluster: Cluster) -> bool:
 
 
 def _kubectl(cluster: Cluster, verb: str) -> None:
-    cluster.run(
-        *(WORKER.name, ("kubectl", "--kubeconfig", cluster.kubeconfig, verb, "--filename", "-")),
-        input=json.dumps(INGRESS_CLASS), text=True, check=True, capture_output=True,
-    )  # fmt: skip
+    """Apply or delete the IngressClass."""
+    command = ("kubectl", "--kubeconfig", cluster.kubeconfig, verb, "--filename", "-")
+    cluster.run(WORKER.name, command, input=json.dumps(INGRESS_CLASS), text=True, check=True, capture_output=True)

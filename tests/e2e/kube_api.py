@@ -1,6 +1,6 @@
 """Read objects from a lab's API server in milliseconds. `kubectl get` takes a hundred times longer to start.
 
-Tests use this to look at the cluster. A command that a person would type stays a command (`Lab.kubectl`).
+Tests read the cluster with this client. They run kubectl (`Lab.kubectl`) for a command that a person would type.
 """
 
 import json
@@ -17,16 +17,19 @@ from dev.cluster import Cluster, network
 from dev.cluster.plan import MASTER
 
 PORT = 6443
+"""Port of the API server on the control plane's node."""
+
 TIMEOUT = 30.0
 """Seconds to wait for a response."""
 
 DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+"""Media type of a discovery document that has all groups, so that one request is enough."""
 
 Object = dict[str, Any]
 
 
 class NotFound(AssertionError):
-    """The API server has no such object. A test fails with it, but `eventually` ignores it."""
+    """The API server does not have an object. A test fails with it, but `eventually` continues to wait."""
 
 
 class Resource(NamedTuple):
@@ -67,16 +70,16 @@ class KubeApi:
         return self._read(f"{self._collection(kind, namespace)}/{name}")
 
     def exists(self, kind: str, name: str, namespace: str = "") -> bool:
-        return self._request("GET", f"{self._collection(kind, namespace)}/{name}")[0] == 200
+        return self._request("GET", f"{self._collection(kind, namespace)}/{name}")[0] == HTTPStatus.OK
 
     def objects(self, kind: str, namespace: str = "", labels: str = "", fields: str = "") -> list[Object]:
         """Return the objects of `kind`, by default of all namespaces. `labels` and `fields` are selectors."""
         selectors = {"labelSelector": labels, "fieldSelector": fields}
         query = urlencode({key: value for key, value in selectors.items() if value})
-        listed = self._read(f"{self._collection(kind, namespace)}?{query}")
+        object_list = self._read(f"{self._collection(kind, namespace)}?{query}")
         # The objects in a list have neither `apiVersion` nor `kind`.
-        common = {"apiVersion": listed["apiVersion"], "kind": listed["kind"].removesuffix("List")}
-        return [common | item for item in listed["items"]]
+        common = {"apiVersion": object_list["apiVersion"], "kind": object_list["kind"].removesuffix("List")}
+        return [common | item for item in object_list["items"]]
 
     def names(self, kind: str, namespace: str = "", labels: str = "") -> list[str]:
         return [item["metadata"]["name"] for item in self.objects(kind, namespace, labels)]
@@ -101,7 +104,7 @@ class KubeApi:
         return dict(json.loads(content))
 
     def _discover(self) -> dict[str, Resource]:
-        """Return every resource by each of its names. If two groups have the same name, the first one counts."""
+        """Return the resources by all their names. If two groups have a resource of the same name, the first counts."""
         by_name: dict[str, Resource] = {}
         for root in ("/api", "/apis"):
             _, content = self._request("GET", root, {"Accept": DISCOVERY})
@@ -117,7 +120,7 @@ class KubeApi:
         return by_name
 
     def _request(self, method: str, path: str, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
-        """Return status and content. Repeat a failed request once, as the server may have closed the connection."""
+        """Return status and content. Send a failed request again once: the server may have closed the connection."""
         with self._lock:
             try:
                 return self._request_once(method, path, headers or {})

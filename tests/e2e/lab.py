@@ -39,22 +39,30 @@ NAME = f"e2e-{hashlib.sha256(str(PROJECT).encode()).hexdigest()[:4]}-{WORKER}"
 """Name of this worker's lab, which no other worker and no other clone uses."""
 
 SOAK = os.environ.get("SOAK") == "1"
-"""Whether `make soak` runs the tests, with full counts and Kubernetes' own periods."""
+"""Whether `make soak` runs the tests, with full counts and Kubernetes' default periods."""
 
 UP = (
     *(sys.executable, "-m", "dev", "up", "--cluster", NAME, "--isolated"),
     *(["--default-periods"] if SOAK else []),
 )
+"""Command of `make up`, for this worker's lab."""
+
 ENGINE = ("env", "PULUMI_EXPERIMENTAL=true", "PULUMI_SKIP_CHECKPOINTS=true", "pulumi", "--non-interactive")
-"""Command of the engine, which here writes its state only at the end. Writing it after every step is a quarter of its
+"""Command of the engine. With its variables the engine writes its state only at the end, which saves a quarter of its
 work. `make up`, and every command that a test interrupts, runs without these variables."""
 
 WITHOUT_BYTECODE = {"PIP_NO_COMPILE": "0"}
 """Variable that stops pip from compiling the SDKs' thousands of modules. Pip inverts the value of `no-*` options."""
 
 STACK = ("--stack", "dev")
+"""Options of the stack that `make up` deploys."""
+
 ADDRESS = "192.168.56.10"
+"""Address of k8s-master. Most tests expose their registry there, and Pulumi.dev.yaml has it as external IP."""
+
 NAMESPACE = "docker-registry"
+"""Namespace of the stack `dev`. Its Pod, its Service and its hostname have the same name."""
+
 STORAGE_PATH = "/var/lib/docker-registry/repository"
 """Folder of the images on the node."""
 
@@ -65,9 +73,10 @@ def embedded_cluster() -> Cluster:
 
 
 def warm_environment(cluster: Cluster, folder: Path) -> Path:
-    """Create the virtual environment of `warm.py` in `folder`, and start its server. It ends with the cluster."""
+    """Create the virtual environment of `warm.py` in `folder`, and start its server, which ends with the cluster."""
     python = folder / "bin/python"
     python.parent.mkdir(parents=True)
+    # With these options Python starts faster: it reads no variables and no site-packages.
     python.write_text(f"#!{sys.executable} -ISs\n{Path(warm.__file__).read_text()}")
     python.chmod(0o755)
     path = folder / warm.SOCKET
@@ -85,7 +94,7 @@ class Lab:
     environment: Environment
     config: Path
     api: KubeApi
-    """Client for reads that need no command of a person."""
+    """Client for reads that are not a command of a person."""
     virtualenv: Path
     """Virtual environment for the projects of tests."""
 
@@ -99,10 +108,10 @@ class Lab:
         done = self.pulumi(
             "up", "--yes", "--skip-preview", *STACK, "--config-file", str(self.config), *arguments, check=check
         )
-        self.wait_for_proxies()
+        self.wait_for_kube_proxies()
         return done
 
-    def wait_for_proxies(self) -> None:
+    def wait_for_kube_proxies(self) -> None:
         """Wait until the nodes forward to each Service with a ready Pod. kube-proxy needs a moment for a new Pod."""
         ready = [pod for pod in self.api.objects("pods") if is_ready(pod)]
         for service in self.api.objects("services"):
@@ -129,13 +138,14 @@ class Lab:
         return {step["urn"].rpartition("::")[2]: step["op"] for step in steps if step["op"] not in ("same", "read")}
 
     def outputs(self) -> dict[str, str]:
+        """Return the outputs of the stack `dev` with decrypted secrets."""
         return stack_file.read_outputs(self.environment, "private-registry", "dev")
 
     @contextmanager
     def changed_config(self, secret: Mapping[str, str] | None = None, **changes: Any) -> Iterator[None]:
         """Change the stack's config until the block ends, without deploying it. `secret` is encrypted."""
-        before = self.config.read_text()
-        settings = yaml.safe_load(before)
+        original = self.config.read_text()
+        settings = yaml.safe_load(original)
         settings["config"] |= {f"private-registry:{key}": value for key, value in changes.items()}
         encrypted = stack_file.encrypt_config(self.environment, settings["encryptionsalt"], secret or {})
         settings["config"] |= {f"private-registry:{key}": value for key, value in encrypted.items()}
@@ -143,7 +153,7 @@ class Lab:
         try:
             yield
         finally:
-            self.config.write_text(before)
+            self.config.write_text(original)
 
     def kubectl(self, *arguments: str, check: bool = True) -> str:
         done = self.environment.run("kubectl", *arguments, check=False)
@@ -165,7 +175,7 @@ class Lab:
         return self.docker("login", endpoint, "--username", "centos", "--password-stdin", stdin=password)
 
     def push(self, tag: str) -> str:
-        """Push the test image as `tag`, and return the digest from the registry."""
+        """Push the image busybox:1.35 as `tag`, and return the digest from the registry."""
         image = f"{NAMESPACE}:5000/{tag}"
         assert self.docker("tag", "busybox:1.35", image).returncode == 0
         pushed = self.docker("push", image)
@@ -194,16 +204,18 @@ class Project:
     folder: Path
 
     def run(self, *arguments: str, stdin: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        in_folder = ("--cwd", str(self.folder), *arguments, "--stack", self.folder.name)
-        return self.lab.pulumi(*in_folder, stdin=stdin, check=check)
+        """Run a command of pulumi for the stack, and return the finished process."""
+        all_arguments = ("--cwd", str(self.folder), *arguments, "--stack", self.folder.name)
+        return self.lab.pulumi(*all_arguments, stdin=stdin, check=check)
 
     def pulumi(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
+        """Run a command of pulumi for the stack, and return its standard output."""
         return self.run(*arguments, stdin=stdin, check=check).stdout
 
     def up(self, *arguments: str) -> dict[str, Any]:
         """Deploy, and return the outputs with decrypted secrets."""
         self.pulumi("up", "--yes", "--skip-preview", *arguments)
-        self.lab.wait_for_proxies()
+        self.lab.wait_for_kube_proxies()
         return self.outputs()
 
     @property
@@ -215,15 +227,15 @@ class Project:
         return stack_file.read_outputs(self.lab.environment, self.name, self.folder.name)
 
     def configure(self, secret: Mapping[str, Any] | None = None, **settings: Any) -> None:
-        """Replace the stack's config."""
+        """Replace the stack's config. The values in `secret` are encrypted."""
         file = self.folder / f"Pulumi.{self.folder.name}.yaml"
-        settings_file = {key: value for key, value in yaml.safe_load(file.read_text()).items() if key != "config"}
-        encrypted = stack_file.encrypt_config(self.lab.environment, settings_file["encryptionsalt"], secret or {})
+        other_fields = {key: value for key, value in yaml.safe_load(file.read_text()).items() if key != "config"}
+        encrypted = stack_file.encrypt_config(self.lab.environment, other_fields["encryptionsalt"], secret or {})
         config = {f"{self.folder.name}:{key}": value for key, value in (settings | encrypted).items()}
-        file.write_text(yaml.safe_dump(settings_file | {"config": config}))
+        file.write_text(yaml.safe_dump(other_fields | {"config": config}))
 
     def declare_config(self) -> None:
-        """Declare the config keys of the repository's own program, with their types and defaults."""
+        """Declare the config keys of the repository's program, with their types and defaults."""
         declared_config = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["config"]
         file = self.folder / "Pulumi.yaml"
         file.write_text(yaml.safe_dump(yaml.safe_load(file.read_text()) | {"config": declared_config}))
@@ -261,34 +273,53 @@ class Registry:
 
     def status(self, path: str, *arguments: str, user: str | None = None) -> int:
         """Return the status of the response, or 0 without a response."""
-        quiet = ("--output", "/dev/null", "--write-out", "%{http_code}")
-        return int(self.curl(path, *quiet, *arguments, user=user).stdout or 0)
+        status_only = ("--output", "/dev/null", "--write-out", "%{http_code}")
+        return int(self.curl(path, *status_only, *arguments, user=user).stdout or 0)
 
     def push(self, repository: str, content: str = "a layer") -> str:
         """Push a blob, with its content in one request, and return its digest."""
         digest = f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
-        response = self.curl(f"/v2/{repository}/blobs/uploads/", "--request", "POST", "--head")
-        location = re.search(r"^location: (\S+)", response.stdout, re.MULTILINE | re.IGNORECASE)
-        assert location, response.stdout + response.stderr
-        path = location[1].removeprefix(f"https://{self.outputs['endpoint']}")
+        path = self.start_upload(repository)
         put = ("--request", "PUT", "--data-binary", content, "--header", "Content-Type: application/octet-stream")
         assert self.status(f"{path}&digest={digest}", *put) == 201
         return digest
 
+    def start_upload(self, repository: str) -> str:
+        """Start the upload of a blob, and return its path with the query."""
+        response = self.curl(f"/v2/{repository}/blobs/uploads/", "--request", "POST", "--head")
+        location = read_location(response.stdout + response.stderr)
+        return location.removeprefix(f"https://{self.outputs['endpoint']}")
+
     def has(self, repository: str, digest: str) -> bool:
+        """Return whether the registry serves the blob."""
         return self.status(f"/v2/{repository}/blobs/{digest}") == 200
 
     def ops(self, *arguments: str, connects: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command of `ops` for this registry, in whose folder `ops` is linked.
+        """Run a command of `ops` for this registry, in the folder of its program.
 
-        `connects` means that the command connects to the registry, whose name does not resolve.
+        A command that connects to the registry needs its address, because its name does not resolve.
         """
         folder = self.project.folder
         if not (folder / "ops").exists():
             (folder / "ops").symlink_to(PROJECT / "ops")
         address = ("--address", self.address) if connects else ()
-        command = (sys.executable, "-m", "ops", *arguments, "--stack", folder.name, *address)
+        python = str(self.project.lab.virtualenv / "bin/python")
+        command = (python, "-m", "ops", *arguments, "--stack", folder.name, *address)
         return self.project.lab.environment.run("env", "--chdir", str(folder), *command, check=False)
+
+
+def run_up() -> subprocess.CompletedProcess[str]:
+    """Run `make up` for this worker's lab. Fail with its output if it fails."""
+    done = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done
+
+
+def read_location(response: str) -> str:
+    """Return the header `Location` of a response with headers."""
+    match = re.search(r"^location: (\S+)", response, re.MULTILINE | re.IGNORECASE)
+    assert match, response
+    return match[1]
 
 
 def is_ready(pod_or_node: Object) -> bool:
@@ -357,17 +388,17 @@ def unpack_package(command: str, package: str) -> Packages:
     return packages.provide_packages({command: package})
 
 
-def eventually(seconds: float, awaited: str, condition: Any, pause: float = 0.2) -> None:
-    """Wait until `condition` is true. Fail with the text `awaited` after `seconds`. A missing object counts as false.
+def eventually(seconds: float, description: str, condition: Any, pause: float = 0.2) -> None:
+    """Wait until `condition` returns true. Fail with its description after `seconds`.
 
-    `pause` are the seconds between two checks.
+    A `NotFound` error counts as false. `pause` is the number of seconds between two calls.
     """
     deadline = time.monotonic() + seconds
     while True:
         with suppress(NotFound):
             if condition():
                 return
-        assert time.monotonic() < deadline, f"Not within {seconds} s: {awaited}."
+        assert time.monotonic() < deadline, f"Not within {seconds} s: {description}."
         time.sleep(pause)
 
 
@@ -375,23 +406,25 @@ def eventually(seconds: float, awaited: str, condition: Any, pause: float = 0.2)
 def projects(lab: Lab) -> Iterator[Callable[..., Project]]:
     """Yield a function that creates a project from a program, or from the example of that name.
 
-    All created projects are destroyed when the block ends. Use it in a fixture: if the block raises, they stay.
+    All created projects are destroyed when the block ends. Use this in fixtures only, because the projects stay if the
+    block raises an exception.
     """
-    created: list[Project] = []
+    created_projects: list[Project] = []
 
     def create(name: str, program: str | None = None) -> Project:
-        created.append(Project(lab, create_program_folder(name, program, lab.virtualenv)))
+        project = Project(lab, create_program_folder(name, program, lab.virtualenv))
+        created_projects.append(project)
         if lab.environment.variables["PULUMI_CONFIG_PASSPHRASE"] == PASSPHRASE:
-            # All stacks have one salt, so that a worker derives only one key, with a million rounds of SHA-256.
+            # All stacks have the salt of `dev`, so a worker derives the key only once, in a million rounds of SHA-256.
             salt = yaml.safe_load((PROJECT / "Pulumi.dev.yaml").read_text())["encryptionsalt"]
-            (created[-1].folder / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump({"encryptionsalt": salt}))
-            stack_file.create(lab.environment, created[-1].name, name)
+            (project.folder / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump({"encryptionsalt": salt}))
+            stack_file.create(lab.environment, project.name, name)
         else:
-            created[-1].pulumi("stack", "init")
-        return created[-1]
+            project.pulumi("stack", "init")
+        return project
 
     yield create
-    for project in created:
+    for project in created_projects:
         project.pulumi("destroy", "--yes", "--skip-preview")
         # This is what `pulumi stack rm` does, without the start of an engine.
         shutil.rmtree(stack_file.path(lab.environment, project.name, project.folder.name).parent)

@@ -1,8 +1,8 @@
-"""The program that sends requests to a registry from several clients. It runs on a host that reaches the registry.
+"""The program that sends requests to a registry from several clients. `load.py` runs it on the laptop.
 
-It reads its job, with the credentials, as one line of JSON (`load.py`), and prints its results as JSON when its input
-ends. A server may close an open connection before it sends a response. The client then repeats a GET once over a new
-connection, as RFC 9112 (9.3.1) demands of every client. Every other error counts as a failure.
+It reads its job, with the credentials, as one line of JSON, and prints its results as JSON when its input ends. A
+server may close an open connection before it sends a response. The client then sends a GET once more over a new
+connection, which RFC 9112 (9.3.1) allows. Every other error counts as a failure.
 """
 
 import hashlib
@@ -140,15 +140,16 @@ def push_image(client: Client, job: dict[str, Any]) -> None:
     client.count_push()
 
 
-WORK: dict[str, Callable[[Client, dict[str, Any]], None]] = {
+ACTIONS: dict[str, Callable[[Client, dict[str, Any]], None]] = {
     "persistent": read_blob,
     "reconnecting": read_blob_reconnecting,
     "pushing": push_image,
 }
-"""Function that each kind of clients repeats."""
+"""Function that clients repeat, by their kind."""
 
 
 def main() -> None:
+    """Run the clients of the job until the input ends, and print their results."""
     job = json.loads(sys.stdin.readline())
     stop = threading.Event()
     results = {kind: Results() for kind in job["clients"]}
@@ -162,16 +163,16 @@ def main() -> None:
     stop.set()
     for thread in threads:
         thread.join()
-    print(json.dumps({kind: asdict(each) for kind, each in results.items()}))
+    print(json.dumps({kind: asdict(kind_results) for kind, kind_results in results.items()}))
 
 
 def repeat(kind: str, job: dict[str, Any], results: Results, stop: threading.Event) -> None:
-    """Repeat the work until `stop` is set, and once more after that, to see the last certificate."""
+    """Repeat the action until `stop` is set, and once more after that, to record the last certificate."""
     client, is_last = Client(job, results), False
     while not is_last:
         is_last = stop.wait(job["pause"])
         with suppress(OSError, http.client.HTTPException):
-            WORK[kind](client, job)
+            ACTIONS[kind](client, job)
     client.close()
 
 

@@ -1,4 +1,4 @@
-"""Messages of the offline rules, so that no end-to-end test repeats their wording."""
+"""Messages of the rules in `registry.validation`, so that no end-to-end test repeats their wording."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +9,7 @@ from registry import InvalidInput
 
 
 def message(rule: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
-    """Return the message of the rule's refusal of the arguments."""
+    """Call the rule, which must refuse the arguments, and return its message."""
     with pytest.raises(InvalidInput) as refusal:
         rule(*args, **kwargs)
     return str(refusal.value)

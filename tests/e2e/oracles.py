@@ -1,7 +1,7 @@
-"""The judges of the rules, which are test oracles: the API server with a dry run, and Go as a TLS client.
+"""Two judges of the validation rules, which are test oracles: the API server in dry runs, and Go's TLS library.
 
-tls_clients.py has the other TLS clients. A judge returns its objection as text, or "". A warning of the API server
-counts as an objection, because it announces a later refusal.
+tests/tls_clients.py has the other judges, OpenSSL and Python. A judge returns its objection as text, or "" if it
+accepts the input. A warning of the API server counts as an objection, because it announces a later refusal.
 """
 
 import json
@@ -17,9 +17,11 @@ from tests.e2e.kube_api import KubeApi
 from tests.tls_clients import ServedChain
 
 CONNECTIONS = 2
-"""Number of connections over which requests are sent in parallel."""
+"""Number of connections that send requests in parallel."""
 
 DRY_RUN = "?dryRun=All&fieldValidation=Strict"
+"""Query of a request whose object is validated and not stored. An unknown field is an error."""
+
 EXPECTED_WARNING = "spec.externalIPs is deprecated"
 """Text of the only warning that does not count, because the component itself warns of this field."""
 
@@ -32,16 +34,16 @@ class ApiServer:
     def __init__(self, api: KubeApi) -> None:
         self._api = api
 
-    def question(self, resource: Object) -> str:
-        """Return one text with the path and the body of a request that creates the object."""
-        group, _, version = resource["apiVersion"].rpartition("/")
-        kind = self._api.resource(resource["kind"])
+    def question(self, manifest: Object) -> str:
+        """Return the path and the body of a request that creates the object, as one text that can be compared."""
+        group, _, version = manifest["apiVersion"].rpartition("/")
+        kind = self._api.resource(manifest["kind"])
         root = f"/apis/{group}/{version}" if group else f"/api/{version}"
         namespace = "/namespaces/default" if kind.namespaced else ""
-        return f"{root}{namespace}/{kind.plural} {json.dumps(resource, sort_keys=True)}"
+        return f"{root}{namespace}/{kind.plural} {json.dumps(manifest, sort_keys=True)}"
 
     def objections(self, questions: Iterable[str]) -> dict[str, str]:
-        """Return the objection to each text that `question` returned."""
+        """Return the objection to each text that `question` returned. Equal texts are sent once."""
         unique = sorted(set(questions))
         shares = [unique[start::CONNECTIONS] for start in range(CONNECTIONS)]
         with ThreadPoolExecutor(CONNECTIONS) as threads:
@@ -68,7 +70,7 @@ class ApiServer:
 
 
 def build_go_verifier(folder: Path) -> Path:
-    """Build the Go program in `x509`, and return its path. It only needs Go's standard library."""
+    """Build the Go program in the directory `x509`, and return its path. It needs only Go's standard library."""
     module = Path(__file__).with_name("x509")
     go = golang.choose_go(module)
     go.ensure_installed()
@@ -78,15 +80,21 @@ def build_go_verifier(folder: Path) -> Path:
 
 
 def go_objections(program: Path, cases: Sequence[ServedChain]) -> list[str]:
-    """Return the objections of crypto/x509 and crypto/tls, the libraries of Docker, containerd, podman and skopeo."""
-    lines = "".join(
-        json.dumps(dict(zip(("Chain", "Key", "Roots", "Hosts"), case, strict=True))) + "\n" for case in cases
+    """Return the objection to each chain of crypto/x509 and crypto/tls.
+
+    Docker, containerd, podman and skopeo use these libraries.
+    """
+    lines = [
+        json.dumps({"Chain": case.chain, "Key": case.key, "Roots": case.ca_bundle, "Hosts": case.hosts})
+        for case in cases
+    ]
+    done = subprocess.run(
+        [program], input="".join(f"{line}\n" for line in lines), capture_output=True, text=True, check=True
     )
-    done = subprocess.run([program], input=lines, capture_output=True, text=True, check=True)
     return [str(json.loads(line)) for line in done.stdout.splitlines()]
 
 
 def resource(api_version: str, kind: str, name: str, spec: Mapping[str, Any] | None = None, **more: Any) -> Object:
-    """Return a Kubernetes object."""
+    """Return the manifest of an object. `more` are other fields of the manifest."""
     metadata = {"name": name, **more.pop("metadata", {})}
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata, **({"spec": spec} if spec else {}), **more}

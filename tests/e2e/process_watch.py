@@ -1,4 +1,4 @@
-"""Record the command lines and environments of all new processes while they run."""
+"""Record the command lines and environments of the processes that start within a block."""
 
 import threading
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from types import TracebackType
 PROC = Path("/proc")
 
 PAUSE = 0.005
-"""Seconds between two scans. Every program of interest runs longer, and other labs need the processor."""
+"""Seconds between two scans. Every program of interest runs longer. Without a pause, other labs would be slow."""
 
 
 def command_line(pid: str) -> bytes:
@@ -25,10 +25,12 @@ def environ_of(pid: str) -> bytes:
 class ProcessWatch:
     """Scan the command lines and environments of all processes that start within the block.
 
-    Every user of a machine can read command lines. Only the same user and root can read environments.
+    They are separate, because every user of a machine can read command lines, and only the same user and root can read
+    environments.
     """
 
     scans: int = 0
+    """Number of completed scans."""
     argv: set[bytes] = field(default_factory=set)
     """Command lines, with a space after each argument."""
     environ: set[bytes] = field(default_factory=set)
@@ -47,24 +49,25 @@ class ProcessWatch:
         self._thread.join()
 
     def variables(self, *names: str) -> str:
-        """Return the variables with these names."""
+        """Return the recorded variables with these names, as lines `NAME=value`."""
         return _text(each for each in self.environ if each.startswith(tuple(f"{name}=".encode() for name in names)))
 
     def variables_except(self, *names: str) -> str:
-        """Return all variables except these."""
+        """Return the recorded variables with other names, as lines `NAME=value`."""
         return _text(each for each in self.environ if not each.startswith(tuple(f"{name}=".encode() for name in names)))
 
     def command_lines(self) -> str:
+        """Return the recorded command lines, one in each line."""
         return _text(self.argv)
 
     def _pids(self) -> set[str]:
         return {path.name for path in PROC.iterdir() if path.name.isdigit()}
 
-    def _scan(self, before: set[str]) -> None:
+    def _scan(self, earlier_pids: set[str]) -> None:
         last_argv: dict[str, bytes] = {}
         while not self._stop.is_set():
-            for pid in self._pids() - before:
-                with suppress(OSError):
+            for pid in self._pids() - earlier_pids:
+                with suppress(OSError):  # the process has ended
                     argv = command_line(pid)
                     if last_argv.get(pid) != argv:  # a new process, or one that executed another program
                         last_argv[pid] = argv

@@ -1,7 +1,7 @@
-"""Start the providers `random` and `tls` once for a lab. The engine attaches to them, as to a provider in development.
+"""Start the providers `random` and `tls` once for a lab, so that a command of the engine does not start them.
 
-They have no state, so one process can serve all stacks. The Kubernetes provider cannot be shared, because the engine
-cancels it after an update.
+The engine attaches to them as it does to a provider in development. They have no state, so one process can serve all
+stacks. The Kubernetes provider cannot be shared, because the engine cancels it after an update.
 """
 
 import os
@@ -16,6 +16,7 @@ VARIABLE = "PULUMI_DEBUG_PROVIDERS"
 """Variable that names providers to attach to, as `NAME:PORT,NAME:PORT`."""
 
 SHARED = ("random", "tls")
+"""Names of the providers that this module starts."""
 
 
 def start(cluster: Cluster, engine: Engine) -> str:
@@ -24,7 +25,7 @@ def start(cluster: Cluster, engine: Engine) -> str:
 
 
 def _start(cluster: Cluster, engine: Engine, name: str) -> int:
-    """Start one provider, and return the port that it prints."""
+    """Start a provider, and return its port. The port is the only line that a provider prints at its start."""
     (program,) = Path(engine.env["PULUMI_HOME"]).glob(f"plugins/resource-{name}-v*/pulumi-resource-{name}")
     daemon = Daemon(LAPTOP, f"provider-{name}", (str(program),))
     log = cluster.plan.log(LAPTOP, daemon.name)

@@ -1,6 +1,6 @@
-"""Run an S3 server outside the cluster, as in a data centre, with a CA of its own.
+"""Run an S3 server outside the cluster, like one in a company's data centre, with its own CA.
 
-It is a daemon of the laptop, so it stays up if a node goes down. It ends with the lab at the latest.
+It is a daemon on the laptop, so it stays up if a node goes down. It ends with the lab at the latest.
 """
 
 import os
@@ -20,14 +20,16 @@ from dev.toolchain.build import build_program
 NAME = "versitygw"
 PORT = 7070
 HOME = "/var/lib/s3"
+"""Folder of the server on the laptop, with its keys, its certificate and its objects."""
+
 BUCKET = "images"
 WITH_KEYS_SCRIPT = 'set -a; . "$1"; shift; exec "$@"'
-"""Script that runs a command with variables from a file. Every user could read the keys on a command line."""
+"""Script that runs a command with the variables in a file. On a command line, every user could read the keys."""
 
 
 @dataclass(frozen=True)
 class S3:
-    """The settings of a client, and the folder with the objects."""
+    """The settings that a client of the server needs, and the folder with the objects."""
 
     ca_pem: str
     folder: Path
@@ -42,7 +44,7 @@ class S3:
 
 @contextmanager
 def serve(cluster: Cluster) -> Iterator[S3]:
-    """Run a server with an empty bucket until the block ends, and delete its objects. Hosts and Pods reach it."""
+    """Run a server with an empty bucket until the block ends, then delete its objects. Hosts and Pods reach it."""
     home = cluster.path(LAPTOP.name, HOME)
     home.mkdir()
     s3 = _prepare(home)

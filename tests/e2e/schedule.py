@@ -1,7 +1,7 @@
-"""Assign tests to workers, the longest first.
+"""Assign tests to the workers of pytest-xdist, the longest first.
 
-Tests that share a fixture of their module, or whose module has the mark `together`, run on one worker. Every other test
-may run on any worker. The expected seconds in tests/durations.json only decide the order.
+All tests of a module run on one worker if the module has a fixture with the scope of a module, or the mark `together`.
+Every other test may run on any worker. The expected seconds in tests/durations.json only decide the order.
 """
 
 from collections import defaultdict
@@ -20,12 +20,13 @@ DEFAULT_SECONDS = 5.0
 class Scheduler(LoadScopeScheduling):
     """Give a worker one group after another, in the order of the collection."""
 
+    # The base class calls this method, and keeps tests with the same result on one worker.
     def _split_scope(self, nodeid: str) -> str:
         return group(nodeid)
 
 
 def arrange(items: list[pytest.Item]) -> None:
-    """Sort `items` by the expected seconds of their group, the longest first. Within a group the order stays."""
+    """Sort `items` by the expected seconds of their group, the longest first. Keep the order within a group."""
     expected = read_durations(DURATIONS)
     groups: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
@@ -38,7 +39,7 @@ def arrange(items: list[pytest.Item]) -> None:
 
 
 def group(nodeid: str) -> str:
-    """Return the module of a test if all tests of the module run together, else the test itself."""
+    """Return the name of a test's group: its module if all tests of the module run together, else the test itself."""
     module = nodeid.partition("::")[0]
     return module if _is_together(module) else nodeid
 

@@ -1,4 +1,4 @@
-"""Issue certificates like those of the component, and valid and invalid ones like those that users supply."""
+"""Issue chains like those of the component, and valid and invalid chains like those that users supply."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +19,7 @@ from tests.e2e.configs import AUTHORITY, Inputs
 from tests.issuing import ANY, CLIENT, SERVER, CertificateSpec, IssuedCertificate, Key, issue, server_spec
 from tests.tls_clients import ServedChain
 
-SUBJECT = {
+SUBJECT_OIDS = {
     "country": NameOID.COUNTRY_NAME,
     "province": NameOID.STATE_OR_PROVINCE_NAME,
     "locality": NameOID.LOCALITY_NAME,
@@ -39,15 +39,18 @@ KEY_FACTORIES: dict[str, Callable[[], Key]] = {
     "RSA-4096": lambda: rsa.generate_private_key(65537, 4096),
 }
 
+JUST_NOW = -0.01
+"""Days from now until a new certificate is valid. It is in the past, so the certificate is already valid."""
+
 
 @cache
 def key_of_kind(kind: str, number: int = 0) -> Key:
-    """Return a key of this kind. Keys with the same `number` are the same, because only the kind matters."""
+    """Return a key of this kind, which is always the same for a `number`. To generate a key takes long."""
     return KEY_FACTORIES[kind]()
 
 
 def component_chain(args: Inputs) -> ServedChain | None:
-    """Return the chain that the component would serve, or None if the user supplies it."""
+    """Return the chain that the component would serve, or None if the user supplies a chain."""
     settings = {**DEFAULTS, **args}
     if settings.get("tls_secret") is not None:
         return None
@@ -78,7 +81,9 @@ def _issue_chain(
     ca_days: float,
     is_external_ca: bool,
 ) -> ServedChain:
-    subject_fields = tuple((SUBJECT[field], value) for field, value in subject)
+    """Issue the chain of the component: a server certificate, and its CA."""
+    subject_fields = tuple((SUBJECT_OIDS[field], value) for field, value in subject)
+    # The common name has at most 64 characters, so 61 remain for the host.
     ca = (
         AUTHORITY
         if is_external_ca
@@ -86,11 +91,11 @@ def _issue_chain(
     )
     usage = ("digital_signature", "key_encipherment") if kind.startswith("RSA") else ("digital_signature",)
     issued = issue(
-        server_spec(*hosts, name=hosts[0], subject=subject_fields, days=days, usage=usage, starts=-0.01),
+        server_spec(*hosts, name=hosts[0], subject=subject_fields, days=days, usage=usage, starts=JUST_NOW),
         ca,
         key_of_kind(kind, 1),
     )
-    typed_hosts = tuple(host.replace("*", "any") for host in hosts)
+    typed_hosts = tuple(host.replace("*", "any") for host in hosts)  # a client types a name for the wildcard
     return ServedChain(issued.pem + ca.pem, issued.key_pem, ca.pem, typed_hosts)
 
 
@@ -98,9 +103,9 @@ class ExternalChain(NamedTuple):
     """A chain that a user supplies.
 
     Attributes:
-        description: How it was issued.
-        rule: Returns what clients receive and trust, or refuses the chain.
-        served: What clients would receive, and the CAs that the user supplies.
+        description: Properties that were chosen for its certificates.
+        rule: Returns the chain that the registry serves, with the CA bundle of the outputs, or refuses the chain.
+        served: The chain without that rule, with the CAs that the user supplies as the CA bundle.
     """
 
     description: str
@@ -112,6 +117,7 @@ SECRET = ExistingSecret("tls_secret", "docker-registry", "tls", ("tls.crt", "tls
 """Secret that would hold the chain of a user."""
 
 HOST = "registry.example.com"
+
 CHANGES: dict[str, list[Inputs]] = {
     "leaf": [
         *({"days": days} for days in (1, 90, 397)),
@@ -151,18 +157,18 @@ CHANGES: dict[str, list[Inputs]] = {
         {"authority_key": "wrong"},
     ],
 }
-"""Changes of a valid certificate. Some make it invalid, and the judges say which."""
+"""Changes of a valid certificate, by its place in the chain. The judges decide which changes make it invalid."""
 
 KEY_KINDS = (
     ["P-256"] * 40
     + ["P-384", "RSA-2048"] * 5
     + ["P-384", "RSA-2048", "RSA-3072", "P-521", "P-224", "RSA-1024", "ed25519"]
 )
-"""Kinds of keys to choose from. Common ones are repeated, so that most chains are valid."""
+"""Kinds of keys to choose from. The kinds that all rules accept are repeated, so that most chains are valid."""
 
 
 def external_certificates() -> st.SearchStrategy[ExternalChain]:
-    """Return a strategy for a server's chain of one to four certificates."""
+    """Return a strategy for the chain of a server certificate with up to three CAs."""
     return st.randoms(use_true_random=True).map(_server_chain)
 
 
@@ -176,8 +182,9 @@ def _server_chain(rng: Random) -> ExternalChain:
     cas, served_cas = _issue_cas(rng, rng.choice([0, 1, 1, 2, 3]), notes)
     spec = _apply_changes(rng, server_spec(HOST, days=356), "leaf", notes)
     issued = _issue(rng, spec, cas[0] if cas else None, notes)
-    ca_files = {"": 3, _bundle(cas): 2, _bundle(cas[-1:]): 2, _bundle(cas[:1]): 1, AUTHORITY.pem: 1}
-    ca_file = rng.choices([*ca_files], [*ca_files.values()])[0]
+    whole, root, issuer = _bundle(cas), _bundle(cas[-1:]), _bundle(cas[:1])
+    weights = {"": 3, whole: 2, root: 2, issuer: 1, AUTHORITY.pem: 1}
+    ca_file = rng.choices([*weights], [*weights.values()])[0]
     texts = {"tls.crt": issued.pem + _bundle(served_cas), "tls.key": issued.key_pem}
     if ca_file:
         notes.append(f"ca.crt of {ca_file.count('BEGIN')} certificates")
@@ -198,7 +205,8 @@ def _ca_chain(rng: Random) -> ExternalChain:
     days = rng.choice([1, 89, 90, 91, 356, 397])
     hash_algorithm = None if isinstance(cas[0].key, ed25519.Ed25519PrivateKey) else server_spec().hash_algorithm
     issued = issue(
-        server_spec(HOST, "registry.svc.cluster.local", days=days, starts=-0.01, hash_algorithm=hash_algorithm), cas[0]
+        server_spec(HOST, "registry.svc.cluster.local", days=days, starts=JUST_NOW, hash_algorithm=hash_algorithm),
+        cas[0],
     )
     served = ServedChain(issued.pem + bundle, issued.key_pem, bundle, (HOST, "registry.svc.cluster.local"))
     notes.append(f"{days} days")
@@ -214,16 +222,17 @@ def _ca_chain(rng: Random) -> ExternalChain:
 def _issue_cas(rng: Random, length: int, notes: list[str]) -> tuple[list[IssuedCertificate], list[IssuedCertificate]]:
     """Return all CAs with the root last, and the CAs that the user supplies.
 
-    The user sometimes supplies them in another order, or without the root, which is valid then.
+    The user sometimes supplies them in another order, or without the root. The missing root is then valid, because
+    only clients have it, and no rule sees it.
     """
     order = rng.choice(["whole"] * 8 + ["without the root", "in another order"])
     notes.append(order)
     cas: list[IssuedCertificate] = []
-    for depth in range(length):
+    for depth in range(length):  # from the root to the issuer of the server certificate
         valid = CertificateSpec(f"CA {depth}")
         is_hidden_root = order == "without the root" and depth == 0 and length > 1
         spec = valid if is_hidden_root else _apply_changes(rng, valid, "ca", notes)
-        if order == "without the root" and depth == 1:
+        if order == "without the root" and depth == 1:  # the identifier of the missing root stays right
             spec = replace(spec, authority_key="right")
         cas.insert(0, _issue(rng, spec, cas[0] if cas else None, notes, valid_key=is_hidden_root))
     if length < 2 or order == "whole":
@@ -231,8 +240,9 @@ def _issue_cas(rng: Random, length: int, notes: list[str]) -> tuple[list[IssuedC
     return cas, cas[:-1] if order == "without the root" else [cas[0], *reversed(cas[1:])]
 
 
-def _apply_changes(rng: Random, spec: CertificateSpec, kind: str, notes: list[str]) -> CertificateSpec:
-    for change in rng.sample(CHANGES[kind], rng.choice([0, 0, 0, 0, 1, 1, 2])):
+def _apply_changes(rng: Random, spec: CertificateSpec, place: str, notes: list[str]) -> CertificateSpec:
+    """Return the properties after up to two of the CHANGES, and add the changes to `notes`."""
+    for change in rng.sample(CHANGES[place], rng.choice([0, 0, 0, 0, 1, 1, 2])):
         notes.append(f"{spec.name or 'unnamed'} {change}")
         spec = replace(spec, **change)
     return spec
@@ -241,6 +251,7 @@ def _apply_changes(rng: Random, spec: CertificateSpec, kind: str, notes: list[st
 def _issue(
     rng: Random, spec: CertificateSpec, signer: IssuedCertificate | None, notes: list[str], *, valid_key: bool = False
 ) -> IssuedCertificate:
+    """Issue a certificate with a key of a random kind, and add the kind to `notes`."""
     kind = "P-256" if valid_key else rng.choice(KEY_KINDS)
     notes.append(f"{spec.name} {kind}")
     key = key_of_kind(kind, rng.randrange(3))

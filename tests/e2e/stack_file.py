@@ -1,7 +1,7 @@
-"""Read a stack's outputs, and encrypt its config, without an engine, which takes half a second to start.
+"""Create a stack, read its outputs and encrypt its config without the engine, which takes half a second to start.
 
-The engine defines the format in `sdk/go/common/resource/config/crypt.go`: AES-256-GCM with a key that PBKDF2 derives
-from the passphrase. The tests of the guide run the commands instead.
+The engine defines the encryption in `sdk/go/common/resource/config/crypt.go`: AES-256-GCM with a key that PBKDF2
+derives from the passphrase. The tests of the guide run the engine's commands instead.
 """
 
 import hashlib
@@ -19,9 +19,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from dev.environment import Environment
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
-"""Key that marks an object as special, for example as a secret."""
+"""Key that marks an object in the state as special. In the outputs of these programs it is a secret."""
 
 ITERATIONS = 1_000_000
+"""Rounds of PBKDF2. This number and the two sizes are those of the engine."""
+
 KEY_BYTES = 32
 NONCE_BYTES = 12
 
@@ -49,9 +51,12 @@ def read_outputs(environment: Environment, project: str, stack: str) -> dict[str
 
 
 def encrypt_config(environment: Environment, salt: str, secret: Mapping[str, str]) -> dict[str, Any]:
-    """Return config of secret values, as `pulumi config set --secret --path KEY` writes it. A key may be `a.b`.
+    """Return the config with the values encrypted, as `pulumi config set --secret --path KEY` writes it.
 
-    `salt` is the config's `encryptionsalt`.
+    Args:
+        environment: The environment with the passphrase.
+        salt: The `encryptionsalt` of the config.
+        secret: Values by key. The key `a.b` is the entry `b` of the map `a`.
     """
     config: dict[str, Any] = {}
     for key_path, text in secret.items():
@@ -73,7 +78,7 @@ def _cipher_of(environment: Environment, salt: str) -> AESGCM:
 
 @cache
 def _derive_cipher(passphrase: str, salt: str) -> AESGCM:
-    """Derive the key from the passphrase. `salt` is `v1:SALT:CHECK`."""
+    """Return the cipher for a passphrase and a salt of the form `v1:SALT:CHECK`. To derive its key takes long."""
     key = hashlib.pbkdf2_hmac("sha256", passphrase.encode(), b64decode(salt.split(":")[1]), ITERATIONS, KEY_BYTES)
     return AESGCM(key)
 

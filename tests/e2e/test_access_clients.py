@@ -1,7 +1,8 @@
-"""Clients of the proxy: each one pulls without a login, logs in, pushes, and is refused in words.
+"""Clients of the proxy pull without a login, log in, push, and print why they are refused.
 
-Only the clients show what they say. docs/symptoms.md quotes it, and its commands help. Docker is in
-tests/e2e/test_proxy.py, and the kubelet in tests/e2e/test_pull_secrets.py.
+Only real clients print the errors that docs/symptoms.md quotes, and only they show that its commands help.
+tests/e2e/test_proxy.py has the tests of Docker, and tests/e2e/test_pull_secrets.py those of the kubelet. The tests of
+this file need no cluster.
 """
 
 import os
@@ -25,14 +26,14 @@ from dev.toolchain.build import build_programs
 from dev.toolchain.engine import provide_engine
 from registry.access import haproxy, resolve_access
 from tests.e2e import stack_file
-from tests.e2e.access_server import CA, AccessServer, access_settings, basic, serve, write_layout
+from tests.e2e.access_server import CA, AccessServer, access_settings, basic_auth, serve, write_layout
 from tests.e2e.lab import eventually
 from tests.symptoms import LOG_IN, NOT_ALLOWED, TOO_MANY, Symptom, read_symptoms
 
 pytestmark = [pytest.mark.e2e, pytest.mark.together]
 
 ENDPOINT = "docker-registry:5000"
-"""Endpoint on the page. The tests use an address of the loopback interface instead."""
+"""Endpoint on docs/symptoms.md. The tests use an address of the loopback interface instead."""
 
 SETTINGS = access_settings(
     users=["centos", "ann"],
@@ -47,9 +48,9 @@ SYMPTOMS = {symptom.title: symptom for symptom in read_symptoms()}
 
 
 class Client(NamedTuple):
-    """Commands of a client, for the image `$image` with the tag `$tag` of the repository `$repository`.
+    """Commands of a client, for the image `$image` with the tag `$tag` in the repository `$repository`.
 
-    `login` gets the password of `$user` as standard input, and fails if it is wrong.
+    `login` reads the password of `$user` from standard input, and fails if it is wrong.
     """
 
     pull: str
@@ -57,7 +58,7 @@ class Client(NamedTuple):
     login: str
     tag: str = "1"
     new_tag: str = "2"
-    """Tag that does not exist. crane pushes nothing if the tag has this manifest."""
+    """Tag of the pushes that must be refused. crane sends nothing if a tag already has the manifest."""
 
 
 CURL = "curl --silent --show-error --fail-with-body --cacert certs/ca.crt --config login"
@@ -76,7 +77,7 @@ CLIENTS: Mapping[str, Client] = {
     "crane": Client(
         pull="SSL_CERT_FILE=certs/ca.crt crane pull --format oci $image pulled",
         push="SSL_CERT_FILE=certs/ca.crt crane push layout $image",
-        # The login alone compares no password.
+        # `crane auth login` only writes a file, so a request follows.
         login="crane auth login --username $user --password-stdin $registry\n"
         "SSL_CERT_FILE=certs/ca.crt crane digest $registry/public/app:1",
     ),
@@ -103,11 +104,12 @@ PODMAN = 'podman() { command podman --root "$HOME/root" --runroot "$HOME/run" --
 """Function that keeps the images of podman in the folder of the test."""
 
 LOGIN_FILES = ("auth.json", ".docker", ".config/helm", "login")
+"""Files and folders with the logins of the clients."""
 
 
 @dataclass
-class Bench:
-    """A folder in which a client runs, as a user's home. `outputs` has what it printed since the last `forget`."""
+class ClientHome:
+    """A user's home for clients. `outputs` has the text that each command has printed since `clear_outputs`."""
 
     server: AccessServer
     folder: Path
@@ -115,7 +117,7 @@ class Bench:
     outputs: list[str] = field(default_factory=list)
 
     def run(self, script: str, stdin: str = "", **variables: str) -> bool:
-        """Run a script, and return whether it worked."""
+        """Run a script, and return whether it succeeded."""
         done = subprocess.run(
             ["bash", "-eu", "-c", PODMAN + script],
             cwd=self.folder,
@@ -129,13 +131,13 @@ class Bench:
         return done.returncode == 0
 
     def access(self, command: str, repository: str, tag: str) -> bool:
-        """Run a pull or a push, and return whether it worked."""
+        """Run a client's command for a pull or a push, and return whether it succeeded."""
         image = f"{self.server.endpoints.address}/{repository}:{tag}"
         shutil.rmtree(self.folder / "pulled", ignore_errors=True)
         return self.run(command, image=image, repository=repository, tag=tag)
 
     def log_in(self, login: str, user: str, password: str) -> bool:
-        """Log in, and return whether it worked."""
+        """Run a client's command for a login, and return whether it succeeded."""
         return self.run(login, password, user=user)
 
     def log_out(self) -> None:
@@ -146,8 +148,7 @@ class Bench:
         (self.folder / "auth.json").write_text("{}")
         (self.folder / "login").write_text("")
 
-    def forget(self) -> None:
-        """Forget what was printed."""
+    def clear_outputs(self) -> None:
         self.outputs.clear()
 
 
@@ -161,18 +162,19 @@ def variables() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AccessServer]:
-    with serve(tmp_path_factory.mktemp("clients"), resolve_access(SETTINGS)) as running:
-        yield running
+    with serve(tmp_path_factory.mktemp("clients"), resolve_access(SETTINGS)) as access_server:
+        yield access_server
 
 
 @contextmanager
-def open_bench(server: AccessServer, variables: Mapping[str, str]) -> Iterator[Bench]:
-    """Yield a bench with the CA, an image and a chart. podman allows 50 characters for the path of its folder."""
+def temporary_home(server: AccessServer, variables: Mapping[str, str]) -> Iterator[ClientHome]:
+    """Yield a home with a short path, because podman allows 50 characters for the path of its folder."""
     with TemporaryDirectory(prefix="clients-") as folder:
-        yield create_bench(server, Path(folder), variables)
+        yield create_home(server, Path(folder), variables)
 
 
-def create_bench(server: AccessServer, folder: Path, variables: Mapping[str, str]) -> Bench:
+def create_home(server: AccessServer, folder: Path, variables: Mapping[str, str]) -> ClientHome:
+    """Create a home with the CA, an image and a chart."""
     for name in ("certs", ".config/containers", "runtime"):
         (folder / name).mkdir(parents=True)
     (folder / "certs/ca.crt").write_text(CA.pem)
@@ -182,163 +184,179 @@ def create_bench(server: AccessServer, folder: Path, variables: Mapping[str, str
     (folder / "app/Chart.yaml").write_text("apiVersion: v2\nname: app\nversion: 0.1.0\n")
     with tarfile.open(folder / "app-0.1.0.tgz", "w:gz") as chart:
         chart.add(folder / "app", "app")
-    own = {"HOME": str(folder), "XDG_RUNTIME_DIR": str(folder / "runtime"), "TMPDIR": str(folder)}
-    bench = Bench(server, folder, {**variables, **own, "REGISTRY_AUTH_FILE": str(folder / "auth.json")})
-    bench.log_out()
-    return bench
+    paths = {
+        "HOME": str(folder),
+        "XDG_RUNTIME_DIR": str(folder / "runtime"),
+        "TMPDIR": str(folder),
+        "REGISTRY_AUTH_FILE": str(folder / "auth.json"),
+    }
+    home = ClientHome(server, folder, {**variables, **paths})
+    home.log_out()
+    return home
 
 
 @pytest.fixture
-def bench(server: AccessServer, variables: dict[str, str]) -> Iterator[Bench]:
-    with open_bench(server, variables) as opened:
-        yield opened
+def home(server: AccessServer, variables: dict[str, str]) -> Iterator[ClientHome]:
+    with temporary_home(server, variables) as client_home:
+        yield client_home
 
 
-def seed(bench: Bench, client: Client) -> None:
-    """Push an image of the client to three repositories, as the first user."""
-    assert bench.log_in(client.login.splitlines()[0], "centos", bench.server.passwords["centos"]), bench.outputs
-    # curl pulls what another client has pushed.
-    push = CLIENTS["skopeo"] if client is CLIENTS["curl"] else client
-    if push is not client:
-        assert bench.log_in(push.login, "centos", bench.server.passwords["centos"]), bench.outputs
+def push_to_three_repositories(home: ClientHome, client: Client) -> None:
+    """Push an image with the client to a public, a team's and a private repository, as the first user."""
+    assert home.log_in(client.login.splitlines()[0], "centos", home.server.passwords["centos"]), home.outputs
+    # The command of curl only starts an upload, so skopeo pushes the images that curl lists.
+    pusher = CLIENTS["skopeo"] if client is CLIENTS["curl"] else client
+    if pusher is not client:
+        assert home.log_in(pusher.login, "centos", home.server.passwords["centos"]), home.outputs
     for repository in ("public/app", "team/app", "private/app"):
-        assert bench.access(push.push, repository, client.tag), bench.outputs
-    bench.log_out()
-    bench.forget()
+        assert home.access(pusher.push, repository, client.tag), home.outputs
+    home.log_out()
+    home.clear_outputs()
 
 
-def unquoted(symptom: Symptom, name: str, outputs: list[str]) -> list[str]:
-    """Return the outputs in which the page quotes no line."""
+def unquoted_outputs(symptom: Symptom, name: str, outputs: list[str]) -> list[str]:
+    """Return the outputs of a client without a line that the page quotes."""
     return [output for output in outputs if not symptom.is_quoted(name, output)]
 
 
-def decisive_line(symptom: Symptom, name: str, output: str) -> str:
-    """Return the line that the page quotes."""
+def quoted_line(symptom: Symptom, name: str, output: str) -> str:
+    """Return the line of an output that the page quotes."""
     return next(line for line in output.splitlines() if symptom.is_quoted(name, line))
 
 
-def unprinted(symptom: Symptom, name: str, outputs: list[str]) -> list[str]:
-    """Return the quotes of the page that the client has not printed."""
-    single = {quote: replace(symptom, quotes={name: [quote]}) for quote in symptom.quotes[name]}
-    return [quote for quote, one in single.items() if not any(one.is_quoted(name, output) for output in outputs)]
+def unprinted_quotes(symptom: Symptom, name: str, outputs: list[str]) -> list[str]:
+    """Return the quotes on the page that the client has not printed."""
+
+    def is_printed(quote: str) -> bool:
+        only_quote = replace(symptom, quotes={name: [quote]})
+        return any(only_quote.is_quoted(name, output) for output in outputs)
+
+    return [quote for quote in symptom.quotes[name] if not is_printed(quote)]
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_a_client_works_within_its_rights_and_is_refused_in_words(
-    bench: Bench, name: str, figures: Callable[[str], None]
+def test_a_client_works_within_its_rights_and_prints_why_it_is_refused(
+    home: ClientHome, name: str, figures: Callable[[str], None]
 ) -> None:
-    client, passwords = CLIENTS[name], bench.server.passwords
-    seed(bench, client)
-    assert bench.access(client.pull, "public/app", client.tag), bench.outputs
-    bench.forget()
-    assert not bench.access(client.pull, "team/app", client.tag)
-    assert not bench.access(client.push, "public/app", client.new_tag)
-    assert not bench.log_in(client.login, "ann", "wrong")
-    log_in = [*bench.outputs]
-    bench.log_out()
-    bench.forget()
-    assert bench.log_in(client.login, "ann", passwords["ann"]), bench.outputs
-    assert bench.access(client.push, "team/app", client.tag), bench.outputs
+    """Only a real client prints its error."""
+    client, passwords = CLIENTS[name], home.server.passwords
+    push_to_three_repositories(home, client)
+    assert home.access(client.pull, "public/app", client.tag), home.outputs
+    home.clear_outputs()
+    assert not home.access(client.pull, "team/app", client.tag)
+    assert not home.access(client.push, "public/app", client.new_tag)
+    assert not home.log_in(client.login, "ann", "wrong")
+    outputs_without_login = [*home.outputs]
+    home.log_out()
+    home.clear_outputs()
+    assert home.log_in(client.login, "ann", passwords["ann"]), home.outputs
+    assert home.access(client.push, "team/app", client.tag), home.outputs
     for repository in ("team/app", "public/app"):
-        assert bench.access(client.pull, repository, client.tag), bench.outputs
-    bench.forget()
-    assert not bench.access(client.push, "private/app", client.new_tag)
-    assert not bench.access(client.push, "public/app", client.new_tag)
-    assert not bench.access(client.pull, "private/app", client.tag)
-    for title, outputs in ((LOG_IN, log_in), (NOT_ALLOWED, bench.outputs)):
-        assert unquoted(SYMPTOMS[title], name, outputs) == [], title
-        assert unprinted(SYMPTOMS[title], name, outputs) == [], (title, outputs)
+        assert home.access(client.pull, repository, client.tag), home.outputs
+    home.clear_outputs()
+    assert not home.access(client.push, "private/app", client.new_tag)
+    assert not home.access(client.push, "public/app", client.new_tag)
+    assert not home.access(client.pull, "private/app", client.tag)
+    for title, outputs in ((LOG_IN, outputs_without_login), (NOT_ALLOWED, home.outputs)):
+        assert unquoted_outputs(SYMPTOMS[title], name, outputs) == [], title
+        assert unprinted_quotes(SYMPTOMS[title], name, outputs) == [], (title, outputs)
         for output in outputs:
-            figures(decisive_line(SYMPTOMS[title], name, output))
+            figures(quoted_line(SYMPTOMS[title], name, output))
 
 
-def guess(server: AccessServer) -> int:
+def send_guess(server: AccessServer) -> None:
+    """Send a wrong password over a connection of its own."""
     with closing(AccessServer(server.endpoints)) as client:
-        return client.send("GET", "/v2/", headers={"Authorization": basic("centos", "a guess")}).status
+        client.send("GET", "/v2/", headers={"Authorization": basic_auth("centos", "a guess")})
 
 
 @pytest.fixture
-def guarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AccessServer]:
-    """Run a proxy that refuses a user with a chosen password after the first guess."""
+def one_guess_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AccessServer]:
+    """Run a proxy that limits the guesses at a chosen password after the first one."""
     monkeypatch.setattr(haproxy, "MOST_GUESSES", 0)
-    with serve(tmp_path, resolve_access(SETTINGS), {"centos": "correct horse battery"}) as running:
-        yield running
+    with serve(tmp_path, resolve_access(SETTINGS), {"centos": "correct horse battery"}) as access_server:
+        yield access_server
 
 
-def test_a_client_with_too_many_wrong_passwords_is_told_to_wait(
-    guarded: AccessServer, variables: dict[str, str], figures: Callable[[str], None]
+def test_a_client_with_too_many_wrong_passwords_asks_its_user_to_wait(
+    one_guess_server: AccessServer, variables: dict[str, str], figures: Callable[[str], None]
 ) -> None:
+    """Only a real client prints its error."""
     symptom = SYMPTOMS[TOO_MANY]
     assert symptom.quotes.keys() == CLIENTS.keys()
 
     def expect_quote(name: str) -> None:
-        with open_bench(guarded, variables) as bench:
+        with temporary_home(one_guess_server, variables) as home:
 
-            def is_quoted() -> bool:
-                guess(guarded)
-                bench.forget()
-                return not bench.log_in(CLIENTS[name].login, "centos", "wrong") and not unprinted(
-                    symptom, name, bench.outputs
-                )
+            def prints_quote() -> bool:
+                send_guess(one_guess_server)  # a guess counts for ten seconds
+                home.clear_outputs()
+                is_refused = not home.log_in(CLIENTS[name].login, "centos", "wrong")
+                return is_refused and not unprinted_quotes(symptom, name, home.outputs)
 
             try:
-                eventually(30, f"{name} prints {symptom.quotes[name]}", is_quoted)
+                eventually(30, f"{name} prints {symptom.quotes[name]}", prints_quote)
             except AssertionError as error:
-                raise AssertionError(f"{error} It printed {bench.outputs}.") from None
-            figures(f"{name}: {decisive_line(symptom, name, bench.outputs[-1])}")
+                raise AssertionError(f"{error} It printed {home.outputs}.") from None
+            figures(f"{name}: {quoted_line(symptom, name, home.outputs[-1])}")
 
     with ThreadPoolExecutor() as threads:
         list(threads.map(expect_quote, CLIENTS))
-    with open_bench(guarded, variables) as bench:
-        eventually(30, "the commands of the page work", lambda: run_fix(bench, symptom))
+    with temporary_home(one_guess_server, variables) as home:
+        eventually(30, "the commands of the page work", lambda: run_fix(home, symptom))
 
 
-def run_fix(bench: Bench, symptom: Symptom) -> bool:
-    """Run the commands of the page as the first user, whose password the stack knows. The clients trust the CA."""
-    (bench.folder / "output").write_text(bench.server.passwords["centos"])
-    trust = 'pulumi() { cat output; }\nexport SSL_CERT_FILE="$PWD/certs/ca.crt"\n'
+def run_fix(home: ClientHome, symptom: Symptom) -> bool:
+    """Run the commands of a section as the first user, and return whether they succeeded.
+
+    A shell function replaces pulumi, and prints the password that is the output of a stack. The clients trust the CA.
+    """
+    (home.folder / "output").write_text(home.server.passwords["centos"])
+    preparation = 'pulumi() { cat output; }\nexport SSL_CERT_FILE="$PWD/certs/ca.crt"\n'
     (fix,) = symptom.fixes
-    return bench.run(trust + fix.script.replace(ENDPOINT, "$registry"))
+    return home.run(preparation + fix.script.replace(ENDPOINT, "$registry"))
 
 
-def test_the_logins_of_the_page_help(bench: Bench) -> None:
+def test_the_login_commands_of_the_page_allow_a_push(home: ClientHome) -> None:
+    """Only real clients read the logins that these commands store."""
     symptom = SYMPTOMS[LOG_IN]
     assert symptom.quotes.keys() == CLIENTS.keys()
-    bench.server.push("team/app", "1", "content of team/app")
-    assert run_fix(bench, symptom), bench.outputs
+    home.server.push("team/app", "1", "content of team/app")
+    assert run_fix(home, symptom), home.outputs
     for name in ("podman", "skopeo", "crane", "oras"):
-        assert bench.access(CLIENTS[name].push, "team/app", "1"), bench.outputs
-    assert bench.access(CLIENTS["helm"].push, "team/app", "0.1.0"), bench.outputs
+        assert home.access(CLIENTS[name].push, "team/app", "1"), home.outputs
+    assert home.access(CLIENTS["helm"].push, "team/app", "0.1.0"), home.outputs
 
 
-def test_the_rule_of_the_page_helps(bench: Bench) -> None:
-    """The engine sets the typed rule. It is applied to the proxy instead of a cluster."""
+def test_the_rule_of_the_page_allows_the_push(home: ClientHome) -> None:
+    """Only the engine shows how it reads the typed rule. The test applies it to the proxy instead of a cluster."""
     symptom, client = SYMPTOMS[NOT_ALLOWED], CLIENTS["skopeo"]
     assert symptom.quotes.keys() == CLIENTS.keys()
     (fix,) = symptom.fixes
-    command, _, apply = fix.script.rpartition("pulumi up")
-    assert apply == " --yes\n"
-    assert bench.log_in(client.login, "ann", bench.server.passwords["ann"])
-    assert not bench.access(client.push, "private/app", "1")
-    access = set_config(bench, command)
+    command, _, options_of_up = fix.script.rpartition("pulumi up")
+    assert options_of_up == " --yes\n"
+    assert home.log_in(client.login, "ann", home.server.passwords["ann"])
+    assert not home.access(client.push, "private/app", "1")
+    access = set_config(home, command)
     try:
-        bench.server.configure(resolve_access(replace(SETTINGS, access=access)), {})
-        eventually(10, "the rule is in force", lambda: bench.access(client.push, "private/app", "1"))
+        home.server.configure(resolve_access(replace(SETTINGS, access=access)), {})
+        eventually(10, "the rule is in force", lambda: home.access(client.push, "private/app", "1"))
     finally:
-        bench.server.configure(resolve_access(SETTINGS), {})
-        eventually(10, "the rule is gone", lambda: not bench.access(client.push, "private/app", "1"))
+        home.server.configure(resolve_access(SETTINGS), {})
+        eventually(10, "the rule is no longer in force", lambda: not home.access(client.push, "private/app", "1"))
 
 
-def set_config(bench: Bench, command: str) -> list[Mapping[str, list[str]]]:
-    """Run a command of pulumi in a stack with the rules of SETTINGS, and return the rules."""
+def set_config(home: ClientHome, command: str) -> list[Mapping[str, list[str]]]:
+    """Run a `pulumi config` command in a stack with the rules of SETTINGS, and return the changed rules."""
     engine = provide_engine()
-    state, path = bench.folder / "state", os.pathsep.join([str(engine.path or ""), bench.variables["PATH"]])
+    path = os.pathsep.join([str(engine.path or ""), home.variables["PATH"]])
+    state = home.folder / "state"
     state.mkdir()
     backend = {"PULUMI_BACKEND_URL": state.as_uri(), "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE, "PULUMI_STACK": "dev"}
     environment = Environment({**engine.env, **backend, "PATH": path})
-    shutil.copy(PROJECT / "Pulumi.yaml", bench.folder)
-    config = bench.folder / "Pulumi.dev.yaml"
+    shutil.copy(PROJECT / "Pulumi.yaml", home.folder)
+    config = home.folder / "Pulumi.dev.yaml"
     config.write_text(yaml.safe_dump({"config": {"private-registry:access": SETTINGS.access}}))
     stack_file.create(environment, "private-registry", "dev")
-    assert bench.run(command, **environment.variables), bench.outputs
+    assert home.run(command, **environment.variables), home.outputs
     return list(yaml.safe_load(config.read_text())["config"]["private-registry:access"])

@@ -19,14 +19,18 @@ from tests.issuing import CertificateSpec, IssuedCertificate, issue, server_spec
 pytestmark = pytest.mark.e2e
 
 SETTINGS: dict[str, Any] = {
-    **{"hostname": "registry.example.com", "namespace": "certified", "storage_path": "/var/lib/certified"},
-    **{"exposure": "node-port", "node_port": 30502},
+    "hostname": "registry.example.com",
+    "namespace": "certified",
+    "storage_path": "/var/lib/certified",
+    "exposure": "node-port",
+    "node_port": 30502,
 }
 
 
 def test_a_supplied_ca_issues_the_certificate_and_its_chain_is_served(
     lab: Lab, deploy_registry: Callable[..., Registry]
 ) -> None:
+    """Only TLS clients show whether they accept the chain that the registry serves."""
     root = issue(CertificateSpec("Example root"))
     issuing_ca = issue(CertificateSpec("Example issuing CA"), root)
     registry = deploy_registry(
@@ -45,7 +49,7 @@ def test_a_supplied_ca_issues_the_certificate_and_its_chain_is_served(
         verify_with_strict_clients(registry, root.pem, host)
 
 
-KINDS = ("P-256", "P-384", "RSA-2048", "RSA-3072", "RSA-4096")
+KEY_KINDS = ("P-256", "P-384", "RSA-2048", "RSA-3072", "RSA-4096")
 
 PROGRAM = """
 import json, pathlib, pulumi
@@ -55,17 +59,22 @@ for name, args in json.loads(pathlib.Path("registries.json").read_text()).items(
     registry = PrivateRegistry(name, args)
     pulumi.export(name, {key: getattr(registry, key) for key in ("endpoint", "ca_pem", "username", "password")})
 """
-"""Program with a registry for each kind of key. One `up` is faster than several, because it starts the engine once."""
+"""Program of several registries. One `up` is faster than several, because it starts the engine only once."""
 
 
 def test_strict_clients_accept_every_kind_of_key(create_project: Callable[..., Project]) -> None:
+    """Only TLS clients show whether they accept a key of the real provider."""
     project = create_project("kinds", PROGRAM)
     registries = {
         f"key-{kind.lower()}": {
-            **{"hostname": SETTINGS["hostname"], "namespace": f"key-{kind.lower()}", "certificate_key": kind},
-            **{"storage_path": f"/var/lib/key-{kind}", "exposure": "node-port", "node_port": 30610 + number},
+            "hostname": SETTINGS["hostname"],
+            "namespace": f"key-{kind.lower()}",
+            "certificate_key": kind,
+            "storage_path": f"/var/lib/key-{kind}",
+            "exposure": "node-port",
+            "node_port": 30610 + number,
         }
-        for number, kind in enumerate(KINDS)
+        for number, kind in enumerate(KEY_KINDS)
     }
     (project.folder / "registries.json").write_text(json.dumps(registries))
     for name, outputs in project.up().items():
@@ -77,6 +86,7 @@ def test_strict_clients_accept_every_kind_of_key(create_project: Callable[..., P
 def test_an_existing_tls_secret_is_served_and_a_wrong_one_is_refused(
     lab: Lab, deploy_registry: Callable[..., Registry]
 ) -> None:
+    """Only the API server returns an existing Secret, and only real kubectl runs the commands of the remedy."""
     lab.kubectl("create", "namespace", "certified")
     try:
         ca = issue(CertificateSpec("Another CA"))
@@ -91,17 +101,17 @@ def test_an_existing_tls_secret_is_served_and_a_wrong_one_is_refused(
         assert registry.status("/v2/") == 200
         registry.project.configure(tls_secret="other", create_namespace=False, **SETTINGS)
         assert "without the subject alternative name registry.example.com," in registry.project.expect_refusal()
-        type_the_remedy_for_a_missing_root(lab, registry, ca, issue(CertificateSpec("Issuing CA"), ca))
+        type_remedy_for_missing_root(lab, registry, ca, issue(CertificateSpec("Issuing CA"), ca))
         assert registry.status("/v2/") == 200, "the running registry is unchanged"
         registry.project.pulumi("destroy", "--yes", "--skip-preview")
     finally:
         lab.kubectl("delete", "namespace", "certified")
 
 
-def type_the_remedy_for_a_missing_root(
+def type_remedy_for_missing_root(
     lab: Lab, registry: Registry, root: IssuedCertificate, issuing_ca: IssuedCertificate
 ) -> None:
-    """Type the commands of the refusal with the real kubectl. The Secret is accepted then."""
+    """Deploy a TLS Secret without a root, type the commands of the refusal, and check that the Secret is accepted."""
     server = issue(server_spec("registry.example.com"), issuing_ca)
     folder = lab.cluster.path("laptop", "/var/no-root")
     folder.mkdir()
@@ -119,37 +129,40 @@ def type_the_remedy_for_a_missing_root(
     shutil.rmtree(folder)
 
 
-STRICT_CLIENT = """
+PYTHON_CLIENT = """
 import socket, ssl, sys
 host, port, ca = sys.argv[1:]
 context = ssl.create_default_context(cafile=ca)
 for flags in (0, ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN):
     context.verify_flags |= flags
-    raw = socket.create_connection(("192.168.56.10", int(port)))
-    with context.wrap_socket(raw, server_hostname=host) as tls:
+    tcp_socket = socket.create_connection(("192.168.56.10", int(port)))
+    with context.wrap_socket(tcp_socket, server_hostname=host) as tls:
         print(tls.version())
 """
-"""Client with the default flags of Python 3.11, then with those of Python 3.13."""
+"""Program that connects with the default flags of Python 3.11, then with those of Python 3.13."""
 
 
 def verify_with_strict_clients(registry: Registry, ca_pem: str, host: str) -> None:
-    """Verify the running registry with OpenSSL in strict mode, Python and GnuTLS on the laptop."""
-    file = registry.project.folder / "anchor.pem"
-    file.write_text(ca_pem)
+    """Verify the running registry on the laptop with OpenSSL in strict mode, Python and GnuTLS.
+
+    The clients trust only `ca_pem`, and expect a certificate for `host`.
+    """
+    ca_file = registry.project.folder / "anchor.pem"
+    ca_file.write_text(ca_pem)
     port = registry.address.rpartition(":")[2]
     is_address = host[0].isdigit()
     run = registry.project.lab.environment.run
     openssl = run(
-        *["openssl", "s_client", "-connect", registry.address, "-CAfile", str(file)],
+        *["openssl", "s_client", "-connect", registry.address, "-CAfile", str(ca_file)],
         *["-x509_strict", "-verify_return_error"],
         *(["-verify_ip", host] if is_address else ["-servername", host, "-verify_hostname", host]),
         stdin="",
         check=False,
     )
     assert "Verify return code: 0 (ok)" in openssl.stdout, openssl.stdout + openssl.stderr
-    assert run(sys.executable, "-c", STRICT_CLIENT, host, port, str(file)).stdout.startswith("TLSv1.")
-    gnutls = unpack_package("gnutls-cli", "gnutls-bin")
-    environment = [f"{name}={gnutls.env[name]}" for name in ("PATH", "LD_LIBRARY_PATH") if name in gnutls.env]
-    checks = ("--x509cafile", str(file), "--port", port, "--verify-hostname", host)
-    trusted = run("env", *environment, str(gnutls.find("gnutls-cli")), *checks, ADDRESS, stdin="", check=False)
-    assert "The certificate is trusted" in trusted.stdout, trusted.stdout + trusted.stderr
+    assert run(sys.executable, "-c", PYTHON_CLIENT, host, port, str(ca_file)).stdout.startswith("TLSv1.")
+    package = unpack_package("gnutls-cli", "gnutls-bin")
+    variables = [f"{name}={package.env[name]}" for name in ("PATH", "LD_LIBRARY_PATH") if name in package.env]
+    options = ("--x509cafile", str(ca_file), "--port", port, "--verify-hostname", host)
+    gnutls = run("env", *variables, str(package.find("gnutls-cli")), *options, ADDRESS, stdin="", check=False)
+    assert "The certificate is trusted" in gnutls.stdout, gnutls.stdout + gnutls.stderr

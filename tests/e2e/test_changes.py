@@ -1,4 +1,4 @@
-"""Edit the config, delete objects and destroy the stack: each change affects as few resources as possible.
+"""Edit the config, delete objects and destroy the stack. Each change affects as few resources as possible.
 
 Only the real providers decide between an update and a replacement, and only real objects can be lost.
 """
@@ -20,6 +20,8 @@ from tests.issuing import issue, server_spec
 pytestmark = pytest.mark.e2e
 
 PERMANENT = {"registry-namespace", "registry-data-claim", "registry-data-volume"}
+"""Resources that no edit may replace, because the images depend on them."""
+
 POD = {"registry-workload-pod": "replace"}
 VERSION_LABEL = dict.fromkeys(
     [
@@ -33,10 +35,10 @@ VERSION_LABEL = dict.fromkeys(
     ],
     "update",
 )
-"""Objects whose version label changes with the image."""
+"""Operations on the objects whose version label changes with the image."""
 
 CERTIFICATE = {"registry-tls-leaf": "replace", "registry-tls-secret": "replace", **POD}
-
+"""Operations that give the registry another server certificate."""
 
 EDITS: list[tuple[dict[str, Any], dict[str, str]]] = [
     # edit of the config, operations of the next `up` by resource name
@@ -45,29 +47,26 @@ EDITS: list[tuple[dict[str, Any], dict[str, str]]] = [
     (
         {"port": 5001},
         {
-            **{"registry-service": "replace"},
-            **{
-                "registry-lease-of-192.168.56.10-5000": "delete",
-                "registry-lease-of-192.168.56.10-5001": "create",
-            },
+            "registry-service": "replace",
+            "registry-lease-of-192.168.56.10-5000": "delete",
+            "registry-lease-of-192.168.56.10-5001": "create",
         },
     ),
     (
         {"exposure": "cluster", "external_ips": []},
         {
-            **{
-                "registry-tls-request": "replace",
-                "registry-lease-of-192.168.56.10-5000": "delete",
-                **CERTIFICATE,
-            },
-            **{"registry-service": "update"},
+            **CERTIFICATE,
+            "registry-tls-request": "replace",
+            "registry-lease-of-192.168.56.10-5000": "delete",
+            "registry-service": "update",
         },
     ),
     (
         {"users": ["centos", "jean"]},
         {
-            **{"registry-auth-jean-password": "create", "registry-auth-jean-salt": "create"},
-            **{"registry-auth-secret": "replace"},
+            "registry-auth-jean-password": "create",
+            "registry-auth-jean-salt": "create",
+            "registry-auth-secret": "replace",
         },
     ),
     ({"node_label": "registry=here"}, {"registry-label": "update", **POD}),
@@ -79,6 +78,7 @@ EDITS: list[tuple[dict[str, Any], dict[str, str]]] = [
 def test_an_edit_changes_only_the_affected_resources(
     lab: Lab, edit: Mapping[str, Any], expected: Mapping[str, str]
 ) -> None:
+    """Only the real providers decide between an update and a replacement."""
     with lab.changed_config(**edit):
         changes = lab.planned_changes()
     assert changes == expected
@@ -86,6 +86,7 @@ def test_an_edit_changes_only_the_affected_resources(
 
 
 def test_a_chosen_password_changes_the_secret_and_not_the_pod(lab: Lab, outputs: dict[str, str]) -> None:
+    """Only a kubelet delivers the changed file, and only a running registry reads it again."""
     pod_uid = lab.get("pod", NAMESPACE)["metadata"]["uid"]
     with lab.changed_config(secret={"passwords.centos": "correct horse battery"}):
         assert lab.planned_changes() == {"registry-auth-secret": "replace"}
@@ -100,7 +101,10 @@ def test_a_chosen_password_changes_the_secret_and_not_the_pod(lab: Lab, outputs:
 
 
 def test_the_first_up_within_the_renewal_window_renews_the_certificate(lab: Lab) -> None:
-    """The test writes into the state that the certificate ends in 29 days, as after 327 of its 356 days."""
+    """Only the real provider compares the end of the certificate with the time.
+
+    The test writes into the state that the certificate ends in 29 days, as after 327 of its 356 days.
+    """
     state = json.loads(lab.pulumi("stack", "export", *STACK).stdout)
     (certificate,) = [
         resource for resource in state["deployment"]["resources"] if resource["urn"].endswith("::registry-tls-leaf")
@@ -120,6 +124,7 @@ def test_the_first_up_within_the_renewal_window_renews_the_certificate(lab: Lab)
 
 
 def test_destroy_keeps_the_images_for_the_next_up(lab: Lab, outputs: dict[str, str]) -> None:
+    """Only a node has the folder that the volume leaves behind."""
     lab.log_in(outputs["password"])
     digest = lab.push("kept/destroy:1")
     lab.pulumi("destroy", "--yes", "--skip-preview", *STACK, "--config-file", str(lab.config))
@@ -137,6 +142,7 @@ def test_destroy_keeps_the_images_for_the_next_up(lab: Lab, outputs: dict[str, s
 def test_up_restores_a_deleted_object_with_the_images(
     lab: Lab, outputs: dict[str, str], deleted: tuple[str, str]
 ) -> None:
+    """Only the API server deletes objects that depend on each other, and only a node has the images."""
     lab.log_in(outputs["password"])
     digest = lab.push("kept/lost:1")
     if deleted[0] == "pvc":  # a claim is only deleted after the Pod that uses it
@@ -150,32 +156,36 @@ def test_up_restores_a_deleted_object_with_the_images(
     assert lab.pull("kept/lost:1") == digest
 
 
-def test_after_an_edit_by_hand_the_process_runs_with_what_the_secret_says(
-    lab: Lab, outputs: dict[str, str], ca_file: str
-) -> None:
-    """Only a kubelet delivers the edited file, and only a process that was restarted has read it."""
+def test_up_restores_a_certificate_that_was_edited_by_hand(lab: Lab, outputs: dict[str, str], ca_file: str) -> None:
+    """Only a kubelet delivers the edited file, and only a restarted process has read it."""
     lab.log_in(outputs["password"])
-    before = lab.get("pod", NAMESPACE)["metadata"]["uid"]
+    pod_uid = lab.get("pod", NAMESPACE)["metadata"]["uid"]
     other = issue(server_spec(NAMESPACE))
     files = {"tls.crt": to_base64(other.pem), "tls.key": to_base64(other.key_pem)}
     exec_in_pod = ("exec", "--namespace", NAMESPACE, NAMESPACE, "--")
     lab.kubectl("patch", "secret", "cert-secret", "--namespace", NAMESPACE, "--patch", json.dumps({"data": files}))
     eventually(
-        120, "the file is delivered", lambda: lab.kubectl(*exec_in_pod, "cat", "/certs/tls.crt").strip() in other.pem
+        120,
+        "the file is delivered",
+        lambda: lab.kubectl(*exec_in_pod, "cat", "/certs/tls.crt").strip() == other.pem.strip(),
     )
     lab.kubectl(*exec_in_pod, "kill", "1")
-    eventually(60, "curl does not trust it", lambda: lab.curl("/v2/", "--cacert", ca_file).returncode == 60)
+    untrusted = 60  # curl's exit code for a certificate that it does not trust
+    eventually(60, "curl distrusts the server", lambda: lab.curl("/v2/", "--cacert", ca_file).returncode == untrusted)
     lab.up("--refresh")
-    assert lab.get("pod", NAMESPACE)["metadata"]["uid"] != before
+    assert lab.get("pod", NAMESPACE)["metadata"]["uid"] != pod_uid
     assert lab.push("kept/edited:1") == lab.pull("kept/edited:1"), "clients trust the registry again"
     lab.up("--expect-no-changes")
 
 
 def test_the_exact_values_of_the_guide_still_work(lab: Lab, outputs: dict[str, str]) -> None:
-    """Image registry:2.7, RSA 4096 and the password `centos` are accepted, with two warnings."""
+    """Only the real registry 2.7 shows whether it reads the component's files.
+
+    Its image, RSA 4096 and the password `centos` are accepted, with two warnings.
+    """
     lab.cluster.load_registry("2.7", build_program("registry-2.7") / "registry-2.7")
     lab.log_in(outputs["password"])
-    digest = lab.push("kept/letter:1")
+    digest = lab.push("kept/guide:1")
     with lab.changed_config(secret={"passwords.centos": "centos"}, image="registry:2.7", certificate_key="RSA-4096"):
         done = lab.up()
         assert "CVE-2026-41888" in done.stdout + done.stderr
@@ -183,19 +193,19 @@ def test_the_exact_values_of_the_guide_still_work(lab: Lab, outputs: dict[str, s
         outputs_of_guide = lab.outputs()
         lab.trust(outputs_of_guide)
         eventually(120, "the registry accepts the password `centos`", lambda: lab.log_in("centos").returncode == 0)
-        assert lab.pull("kept/letter:1") == digest
+        assert lab.pull("kept/guide:1") == digest
         version = lab.kubectl("exec", "--namespace", NAMESPACE, NAMESPACE, "--", "registry", "--version")
         assert " v2.7" in version
-        line = base64.b64decode(lab.get("secret", "auth-secret")["data"]["registry.password"]).decode()
-        assert "$2b$10$" in line
+        htpasswd_line = base64.b64decode(lab.get("secret", "auth-secret")["data"]["registry.password"]).decode()
+        assert "$2b$10$" in htpasswd_line, "bcrypt has the cost 10 for a chosen password"
     lab.up()
     new_outputs = lab.outputs()
     lab.trust(new_outputs)
-    eventually(
-        120, "the registry accepts the generated password", lambda: lab.log_in(new_outputs["password"]).returncode == 0
-    )
+    generated = new_outputs["password"]
+    eventually(120, "the registry accepts the generated password", lambda: lab.log_in(generated).returncode == 0)
 
 
 def test_the_config_of_the_dev_stack_has_the_guides_address(lab: Lab) -> None:
+    """Only the lab's copy of the config shows whether earlier tests have restored it."""
     settings = yaml.safe_load(lab.config.read_text())["config"]
     assert settings["private-registry:external_ips"] == ["192.168.56.10"]

@@ -1,6 +1,6 @@
 """`dev down` removes a cluster from the machine, and does not change another cluster.
 
-Only a real cluster creates namespaces, links, routes, mounts and control groups.
+Only a real cluster creates network namespaces, links, routes, mounts and control groups.
 """
 
 import re
@@ -15,17 +15,18 @@ from tests.e2e.lab import NAME, Lab
 
 pytestmark = pytest.mark.e2e
 
-TUNABLES = ("net/ipv4/ip_forward", "vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops")
+SYSCTLS = ("net/ipv4/ip_forward", "vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops")
+"""Kernel parameters that a cluster sets, as paths below /proc/sys."""
 
-OTHER_NAME = f"{NAME}g"
-"""Name of the cluster that the test starts and stops."""
+TEST_CLUSTER = f"{NAME}g"
+"""Name of the cluster that the test starts and stops. No lab has this name, because names of labs end with a digit."""
 
-FOREIGN_NAMES = re.compile(rf"pr-(?!{OTHER_NAME}(-|$))|{STATE}/(?!{OTHER_NAME}/)")
-"""Names of other clusters, which may start and stop during the test."""
+OTHER_CLUSTERS = re.compile(rf"pr-(?!{TEST_CLUSTER}(-|$))|{STATE}/(?!{TEST_CLUSTER}/)")
+"""Names and folders of other clusters, which may start and stop during the test."""
 
 
 def read_machine_state() -> dict[str, object]:
-    """Return everything that a cluster could leave on the machine, without the names of other clusters."""
+    """Return the state of the machine that a cluster may change, without the names of other clusters."""
 
     def lines_of(*argv: str) -> list[str]:
         return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
@@ -35,16 +36,17 @@ def read_machine_state() -> dict[str, object]:
         "links": [line.split()[1].partition("@")[0] for line in lines_of("ip", "-oneline", "link")],
         "routes": lines_of("ip", "route"),
         "mounts": [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()],
-        "control groups": [str(each) for each in Path("/sys/fs/cgroup").glob("*/pr-*")],
+        "control groups": [str(path) for path in Path("/sys/fs/cgroup").glob("*/pr-*")],
     }
     state: dict[str, object] = {
-        kind: sorted(each for each in names if not FOREIGN_NAMES.search(each)) for kind, names in names_by_kind.items()
+        kind: sorted(name for name in names if not OTHER_CLUSTERS.search(name)) for kind, names in names_by_kind.items()
     }
-    return state | {"tunables": {name: Path("/proc/sys", name).read_text() for name in TUNABLES}}
+    return state | {"sysctls": {name: Path("/proc/sys", name).read_text() for name in SYSCTLS}}
 
 
 def test_down_cleans_up_the_machine_and_the_next_up_restores_the_objects(lab: Lab) -> None:
-    cluster = Cluster(STATE / OTHER_NAME, OTHER_NAME, isolated=True)
+    """Only a real cluster changes the kernel's state."""
+    cluster = Cluster(STATE / TEST_CLUSTER, TEST_CLUSTER, isolated=True)
     cluster.wipe()
     before = read_machine_state()
     cluster.up()
@@ -57,5 +59,5 @@ def test_down_cleans_up_the_machine_and_the_next_up_restores_the_objects(lab: La
     assert cluster.run("laptop", get, check=False).returncode == 0
     cluster.wipe()
     assert read_machine_state() == before
-    assert not (STATE / OTHER_NAME).exists()
+    assert not (STATE / TEST_CLUSTER).exists()
     assert lab.get("pod", "docker-registry")["status"]["phase"] == "Running", "the lab is unchanged"

@@ -18,7 +18,7 @@ import pytest
 
 from dev.cluster.plan import LAPTOP, MASTER, SERVICES
 from dev.environment import STATE
-from tests.e2e import curl_image, dns
+from tests.e2e import curl_image, dns, faults
 from tests.e2e.lab import ADDRESS, NAME, Lab, Project, eventually, is_ready
 from tests.e2e.s3 import S3
 
@@ -27,8 +27,11 @@ pytestmark = pytest.mark.e2e
 CreateProject = Callable[..., Project]
 
 CURL_IMAGE = "curlimages/curl:8.16.0"
+"""Name of the official image. The tests build an image with this name."""
 
 LAYERS = 5
+"""Number of random layers of a test image."""
+
 LARGE_LAYER, SMALL_LAYER = 16 << 20, 16 << 10
 """Bytes of a layer whose push takes seconds, and of one whose push takes almost no time."""
 
@@ -42,6 +45,7 @@ class Client:
 
     @classmethod
     def create(cls, lab: Lab, address: str, endpoint: str, ca_pem: str) -> "Client":
+        """Make the laptop trust the CA, and resolve the name of the endpoint to the address."""
         certificates = lab.cluster.path("laptop", f"/etc/docker/certs.d/{endpoint}")
         certificates.mkdir(parents=True, exist_ok=True)
         (certificates / "ca.crt").write_text(ca_pem)
@@ -56,6 +60,7 @@ class Client:
         self.lab.docker("logout", self.endpoint)
 
     def push(self, local: str, tag: str) -> CompletedProcess[str]:
+        """Push a local image as `tag`, and return the finished command, which may have failed."""
         self.lab.docker("tag", local, f"{self.endpoint}/{tag}")
         return self.lab.docker("push", f"{self.endpoint}/{tag}")
 
@@ -83,44 +88,47 @@ def build_layered_image(lab: Lab, size: int) -> str:
 
 def delete_image(lab: Lab, image: str) -> None:
     """Delete the image under all its names, so that the next pull downloads its layers."""
-    identity = lab.docker("image", "inspect", "--format", "{{.Id}}", image).stdout.strip()
-    assert lab.docker("image", "rm", "--force", identity).returncode == 0
+    image_id = lab.docker("image", "inspect", "--format", "{{.Id}}", image).stdout.strip()
+    assert lab.docker("image", "rm", "--force", image_id).returncode == 0
 
 
 def find_pushed_digest(push: CompletedProcess[str]) -> str:
+    """Return the digest that a successful push has printed."""
     assert push.returncode == 0, push.stderr
     return push.stdout.rpartition("digest: ")[2].split()[0]
 
 
 @pytest.fixture
 def service_dns(lab: Lab) -> Iterator[None]:
-    """Run a DNS server for Pods, which the lab does not have by default."""
+    """Run a DNS server for Pods, because a lab has no DNS server by default."""
     with dns.serve(lab.cluster, lab.environment):
         yield
 
 
 def test_two_registries_run_side_by_side(lab: Lab, create_project: CreateProject) -> None:
-    blue = lab.cluster.path("k8s-master", "/var/lib/blue-registry")
-    blue.mkdir(exist_ok=True)
-    shutil.chown(blue, 65532, 65532)
+    """Only a kubelet runs a Pod as another user, and only kube-proxy forwards to both registries."""
+    images = lab.cluster.path("k8s-master", "/var/lib/blue-registry")
+    images.mkdir(exist_ok=True)
+    shutil.chown(images, 65532, 65532)
     project = create_project("two-registries")
     for team, outputs in project.up().items():
-        ca = project.folder / f"{team}.pem"
-        ca.write_text(outputs["ca_pem"])
+        ca_file = project.folder / f"{team}.pem"
+        ca_file.write_text(outputs["ca_pem"])
         catalog = lab.environment.run(
-            *["curl", "--silent", "--fail", "--cacert", str(ca), "--user", f"{team}:{outputs['password']}"],
+            *["curl", "--silent", "--fail", "--cacert", str(ca_file), "--user", f"{team}:{outputs['password']}"],
             *["--connect-to", f"{outputs['endpoint']}:192.168.56.10:", f"https://{outputs['endpoint']}/v2/_catalog"],
         )
         assert catalog.stdout.strip() == '{"repositories":[]}'
     level = lab.get("namespace", "blue-registry")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
     assert level == "restricted", "the blue registry runs as user 65532"
-    status = lab.kubectl("exec", "--namespace", "blue-registry", "docker-registry", "--", "id", "-u")
-    assert status.strip() == "65532"
+    user_id = lab.kubectl("exec", "--namespace", "blue-registry", "docker-registry", "--", "id", "-u")
+    assert user_id.strip() == "65532"
     project.up("--expect-no-changes")
 
 
 @pytest.mark.usefixtures("service_dns")
 def test_a_platform_component_includes_the_registry_of_a_team(lab: Lab, create_project: CreateProject) -> None:
+    """Only a Job in the cluster shows whether a team's Pod resolves the registry and logs in."""
     curl_image.load_image(lab.cluster, CURL_IMAGE)
     platform = create_project("embedded-in-a-platform-stack")
     platform.configure(curl_image=CURL_IMAGE)
@@ -129,10 +137,10 @@ def test_a_platform_component_includes_the_registry_of_a_team(lab: Lab, create_p
     log = lab.kubectl("logs", "--namespace", outputs["apps"], "job/registry-login")
     assert log.split() == ['{"repositories":[]}', "200"]
     platform.up("--expect-no-changes")
-    pull = lab.get("secret", "registry-pull", outputs["apps"])
-    assert pull["type"] == "kubernetes.io/dockerconfigjson"
-    refused = platform.pulumi("destroy", "--yes", "--skip-preview", check=False)
-    assert "protect" in refused
+    pull_secret = lab.get("secret", "registry-pull", outputs["apps"])
+    assert pull_secret["type"] == "kubernetes.io/dockerconfigjson"
+    refusal = platform.pulumi("destroy", "--yes", "--skip-preview", check=False)
+    assert "protect" in refusal
     assert lab.get("pod", "docker-registry", "payments-registry")["status"]["phase"] == "Running"
     platform.configure(curl_image=CURL_IMAGE, protect=False)
     platform.up()
@@ -143,6 +151,7 @@ def test_a_platform_component_includes_the_registry_of_a_team(lab: Lab, create_p
 def test_two_replicas_share_a_bucket_and_tolerate_the_loss_of_one(
     lab: Lab, create_project: CreateProject, s3: S3
 ) -> None:
+    """Only real replicas and a real client show whether an image survives the loss of a replica."""
     project = create_project("s3-scale-out")
     keys = {"s3_access_key": s3.access_key, "s3_secret_key": s3.secret_key}
     storage = {"s3_bucket": s3.bucket, "s3_endpoint": s3.endpoint, "upstream_ca": s3.ca_pem}
@@ -161,10 +170,10 @@ def test_two_replicas_share_a_bucket_and_tolerate_the_loss_of_one(
     project.configure(keys, **storage, log_level="warn")
     with ThreadPoolExecutor() as pool:
         update = pool.submit(project.up)
-        pulls = pull_during(update, client, "scaled/quick:1")
+        digests = pull_during(update, client, "scaled/quick:1")
     update.result()
-    print(f"{len(pulls)} pulls while the replicas were replaced")
-    assert set(pulls) == {small_digest}
+    print(f"{len(digests)} pulls while the replicas were replaced")
+    assert set(digests) == {small_digest}
     assert not set(before) & set(replicas(lab)), "both replicas are new"
     assert set(replicas(lab).values()) == {"k8s-master", "k8s-worker"}, "the replicas run on two nodes"
     project.up("--expect-no-changes")
@@ -172,14 +181,14 @@ def test_two_replicas_share_a_bucket_and_tolerate_the_loss_of_one(
 
 def replicas(lab: Lab) -> dict[str, str]:
     """Return the nodes of the replicas that are not being deleted, by name of the Pod."""
-    running = [each for each in lab.api.objects("pods", "s3-registry") if "deletionTimestamp" not in each["metadata"]]
-    return {each["metadata"]["name"]: each["spec"]["nodeName"] for each in running}
+    pods = [pod for pod in lab.api.objects("pods", "s3-registry") if "deletionTimestamp" not in pod["metadata"]]
+    return {pod["metadata"]["name"]: pod["spec"]["nodeName"] for pod in pods}
 
 
 def push_while_a_replica_is_lost(client: Client, s3: S3) -> str:
-    """Push an image during which a replica is lost, and return the digest. A failed push is repeated once.
+    """Push an image, kill a replica during the push, and return the digest.
 
-    The engine also repeats single requests.
+    The Docker engine repeats single requests. If the push fails nevertheless, it is repeated once.
     """
     local = build_layered_image(client.lab, LARGE_LAYER)
     with ThreadPoolExecutor() as pool:
@@ -198,30 +207,29 @@ def push_while_a_replica_is_lost(client: Client, s3: S3) -> str:
 
 def kill_a_replica(lab: Lab) -> None:
     """Kill the process of a replica, and delete its Pod without a grace period."""
-    name, node = next(iter(replicas(lab).items()))
-    (container,) = lab.get("pod", name, "s3-registry")["status"]["containerStatuses"]
-    task = container["containerID"].removeprefix("containerd://")
-    lab.cluster.run(node, ["ctr", "--namespace=k8s.io", "task", "kill", "--signal", "SIGKILL", task], check=True)
+    name = next(iter(replicas(lab)))
+    faults.kill_container(lab, lab.get("pod", name, "s3-registry"))
     lab.kubectl("delete", "pod", name, "--namespace", "s3-registry", "--grace-period=0", "--force")
 
 
 def pull_during(change: Future[Any], client: Client, tag: str) -> list[str]:
     """Pull until `change` ends, and return the digests."""
-    pulled = []
+    digests = []
     while not change.done():
-        pulled.append(client.pull(tag))
-    return pulled
+        digests.append(client.pull(tag))
+    return digests
 
 
 @pytest.mark.usefixtures("service_dns")
 def test_a_mirror_serves_cached_images_without_its_upstream(lab: Lab, create_project: CreateProject) -> None:
+    """Only a real registry caches images, and only a Docker engine uses a mirror of Docker Hub."""
     project = create_project("mirror")
     lab.cluster.load_haproxy()
     outputs = project.up()
     upstream, mirror = client_inside(lab, outputs["upstream"]), client_outside(lab, outputs["mirror"])
     upstream.log_in("ci", outputs["upstream"]["passwords"]["ci"])
     digest = find_pushed_digest(upstream.push(build_layered_image(lab, SMALL_LAYER), "team/app:1"))
-    assert "unauthorized" in mirror.push("layers:1", "team/app:2").stderr, "everybody may pull, and nothing else"
+    assert "unauthorized" in mirror.push("layers:1", "team/app:2").stderr, "clients without a login may only pull"
     mirror.log_in("centos", outputs["mirror"]["passwords"]["centos"])
     refused = mirror.push("layers:1", "team/app:2")
     mirror.log_out()
@@ -249,7 +257,7 @@ def test_a_mirror_serves_cached_images_without_its_upstream(lab: Lab, create_pro
 
 @contextmanager
 def registry_mirror(lab: Lab, endpoint: str) -> Iterator[None]:
-    """Let the laptop's engine pull images of Docker Hub from a mirror until the block ends."""
+    """Have the laptop's Docker engine pull images of Docker Hub from a mirror until the block ends."""
     try:
         set_mirrors(lab, [f"https://{endpoint}/"])
         yield
@@ -259,28 +267,30 @@ def registry_mirror(lab: Lab, endpoint: str) -> Iterator[None]:
 
 
 def set_mirrors(lab: Lab, mirrors: list[str]) -> None:
-    """Have the engine read a file with these mirrors."""
+    """Write these mirrors to the configuration of the Docker engine, and wait until the engine has read it."""
 
     def has_read_file() -> bool:
         return (json.loads(lab.docker("info", "--format", "{{json .RegistryConfig.Mirrors}}").stdout) or []) == mirrors
 
     lab.cluster.path("laptop", "/etc/docker/daemon.json").write_text(json.dumps({"registry-mirrors": mirrors}))
-    engine, _ = lab.cluster.plan.record(LAPTOP, "dockerd").read_text().split()
-    os.kill(int(engine), signal.SIGHUP)
-    eventually(10, "the engine has read its file", has_read_file)
+    pid, _ = lab.cluster.plan.record(LAPTOP, "dockerd").read_text().split()
+    os.kill(int(pid), signal.SIGHUP)  # dockerd reads its configuration again
+    eventually(10, "the engine has read its configuration", has_read_file)
 
 
 def is_ready_again(pod: dict[str, Any]) -> bool:
-    restarts = {each["name"]: each["restartCount"] for each in pod["status"]["containerStatuses"]}
+    """Return whether the registry's container has restarted once, and the Pod is ready."""
+    restarts = {status["name"]: status["restartCount"] for status in pod["status"]["containerStatuses"]}
     return is_ready(pod) and restarts["registry"] == 1
 
 
 def client_outside(lab: Lab, registry: Mapping[str, Any]) -> Client:
+    """Return a client of a registry that is exposed at ADDRESS. `registry` has its outputs."""
     return Client.create(lab, ADDRESS, registry["endpoint"], registry["ca_pem"])
 
 
 def client_inside(lab: Lab, registry: Mapping[str, Any]) -> Client:
-    """Return a client of a Service's address: the laptop, with a route to Services over a node."""
+    """Return a client of a registry without an exposure. The laptop gets a route to Services through a node."""
     lab.cluster.run("laptop", ["ip", "route", "replace", SERVICES, "via", MASTER.address], check=True)
     address = lab.get("service", "docker-registry", registry["namespace"])["spec"]["clusterIP"]
     return Client.create(lab, address, registry["endpoint"], registry["ca_pem"])

@@ -1,6 +1,7 @@
-"""Check each step of the guide on the live cluster after `make up`.
+"""Check each step of the guide (docs/guide.md) on the live cluster after `make up`.
 
-The guide describes the behaviour of a cluster, its nodes and a Docker engine, which no recording engine has.
+The guide describes the behaviour of a cluster, its nodes and a Docker engine, which no recording engine has. The number
+in the name of a test is the step. Tests with the number 12 check what happens after the last step.
 """
 
 import base64
@@ -25,24 +26,29 @@ ENDPOINT = f"{NAMESPACE}:5000"
 
 @pytest.fixture
 def certificate(lab: Lab) -> x509.Certificate:
+    """Return the server certificate in the TLS Secret."""
     return x509.load_pem_x509_certificates(secret_value(lab, "cert-secret", "tls.crt"))[0]
 
 
 def secret_value(lab: Lab, name: str, key: str) -> bytes:
+    """Return a decoded value of a Secret."""
     return base64.b64decode(lab.get("secret", name)["data"][key])
 
 
 def test_up_prints_the_address_and_the_login_command(first_up: subprocess.CompletedProcess[str]) -> None:
+    """Only a real `make up` prints these lines."""
     assert f"{ENDPOINT} is up at {ADDRESS}" in first_up.stdout
     assert f"docker login {ENDPOINT} --username centos --password-stdin" in first_up.stdout
 
 
 def test_1_the_namespace_enforces_pod_security(lab: Lab) -> None:
+    """Only the API server returns the labels that it enforces."""
     labels = lab.get("namespace", NAMESPACE)["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "baseline", "root owns the guide's folder"
 
 
 def test_2_the_certificate_has_the_guides_subject_and_every_name(lab: Lab, certificate: x509.Certificate) -> None:
+    """Only the real provider issues a certificate with the subject and names of its inputs."""
     subject = {attribute.oid: attribute.value for attribute in certificate.subject}
     assert subject == {
         NameOID.COUNTRY_NAME: "FR",
@@ -54,13 +60,13 @@ def test_2_the_certificate_has_the_guides_subject_and_every_name(lab: Lab, certi
     }
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     in_cluster = f"{NAMESPACE}.{NAMESPACE}"
-    assert names.get_values_for_type(x509.DNSName) == [
-        *[NAMESPACE, in_cluster, f"{in_cluster}.svc", f"{in_cluster}.svc.cluster.local"]
-    ]
+    dns_names = [NAMESPACE, in_cluster, f"{in_cluster}.svc", f"{in_cluster}.svc.cluster.local"]
+    assert names.get_values_for_type(x509.DNSName) == dns_names
     assert names.get_values_for_type(x509.IPAddress) == [ip_address(ADDRESS)]
 
 
 def test_2_the_certificate_lasts_356_days_and_its_key_is_p256(certificate: x509.Certificate) -> None:
+    """Only the real provider creates a key, and sets the end of a certificate."""
     assert certificate.not_valid_after_utc - certificate.not_valid_before_utc == timedelta(days=356)
     key = certificate.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)
@@ -68,16 +74,18 @@ def test_2_the_certificate_lasts_356_days_and_its_key_is_p256(certificate: x509.
 
 
 def test_2_the_ca_in_the_outputs_issued_the_certificate(certificate: x509.Certificate, outputs: dict[str, str]) -> None:
-    ca_file = x509.load_pem_x509_certificate(outputs["ca_pem"].encode())
-    certificate.verify_directly_issued_by(ca_file)
-    assert ca_file.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    assert ca_file.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
-    certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)
+    """Only the real provider signs a certificate and sets its extensions."""
+    ca = x509.load_pem_x509_certificate(outputs["ca_pem"].encode())
+    certificate.verify_directly_issued_by(ca)
+    assert ca.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    assert ca.extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
+    certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier)  # raises ExtensionNotFound
 
 
 def test_3_the_tls_secrets_key_and_chain_match(
     lab: Lab, certificate: x509.Certificate, outputs: dict[str, str]
 ) -> None:
+    """Only the real provider creates a key that belongs to a certificate."""
     assert lab.get("secret", "cert-secret")["type"] == "kubernetes.io/tls"
     key = load_pem_private_key(secret_value(lab, "cert-secret", "tls.key"), password=None)
     assert key.public_key() == certificate.public_key()
@@ -86,6 +94,7 @@ def test_3_the_tls_secrets_key_and_chain_match(
 
 
 def test_4_the_htpasswd_line_is_the_generated_passwords_hash(lab: Lab, outputs: dict[str, str]) -> None:
+    """Only the real provider generates a password and a salt."""
     (line,) = secret_value(lab, "auth-secret", "registry.password").decode().splitlines()
     name, password_hash = line.split(":")
     assert name == "centos"
@@ -95,6 +104,7 @@ def test_4_the_htpasswd_line_is_the_generated_passwords_hash(lab: Lab, outputs: 
 
 
 def test_5_the_claim_is_bound_to_the_guides_folder(lab: Lab) -> None:
+    """Only the cluster binds a claim to a volume."""
     claim = lab.get("pvc", "repository")
     assert claim["status"]["phase"] == "Bound"
     assert claim["spec"]["resources"]["requests"]["storage"] == "2Gi"
@@ -105,10 +115,12 @@ def test_5_the_claim_is_bound_to_the_guides_folder(lab: Lab) -> None:
 
 
 def test_6_the_node_is_labelled(lab: Lab) -> None:
+    """Only the API server merges a patch into the labels of a node."""
     assert lab.get("node", "k8s-master")["metadata"]["labels"]["run-docker-registry"] == "true"
 
 
 def test_7_the_pod_runs_on_the_tainted_node(lab: Lab) -> None:
+    """Only a scheduler and a kubelet show whether the Pod tolerates the taint and becomes ready."""
     taints = lab.get("node", "k8s-master")["spec"]["taints"]
     assert {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"} in taints
     pod = lab.get("pod", NAMESPACE)
@@ -116,13 +128,12 @@ def test_7_the_pod_runs_on_the_tainted_node(lab: Lab) -> None:
     assert {condition["type"]: condition["status"] for condition in pod["status"]["conditions"]}["Ready"] == "True"
     (container,) = pod["spec"]["containers"]
     assert container["image"] == "registry:3.1.2"
-    assert (
-        container["readinessProbe"]["httpGet"] | {"path": "/", "scheme": "HTTPS"}
-        == container["readinessProbe"]["httpGet"]
-    )
+    request = container["readinessProbe"]["httpGet"]
+    assert (request["path"], request["scheme"]) == ("/", "HTTPS")
 
 
 def test_7_the_process_has_no_capability_and_cannot_gain_one(lab: Lab) -> None:
+    """Only the kernel shows the capabilities of a process."""
     status = lab.kubectl("exec", "--namespace", NAMESPACE, NAMESPACE, "--", "cat", "/proc/1/status")
     fields = dict(line.split(":\t", 1) for line in status.splitlines())
     assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 0
@@ -131,17 +142,20 @@ def test_7_the_process_has_no_capability_and_cannot_gain_one(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("folder", ["/", "/certs", "/auth", "/etc/distribution"])
-def test_7_the_process_can_write_only_to_the_images(lab: Lab, folder: str) -> None:
+def test_7_the_process_cannot_write_outside_of_the_images(lab: Lab, folder: str) -> None:
+    """Only a container runtime mounts file systems."""
     touch = f"touch {folder}/probe 2>&1 || true"
     assert "Read-only file system" in lab.kubectl("exec", "--namespace", NAMESPACE, NAMESPACE, "--", "sh", "-c", touch)
 
 
 def test_7_the_pod_has_no_service_account_token(lab: Lab) -> None:
+    """Only a kubelet mounts a token."""
     listing = "ls /var/run/secrets/kubernetes.io 2>&1 || true"
     assert "No such file" in lab.kubectl("exec", "--namespace", NAMESPACE, NAMESPACE, "--", "sh", "-c", listing)
 
 
 def test_7_the_registry_runs_with_the_projects_configuration(lab: Lab) -> None:
+    """Only a running registry opens ports and writes logs."""
     listening = lab.kubectl("exec", "--namespace", NAMESPACE, NAMESPACE, "--", "netstat", "-lnt")
     assert ":5000 " in listening
     assert ":5001 " not in listening, "no debug port"
@@ -153,6 +167,7 @@ def test_7_the_registry_runs_with_the_projects_configuration(lab: Lab) -> None:
 
 
 def test_8_the_service_answers_outside_the_cluster(lab: Lab, ca_file: str) -> None:
+    """Only kube-proxy forwards an external IP."""
     service = lab.get("service", NAMESPACE)["spec"]
     assert service["externalIPs"] == [ADDRESS]
     assert service["ports"][0]["port"] == 5000
@@ -160,17 +175,19 @@ def test_8_the_service_answers_outside_the_cluster(lab: Lab, ca_file: str) -> No
 
 
 def test_9_a_client_without_the_ca_reports_an_unknown_authority(lab: Lab, outputs: dict[str, str]) -> None:
+    """Only a Docker engine prints this error."""
     ca_path = lab.cluster.path("laptop", f"/etc/docker/certs.d/{ENDPOINT}/ca.crt")
-    moved = ca_path.rename(ca_path.with_suffix(".moved"))
+    moved_path = ca_path.rename(ca_path.with_suffix(".moved"))
     try:
         refused = lab.log_in(outputs["password"])
     finally:
-        moved.rename(ca_path)
+        moved_path.rename(ca_path)
     assert refused.returncode != 0
     assert "x509: certificate signed by unknown authority" in refused.stderr
 
 
 def test_10_a_client_with_the_ca_logs_in_pushes_and_pulls(lab: Lab, outputs: dict[str, str]) -> None:
+    """Only a Docker engine pushes and pulls as the guide does."""
     ca_path = lab.cluster.path("laptop", f"/etc/docker/certs.d/{ENDPOINT}/ca.crt")
     ca_path.write_text(lab.pulumi("stack", "output", "ca_pem", *STACK).stdout)
     login = lab.log_in(outputs["password"])
@@ -179,17 +196,20 @@ def test_10_a_client_with_the_ca_logs_in_pushes_and_pulls(lab: Lab, outputs: dic
 
 
 def test_10_a_wrong_password_is_refused(lab: Lab) -> None:
+    """Only a running registry compares passwords."""
     refused = lab.log_in("wrong")
     assert refused.returncode != 0
     assert "401" in refused.stderr or "unauthorized" in refused.stderr.lower()
 
 
-def test_11_the_catalog_lists_what_was_pushed(lab: Lab, outputs: dict[str, str], ca_file: str) -> None:
+def test_11_the_catalog_lists_the_pushed_image(lab: Lab, outputs: dict[str, str], ca_file: str) -> None:
+    """Only a running registry stores images."""
     user = f"{outputs['username']}:{outputs['password']}"
     assert "guide/busybox" in lab.curl("/v2/_catalog", "--cacert", ca_file, "--user", user).stdout
 
 
 def test_12_a_second_up_changes_nothing(lab: Lab) -> None:
+    """Only the real providers compare their inputs with the state."""
     before = secret_value(lab, "auth-secret", "registry.password")
     lab.up("--expect-no-changes")
     lab.preview("--expect-no-changes")
@@ -198,6 +218,7 @@ def test_12_a_second_up_changes_nothing(lab: Lab) -> None:
 
 
 def test_12_a_killed_registry_restarts_with_its_images(lab: Lab) -> None:
+    """Only a kubelet restarts a container."""
     digest = lab.push("guide/busybox:1")
     # `kill` may fail with exit code 137, because it ends with process 1. The restart below shows the success.
     lab.kubectl("exec", "--namespace", NAMESPACE, NAMESPACE, "--", "kill", "1", check=False)
@@ -212,6 +233,7 @@ def test_12_a_killed_registry_restarts_with_its_images(lab: Lab) -> None:
 
 
 def test_12_up_creates_a_deleted_pod_again_with_its_images(lab: Lab) -> None:
+    """Only a node keeps the images of a deleted Pod."""
     digest = lab.push("guide/busybox:1")
     lab.kubectl("delete", "pod", "--namespace", NAMESPACE, NAMESPACE)
     lab.up("--refresh")

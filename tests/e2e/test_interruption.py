@@ -16,18 +16,19 @@ import pytest
 
 from dev.environment import PROJECT, STATE
 from tests.e2e import stack_file
-from tests.e2e.lab import NAME, NAMESPACE, SOAK, STACK, UP, Lab, eventually
+from tests.e2e.lab import NAME, NAMESPACE, SOAK, STACK, UP, Lab, eventually, run_up
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.drill]
 
-MOMENTS = [0.05 + 0.09 * moment for moment in range(10)] if SOAK else [0.3, 0.65]
-"""Fractions of the lines that a whole `up` prints, from the first import to `ops verify`."""
+MOMENTS = [0.05 + 0.09 * number for number in range(10)] if SOAK else [0.3, 0.65]
+"""Moments of the interruptions, as fractions of the lines that a whole `make up` prints."""
 
 LOG = STATE / NAME / "interrupted.log"
+"""Output of the `make up` that `running_up` has started last."""
 
 
 def engine_pids() -> set[int]:
-    """Return the processes of Pulumi engines that use the lab's state."""
+    """Return the process IDs of Pulumi's engines and plugins that use the lab's state."""
     backend = (STATE / NAME / "pulumi").as_uri()
     return {
         process.pid
@@ -43,7 +44,7 @@ def lock_files() -> list[Path]:
 
 @contextmanager
 def running_up() -> Iterator[subprocess.Popen[bytes]]:
-    """Start an `up`. End it after the block, because its lock would make all following tests fail."""
+    """Start `make up`. Kill it after the block, because its lock would make all following tests fail."""
     with LOG.open("wb") as log, subprocess.Popen(UP, cwd=PROJECT, stdout=log, stderr=log, start_new_session=True) as up:
         try:
             yield up
@@ -53,6 +54,7 @@ def running_up() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def printed_lines() -> int:
+    """Return the number of lines in LOG."""
     return LOG.read_bytes().count(b"\n")
 
 
@@ -64,7 +66,7 @@ def kill_group(process: subprocess.Popen[bytes], signal_number: signal.Signals) 
 
 @pytest.fixture(scope="module")
 def total_lines(lab: Lab) -> int:
-    """Return the number of lines of a whole `up`. They measure its progress independently of the machine's speed."""
+    """Return the number of lines that a whole `make up` prints. Lines measure progress on a machine of any speed."""
     lab.pulumi("destroy", "--yes", "--skip-preview", *STACK)
     with running_up() as up:
         assert up.wait() == 0
@@ -76,27 +78,27 @@ def total_lines(lab: Lab) -> int:
 def test_an_interrupted_up_converges_if_it_is_repeated(
     lab: Lab, total_lines: int, moment: float, signal_number: signal.Signals
 ) -> None:
+    """Only a real process leaves a lock and a half-written state behind."""
     lab.pulumi("destroy", "--yes", "--skip-preview", *STACK)
     with running_up() as up:
         lines = moment * total_lines
         eventually(300, "the command has printed enough lines", lambda: printed_lines() >= lines, pause=0.01)
         assert up.poll() is None, "the command still runs"
         kill_group(up, signal_number)
-    second_up = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert second_up.returncode == 0, f"{second_up.stdout}\n{second_up.stderr}"
+    run_up()
     assert_converged(lab)
 
 
 def test_up_repairs_the_truncated_file_of_a_killed_engine(lab: Lab) -> None:
     """Only the real engine fails with "failed to load checkpoint: EOF"."""
+    # The engine stores the attributes of the state file in this file.
     stack_file.path(lab.environment, "private-registry", "dev").with_suffix(".json.attrs").write_text("")
-    second_up = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert second_up.returncode == 0, f"{second_up.stdout}\n{second_up.stderr}"
+    run_up()
     assert_converged(lab)
 
 
 def test_up_adopts_objects_that_the_state_does_not_have(lab: Lab) -> None:
-    """After Ctrl-C the engine may not record objects that the API server has created. The test removes such records."""
+    """Only the API server has objects that an interrupted engine did not record. The test deletes some records."""
     lab.pulumi("destroy", "--yes", "--skip-preview", *STACK)
     with running_up() as up:
         eventually(300, "the Pod exists", lambda: lab.api.exists("pod", NAMESPACE, NAMESPACE))
@@ -104,13 +106,11 @@ def test_up_adopts_objects_that_the_state_does_not_have(lab: Lab) -> None:
         assert up.returncode, "the command was interrupted"
     lab.pulumi("cancel", "--yes", *STACK, check=False)
     state = json.loads(lab.pulumi("stack", "export", *STACK).stdout)
-    removed = ("registry-label", "registry-data-volume", "registry-workload-configuration", "registry-workload-pod")
-    remaining = [resource for resource in state["deployment"]["resources"] if not resource["urn"].endswith(removed)]
+    names = ("registry-label", "registry-data-volume", "registry-workload-configuration", "registry-workload-pod")
+    remaining = [resource for resource in state["deployment"]["resources"] if not resource["urn"].endswith(names)]
     state["deployment"] |= {"resources": remaining, "pending_operations": []}
     lab.pulumi("stack", "import", *STACK, stdin=json.dumps(state))
-    second_up = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert second_up.returncode == 0, f"{second_up.stdout}\n{second_up.stderr}"
-    assert "cleaned up after an interrupted up" in second_up.stderr
+    assert "cleaned up after an interrupted up" in run_up().stderr
     assert_converged(lab)
 
 
@@ -121,10 +121,11 @@ def assert_converged(lab: Lab) -> None:
     lab.up("--expect-no-changes")
     state = json.loads(lab.pulumi("stack", "export", *STACK).stdout)["deployment"]
     assert not state.get("pending_operations")
-    recorded = {resource["id"] for resource in state["resources"] if resource["type"].startswith("kubernetes:core/v1:")}
+    ids = {resource["id"] for resource in state["resources"] if resource["type"].startswith("kubernetes:core/v1:")}
     kinds = ("Pod", "Service", "Secret", "PersistentVolumeClaim")
-    live = {name for kind in kinds for name in lab.api.names(kind, NAMESPACE)}
-    assert not live - {resource.rpartition("/")[2] for resource in recorded}
+    live_names = {name for kind in kinds for name in lab.api.names(kind, NAMESPACE)}
+    assert not live_names - {resource_id.rpartition("/")[2] for resource_id in ids}
     assert len(lab.api.names("PersistentVolume")) == 1
-    managers = [fields["fieldsV1"] for fields in lab.get("node", "k8s-master")["metadata"]["managedFields"]]
-    assert sum("f:run-docker-registry" in json.dumps(fields) for fields in managers) == 1, "one patch owns the label"
+    managed_fields = [entry["fieldsV1"] for entry in lab.get("node", "k8s-master")["metadata"]["managedFields"]]
+    owners = sum("f:run-docker-registry" in json.dumps(fields) for fields in managed_fields)
+    assert owners == 1, "one patch owns the label"

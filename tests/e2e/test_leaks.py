@@ -1,8 +1,9 @@
 """Search for the secrets of a running registry in state, logs, processes, objects and messages.
 
-The test prints a table of the places, with the numbers of characters and of found secrets. To prove the search itself,
-it also looks for a known text in each place, and for each secret in its intended place. Only real processes, logs and
-state files show what engine, providers and Kubernetes write.
+The test prints a table of the searched places, with their numbers of characters and of secrets. To prove the search
+itself, it also looks for a known text in each place, and for each secret in its intended place. No offline test can
+show this, because only real processes, logs and state files contain the texts that engine, providers and Kubernetes
+write.
 """
 
 import json
@@ -11,7 +12,7 @@ import secrets
 import subprocess
 import sys
 from base64 import b64decode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -31,9 +32,11 @@ pytestmark = pytest.mark.e2e
 
 NAMESPACE = "leaks"
 PORT = 30541
-PASSPHRASE, CHOSEN_PASSWORD, CHANGED_PASSWORD, WRONG_PASSWORD = (
-    f"{prefix}-{secrets.token_hex(12)}" for prefix in ("phrase", "jean", "then", "wrong")
-)
+# The prefixes are short, because the search also finds a secret's first twelve characters.
+PASSPHRASE = f"phrase-{secrets.token_hex(12)}"
+CHOSEN_PASSWORD = f"jean-{secrets.token_hex(12)}"
+CHANGED_PASSWORD = f"next-{secrets.token_hex(12)}"
+WRONG_PASSWORD = f"wrong-{secrets.token_hex(12)}"
 CA = issue(CertificateSpec("Canary CA"))
 
 SECRET_KEYS = {
@@ -42,19 +45,24 @@ SECRET_KEYS = {
     "access-secret": ["haproxy.cfg", "certificate.pem", "hashes.map"],
     "configuration-secret": ["config.yml"],
 }
-"""Keys with secret values, by Secret. They are readable with the permission to read the namespace's Secrets."""
+"""Keys with secret values, by Secret. Reading them needs the permission to read the namespace's Secrets."""
 
 ENGINE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG")
 """Variables with the passphrase for the engine, and with the stack's config for the program. Only root and the user of
 the process can read them."""
 
-
 ROBOTS = {"robots": {"ci": {"repositories": ["team/*"], "rights": ["push"]}}}
-"""A change that brings the proxy along, which then has the passwords."""
+"""Inputs that require the proxy in front of the registry. Its Secret then has hashes of the passwords."""
 
 
 class Place(NamedTuple):
-    """A searched text, its name, and a part that it must contain."""
+    """A place that could contain a secret.
+
+    Attributes:
+        name: Name of the place in the table.
+        text: The text to search.
+        expected_text: A part of the text that shows that it was really read.
+    """
 
     name: str
     text: str
@@ -64,7 +72,7 @@ class Place(NamedTuple):
 @pytest.fixture(scope="session")
 def lab(lab: Lab) -> Lab:
     """Return the lab with a random passphrase that is in no command line, and with its own providers."""
-    # The test also searches the processes of providers, so the engine has to start them.
+    # The test also searches the processes of the providers, so the engine has to start them.
     removed = ("PULUMI_CONFIG_PASSPHRASE=", f"{providers.VARIABLE}=")
     command_prefix = tuple(each for each in lab.environment.command_prefix if not each.startswith(removed))
     # The option `--event-log` exists only with PULUMI_DEBUG_COMMANDS.
@@ -75,42 +83,50 @@ def lab(lab: Lab) -> Lab:
 
 def settings(s3: S3) -> dict[str, Any]:
     return {
-        **{"users": ["jean", "marie"], "ca_certificate": CA.pem, "log_level": "debug"},
-        **{"storage": "s3", "s3_bucket": s3.bucket, "s3_endpoint": s3.endpoint, "s3_access_key": s3.access_key},
-        **{"upstream_ca": s3.ca_pem, "namespace": NAMESPACE, "exposure": "node-port", "node_port": PORT},
+        "users": ["jean", "marie"],
+        "ca_certificate": CA.pem,
+        "log_level": "debug",
+        "storage": "s3",
+        "s3_bucket": s3.bucket,
+        "s3_endpoint": s3.endpoint,
+        "s3_access_key": s3.access_key,
+        "upstream_ca": s3.ca_pem,
+        "namespace": NAMESPACE,
+        "exposure": "node-port",
+        "node_port": PORT,
     }
 
 
 def read_secrets(lab: Lab, s3: S3, outputs: dict[str, Any]) -> dict[str, str]:
     """Return all secrets of the registry by name."""
     config = json.loads(read_secret(lab, NAMESPACE, "configuration-secret")["config.yml"])
-    proxy = read_secret(lab, NAMESPACE, "access-secret") if "ci" in outputs["passwords"] else {}
-    lines = hash_lines(lab, proxy)
+    has_proxy = "ci" in outputs["passwords"]  # only the change ROBOTS creates this login
+    proxy_files = read_secret(lab, NAMESPACE, "access-secret") if has_proxy else {}
+    lines = hash_lines(lab, proxy_files)
     return {
-        **(proxy_secrets(proxy, outputs) if proxy else {}),
-        **{
-            "passphrase": PASSPHRASE,
-            "chosen password": CHOSEN_PASSWORD,
-            "wrong password": WRONG_PASSWORD,
-            "S3 secret key": s3.secret_key,
-        },
-        **{"generated password": outputs["passwords"]["marie"], "http.secret": config["http"]["secret"]},
+        **(proxy_secrets(proxy_files, outputs) if has_proxy else {}),
+        "passphrase": PASSPHRASE,
+        "chosen password": CHOSEN_PASSWORD,
+        "wrong password": WRONG_PASSWORD,
+        "S3 secret key": s3.secret_key,
+        "generated password": outputs["passwords"]["marie"],
+        "http.secret": config["http"]["secret"],
         **{f"hash of {line.partition(':')[0]}": canary.secret_of_hash(line) for line in lines},
         **canary.secrets_of_key("server's key", read_secret(lab, NAMESPACE, "cert-secret")["tls.key"]),
         **canary.secrets_of_key("CA's key", CA.key_pem),
     }
 
 
-def hash_lines(lab: Lab, proxy: dict[str, str]) -> list[str]:
-    """Return a line `login:hash` for each login that has one."""
-    if proxy:
-        return proxy["hashes.map"].replace(" ", ":").splitlines()
+def hash_lines(lab: Lab, proxy_files: dict[str, str]) -> list[str]:
+    """Return a line `login:hash` for each login with a stored hash. `proxy_files` is empty without a proxy."""
+    if proxy_files:
+        return proxy_files["hashes.map"].replace(" ", ":").splitlines()
     return read_secret(lab, NAMESPACE, "auth-secret")["registry.password"].splitlines()
 
 
-def proxy_secrets(files: dict[str, str], outputs: dict[str, Any]) -> dict[str, str]:
+def proxy_secrets(proxy_files: dict[str, str], outputs: dict[str, Any]) -> dict[str, str]:
     """Return the secrets that exist only with the proxy."""
-    key = re.search(r"hmac\(sha256,([^)]+)\)", files["haproxy.cfg"])
+    key = re.search(r"hmac\(sha256,([^)]+)\)", proxy_files["haproxy.cfg"])
     assert key
     return {"password of ci": outputs["passwords"]["ci"], "key of tokens": b64decode(key[1]).decode()}
 
@@ -133,17 +149,18 @@ def test_secrets_are_only_in_their_intended_places(lab: Lab, s3: S3, deploy_regi
     assert project.pulumi("stack", "output", "ca_pem").strip() == CA.pem.strip(), "the CA is not secret"
     project.configure({**secret_config, "passwords.jean": CHANGED_PASSWORD}, **settings(s3), **ROBOTS)
     secrets_by_name["changed password"] = CHANGED_PASSWORD
-    search(secrets_by_name, engine_debug_places(project))
+    search(secrets_by_name, engine_debug_places(project))  # only for the table
     findings |= search(secrets_by_name, password_change_places(project))
     outputs = json.loads(project.pulumi("stack", "output", "--json", "--show-secrets"))
     send_logins(replace(registry, outputs=outputs), CHANGED_PASSWORD)
     secrets_by_name |= {f"new {name}": text for name, text in read_secrets(lab, s3, outputs).items()}
-    assert undetected_secrets(lab, project, watch_of_up, proxy_secrets_of(secrets_by_name)) == []
+    assert undetected_secrets(lab, project, watch_of_up, new_proxy_secrets(secrets_by_name)) == []
     findings |= search(secrets_by_name, proxy_places(lab), cluster_places(lab), file_places(lab, project))
     assert findings == {}
 
 
-def proxy_secrets_of(secrets_by_name: dict[str, str]) -> dict[str, str]:
+def new_proxy_secrets(secrets_by_name: dict[str, str]) -> dict[str, str]:
+    """Return the secrets that only the proxy has, which exist since the change ROBOTS."""
     return {name: text for name, text in secrets_by_name.items() if name in ("new password of ci", "new key of tokens")}
 
 
@@ -158,7 +175,7 @@ def test_the_watch_records_a_process_of_half_a_second() -> None:
 
 
 def search(secrets_by_name: dict[str, str], *places: Iterator[Place]) -> dict[str, list[str]]:
-    """Print a line of the table for each place, and return the names of found secrets by place."""
+    """Print a line of the table for each place, and return the names of the secrets in it by place."""
     findings: dict[str, list[str]] = {}
     for place in chain(*places):
         names = canary.find(secrets_by_name, place.text)
@@ -171,7 +188,7 @@ def search(secrets_by_name: dict[str, str], *places: Iterator[Place]) -> dict[st
 
 
 def send_logins(registry: Registry, password: str = CHOSEN_PASSWORD) -> None:
-    """Send requests with the right password, with wrong ones, and with a password as the name."""
+    """Send requests with the right password, with wrong passwords, and with a password as the name."""
     for user, status in {
         f"jean:{password}": 200,
         f"jean:{WRONG_PASSWORD}": 401,
@@ -183,7 +200,7 @@ def send_logins(registry: Registry, password: str = CHOSEN_PASSWORD) -> None:
 
 
 def process_places(activity: str, watch: ProcessWatch, expected_text: str) -> Iterator[Place]:
-    assert watch.scans > 20
+    assert watch.scans > 20, "the watch ran during the command"
     yield Place(f"arguments of processes during {activity}", watch.command_lines(), expected_text)
     yield Place(f"other variables of processes during {activity}", watch.variables_except(*ENGINE_VARIABLES), "PATH=")
 
@@ -212,7 +229,8 @@ def runs_in_lab(process: Path, argv: bytes) -> bool:
 
 
 def ops_places(project: Project) -> Iterator[Place]:
-    """Yield output and processes of `ops recover` and `ops verify`. Recover edits a state with a pending operation."""
+    """Yield output and processes of `ops recover` and `ops verify`."""
+    # `recover` edits the state only if there is a pending operation.
     add_pending_operation(STATE / NAME / f"pulumi/.pulumi/stacks/{NAMESPACE}/{NAMESPACE}.json")
     (project.folder / "ops").symlink_to(PROJECT / "ops")
     ops = f"cd {project.folder} && exec {sys.executable} -m ops"
@@ -229,10 +247,10 @@ def ops_places(project: Project) -> Iterator[Place]:
 
 
 def add_pending_operation(file: Path) -> None:
-    """Add a pending operation, as a killed engine leaves one. `pulumi stack import` would drop it."""
+    """Add a pending operation to the state, as a killed engine leaves one. `pulumi stack import` would drop it."""
     state = json.loads(file.read_text())
     latest = state["checkpoint"]["latest"]
-    pod = next(each for each in latest["resources"] if each["type"].endswith(":Pod"))
+    pod = next(resource for resource in latest["resources"] if resource["type"].endswith(":Pod"))
     latest["pending_operations"] = [{"resource": pod, "type": "updating"}]
     file.write_text(json.dumps(state))
 
@@ -266,7 +284,7 @@ def password_change_places(project: Project) -> Iterator[Place]:
 
 
 def engine_debug_places(project: Project) -> Iterator[Place]:
-    """Yield the engine's log of all messages between plugins and program. Secrets in it do not fail the test."""
+    """Yield the engine's log of all messages between plugins and program, which may contain secrets."""
     done = project.run("preview", "--logtostderr", "--verbose=9")
     yield Place("pulumi preview --logtostderr --verbose=9", done.stdout + done.stderr, "registry-auth-secret")
 
@@ -305,7 +323,10 @@ def read_files(folder: Path) -> str:
 def undetected_secrets(
     lab: Lab, project: Project, watch_of_up: ProcessWatch, secrets_by_name: dict[str, str]
 ) -> list[str]:
-    """Return the secrets that the search does not find even in their intended places."""
+    """Return the secrets that the search does not find even in their intended places.
+
+    A key has several forms, with the names `NAME, FORM`. One of them is enough.
+    """
     stored = lab.api.objects("Secret", NAMESPACE)
     texts = [json.dumps([secret["data"] for secret in stored if secret["metadata"]["name"] in SECRET_KEYS])]
     texts += [
@@ -313,9 +334,10 @@ def undetected_secrets(
         for command in (("stack", "export"), ("stack", "output"), ("config",))
     ]
     texts.append(watch_of_up.variables(*ENGINE_VARIABLES))
-    names = {
-        each.rpartition(" (")[0].partition(", ")[0] for text in texts for each in canary.find(secrets_by_name, text)
-    }
-    return sorted(
-        {name.partition(", ")[0] for name in secrets_by_name} - names - {"wrong password", "new wrong password"}
-    )
+    detected = {match.rpartition(" (")[0] for text in texts for match in canary.find(secrets_by_name, text)}
+    stored_nowhere = {"wrong password", "new wrong password"}
+    return sorted(_without_form(secrets_by_name) - _without_form(detected) - stored_nowhere)
+
+
+def _without_form(names: Iterable[str]) -> set[str]:
+    return {name.partition(", ")[0] for name in names}

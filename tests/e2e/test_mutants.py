@@ -1,6 +1,6 @@
 """Remove each protection of a secret from the package: `tests/test_leaks.py` must then fail.
 
-This needs no cluster, but it takes too long for the offline tests: minutes on two cores.
+It is no offline test, because it takes minutes on two cores. It needs no cluster.
 """
 
 import shutil
@@ -19,8 +19,9 @@ pytestmark = pytest.mark.e2e
 
 PACKAGE = PROJECT / "registry"
 CANARY_MODULES = ("__init__", "canary", "conftest", "examples", "file_variants", "issuing", "test_leaks")
+"""Modules that `tests/test_leaks.py` needs in a copy, and the test itself."""
 
-PROTECTIONS = 43
+LEAST_PROTECTIONS = 43
 """Minimum number of protections in the package. `make test` removes one of each kind, `make soak` removes all."""
 
 FAILED, PASSED = 1, 0
@@ -28,7 +29,7 @@ FAILED, PASSED = 1, 0
 
 
 def copy_package(folder: Path, mutant: Mutant | None) -> Path:
-    """Copy the package and its canary test to `folder`, without one protection if there is a mutant."""
+    """Copy the package and its leak test to `folder`. If there is a mutant, the copy lacks its protection."""
     shutil.copytree(PACKAGE, folder / "registry", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "tests").mkdir()
     for name in CANARY_MODULES:
@@ -41,13 +42,15 @@ def copy_package(folder: Path, mutant: Mutant | None) -> Path:
 
 def test_the_leak_test_fails_if_any_protection_is_removed(tmp_path: Path) -> None:
     protections = mutants.mutants_of(PACKAGE)
-    assert len(protections) >= PROTECTIONS
-    judged = [None, *(protections if SOAK else mutants.one_of_each_kind(protections))]
-    mutant_of = {str(copy_package(tmp_path / str(number), mutant)): mutant for number, mutant in enumerate(judged)}
+    assert len(protections) >= LEAST_PROTECTIONS
+    tested = [None, *(protections if SOAK else mutants.one_of_each_kind(protections))]  # None is the unchanged package
+    mutant_by_folder = {
+        str(copy_package(tmp_path / str(number), mutant)): mutant for number, mutant in enumerate(tested)
+    }
     done = subprocess.run(
-        [sys.executable, mutants.__file__, *mutant_of], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, mutants.__file__, *mutant_by_folder], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    codes = {mutant_of[line.split()[0]]: int(line.split()[1]) for line in done.stdout.splitlines()}
+    codes = {mutant_by_folder[line.split()[0]]: int(line.split()[1]) for line in done.stdout.splitlines()}
     assert codes.pop(None) == PASSED, (tmp_path / "0" / "output").read_text()
     assert {str(mutant): code for mutant, code in codes.items() if code != FAILED} == {}
-    assert len(codes) == len(judged) - 1
+    assert len(codes) == len(tested) - 1

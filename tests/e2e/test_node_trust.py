@@ -1,6 +1,6 @@
-"""Deploy a NodeTrust, whose DaemonSet writes files to the nodes, and restores and removes only its own files.
+"""Deploy a NodeTrust. Its DaemonSet writes files to the nodes, and restores and deletes only these files.
 
-Only real nodes have file systems, container runtimes and outages.
+No offline test can show this, because only real nodes have file systems, container runtimes and outages.
 """
 
 import json
@@ -24,15 +24,19 @@ pytestmark = pytest.mark.e2e
 
 MASTER, WORKER = (each.name for each in NODES)
 CONTAINERD, DOCKER = "/etc/containerd/certs.d", "/etc/docker/certs.d"
+"""Default folders of the container runtimes, with a folder for each endpoint."""
+
 K3S = "/var/lib/rancher/k3s/agent/etc/containerd/certs.d"
-HOST = "team.example.com:5000"
-OLD, NEW = issue(CertificateSpec()).pem, issue(CertificateSpec()).pem
+"""Folder of the containerd in k3s, which a user must configure."""
+
+ENDPOINT = "team.example.com:5000"
+OLD_CA, NEW_CA = issue(CertificateSpec()).pem, issue(CertificateSpec()).pem
 
 CLEAR_RUN = """
 awk '$5 ~ "^/run/(containerd|netns)/" { print $5 }' /proc/self/mountinfo | sort -r | xargs -r umount --lazy
 rm -rf /run/containerd /run/cni /run/netns/*
 """
-"""Script that clears /run, which is in memory and is lost without power."""
+"""Script that clears /run on a node. It is in memory, so a node loses it with its power."""
 
 PROGRAM = """
 import json, pathlib, pulumi
@@ -67,20 +71,20 @@ class Trust:
 def trust(lab: Lab, create_project: Callable[[str, str], Project]) -> Iterator[Trust]:
     node_trust = Trust(lab, create_project("trust", PROGRAM))
     yield node_trust
-    # The component lets the API server refuse the deletion while a Pod is not ready.
+    # While a Pod is not ready, the component makes the API server refuse the deletion of the DaemonSet.
     eventually(30, "all Pods are ready", lambda: all(map(is_ready, node_trust.pods().values())))
 
 
-def team_registry(ca_pem: str = OLD, **fields: str) -> dict[str, str]:
-    return {"endpoint": HOST, "ca_pem": ca_pem, **fields}
+def team_registry(ca_pem: str = OLD_CA, **fields: str) -> dict[str, str]:
+    return {"endpoint": ENDPOINT, "ca_pem": ca_pem, **fields}
 
 
 def node_path(lab: Lab, node: str, path: str) -> Path:
     return lab.cluster.path(node, path)
 
 
-def list_files(lab: Lab, node: str) -> dict[str, str]:
-    """Return all paths in the runtimes' folders, with the contents of files and "" for folders."""
+def read_files(lab: Lab, node: str) -> dict[str, str]:
+    """Return the content of each file in the runtimes' folders by path, and "" for each folder."""
     content_by_path = {}
     for folder in (CONTAINERD, DOCKER):
         for path in sorted(node_path(lab, node, folder).rglob("*")):
@@ -91,19 +95,22 @@ def list_files(lab: Lab, node: str) -> dict[str, str]:
 
 @contextmanager
 def foreign_files(lab: Lab) -> Iterator[dict[str, dict[str, str]]]:
-    """Create files on both nodes that the component does not own, and delete them after the block. Yield all files."""
+    """Create files on both nodes that the component does not own, and delete them after the block.
+
+    Yield all files of the runtimes' folders by node.
+    """
     files = {
         f"{CONTAINERD}/other.example.com:5000/hosts.toml": 'server = "https://other.example.com:5000"\n',
-        f"{CONTAINERD}/_default/hosts.toml": "# everything else\n",
-        f"{DOCKER}/other.example.com:5000/ca.crt": OLD,
-        f"{DOCKER}/{HOST}/client.cert": "a client's own\n",
+        f"{CONTAINERD}/_default/hosts.toml": "# all other registries\n",
+        f"{DOCKER}/other.example.com:5000/ca.crt": OLD_CA,
+        f"{DOCKER}/{ENDPOINT}/client.cert": "a client's own\n",
     }
     for node in (MASTER, WORKER):
         for path, content in files.items():
             node_path(lab, node, path).parent.mkdir(parents=True, exist_ok=True)
             node_path(lab, node, path).write_text(content)
     try:
-        yield {node: list_files(lab, node) for node in (MASTER, WORKER)}
+        yield {node: read_files(lab, node) for node in (MASTER, WORKER)}
     finally:
         for node in (MASTER, WORKER):
             for path in files:
@@ -113,14 +120,14 @@ def foreign_files(lab: Lab) -> Iterator[dict[str, dict[str, str]]]:
 
 
 def test_every_node_gets_the_files_and_loses_only_those(lab: Lab, trust: Trust) -> None:
-    with foreign_files(lab) as foreign_listing:
-        other = {"endpoint": "second.example.com:443", "ca_pem": NEW}
-        assert trust.up(team_registry(address="192.168.56.10:5000"), other) == [HOST, "second.example.com:443"]
+    with foreign_files(lab) as files_before:
+        other = {"endpoint": "second.example.com:443", "ca_pem": NEW_CA}
+        assert trust.up(team_registry(address="192.168.56.10:5000"), other) == [ENDPOINT, "second.example.com:443"]
         for node in (MASTER, WORKER):
-            hosts = node_path(lab, node, f"{CONTAINERD}/{HOST}/hosts.toml").read_text()
-            assert f'server = "https://{HOST}"' in hosts
+            hosts = node_path(lab, node, f"{CONTAINERD}/{ENDPOINT}/hosts.toml").read_text()
+            assert f'server = "https://{ENDPOINT}"' in hosts
             assert '[host."https://192.168.56.10:5000"]' in hosts
-            for name, pem in {HOST: OLD, "second.example.com": NEW, "second.example.com:443": NEW}.items():
+            for name, pem in {ENDPOINT: OLD_CA, "second.example.com": NEW_CA, "second.example.com:443": NEW_CA}.items():
                 for folder in (CONTAINERD, DOCKER):
                     file = node_path(lab, node, f"{folder}/{name}/ca.crt")
                     assert file.read_text().endswith(pem)
@@ -128,32 +135,36 @@ def test_every_node_gets_the_files_and_loses_only_those(lab: Lab, trust: Trust) 
                     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o755
         trust.project.up("--expect-no-changes")
         trust.up(team_registry())
-        for node in (MASTER, WORKER):  # until the old Pod ends, it may restore them. At its end it removes them
-            remaining = lambda node=node: [path for path in list_files(lab, node) if "second" in path]  # noqa: E731
-            eventually(30, "the second registry's files are removed", lambda remaining=remaining: not remaining())
-        trust.up(team_registry(), containerd_folder=K3S)
+        # The old Pods may restore these files until they end. At their end they delete them.
         for node in (MASTER, WORKER):
-            assert node_path(lab, node, f"{K3S}/{HOST}/hosts.toml").exists()
             eventually(
                 30,
-                "the old folder is gone",
-                lambda node=node: not node_path(lab, node, f"{CONTAINERD}/{HOST}").exists(),
+                "the second registry's files are deleted",
+                lambda node=node: not any("second" in path for path in read_files(lab, node)),
+            )
+        trust.up(team_registry(), containerd_folder=K3S)
+        for node in (MASTER, WORKER):
+            assert node_path(lab, node, f"{K3S}/{ENDPOINT}/hosts.toml").exists()
+            eventually(
+                30,
+                "the old folder is deleted",
+                lambda node=node: not node_path(lab, node, f"{CONTAINERD}/{ENDPOINT}").exists(),
             )
         trust.destroy()
         assert not [node for node in (MASTER, WORKER) if any(node_path(lab, node, K3S).iterdir())]
-        assert {node: list_files(lab, node) for node in (MASTER, WORKER)} == foreign_listing
+        assert {node: read_files(lab, node) for node in (MASTER, WORKER)} == files_before
 
 
-def test_a_changed_ca_reaches_every_node_within_a_minute_without_a_gap(lab: Lab, trust: Trust) -> None:
-    trust.up(team_registry(OLD))
+def test_a_changed_ca_reaches_every_node_within_a_minute_without_an_interruption(lab: Lab, trust: Trust) -> None:
+    trust.up(team_registry(OLD_CA))
     stop, wrong_contents = Event(), []
 
     def read_repeatedly() -> None:
         while not stop.is_set():
             for node in (MASTER, WORKER):
                 try:
-                    content = node_path(lab, node, f"{CONTAINERD}/{HOST}/ca.crt").read_text()
-                    if not content.endswith((OLD, NEW)):
+                    content = node_path(lab, node, f"{CONTAINERD}/{ENDPOINT}/ca.crt").read_text()
+                    if not content.endswith((OLD_CA, NEW_CA)):
                         wrong_contents.append(content)
                 except FileNotFoundError:
                     wrong_contents.append(node)
@@ -161,10 +172,12 @@ def test_a_changed_ca_reaches_every_node_within_a_minute_without_a_gap(lab: Lab,
     reader = Thread(target=read_repeatedly)
     reader.start()
     start = monotonic()
-    trust.up(team_registry(NEW))
+    trust.up(team_registry(NEW_CA))
     seconds = monotonic() - start
     for node in (MASTER, WORKER):
-        assert node_path(lab, node, f"{CONTAINERD}/{HOST}/ca.crt").read_text().endswith(NEW), "at the end of `up`"
+        assert node_path(lab, node, f"{CONTAINERD}/{ENDPOINT}/ca.crt").read_text().endswith(NEW_CA), (
+            "at the end of `up`"
+        )
     # The old Pods end later, and must not remove the files.
     eventually(30, "one Pod runs on each node", lambda: len(lab.api.objects("pods", "trust")) == 2)
     stop.set()
@@ -175,19 +188,21 @@ def test_a_changed_ca_reaches_every_node_within_a_minute_without_a_gap(lab: Lab,
 
 def test_an_unmanaged_file_is_kept_and_reported(lab: Lab, trust: Trust) -> None:
     trust.up(team_registry())
-    unmanaged = node_path(lab, WORKER, f"{CONTAINERD}/{HOST}/hosts.toml")
+    unmanaged = node_path(lab, WORKER, f"{CONTAINERD}/{ENDPOINT}/hosts.toml")
     unmanaged.write_text("# by hand\n")
     eventually(
         60, "the Pod reports the unmanaged file", lambda: "another program's file" in events(lab, trust.pods()[WORKER])
     )
     assert unmanaged.read_text() == "# by hand\n"
     unmanaged.unlink()
-    eventually(60, "the Pod writes its own file again", lambda: unmanaged.exists() and HOST in unmanaged.read_text())
+    eventually(
+        60, "the Pod writes its own file again", lambda: unmanaged.exists() and ENDPOINT in unmanaged.read_text()
+    )
 
 
 def test_a_deleted_or_changed_file_is_restored(lab: Lab, trust: Trust) -> None:
     trust.up(team_registry())
-    file = node_path(lab, MASTER, f"{DOCKER}/{HOST}/ca.crt")
+    file = node_path(lab, MASTER, f"{DOCKER}/{ENDPOINT}/ca.crt")
     expected = file.read_text()
     file.unlink()
     eventually(30, "the Pod restores the deleted file", lambda: file.exists() and file.read_text() == expected)
@@ -203,30 +218,32 @@ def test_a_read_only_file_system_is_reported_and_other_files_are_written(lab: La
         eventually(
             60, "the Pod reports the error", lambda: "Read-only file system" in events(lab, trust.pods()[WORKER])
         )
-        assert node_path(lab, WORKER, f"{CONTAINERD}/{HOST}/ca.crt").read_text().endswith(OLD)
+        assert node_path(lab, WORKER, f"{CONTAINERD}/{ENDPOINT}/ca.crt").read_text().endswith(OLD_CA)
     finally:
         lab.cluster.run(WORKER, ["umount", DOCKER], check=True)
     replace_pod(lab, trust.pods()[WORKER])
-    eventually(60, "the Pod writes the file", lambda: node_path(lab, WORKER, f"{DOCKER}/{HOST}/ca.crt").exists())
+    eventually(60, "the Pod writes the file", lambda: node_path(lab, WORKER, f"{DOCKER}/{ENDPOINT}/ca.crt").exists())
 
 
 def test_a_node_that_was_down_or_joins_later_gets_the_same_files(lab: Lab, trust: Trust) -> None:
-    with foreign_files(lab) as foreign_listing:
+    with foreign_files(lab) as files_before:
         trust.up(team_registry())
         with without_power(lab, WORKER):
             eventually(120, "the Pod of the node is not ready", lambda: not is_ready(trust.pods()[WORKER]))
             output = trust.destroy(check=False)
-            assert "Bring it back" in output, output
-            assert node_path(lab, WORKER, f"{CONTAINERD}/{HOST}/ca.crt").exists(), "the file is still on the node"
+            assert "Bring it back" in output, output  # the remedy in the API server's refusal
+            assert node_path(lab, WORKER, f"{CONTAINERD}/{ENDPOINT}/ca.crt").exists(), "the file is still on the node"
         eventually(120, "the Pod of the node is ready", lambda: is_ready(trust.pods()[WORKER]))
         trust.destroy()
-        assert {node: list_files(lab, node) for node in (MASTER, WORKER)} == foreign_listing
+        assert {node: read_files(lab, node) for node in (MASTER, WORKER)} == files_before
         with without_power(lab, WORKER):
             lab.kubectl("delete", "node", WORKER)
-            assert trust.up(team_registry()) == [HOST], "the cluster has one node"
-            assert not node_path(lab, WORKER, f"{CONTAINERD}/{HOST}").exists()
+            assert trust.up(team_registry()) == [ENDPOINT], "the cluster has one node"
+            assert not node_path(lab, WORKER, f"{CONTAINERD}/{ENDPOINT}").exists()
         eventually(
-            60, "the new node has the file", lambda: node_path(lab, WORKER, f"{CONTAINERD}/{HOST}/hosts.toml").exists()
+            60,
+            "the new node has the file",
+            lambda: node_path(lab, WORKER, f"{CONTAINERD}/{ENDPOINT}/hosts.toml").exists(),
         )
         eventually(60, "the Pod of the new node is ready", lambda: is_ready(trust.pods()[WORKER]))
 
@@ -239,6 +256,7 @@ def test_the_daemon_set_has_only_the_privileges_that_it_needs(lab: Lab, trust: T
     (policy,) = lab.api.objects("networkpolicy", "trust")
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert not {"ingress", "egress"} & policy["spec"].keys()
+    # The API server warns of the Pods that the strictest policy would refuse, and lists their deviations from it.
     label = "pod-security.kubernetes.io/enforce=restricted"
     output = lab.environment.run(
         "kubectl", "label", "--dry-run=server", "--overwrite", "namespace", "trust", label
@@ -253,6 +271,7 @@ def replace_pod(lab: Lab, pod: dict[str, Any]) -> None:
 
 
 def events(lab: Lab, pod: dict[str, Any]) -> str:
+    """Return the messages of the Pod's events."""
     of_pod = f"involvedObject.uid={pod['metadata']['uid']}"
     return "\n".join(each["message"] for each in lab.api.objects("events", "trust", fields=of_pod))
 

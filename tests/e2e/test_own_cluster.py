@@ -1,6 +1,6 @@
 """Use the engine, the backend and the cluster that a user already has.
 
-The offline tests choose an engine and a cluster without starting them.
+The offline tests choose an engine and a cluster, but cannot run them.
 """
 
 import os
@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from dev.environment import PROJECT, STATE
+from dev.cluster.plan import WORKER
+from dev.environment import PASSPHRASE, PROJECT, STATE
 from dev.toolchain.engine import provide_engine
 from tests.e2e.lab import ADDRESS, NAME, NAMESPACE, STACK, UP, WITHOUT_BYTECODE, Lab, marked_block
 
@@ -21,6 +22,7 @@ OTHER_NAME = f"{NAME}b"
 """Name of the folder with the state of `make up` on the user's cluster."""
 
 USER_FOLDER = STATE / NAME / "own"
+"""Folder with the user's engine, backend and clone."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,7 @@ def user_environment(empty_lab: Lab) -> Iterator[list[str]]:
     shutil.rmtree(USER_FOLDER, ignore_errors=True)
     engine = provide_engine()
     assert engine.path, "the lab runs a built engine"
-    # Engines of other labs write and delete logs there during the copy.
+    # Engines of other labs write and delete logs in the folder during the copy.
     logs = shutil.ignore_patterns("logs")
     shutil.copytree(engine.path.parent, USER_FOLDER / "pulumi", copy_function=os.link, ignore=logs)
     (USER_FOLDER / "state").mkdir()
@@ -67,7 +69,7 @@ def test_make_up_uses_the_engine_on_path_and_the_cluster_of_kubeconfig(
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"the cluster of KUBECONFIG, {empty_lab.cluster.kubeconfig}" in done.stderr
         assert "two nodes of Kubernetes" not in done.stderr, "no embedded cluster is started"
-        assert "docker-registry:5000 is up at 192.168.56.10" in done.stdout
+        assert f"docker-registry:5000 is up at {ADDRESS}" in done.stdout
         variables = empty_lab.environment.run(
             *user_environment, python, "-m", "dev", "env", "--cluster", OTHER_NAME
         ).stdout
@@ -75,14 +77,17 @@ def test_make_up_uses_the_engine_on_path_and_the_cluster_of_kubeconfig(
         assert empty_lab.get("pod", NAMESPACE)["status"]["phase"] == "Running"
         assert not any((USER_FOLDER / "state").rglob("dev.json")), "the stack of the clone is not in the user's backend"
     finally:
-        state = ["PULUMI_BACKEND_URL=" + (STATE / OTHER_NAME / "pulumi").as_uri(), "PULUMI_CONFIG_PASSPHRASE=embedded"]
-        empty_lab.environment.run(*user_environment, *state, "pulumi", "destroy", "--yes", "--skip-preview", *STACK)
+        backend = f"PULUMI_BACKEND_URL={(STATE / OTHER_NAME / 'pulumi').as_uri()}"
+        passphrase = f"PULUMI_CONFIG_PASSPHRASE={PASSPHRASE}"
+        empty_lab.environment.run(
+            *user_environment, backend, passphrase, "pulumi", "destroy", "--yes", "--skip-preview", *STACK
+        )
         shutil.rmtree(STATE / OTHER_NAME)
 
 
 @pytest.fixture
 def clone(empty_lab: Lab, user_environment: list[str]) -> Iterator[Path]:
-    """Copy the files of the project to an empty folder."""
+    """Yield a clone of the project without generated files. Destroy its stack at the end."""
     folder = USER_FOLDER / "clone"
     list_files = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.run(list_files, cwd=PROJECT, capture_output=True, text=True, check=True).stdout.splitlines():
@@ -94,18 +99,18 @@ def clone(empty_lab: Lab, user_environment: list[str]) -> Iterator[Path]:
 
 
 @pytest.fixture
-def client(empty_lab: Lab) -> Iterator[None]:
-    """Remove the registry's name from the laptop."""
-    without_name = f"grep --invert-match --word-regexp {NAMESPACE} /etc/hosts > /run/hosts; cp /run/hosts /etc/hosts"
-    empty_lab.environment.run("sh", "-euc", without_name)
+def client_without_name(empty_lab: Lab) -> Iterator[None]:
+    """Remove the registry's name from the laptop, and add it again at the end."""
+    remove_name = f"grep --invert-match --word-regexp {NAMESPACE} /etc/hosts > /run/hosts; cp /run/hosts /etc/hosts"
+    empty_lab.environment.run("sh", "-euc", remove_name)
     yield
     empty_lab.docker("logout", f"{NAMESPACE}:5000")
     empty_lab.cluster.set_hosts_entry("laptop", ADDRESS, NAMESPACE)
 
 
-@pytest.mark.usefixtures("client")
+@pytest.mark.usefixtures("client_without_name")
 def test_the_quick_start_works_in_an_empty_clone(empty_lab: Lab, user_environment: list[str], clone: Path) -> None:
-    """The first command runs on this machine, which reaches the package index. The other commands run on the laptop."""
+    """The first command installs packages, so it runs on this machine. The laptop does not reach the package index."""
     install, *lines = marked_block("these lines", "sh").splitlines()
     environment = [*user_environment, "PULUMI_SKIP_CONFIRMATIONS=true"]  # instead of the answer that a user types
     installation = subprocess.run(
@@ -115,8 +120,8 @@ def test_the_quick_start_works_in_an_empty_clone(empty_lab: Lab, user_environmen
     done = empty_lab.environment.run(*environment, "sh", "-euxc", "\n".join([f"cd {clone}", *lines]), check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert empty_lab.get("pod", NAMESPACE)["spec"]["nodeName"] == "k8s-worker"
-    assert empty_lab.get("service", NAMESPACE)["spec"]["externalIPs"] == ["192.168.56.11"]
-    empty_lab.wait_for_proxies()
+    assert empty_lab.get("service", NAMESPACE)["spec"]["externalIPs"] == [WORKER.address]
+    empty_lab.wait_for_kube_proxies()
     client_lines = marked_block("these lines on a client", "sh")
     script = f'sudo() {{ "$@"; }}\ncd {clone}\n{client_lines}'  # tests run as root, and sudo may be missing
     push = empty_lab.environment.run(*environment, "sh", "-euxc", script, check=False)

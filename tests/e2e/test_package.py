@@ -1,7 +1,7 @@
-"""Use the component as a plugin package, from programs in Python and YAML that only have the path of its folder.
+"""Use the component as a plugin package, from programs in Python and YAML that name only the path of its folder.
 
-The test copies component and programs, because the engine writes files next to them. Only a real engine generates SDKs
-and starts the plugin.
+The tests copy component and programs, because the engine writes files next to them. No offline test can show this,
+because only a real engine generates SDKs and starts the plugin.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ CreateExample = Callable[[str], Project]
 def plugin_lab(lab: Lab) -> Iterator[Lab]:
     """Return the lab with a language host for YAML, which the built engine does not include.
 
-    `pulumi package` does not stop the plugins from which it reads schemas, so they are stopped at the end.
+    At the end, stop the plugins that `pulumi package` starts to read a schema and does not stop.
     """
     variables = {
         "PATH": os.pathsep.join([lab.environment.env["PATH"], str(build_program("pulumi-language-yaml"))]),
@@ -73,7 +73,7 @@ def create_example(plugin_lab: Lab, component_folder: Path) -> Iterator[CreateEx
 
 
 def test_the_engine_reads_the_schema_from_the_folder(plugin_lab: Lab, component_folder: Path) -> None:
-    done = run_here(plugin_lab, component_folder, "pulumi", "package", "get-schema", "./registry")
+    done = run_on_this_machine(plugin_lab, component_folder, "pulumi", "package", "get-schema", "./registry")
     assert sorted(json.loads(done.stdout)["resources"]) == sorted(golden.current_schema()["resources"])
 
 
@@ -81,18 +81,19 @@ def test_a_python_program_uses_the_component_through_its_generated_sdk(
     plugin_lab: Lab, create_example: CreateExample
 ) -> None:
     project = create_example("python-package")
-    done = run_here(plugin_lab, project.folder, "pulumi", "package", "add", "../../registry", check=False)
-    # The built language host is older than the engine and cannot read its last request, which would have no effect.
+    done = run_on_this_machine(plugin_lab, project.folder, "pulumi", "package", "add", "../../registry", check=False)
+    # The built language host is older than the engine, and fails at the engine's last request. That request would
+    # change nothing here.
     assert done.returncode == 0 or "error: linking package" in done.stderr, done.stderr
-    run_here(plugin_lab, project.folder, sys.executable, "-m", "venv", "venv")
-    run_here(plugin_lab, project.folder, "venv/bin/pip", "install", "--quiet", "-r", "requirements.txt")
+    run_on_this_machine(plugin_lab, project.folder, sys.executable, "-m", "venv", "venv")
+    run_on_this_machine(plugin_lab, project.folder, "venv/bin/pip", "install", "--quiet", "-r", "requirements.txt")
     check_deployment(plugin_lab, project)
 
 
 @pytest.fixture(scope="module")
 def yaml_project(plugin_lab: Lab, create_example: CreateExample) -> Project:
     project = create_example("yaml")
-    run_here(plugin_lab, project.folder, "pulumi", "install")
+    run_on_this_machine(plugin_lab, project.folder, "pulumi", "install")
     return project
 
 
@@ -109,11 +110,11 @@ def test_a_yaml_program_gets_a_refusal_as_one_message(plugin_lab: Lab, yaml_proj
     finally:
         program.write_text(valid)
     assert "PrivateRegistry resource 'registry' has a problem: " + message(INPUTS["port"].rule, 70000) in output
-    assert 'File "' not in output
+    assert 'File "' not in output, "the output has no traceback"
 
 
-def run_here(lab: Lab, folder: Path, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a command on this machine, which reaches the package index. The laptop does not reach it."""
+def run_on_this_machine(lab: Lab, folder: Path, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a command on this machine, because the laptop does not reach the package index."""
     done = subprocess.run(argv, cwd=folder, env=lab.environment.env, capture_output=True, text=True, check=False)
     assert done.returncode == 0 or not check, f"{argv}\n{done.stdout}\n{done.stderr}"
     return done
@@ -128,7 +129,7 @@ def check_deployment(lab: Lab, project: Project) -> None:
 
 
 def response_status(lab: Lab, project: Project, outputs: dict[str, Any], path: str, *arguments: str) -> str:
-    """Return the registry's status for a request from a node to the address of the Service."""
+    """Return the status of the response to a request from a node to the address of the Service."""
     ca = project.folder / "ca.pem"
     ca.write_text(outputs["ca_pem"])
     address = lab.get("service", "docker-registry", outputs["namespace"])["spec"]["clusterIP"]

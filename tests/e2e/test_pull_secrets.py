@@ -1,6 +1,6 @@
-"""Pull from other namespaces with a pull Secret of the component, which changes no objects of users.
+"""Pull in other namespaces with a pull Secret of the component, which changes no objects of users.
 
-Only a kubelet and a container runtime show whether a Pod can pull.
+No offline test can show this, because only a kubelet and a container runtime pull images.
 """
 
 import json
@@ -23,12 +23,18 @@ from tests.e2e.messages import message
 pytestmark = pytest.mark.e2e
 
 SECRET = "pulled-pull"
+"""Name of the pull Secret, which begins with the namespace of the registry."""
+
 SETTINGS: dict[str, Any] = {
-    **{"namespace": "pulled", "storage_path": "/var/lib/pulled", "port": 5021},
-    **{"exposure": "external-ips", "external_ips": [ADDRESS]},
+    "namespace": "pulled",
+    "storage_path": "/var/lib/pulled",
+    "port": 5021,
+    "exposure": "external-ips",
+    "external_ips": [ADDRESS],
 }
 TRUSTED_SETTINGS: dict[str, Any] = {**SETTINGS, "node_trust": True}
-LOAD_SCRIPT = """
+
+LOGIN_SCRIPT = """
 for i in $(seq 100000); do
     [ -e "$1" ] && exit
     curl --silent --max-time 10 --cacert "$2" --config "$3" --connect-to "$4" \\
@@ -36,21 +42,28 @@ for i in $(seq 100000); do
     sleep 0.1
 done
 """
+"""Script of a client that logs in with every request, and prints each status.
+
+Its arguments are a file that stops it, the CA, the file with the login, a value of --connect-to, and the URL.
+"""
 
 
 @pytest.fixture
 def builds(lab: Lab) -> Iterator[str]:
     """Create a user's namespace. Tests request it before the registry, so it is deleted after the registry."""
-    yield from temporary_namespace(lab, "builds")
+    with temporary_namespace(lab, "builds") as namespace:
+        yield namespace
 
 
 @pytest.fixture
 def other_namespace(lab: Lab) -> Iterator[str]:
-    yield from temporary_namespace(lab, "other")
+    with temporary_namespace(lab, "other") as namespace:
+        yield namespace
 
 
+@contextmanager
 def temporary_namespace(lab: Lab, name: str) -> Iterator[str]:
-    """Create a namespace, and delete it at the end."""
+    """Create a namespace, and delete it when the block ends."""
     lab.kubectl("create", "namespace", name)
     eventually(10, "the namespace has a ServiceAccount", lambda: lab.api.exists("serviceaccount", "default", name))
     yield name
@@ -59,7 +72,7 @@ def temporary_namespace(lab: Lab, name: str) -> Iterator[str]:
 
 @contextmanager
 def resolved_but_not_trusted(lab: Lab, registry: Registry) -> Iterator[None]:
-    """Let every node resolve the registry, as with a DNS server, but without the CA, until the block ends."""
+    """Make every node reach the registry by its name, but not trust its CA, until the block ends."""
     endpoint = registry.outputs["endpoint"]
     hosts = (
         f'server = "https://{endpoint}"\n[host."https://{registry.address}"]\n  capabilities = ["pull", "resolve"]\n'
@@ -79,12 +92,14 @@ def resolved_but_not_trusted(lab: Lab, registry: Registry) -> Iterator[None]:
 def deployment_on_node(lab: Lab, namespace: str, node: str, image: str, secret: str | None) -> Iterator[None]:
     """Run a Deployment on the node until the block ends. It pulls its image at each start."""
     labels = {"app": "puller"}
-    container = {"name": "it", "image": image, "imagePullPolicy": "Always", "command": ["sleep", "600"]}
+    container = {"name": "puller", "image": image, "imagePullPolicy": "Always", "command": ["sleep", "600"]}
     pod: dict[str, Any] = {"nodeName": node, "terminationGracePeriodSeconds": 0, "containers": [container]}
     if secret:
         pod["imagePullSecrets"] = [{"name": secret}]
     deployment = {
-        **{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "puller", "namespace": namespace}},
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "puller", "namespace": namespace},
         "spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}, "spec": pod}},
     }
     lab.environment.run("kubectl", "create", "--filename", "-", stdin=json.dumps(deployment))
@@ -96,12 +111,13 @@ def deployment_on_node(lab: Lab, namespace: str, node: str, image: str, secret: 
 
 
 def expect_pull(lab: Lab, namespace: str, node: str, image: str, secret: str | None) -> None:
+    """Check that a Pod on the node pulls the image, with the pull Secret or without one."""
     with deployment_on_node(lab, namespace, node, image, secret):
         lab.kubectl("rollout", "status", "deployment/puller", "--namespace", namespace, "--timeout=60s")
 
 
 def expect_failed_pull(lab: Lab, namespace: str, node: str, image: str, secret: str | None) -> str:
-    """Return the event's message about the failed pull."""
+    """Check that a Pod on the node cannot pull the image. Return the event's message."""
     messages: list[str] = []
 
     def has_failed() -> bool:
@@ -138,8 +154,9 @@ def secret_uid(lab: Lab, namespace: str) -> str:
     return str(lab.get("secret", SECRET, namespace)["metadata"]["uid"])
 
 
-def read_login(lab: Lab, namespace: str, name: str = SECRET) -> Mapping[str, str]:
-    (login,) = json.loads(read_secret(lab, namespace, name)[".dockerconfigjson"])["auths"].values()
+def read_login(lab: Lab, namespace: str) -> Mapping[str, str]:
+    """Return the username and the password in the pull Secret of the namespace."""
+    (login,) = json.loads(read_secret(lab, namespace, SECRET)[".dockerconfigjson"])["auths"].values()
     return dict(login)
 
 
@@ -182,15 +199,15 @@ def test_a_changed_password_updates_the_secret_in_place_in_the_same_up(
     rotated: dict[str, Any] = {"pull_secrets": [builds], "password_generations": {"pull": [2]}}
     second = deploy_registry("pulled", **rotated, **TRUSTED_SETTINGS)
     password = second.outputs["passwords"]["pull-2"]
-    assert read_login(lab, builds)["password"] == password != first.outputs["passwords"]["pull"]
+    assert read_login(lab, builds)["password"] == password
+    assert password != first.outputs["passwords"]["pull"]
     assert secret_uid(lab, builds) == uid, "the Secret was not replaced"
     login = f"pull-2:{password}"
     eventually(120, "the registry accepts the new password", lambda: second.status("/v2/", user=login) == 200)
     for node in NODES:
         expect_pull(lab, builds, node.name, image, SECRET)
     assert second.status("/v2/team/app/blobs/uploads/", "--request", "POST", user=login) == 403, "it may only pull"
-    more = {"labels": {"example.com/team": "red"}}
-    third = deploy_registry("pulled", **rotated, **more, **TRUSTED_SETTINGS)
+    third = deploy_registry("pulled", labels={"example.com/team": "red"}, **rotated, **TRUSTED_SETTINGS)
     assert lab.get("secret", SECRET, builds)["metadata"]["labels"]["example.com/team"] == "red"
     assert read_login(lab, builds)["password"] == password, "a change of labels keeps the password"
     third.project.up("--expect-no-changes", "--refresh")
@@ -244,6 +261,7 @@ def test_the_default_service_account_pulls_and_keeps_other_pull_secrets(
 
 
 def without_versions(account: dict[str, Any]) -> dict[str, Any]:
+    """Return the ServiceAccount without its version, which every change increases."""
     metadata = {key: value for key, value in account["metadata"].items() if key != "resourceVersion"}
     return {**account, "metadata": metadata}
 
@@ -262,8 +280,8 @@ def test_a_cluster_announces_one_registry_and_a_second_one_is_refused(
 ) -> None:
     deploy_registry("pulled", discovery=True, **SETTINGS)
     hosting = ("local-registry-hosting", "kube-public")
-    messages = lab.get("configmap", *hosting)
-    assert json.loads(messages["data"]["localRegistryHosting.v1"]) == {
+    config_map = lab.get("configmap", *hosting)
+    assert json.loads(config_map["data"]["localRegistryHosting.v1"]) == {
         "host": "docker-registry:5021",
         "hostFromContainerRuntime": "docker-registry:5021",
         "hostFromClusterNetwork": "docker-registry.pulled.svc:5021",
@@ -275,7 +293,7 @@ def test_a_cluster_announces_one_registry_and_a_second_one_is_refused(
     assert ALREADY_ANNOUNCED in output
     assert 'configmaps "local-registry-hosting" already exists' in output
     rival.project.pulumi("destroy", "--yes", "--skip-preview")
-    assert lab.get("configmap", *hosting) == messages
+    assert lab.get("configmap", *hosting) == config_map
 
 
 def write_login(registry: Registry) -> None:
@@ -287,17 +305,20 @@ def write_login(registry: Registry) -> None:
 
 
 @contextmanager
-def under_load(registry: Registry) -> Iterator[list[str]]:
-    """Run four clients that log in with every request. The list gets all other statuses than 200 at the end."""
+def logging_in(registry: Registry) -> Iterator[list[str]]:
+    """Run four clients that log in with every request, until the block ends.
+
+    Yield a list, which contains all statuses except 200 after the block.
+    """
     folder, endpoint = registry.project.folder, registry.outputs["endpoint"]
     failures: list[str] = []
-    stop_file = folder / "over"
+    stop_file = folder / "stop"
     stop_file.unlink(missing_ok=True)
     ca = folder / "ca-of-clients.pem"
     ca.write_text(registry.outputs["ca_pem"])
     arguments = [str(stop_file), str(ca), str(folder / "login"), f"{endpoint}:{registry.address}"]
     command = registry.project.lab.environment.command(
-        "sh", "-c", LOAD_SCRIPT, "load", *arguments, f"https://{endpoint}/v2/"
+        "sh", "-c", LOGIN_SCRIPT, "login", *arguments, f"https://{endpoint}/v2/"
     )
     env = registry.project.lab.environment.env
     clients = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for _ in range(4)]
@@ -305,18 +326,18 @@ def under_load(registry: Registry) -> Iterator[list[str]]:
         yield failures
     finally:
         stop_file.touch()
-        answers = [status for client in clients for status in client.communicate()[0].split()]
-        print(f"{len(answers)} requests")
-        assert len(answers) > 20
-        failures += [status for status in answers if status != "200"]
+        statuses = [status for client in clients for status in client.communicate()[0].split()]
+        print(f"{len(statuses)} requests")
+        assert len(statuses) > 20, "the clients ran"
+        failures += [status for status in statuses if status != "200"]
 
 
 def test_no_request_is_refused_during_a_password_rotation(
     lab: Lab, builds: str, deploy_registry: Callable[..., Registry]
 ) -> None:
     def deploy_generations(*generations: int) -> Registry:
-        both = {"centos": list(generations), "pull": list(generations)}
-        return deploy_registry("pulled", pull_secrets=[builds], password_generations=both, **TRUSTED_SETTINGS)
+        by_user = {"centos": list(generations), "pull": list(generations)}
+        return deploy_registry("pulled", pull_secrets=[builds], password_generations=by_user, **TRUSTED_SETTINGS)
 
     def login_status(login: str) -> int:
         return registry.status("/v2/", user=f"{login}:{passwords[login]}")
@@ -325,7 +346,7 @@ def test_no_request_is_refused_during_a_password_rotation(
     image = push_image(lab, registry, "team/app:4")
     pod = lab.get("pod", "docker-registry", "pulled")["metadata"]["uid"]
     write_login(registry)
-    with under_load(registry) as failures:
+    with logging_in(registry) as failures:
         registry = deploy_generations(1, 2)
         passwords = registry.outputs["passwords"]
         assert (registry.outputs["username"], read_login(lab, builds)["username"]) == ("centos", "pull")
@@ -333,12 +354,14 @@ def test_no_request_is_refused_during_a_password_rotation(
         eventually(120, "the new login is accepted", lambda: login_status("centos-2") == 200)
         print(f"the next generation is accepted {time.monotonic() - start:.0f} s after `up`")
 
-        users = lab.get("secret", ACCESS_SECRET, "pulled")["metadata"]["uid"]
+        access_uid = lab.get("secret", ACCESS_SECRET, "pulled")["metadata"]["uid"]
         registry = deploy_generations(2, 1)
         assert (registry.outputs["username"], read_login(lab, builds)["username"]) == ("centos-2", "pull-2")
         assert registry.outputs["password"] == passwords["centos-2"]
         assert read_login(lab, builds)["password"] == passwords["pull-2"]
-        assert lab.get("secret", ACCESS_SECRET, "pulled")["metadata"]["uid"] == users
+        assert lab.get("secret", ACCESS_SECRET, "pulled")["metadata"]["uid"] == access_uid, (
+            "the Secret was not replaced"
+        )
         write_login(registry)
         assert login_status("centos") == 200, "clients may still use the old login"
         expect_pull(lab, builds, NODES[1].name, image, SECRET)

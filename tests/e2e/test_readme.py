@@ -1,6 +1,6 @@
 """Run the README's commands in the shell of `dev env`, and the program of docs/embedding.md.
 
-The commands need a cluster and a Docker engine.
+No offline test can show that they work, because they need a cluster and a Docker engine.
 """
 
 from collections.abc import Callable
@@ -15,12 +15,13 @@ pytestmark = pytest.mark.e2e
 def test_the_commands_for_the_embedded_cluster_work_in_the_shell_of_dev_env(lab: Lab) -> None:
     lab.up()
     lab.trust(lab.outputs())
-    here = ("env", f"--chdir={checkout()}")
-    write_ca, *_, login, program, tag, push = marked_block("these lines on a client", "sh").splitlines()
-    log_in_and_push = "\n".join([write_ca, login, program, tag, push])
+    in_checkout = ("env", f"--chdir={checkout()}")
+    # The lab has already installed the CA and the name, so the lines with `sudo` are left out.
+    lines = marked_block("these lines on a client", "sh").splitlines()
+    log_in_and_push = "\n".join(line for line in lines if "sudo " not in line)
     checks = marked_block("this block", "sh") + marked_block("this command", "sh", "docs/clients.md")
     script = f"{log_in_and_push}\n{checks}"
-    done = lab.environment.run(*here, "bash", "-euxo", "pipefail", "-c", script, check=False)
+    done = lab.environment.run(*in_checkout, "bash", "-euxo", "pipefail", "-c", script, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Login Succeeded" in done.stdout
     assert "1.35: digest: sha256:" in done.stdout

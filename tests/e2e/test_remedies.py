@@ -1,6 +1,7 @@
 """Type each command of a remedy in a shell, and preview the inputs.
 
-Only the real engine decides which type a typed value has, and whether Pulumi.yaml allows it. No cluster is needed.
+No offline test can show this: only the real engine decides which type a typed value has, and whether Pulumi.yaml allows
+it. No cluster is needed.
 """
 
 import json
@@ -38,7 +39,7 @@ def write(resolved):
         json.dump(shown, file)
 pulumi.export("checked", pulumi.Output.all(subjects, settings.workload.limits).apply(write))
 """
-"""The project's program without resources: the rules for all inputs, also for secrets. It writes some settings."""
+"""Program that applies the rules for all inputs, also for secrets. It creates no resource and writes some settings."""
 
 ANSWERS = {
     "client_cidrs": "10.0.0.0/8",
@@ -48,7 +49,7 @@ ANSWERS = {
     "passwords": "12345678",
     "outbound_proxy": "http://proxy.example.com:3128",
 }
-"""Answers to the prompts of `pulumi config set`. The others are those of tests/examples.py."""
+"""Answers to the prompts of `pulumi config set`, by input. For other inputs the answer is that of tests/examples.py."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,11 @@ class Shell:
         done = subprocess.run(["bash", "-eu", "-c", script], input=stdin, check=False, text=True, **options)
         assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
 
-    def preview(self, stack: str, others: Inputs, commands: Sequence[str]) -> dict[str, Any]:
-        """Return the settings of a new stack with the other inputs, after the commands."""
+    def preview(self, stack: str, inputs: Inputs, commands: Sequence[str]) -> dict[str, Any]:
+        """Create a stack with the inputs, run the commands, and return the settings that a preview writes."""
         salt = yaml.safe_load((PROJECT / "Pulumi.dev.yaml").read_text())["encryptionsalt"]
-        secret = {key: value for key, value in others.items() if key in SECRETS and isinstance(value, str)}
-        config = {**others, **stack_file.encrypt_config(self.environment, salt, secret)}
+        secret = {key: value for key, value in inputs.items() if key in SECRETS and isinstance(value, str)}
+        config = {**inputs, **stack_file.encrypt_config(self.environment, salt, secret)}
         contents = {"encryptionsalt": salt, "config": {f"private-registry:{key}": config[key] for key in config}}
         (self.folder / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump(contents))
         stack_file.create(self.environment, "private-registry", stack)
@@ -76,32 +77,47 @@ class Shell:
             key = key_of(command)
             self.run(f"export PULUMI_STACK={stack}\n{command}", ANSWERS.get(key) or str(EXAMPLES[key]))
         self.run(f"pulumi preview --non-interactive --stack {stack}")
-        # The program writes the file after every rule has accepted its value.
+        # The program writes the file only if every rule accepts its value.
         return dict(json.loads((self.folder / f"{stack}.json").read_text()))
 
 
 def key_of(command: str) -> str:
-    """Return the input that the command sets: the first word that is one."""
+    """Return the input that the command sets, which is the first name of an input in it."""
     words: list[str] = re.findall(r"\w+", command)
     return next(word for word in words if word in INPUTS)
 
 
-def groups() -> list[tuple[list[str], Inputs]]:
-    """Return the commands of remedies, and the inputs that they need, in groups that one stack can have."""
-    grouped: list[tuple[list[str], Inputs, Inputs]] = []
-    for command, others in remedies():
+@dataclass
+class CommandGroup:
+    """Commands of remedies that one stack can run, because their inputs do not contradict each other.
+
+    Attributes:
+        commands: The commands.
+        needed_inputs: The other inputs that the commands need.
+        inputs: All inputs after the commands.
+    """
+
+    commands: list[str]
+    needed_inputs: Inputs
+    inputs: Inputs
+
+
+def group_commands() -> list[CommandGroup]:
+    """Return the commands of all remedies in groups, because a preview of each would take minutes."""
+    groups: list[CommandGroup] = []
+    for command, needed_inputs in remedies():
         key = key_of(command)
-        proposal = {**others, key: True if command.endswith(" true") else EXAMPLES[key]}
-        for commands, all_others, inputs in grouped:
-            agrees = key not in inputs and all(inputs.get(name, value) == value for name, value in others.items())
-            if agrees and accepts(inputs | proposal):
-                commands.append(command)
-                all_others |= others
-                inputs |= proposal
+        inputs = {**needed_inputs, key: True if command.endswith(" true") else EXAMPLES[key]}
+        for group in groups:
+            needs_agree = all(group.inputs.get(name, value) == value for name, value in needed_inputs.items())
+            if key not in group.inputs and needs_agree and accepts(group.inputs | inputs):
+                group.commands.append(command)
+                group.needed_inputs |= needed_inputs
+                group.inputs |= inputs
                 break
         else:
-            grouped.append(([command], dict(others), proposal))
-    return [(commands, others) for commands, others, _ in grouped]
+            groups.append(CommandGroup([command], dict(needed_inputs), inputs))
+    return groups
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +137,8 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
 
 
 def test_each_command_of_a_remedy_leads_to_accepted_inputs(shell: Shell) -> None:
-    for number, (commands, others) in enumerate(groups()):
-        shell.preview(f"remedies-{number}", others, commands)
+    for number, group in enumerate(group_commands()):
+        shell.preview(f"remedies-{number}", group.needed_inputs, group.commands)
 
 
 def test_numbers_and_flags_are_accepted_as_they_are_typed(shell: Shell) -> None:
@@ -143,6 +159,9 @@ def test_numbers_and_flags_are_accepted_as_they_are_typed(shell: Shell) -> None:
     settings = shell.preview("typed", {}, commands)
     assert settings["limits"] == {"cpu": "2", "memory": "2147483648"}
     assert settings["labels"] == {
-        **{"example.com/cost-center": "4711", "billed": "true", "zip": "01234", "number": "9223372036854775807"}
+        "example.com/cost-center": "4711",
+        "billed": "true",
+        "zip": "01234",
+        "number": "9223372036854775807",
     }
     assert settings["subject"] == {"organization": "42"}

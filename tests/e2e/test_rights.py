@@ -1,20 +1,20 @@
-"""Deploy with the rights of docs/rights.yaml and no others.
+"""Deploy with only the rights of docs/rights.yaml.
 
-tests/test_rights.py compares the roles with the component's own objects. Only a real API server and provider show what
-the provider reads and watches in addition.
+tests/test_rights.py compares the roles with the component's own objects. It cannot show the objects that the provider
+reads and watches in addition, because only a real API server and provider do that.
 """
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import yaml
 
+from dev.cluster.plan import WORKER
 from dev.environment import PROJECT, STATE
 from tests.e2e.lab import NAME, Lab, Project, marked_block, projects
-from tests.e2e.test_storage import apply, create_empty_folder, volume_manifest
+from tests.e2e.test_storage import apply, claim_manifest, create_empty_folder, volume_manifest
 
 pytestmark = pytest.mark.e2e
 
@@ -24,14 +24,30 @@ DEPLOYER = "team:deployer"
 """ServiceAccount that stands for the user `jane` of the page."""
 
 IN_NAMESPACE: dict[str, Any] = {
-    **{"namespace": "team", "create_namespace": False, "storage": "claim", "storage_claim": "images"},
-    **{"exposure": "node-port", "node_port": 30533, "metrics": True},
+    "namespace": "team",
+    "create_namespace": False,
+    "storage": "claim",
+    "storage_claim": "images",
+    "exposure": "node-port",
+    "node_port": 30533,
+    "metrics": True,
 }
+"""Inputs of a registry whose objects are all in the namespace of the team."""
+
 ANYWHERE: dict[str, Any] = {
-    **{"namespace": "anywhere", "storage_path": "/var/lib/anywhere", "workload": "deployment", "discovery": True},
-    **{"exposure": "external-ips", "external_ips": ["192.168.56.11"], "port": 5007, "node_trust": True},
-    **{"pull_secrets": ["team"], "default_pull_secret": True, "priority_class": "system-cluster-critical"},
+    "namespace": "anywhere",
+    "storage_path": "/var/lib/anywhere",
+    "workload": "deployment",
+    "discovery": True,
+    "exposure": "external-ips",
+    "external_ips": [WORKER.address],
+    "port": 5007,
+    "node_trust": True,
+    "pull_secrets": ["team"],
+    "default_pull_secret": True,
+    "priority_class": "system-cluster-critical",
 }
+"""Inputs of a registry with objects of every kind, also outside of its namespace."""
 
 
 def run_commands(lab: Lab, lines: str) -> None:
@@ -46,14 +62,7 @@ def deployer(lab: Lab) -> Iterator[Lab]:
     """Return the lab for a ServiceAccount in the namespace `team`, which has no rights yet."""
     create_empty_folder(lab, "/var/lib/team")
     lab.kubectl("create", "namespace", "team")
-    claim = {
-        **{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "images", "namespace": "team"}},
-        "spec": {
-            **{"storageClassName": "", "volumeName": "team", "accessModes": ["ReadWriteOnce"]},
-            "resources": {"requests": {"storage": "1Gi"}},
-        },
-    }
-    apply(lab, volume_manifest("team", "/var/lib/team", ""), json.dumps(claim))
+    apply(lab, volume_manifest("team", "/var/lib/team", ""), claim_manifest("images", "team", "team"))
     lab.kubectl("create", "serviceaccount", "deployer", "--namespace", "team")
     token = lab.kubectl("create", "token", "deployer", "--namespace", "team").strip()
     kubeconfig = yaml.safe_load(lab.cluster.kubeconfig.read_text())
@@ -68,13 +77,14 @@ def deployer(lab: Lab) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def project(deployer: Lab) -> Iterator[Callable[..., None]]:
-    """Yield a function that deploys, changes and destroys a registry with the rights of the ServiceAccount."""
+def run_project(deployer: Lab) -> Iterator[Callable[..., None]]:
+    """Yield a function that deploys, changes and destroys a registry as the ServiceAccount."""
     with projects(deployer) as create:
         yield lambda name, **settings: deploy_change_and_destroy(create_program(create, name), settings)
 
 
 def create_program(create: Callable[..., Project], name: str) -> Project:
+    """Create a project with the repository's own program."""
     project = create(name, (PROJECT / "__main__.py").read_text())
     project.declare_config()
     return project
@@ -88,13 +98,15 @@ def deploy_change_and_destroy(project: Project, settings: dict[str, Any]) -> Non
     project.pulumi("destroy", "--yes", "--skip-preview", "--refresh")
 
 
-def test_a_team_needs_no_right_outside_of_its_namespace(lab: Lab, deployer: Lab, project: Callable[..., None]) -> None:
+def test_a_team_needs_no_right_outside_of_its_namespace(
+    lab: Lab, deployer: Lab, run_project: Callable[..., None]
+) -> None:
     run_commands(lab, marked_block("these lines for one namespace", "sh", PAGE))
     assert deployer.kubectl("auth", "can-i", "get", "nodes", check=False).strip() == "no"
-    project("one-namespace", **IN_NAMESPACE)
+    run_project("one-namespace", **IN_NAMESPACE)
 
 
-def test_both_roles_allow_every_configuration(lab: Lab, deployer: Lab, project: Callable[..., None]) -> None:
+def test_both_roles_allow_every_configuration(lab: Lab, deployer: Lab, run_project: Callable[..., None]) -> None:
     run_commands(lab, marked_block("these lines for the cluster", "sh", PAGE))
     assert deployer.kubectl("auth", "can-i", "create", "clusterroles", check=False).strip() == "no"
-    project("anywhere", **ANYWHERE)
+    run_project("anywhere", **ANYWHERE)

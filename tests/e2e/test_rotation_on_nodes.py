@@ -1,6 +1,6 @@
-"""Rotate the CA on nodes: a new CA issues no certificate before every node has reported that CA.
+"""Rotate the CA on nodes: a new CA issues no certificate before every node trusts that CA.
 
-Only a DaemonSet on real nodes becomes ready, or stays unready on a node that is down.
+No offline test can show this, because only real nodes run the Pods of the DaemonSet, or are down.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,11 +17,13 @@ from tests.e2e.test_workload import pods, without_kubelet
 pytestmark = pytest.mark.e2e
 
 SETTINGS: dict[str, Any] = {
-    **{"namespace": "moved", "storage_path": "/var/lib/moved", "node_trust": True},
-    **{"exposure": "node-port", "node_port": 30543},
+    "namespace": "moved",
+    "storage_path": "/var/lib/moved",
+    "node_trust": True,
+    "exposure": "node-port",
+    "node_port": 30543,
 }
 WORKER = NODES[1].name
-
 
 SHORT_TIMEOUTS = """
 import pulumi
@@ -34,11 +36,12 @@ def shorten(args):
 
 pulumi.runtime.register_resource_transform(shorten)
 """
+"""Lines of a program that wait 20 s for a DaemonSet, instead of the 3 minutes of the component."""
 
 
 @contextmanager
 def short_timeouts(project: Project) -> Iterator[None]:
-    """Wait only 20 s for the nodes until the block ends. A soak waits for the component's 3 minutes."""
+    """Add SHORT_TIMEOUTS to the program until the block ends, unless this is a soak."""
     program = project.folder / "__main__.py"
     source = program.read_text()
     program.write_text(source if SOAK else SHORT_TIMEOUTS + source)
@@ -49,7 +52,7 @@ def short_timeouts(project: Project) -> Iterator[None]:
 
 
 def ca_bundles_on_nodes(lab: Lab, registry: Registry) -> dict[str, set[str]]:
-    """Return the CA bundles in the files on each node, without the first line."""
+    """Return the different CA bundles in the files on each node. The first line of a file, a comment, is left out."""
     files = (f"{folder}/{registry.outputs['endpoint']}/ca.crt" for folder in (CONTAINERD, DOCKER))
     paths = [(node.name, lab.cluster.path(node.name, file)) for file in files for node in NODES]
     bundles: dict[str, set[str]] = {node.name: set() for node in NODES}

@@ -1,6 +1,6 @@
 """Change how a registry runs: its mode, deletions, its log, the purge of uploads, and its image.
 
-Only the real registry shows that it understands its configuration.
+No offline test can show this, because only the real registry reads its configuration.
 """
 
 import json
@@ -16,10 +16,19 @@ from tests.e2e.lab import ADDRESS, NAMESPACE, STACK, Lab, Registry, read_secret
 pytestmark = pytest.mark.e2e
 
 SETTINGS: dict[str, Any] = {
-    **{"namespace": "operated", "storage_path": "/var/lib/operated"},
-    **{"exposure": "node-port", "node_port": 30531},
+    "namespace": "operated",
+    "storage_path": "/var/lib/operated",
+    "exposure": "node-port",
+    "node_port": 30531,
 }
+CLOSED_PORT, OTHER_CLOSED_PORT = 5999, 5998
+"""Ports of the node without a program that listens."""
+
 UPLOAD = ("--request", "POST", "--data", "")
+"""Options of curl that start the upload of a layer."""
+
+UPSTREAM_IMAGE = ("/v2/ops-verify/manifests/latest", "--header", "Accept: application/vnd.oci.image.manifest.v1+json")
+"""Path of the image that `ops verify` pushes, and the options of curl to read it."""
 
 
 def read_log(lab: Lab) -> str:
@@ -43,28 +52,33 @@ def test_pushes_can_be_disabled_and_deletions_enabled(lab: Lab, deploy_registry:
     assert not registry.has("team/image", digest)
 
 
-def test_a_mirror_starts_without_its_upstream_and_names_what_is_missing(
-    lab: Lab, deploy_registry: Callable[..., Registry]
-) -> None:
-    """Only a real registry and kubelet show what starts without an upstream, and takes proxies from a Secret."""
-    lab.environment.run(sys.executable, "-m", "ops", "verify", *STACK, "--address", ADDRESS)  # leaves an image
+def prepare_upstream(lab: Lab) -> tuple[dict[str, str], dict[str, Any]]:
+    """Push an image to the lab's registry, and return the secret inputs and the other inputs of a mirror of it."""
+    lab.environment.run(sys.executable, "-m", "ops", "verify", *STACK, "--address", ADDRESS)  # pushes an image
     upstream = lab.outputs()
     secrets = {"mirror_password": upstream["password"]}
     mirror = {"mode": "mirror", "mirror_username": upstream["username"], "upstream_ca": upstream["ca_pem"], **SETTINGS}
+    return secrets, mirror
+
+
+def test_a_mirror_starts_without_its_upstream_and_verify_names_the_unreachable_server(
+    lab: Lab, deploy_registry: Callable[..., Registry]
+) -> None:
+    """Only a real registry and kubelet start without an upstream, and read the proxies from a Secret."""
+    secrets, mirror = prepare_upstream(lab)
     registry = deploy_registry("operated", secrets, mirror_of=f"https://{ADDRESS}:5000", **mirror)
-    image = ("/v2/ops-verify/manifests/latest", "--header", "Accept: application/vnd.oci.image.manifest.v1+json")
-    assert registry.status(*image) == 200
+    assert registry.status(*UPSTREAM_IMAGE) == 200
     assert failed_checks(registry) == {}
 
-    deploy_registry("operated", secrets, mirror_of=f"https://{ADDRESS}:5999", **mirror)
-    assert registry.status(*image) == 200, "it serves what it holds"
+    deploy_registry("operated", secrets, mirror_of=f"https://{ADDRESS}:{CLOSED_PORT}", **mirror)
+    assert registry.status(*UPSTREAM_IMAGE) == 200, "the mirror serves a stored image"
     assert list(failed_checks(registry)) == ["upstream"]
     assert "connection refused" in failed_checks(registry)["upstream"]
     report = json.loads(registry.ops("status", "--no-drift", "--json").stdout)
     assert "connection refused" in report["servers"]["seen"]
     assert "`mirror_of`" in report["servers"]["remedy"]
 
-    secrets["outbound_proxy.https"] = f"http://ci:hunter22@{ADDRESS}:5998"
+    secrets["outbound_proxy.https"] = f"http://ci:hunter22@{ADDRESS}:{OTHER_CLOSED_PORT}"
     deploy_registry("operated", secrets, mirror_of=f"https://{ADDRESS}:5000", **mirror)
     assert "its proxy" in failed_checks(registry)["upstream"]
     assert "hunter22" not in read_log(lab) + json.dumps(lab.get("pod", "docker-registry", "operated"))
@@ -76,24 +90,21 @@ def test_a_mirror_starts_without_its_upstream_and_names_what_is_missing(
 def test_a_mirror_reaches_its_upstream_through_a_proxy_with_a_login(
     lab: Lab, deploy_registry: Callable[..., Registry]
 ) -> None:
-    """Only a real proxy shows which requests it gets. Pods do not resolve the upstream's name, so the proxy must."""
-    lab.environment.run(sys.executable, "-m", "ops", "verify", *STACK, "--address", ADDRESS)  # leaves an image
-    upstream = lab.outputs()
+    """Only a real proxy logs the requests that it gets. Pods do not resolve the upstream's name, so the proxy must."""
+    secrets, mirror = prepare_upstream(lab)
     host = f"{NAMESPACE}.{NAMESPACE}"
     lab.cluster.set_hosts_entry("laptop", ADDRESS, host)
-    mirror = {"mode": "mirror", "mirror_username": upstream["username"], "upstream_ca": upstream["ca_pem"], **SETTINGS}
     mirror["mirror_of"] = f"https://{host}:5000"
-    image = ("/v2/ops-verify/manifests/latest", "--header", "Accept: application/vnd.oci.image.manifest.v1+json")
     with forward_proxy.serve(lab.cluster) as proxy:
-        secrets = {"mirror_password": upstream["password"], "outbound_proxy.https": proxy.url("hunter33")}
-        registry = deploy_registry("operated", secrets, **mirror)
+        wrong_login = {"outbound_proxy.https": proxy.url("hunter33")}
+        registry = deploy_registry("operated", secrets | wrong_login, **mirror)
         assert "The proxy refuses the login of the registry" in failed_checks(registry)["upstream"]
         servers = json.loads(registry.ops("status", "--no-drift", "--json").stdout)["servers"]
         assert "refuses the login" in servers["seen"]
         assert "`outbound_proxy`" in servers["remedy"]
 
         deploy_registry("operated", secrets | {"outbound_proxy.https": proxy.url()}, **mirror)
-        assert registry.status(*image) == 200
+        assert registry.status(*UPSTREAM_IMAGE) == 200
         assert failed_checks(registry) == {}
         requests = proxy.requests()
         assert {*requests} == {f"CONNECT {host}:5000"}
@@ -106,7 +117,7 @@ def test_a_mirror_reaches_its_upstream_through_a_proxy_with_a_login(
 
 
 def failed_checks(registry: Registry) -> dict[str, str]:
-    """Return what `ops verify` saw in each failed check, after checking that the exit code fits."""
+    """Return the observation of each failed check of `ops verify` by title. Check its exit code, too."""
     done = registry.ops("verify", "--json")
     failed = {check["title"]: check["seen"] for check in json.loads(done.stdout)["checks"] if not check["passed"]}
     assert done.returncode == (1 if failed else 0), done.stdout + done.stderr
@@ -122,15 +133,17 @@ def test_the_log_has_the_configured_format_and_level(lab: Lab, deploy_registry: 
     deploy_registry("operated", log_level="error", **SETTINGS)
     registry.status("/v2/")
     assert "level=info" not in read_log(lab)
-    assert "traces export" not in read_log(lab), "traces are not exported"
+    assert "traces export" not in read_log(lab), "the registry does not try to export traces"
 
 
-def test_the_registry_purges_unfinished_uploads(lab: Lab, deploy_registry: Callable[..., Registry]) -> None:
+def test_the_registry_schedules_the_purge_of_unfinished_uploads(
+    lab: Lab, deploy_registry: Callable[..., Registry]
+) -> None:
     deploy_registry("operated", upload_hours=2, **SETTINGS)
     config = json.loads(read_secret(lab, "operated", "configuration-secret")["config.yml"])
     purging = config["storage"]["maintenance"]["uploadpurging"]
     assert purging == {"enabled": True, "age": "2h", "interval": "1h", "dryrun": False}
-    assert "Starting upload purge in" in read_log(lab), "the registry schedules the purge"
+    assert "Starting upload purge in" in read_log(lab)
 
 
 def test_the_pod_has_the_configured_image_pull_secret_and_priority(

@@ -1,6 +1,6 @@
 """Check the S3 server of the tests: every host and Pod reaches it, and it requires keys.
 
-The server and the network of the lab are real.
+No offline test can show this, because the server and the network are those of the lab.
 """
 
 import json

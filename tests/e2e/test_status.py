@@ -1,6 +1,6 @@
-"""Run `ops status`: a healthy registry needs no action, and everything else has a remedy.
+"""Run `ops status`: a healthy registry needs no action, and every other state has a remedy.
 
-The offline tests have fake servers. Only a real stack has drift, nodes and free space.
+The offline tests have fake servers. They cannot show drift, nodes and free space, which only a real stack has.
 """
 
 import json
@@ -15,14 +15,20 @@ from tests.e2e.lab import ADDRESS, NAMESPACE, STACK, Lab, Registry
 pytestmark = pytest.mark.e2e
 
 OPS = (sys.executable, "-m", "ops")
+TARGET_KEYS = ("endpoint", "stack", "healthy")
+"""First keys of the report, before its rows."""
+
 SETTINGS: dict[str, Any] = {
-    **{"namespace": "watched", "storage_path": "/var/lib/watched", "port": 5025},
-    **{"exposure": "external-ips", "external_ips": [ADDRESS]},
+    "namespace": "watched",
+    "storage_path": "/var/lib/watched",
+    "port": 5025,
+    "exposure": "external-ips",
+    "external_ips": [ADDRESS],
 }
 
 
-def status(registry: Registry, *arguments: str) -> dict[str, Any]:
-    """Return the report, after checking that the exit code fits it."""
+def read_report(registry: Registry, *arguments: str) -> dict[str, Any]:
+    """Return the report in JSON. Check the exit code, too."""
     done = registry.ops("status", "--json", *arguments)
     report = dict(json.loads(done.stdout or "{}"))
     assert done.returncode == (0 if report.get("healthy") else 1), done.stdout + done.stderr
@@ -30,7 +36,7 @@ def status(registry: Registry, *arguments: str) -> dict[str, Any]:
 
 
 def replace_restarted_pod(lab: Lab) -> None:
-    """Create the Pod again if an earlier test has ended its container, which the report would have."""
+    """Replace the Pod if an earlier test has ended its container, because the report would contain the restart."""
     if lab.get("pod", NAMESPACE)["status"]["containerStatuses"][0]["restartCount"]:
         lab.kubectl("delete", "pod", NAMESPACE, "--namespace", NAMESPACE, "--grace-period=1")
         lab.up("--refresh")
@@ -42,7 +48,7 @@ def test_a_healthy_registry_needs_no_action_and_the_report_holds_no_secret(lab: 
     report = json.loads(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     assert report["healthy"]
-    rows = {key: report[key] for key in list(report)[3:]}
+    rows = {key: row for key, row in report.items() if key not in TARGET_KEYS}
     assert list(rows) == [
         "leaf",
         "authorities",
@@ -79,7 +85,7 @@ def test_with_an_endpoint_and_its_ca_the_report_has_only_the_tls_rows(lab: Lab, 
     done = lab.environment.run(*OPS, "status", *options, "--json", check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
-    assert list(report)[3:] == ["leaf", "authorities", "rotation"]
+    assert list(report) == [*TARGET_KEYS, "leaf", "authorities", "rotation"]
     assert report["leaf"]["facts"]["trusted"]
     refused = lab.environment.run(*OPS, "status", *options[:4], "--address", f"{ADDRESS}:5999", check=False)
     assert refused.returncode == 1
@@ -91,7 +97,7 @@ def test_a_short_certificate_and_an_unfinished_rotation_need_action(
 ) -> None:
     short = {"certificate_days": 20, "renew_before_days": 5}
     registry = deploy_registry("watched", ca_generations=[1, 2], node_trust=True, **short, **SETTINGS)
-    report = status(registry)
+    report = read_report(registry)
     assert "last 5 days (`renew_before_days`)" in report["leaf"]["remedy"]
     assert report["leaf"]["facts"]["signer"] == "docker-registry CA"
     assert report["rotation"]["facts"] == [1, 2]
@@ -108,19 +114,19 @@ def test_a_short_certificate_and_an_unfinished_rotation_need_action(
 
 def test_changed_and_removed_objects_are_drift(lab: Lab, deploy_registry: Callable[..., Registry]) -> None:
     registry = deploy_registry("watched", image="registry:3.1.2", **SETTINGS)
-    assert status(registry)["drift"]["facts"] == {}
+    assert read_report(registry)["drift"]["facts"] == {}
     label = "app.kubernetes.io/instance=other"
     lab.kubectl("label", "--overwrite", "networkpolicy", NAMESPACE, label, "--namespace", "watched")
-    after_label = status(registry)
+    after_label = read_report(registry)
     assert after_label["drift"]["facts"] == {"update": 1}
     assert "pulumi up --refresh --stack watched" in after_label["drift"]["remedy"]
     assert after_label["leaf"]["remedy"] == ""
     lab.kubectl("delete", "service", NAMESPACE, "--namespace", "watched")
-    after_deletion = status(registry)
+    after_deletion = read_report(registry)
     assert after_deletion["drift"]["facts"]["create"] >= 1
     assert after_deletion["drift"]["facts"]["update"] >= 1
     assert "no answer" in after_deletion["leaf"]["seen"] or "refused" in after_deletion["leaf"]["seen"], (
         "the report is complete"
     )
     registry.project.up("--refresh")
-    assert status(registry)["healthy"]
+    assert read_report(registry)["healthy"]

@@ -1,6 +1,6 @@
 """Store images in every kind of storage, and keep them after the stack is destroyed.
 
-Only kubelets mount volumes, and only a real registry writes images to them.
+No offline test can show this: only kubelets mount volumes, and only a real registry writes images to them.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from dev.environment import PROJECT
+from registry.inputs.resolve import NONROOT
 from registry.validation.storage import refuse_relocation, refuse_unshared_claim
 from tests.e2e.lab import Lab, Project, Registry, eventually, is_ready
 from tests.e2e.messages import message
@@ -27,7 +28,9 @@ def volume_manifest(name: str, folder: str, storage_class: str) -> str:
     on_master = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["k8s-master"]}
     return json.dumps(
         {
-            **{"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}},
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": name},
             "spec": {
                 "capacity": {"storage": "1Gi"},
                 "accessModes": ["ReadWriteOnce"],
@@ -36,6 +39,36 @@ def volume_manifest(name: str, folder: str, storage_class: str) -> str:
                 "local": {"path": folder},
                 "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [on_master]}]}},
             },
+        }
+    )
+
+
+def claim_manifest(name: str, namespace: str, volume: str) -> str:
+    """Return the manifest of a claim that binds the volume, like one that a user creates."""
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {
+                "storageClassName": "",
+                "volumeName": volume,
+                "accessModes": ["ReadWriteOnce"],
+                "resources": {"requests": {"storage": "1Gi"}},
+            },
+        }
+    )
+
+
+def storage_class_manifest(name: str) -> str:
+    """Return the manifest of a class without a provisioner, which binds the volumes of an administrator."""
+    return json.dumps(
+        {
+            "apiVersion": "storage.k8s.io/v1",
+            "kind": "StorageClass",
+            "metadata": {"name": name},
+            "provisioner": "kubernetes.io/no-provisioner",
+            "volumeBindingMode": "WaitForFirstConsumer",
         }
     )
 
@@ -61,27 +94,23 @@ def test_a_local_volume_gets_the_users_group_and_the_namespace_is_restricted(
     digest = registry.push("kept/local")
     level = lab.get("namespace", "local")["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
     assert level == "restricted"
-    assert lab.cluster.path("k8s-master", "/var/lib/local-registry").stat().st_gid == 65532
+    assert lab.cluster.path("k8s-master", "/var/lib/local-registry").stat().st_gid == NONROOT
     registry.project.pulumi("destroy", "--yes", "--skip-preview")
     assert deploy_registry("local", **settings).has("kept/local", digest), "the images outlive the stack"
 
 
 def test_an_existing_claim_is_mounted_and_kept(lab: Lab, deploy_registry: Callable[..., Registry]) -> None:
     create_empty_folder(lab, "/var/lib/claimed")
-    claim = {
-        **{"apiVersion": "v1", "kind": "PersistentVolumeClaim"},
-        "metadata": {"name": "mine", "namespace": "claimed"},
-        "spec": {
-            **{"storageClassName": "", "volumeName": "by-hand", "accessModes": ["ReadWriteOnce"]},
-            "resources": {"requests": {"storage": "1Gi"}},
-        },
-    }
     lab.kubectl("create", "namespace", "claimed")
     try:
-        apply(lab, volume_manifest("by-hand", "/var/lib/claimed", ""), json.dumps(claim))
+        apply(lab, volume_manifest("by-hand", "/var/lib/claimed", ""), claim_manifest("mine", "claimed", "by-hand"))
         settings = {
-            **{**EXPOSURE, "namespace": "claimed", "create_namespace": False},
-            **{"storage": "claim", "storage_claim": "mine", "workload": "deployment"},
+            **EXPOSURE,
+            "namespace": "claimed",
+            "create_namespace": False,
+            "storage": "claim",
+            "storage_claim": "mine",
+            "workload": "deployment",
         }
         registry = deploy_registry("claimed", **settings)
         digest = registry.push("kept/claimed")
@@ -99,17 +128,10 @@ def test_an_existing_claim_is_mounted_and_kept(lab: Lab, deploy_registry: Callab
         lab.kubectl("delete", "pv", "by-hand")
 
 
-def test_a_storage_class_provisions_a_claim_that_outlives_the_stack(
-    lab: Lab, deploy_registry: Callable[..., Registry]
-) -> None:
-    """The lab's class has no provisioner. It binds a volume that an administrator creates."""
+def test_a_claim_of_a_storage_class_outlives_the_stack(lab: Lab, deploy_registry: Callable[..., Registry]) -> None:
+    """The lab has no provisioner, so its class binds a volume that an administrator creates."""
     create_empty_folder(lab, "/var/lib/provisioned")
-    storage_class = {
-        **{"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "disks"}},
-        **{"provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"},
-    }
-    another_class = storage_class | {"metadata": {"name": "fast"}}
-    classes = json.dumps(storage_class), json.dumps(another_class)
+    classes = map(storage_class_manifest, ("disks", "fast"))
     apply(lab, *classes, volume_manifest("disk", "/var/lib/provisioned", "disks"))
     try:
         settings = {**EXPOSURE, "namespace": "provisioned", "storage_size": "1Gi"}
@@ -151,13 +173,21 @@ def test_images_are_stored_in_s3_with_keys_from_an_existing_secret(
         )
         lab.kubectl(*create, "half", f"--from-literal=access-key={s3.access_key}")
         settings = {
-            **{**EXPOSURE, "namespace": "stored", "create_namespace": False, "storage": "s3", "s3_bucket": s3.bucket},
-            **{"s3_endpoint": s3.endpoint, "s3_prefix": "stored/team", "upstream_ca": s3.ca_pem},
+            **EXPOSURE,
+            "namespace": "stored",
+            "create_namespace": False,
+            "storage": "s3",
+            "s3_bucket": s3.bucket,
+            "s3_endpoint": s3.endpoint,
+            "s3_prefix": "stored/team",
+            "upstream_ca": s3.ca_pem,
         }
         registry = deploy_registry("stored", s3_secret="keys", **settings)
         digest = registry.push("kept/stored")
         assert registry.has("kept/stored", digest)
-        blob_file = s3.folder / "stored/team/docker/registry/v2/blobs/sha256" / digest[7:9] / digest[7:] / "data"
+        hexadecimal = digest.removeprefix("sha256:")
+        blobs = s3.folder / "stored/team/docker/registry/v2/blobs/sha256"
+        blob_file = blobs / hexadecimal[:2] / hexadecimal / "data"
         assert blob_file.read_text() == "a layer"
         pod = json.dumps(lab.get("pod", "docker-registry", "stored"))
         assert s3.secret_key not in pod, "no variable of the Pod contains the key"
@@ -171,7 +201,7 @@ def test_images_are_stored_in_s3_with_keys_from_an_existing_secret(
 
 
 def check_a_missing_bucket(lab: Lab, registry: Registry, s3: S3) -> None:
-    """Check that the Pod is not ready without its bucket, that `ops` names the cause, and that nothing restarts."""
+    """Check that without its bucket the Pod is not ready and does not restart, and that `ops` names the cause."""
 
     def pod() -> Any:
         return lab.get("pod", "docker-registry", "stored")
@@ -194,12 +224,12 @@ def check_a_missing_bucket(lab: Lab, registry: Registry, s3: S3) -> None:
 def test_a_mistyped_folder_is_corrected_by_the_commands_of_the_refusal(
     lab: Lab, create_project: Callable[..., Project]
 ) -> None:
-    """Only a real API server has the Lease and the volume of the first folder, which the commands must remove."""
+    """Only a real API server has the Lease and the volume of the first folder, which the commands must delete."""
     project = create_project("mistyped", (PROJECT / "__main__.py").read_text())
     project.declare_config()
     settings: dict[str, Any] = {**EXPOSURE, "namespace": "mistyped"}
     project.configure(storage_path="/var/lib/mistypde", **settings)
-    # The first `pulumi up` ends before there is a Pod, so nothing was ever stored.
+    # The first `pulumi up` creates no Pod, so no image was stored.
     project.pulumi("up", "--yes", "--skip-preview", "--exclude", "**::registry-workload-pod")
     project.configure(storage_path="/var/lib/mistyped", **settings)
     output = project.expect_refusal()
@@ -207,7 +237,7 @@ def test_a_mistyped_folder_is_corrected_by_the_commands_of_the_refusal(
         message(refuse_relocation, {"storage_path": "/var/lib/mistypde"}, {"storage_path": "/var/lib/mistyped"})
         in output
     )
-    for command in re.findall(r"`pulumi (destroy|up)`", output)[:2]:
+    for command in re.findall(r"`pulumi (destroy|up)`", output)[:2]:  # the output may repeat the message
         project.pulumi(command, "--yes", "--skip-preview")
     assert lab.get("pod", "docker-registry", "mistyped")["status"]["phase"] == "Running"
     assert lab.cluster.path("k8s-master", "/var/lib/mistyped").is_dir()

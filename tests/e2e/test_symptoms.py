@@ -1,7 +1,7 @@
 """Check docs/symptoms.md with real clients. Each client fails as quoted, until the commands of the page have run.
 
-The page is the table of tests: every section needs a situation here, and every client a script. Only real clients print
-the quoted messages.
+Every section of the page is a test. It needs a situation here, and a script for every client that it quotes. No offline
+test can show this, because only real clients print the quoted messages.
 """
 
 import json
@@ -26,7 +26,7 @@ from cryptography.x509 import load_pem_x509_certificate
 
 from dev.cluster import process, programs
 from dev.cluster.laptop import define_dockerd, is_dockerd_ready
-from dev.cluster.plan import LAPTOP as HOST
+from dev.cluster.plan import LAPTOP as LAPTOP_HOST
 from dev.cluster.plan import MASTER, WORKER
 from dev.cluster.process import Daemon
 from dev.environment import PROJECT, STATE
@@ -40,16 +40,19 @@ pytestmark = pytest.mark.e2e
 ENDPOINT = f"{NAMESPACE}:5000"
 IMAGE = f"{ENDPOINT}/busybox:1.35"
 DOCKER, CONTAINERD = "/etc/docker/certs.d", "/etc/containerd/certs.d"
-OTHER = "registry.internal"
-"""Name that the certificate does not have before the remedy."""
+OTHER_NAME = "registry.internal"
+"""Name of the registry that its certificate does not have before the remedy."""
 
 TEAM = "team"
-"""Namespace of the Pods."""
+"""Namespace of the Pods that pull."""
 
 PLAIN_ENDPOINT = f"{WORKER.address}:5080"
+"""Endpoint of a registry without TLS, which SERVE_PLAIN starts."""
+
 SERVE_PLAIN = (
     "printf 'version: 0.1\nstorage: {inmemory: {}}\nhttp: {addr: \":5080\"}\n' > /tmp/c && exec registry serve /tmp/c"
 )
+"""Command of a Pod, which runs that registry."""
 
 UNAVAILABLE_PROXY = """
 import http.server
@@ -60,9 +63,12 @@ http.server.ThreadingHTTPServer(("127.0.0.1", 3128), Handler).serve_forever()
 """Program of a proxy that reaches no server."""
 
 LOGIN = "pulumi stack output password --show-secrets | docker login %s --username centos --password-stdin"
+"""Command that logs in at an endpoint."""
+
 CURL = "curl --silent --show-error --fail-with-body"
 CURL_LOGIN = '--user "centos:$(pulumi stack output password --show-secrets)"'
 PYTHON = "python -c 'import sys, urllib.request; urllib.request.urlopen(sys.argv[1], timeout=3)'"
+"""Command that sends a request to a URL."""
 
 DELETE_POD = f"kubectl delete pod {NAMESPACE} --namespace {NAMESPACE} --grace-period=1"
 
@@ -74,26 +80,30 @@ retry() { for _ in $(seq 40); do if eval "$1"; then return; fi; sleep 0.5; done;
 
 @dataclass(frozen=True)
 class ClientScripts:
-    """Scripts of the clients on the laptop, and the pull of a Pod. They run before the remedy and after it."""
+    """Scripts of the clients on the laptop, and the pull of a Pod. They run before the remedy and after it.
+
+    Attributes:
+        laptop: Scripts by client.
+        before: Lines before each script, until the remedy.
+        pod: Returns the event's message if a Pod cannot pull. Its argument is whether the remedy has been applied.
+        by_hand: Applies a remedy that the page describes without a command.
+    """
 
     laptop: Mapping[str, str]
     before: str = ""
-    """Lines before each script, until the remedy."""
     pod: Callable[[bool], str | None] | None = None
-    """Returns the event's message if the image was not pulled. Its argument is whether the remedy was applied."""
     by_hand: Callable[[], None] = lambda: None
-    """Does what the text of the section says, if no command can do it here."""
 
 
 @dataclass(frozen=True)
-class ClientBench:
-    """The laptop and the worker before their clients trust the registry, and a user's folder with the program."""
+class ClientHosts:
+    """The laptop and the worker, whose clients do not trust the registry yet, and a user's folder with the program."""
 
     lab: Lab
     folder: Path
 
     def run_script(self, script: str, check: bool = True, host: str = "laptop") -> CompletedProcess[str]:
-        """Run a script in the folder, without the CA bundles in the environment of the tests."""
+        """Run a script in the folder on a host, without the CA bundles in the environment of the tests."""
         script = f"unset CURL_CA_BUNDLE REQUESTS_CA_BUNDLE SSL_CERT_DIR SSL_CERT_FILE\n{script}"
         command = ["bash", "-eu", "-o", "pipefail", "-c", script]
         options = {"env": self.lab.environment.env, "cwd": self.folder, "capture_output": True, "text": True}
@@ -102,9 +112,9 @@ class ClientBench:
         return done
 
     def reset(self) -> None:
-        """Remove the registry's names and CA from both hosts, and the login from the laptop."""
-        names = f"grep --invert-match --regexp={NAMESPACE} --regexp={OTHER} /etc/hosts > /run/hosts"
-        folders = f"{DOCKER}/{ENDPOINT} {DOCKER}/{OTHER}:5000 {CONTAINERD}/{ENDPOINT}"
+        """Remove the registry's names and CA from both hosts, and the login from the laptop. Restore the config."""
+        names = f"grep --invert-match --regexp={NAMESPACE} --regexp={OTHER_NAME} /etc/hosts > /run/hosts"
+        folders = f"{DOCKER}/{ENDPOINT} {DOCKER}/{OTHER_NAME}:5000 {CONTAINERD}/{ENDPOINT}"
         for host in ("laptop", WORKER.name):
             self.run_script(f"rm -rf {folders}; {names}; cp /run/hosts /etc/hosts", host=host)
         self.run_script(f"docker logout {ENDPOINT}")
@@ -122,7 +132,7 @@ class ClientBench:
 
     def pull(self, image: str, secret: str | None = "login") -> str | None:
         """Return the event's message if a Pod on the worker cannot pull its image, or None if it can."""
-        container = {"name": "it", "image": image, "imagePullPolicy": "Always", "command": ["true"]}
+        container = {"name": "puller", "image": image, "imagePullPolicy": "Always", "command": ["true"]}
         spec: dict[str, Any] = {"nodeName": WORKER.name, "restartPolicy": "Never", "containers": [container]}
         if secret:
             spec["imagePullSecrets"] = [{"name": secret}]
@@ -145,22 +155,24 @@ class ClientBench:
 
 
 @pytest.fixture(scope="module")
-def module_bench(lab: Lab) -> Iterator[ClientBench]:
-    """Yield a folder with the program, as in a clone, after a push and with a pull Secret from a login."""
+def module_hosts(lab: Lab) -> Iterator[ClientHosts]:
+    """Yield the hosts after a push, with the pull Secret `login`, which has a copy of the laptop's login."""
     folder = checkout()
-    bench = ClientBench(lab, folder)
+    client_hosts = ClientHosts(lab, folder)
     lab.up()
     lab.trust(lab.outputs())
-    bench.run_script(RETRY_FUNCTION + f"retry {shlex.quote(LOGIN % ENDPOINT)}; pulumi stack output ca_pem > ca.pem")
+    client_hosts.run_script(
+        RETRY_FUNCTION + f"retry {shlex.quote(LOGIN % ENDPOINT)}; pulumi stack output ca_pem > ca.pem"
+    )
     lab.push("busybox:1.35")
     lab.kubectl("create", "namespace", TEAM)
     login = f"--from-file=.dockerconfigjson={lab.environment.variables['DOCKER_CONFIG']}/config.json"
     lab.kubectl(
         "create", "secret", "generic", "login", "--namespace", TEAM, "--type=kubernetes.io/dockerconfigjson", login
     )
-    yield bench
-    bench.reset()
-    bench.add_hosts_entry("laptop")
+    yield client_hosts
+    client_hosts.reset()
+    client_hosts.add_hosts_entry("laptop")
     lab.up("--refresh")
     lab.kubectl("delete", "namespace", TEAM)
     lab.cluster.path("laptop", f"{DOCKER}/{ENDPOINT}").mkdir(exist_ok=True)
@@ -168,35 +180,45 @@ def module_bench(lab: Lab) -> Iterator[ClientBench]:
 
 
 @pytest.fixture
-def bench(module_bench: ClientBench) -> ClientBench:
-    module_bench.reset()
-    return module_bench
+def client_hosts(module_hosts: ClientHosts) -> ClientHosts:
+    module_hosts.reset()
+    return module_hosts
+
+
+def upload_scripts() -> ClientScripts:
+    """Return the scripts of clients that push."""
+    push = f"docker tag busybox:1.35 {ENDPOINT}/pushed && docker push {ENDPOINT}/pushed"
+    url = f"https://{ENDPOINT}/v2/pushed/blobs/uploads/"
+    return ClientScripts(
+        {"docker push": push, "curl": f"CURL_CA_BUNDLE=ca.pem {CURL} {CURL_LOGIN} --request POST {url}"}
+    )
 
 
 @contextmanager
-def unknown_ca(bench: ClientBench) -> Iterator[ClientScripts]:
-    bench.add_hosts_entry("laptop", WORKER.name)
+def unknown_ca(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
+    client_hosts.add_hosts_entry("laptop", WORKER.name)
     url = f"https://{ENDPOINT}/"
     laptop = {"docker": LOGIN % ENDPOINT, "curl": f"{CURL} {url}", "Python": f"{PYTHON} {url}"}
-    yield ClientScripts(laptop, pod=lambda _: bench.pull(IMAGE))
+    yield ClientScripts(laptop, pod=lambda _: client_hosts.pull(IMAGE))
 
 
 @contextmanager
-def other_name(bench: ClientBench) -> Iterator[ClientScripts]:
-    bench.lab.cluster.set_hosts_entry("laptop", ADDRESS, OTHER)
-    bench.run_script(f"install -D --mode 644 ca.pem {DOCKER}/{OTHER}:5000/ca.crt")
-    yield clients_that_trust(f"{OTHER}:5000")
+def other_name(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
+    client_hosts.lab.cluster.set_hosts_entry("laptop", ADDRESS, OTHER_NAME)
+    client_hosts.run_script(f"install -D --mode 644 ca.pem {DOCKER}/{OTHER_NAME}:5000/ca.crt")
+    yield clients_that_trust(f"{OTHER_NAME}:5000")
 
 
 @contextmanager
-def expired_certificate(bench: ClientBench) -> Iterator[ClientScripts]:
-    """Serve an expired certificate of the same CA for the same name, and record it in the state."""
-    bench.install_ca("laptop")
-    replace_with_expired_certificate(bench.lab)
+def expired_certificate(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
+    """Serve an expired certificate of the same CA for the same name, and write its end to the state."""
+    client_hosts.install_ca("laptop")
+    replace_with_expired_certificate(client_hosts.lab)
     yield clients_that_trust()
 
 
 def replace_with_expired_certificate(lab: Lab) -> None:
+    """Replace the certificate in the Secret, its end in the state, and the Pod, which serves the new certificate."""
     state = json.loads(lab.pulumi("stack", "export", "--show-secrets", *STACK).stdout)
     resources = state["deployment"]["resources"]
     outputs = {resource["urn"].rpartition("::")[2]: resource.get("outputs") for resource in resources}
@@ -216,6 +238,7 @@ def replace_with_expired_certificate(lab: Lab) -> None:
 
 
 def clients_that_trust(endpoint: str = ENDPOINT) -> ClientScripts:
+    """Return the scripts of clients on the laptop, with the CA for those that do not read the system's folders."""
     url = f"https://{endpoint}/"
     return ClientScripts(
         {
@@ -227,41 +250,41 @@ def clients_that_trust(endpoint: str = ENDPOINT) -> ClientScripts:
 
 
 @contextmanager
-def missing_login(bench: ClientBench) -> Iterator[ClientScripts]:
-    bench.install_ca("laptop", WORKER.name)
-    (bench.folder / "password").write_text("another password")
+def missing_login(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
+    client_hosts.install_ca("laptop", WORKER.name)
+    (client_hosts.folder / "password").write_text("another password")
     login = f"docker login {ENDPOINT} --username centos --password-stdin < password"
     laptop = {"docker pull": f"docker pull {IMAGE}", "docker push": f"docker push {IMAGE}", "docker login": login}
-    yield ClientScripts(laptop, pod=lambda _: bench.pull(IMAGE, secret=None))
+    yield ClientScripts(laptop, pod=lambda _: client_hosts.pull(IMAGE, secret=None))
 
 
 @contextmanager
-def unknown_name(bench: ClientBench) -> Iterator[ClientScripts]:
-    """Run a DNS server without the registry's name. Without a server the clients would report a different error."""
+def unknown_name(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
+    """Run a DNS server without the registry's name, because without a server the clients report another error."""
     laptop, worker = "laptop", WORKER.name
-    resolv_conf = {host: bench.run_script("cat /etc/resolv.conf", host=host).stdout for host in (laptop, worker)}
+    resolv_conf = {host: client_hosts.run_script("cat /etc/resolv.conf", host=host).stdout for host in (laptop, worker)}
     try:
-        with dns.serve(bench.lab.cluster, bench.lab.environment):
+        with dns.serve(client_hosts.lab.cluster, client_hosts.lab.environment):
             for host in resolv_conf:
-                bench.run_script(f"echo nameserver {MASTER.address} > /etc/resolv.conf", host=host)
+                client_hosts.run_script(f"echo nameserver {MASTER.address} > /etc/resolv.conf", host=host)
             scripts = clients_that_trust()
-            yield replace(scripts, pod=lambda _: bench.pull(IMAGE))
+            yield replace(scripts, pod=lambda _: client_hosts.pull(IMAGE))
     finally:
         for host, text in resolv_conf.items():
-            bench.run_script(f"printf %s {shlex.quote(text)} > /etc/resolv.conf", host=host)
+            client_hosts.run_script(f"printf %s {shlex.quote(text)} > /etc/resolv.conf", host=host)
 
 
 @contextmanager
-def missing_pod(bench: ClientBench) -> Iterator[ClientScripts]:
-    bench.install_ca("laptop", WORKER.name)
-    bench.lab.kubectl("delete", "pod", NAMESPACE, "--namespace", NAMESPACE)
-    yield replace(clients_that_trust(), pod=lambda _: bench.pull(IMAGE))
+def missing_pod(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
+    client_hosts.install_ca("laptop", WORKER.name)
+    client_hosts.lab.kubectl("delete", "pod", NAMESPACE, "--namespace", NAMESPACE)
+    yield replace(clients_that_trust(), pod=lambda _: client_hosts.pull(IMAGE))
 
 
 @contextmanager
-def wrong_node(bench: ClientBench) -> Iterator[ClientScripts]:
-    """Have only nodes with a registry Pod answer, and the name resolve to another node."""
-    bench.run_script(
+def wrong_node(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
+    """Let only the node with the registry's Pod answer, and resolve the name to the other node."""
+    client_hosts.run_script(
         f"pulumi config set --path 'external_ips[1]' {WORKER.address}\n"
         "pulumi config set --path 'client_cidrs[0]' 192.168.56.0/24\n"
         "pulumi up --yes\n"
@@ -271,12 +294,14 @@ def wrong_node(bench: ClientBench) -> Iterator[ClientScripts]:
 
 
 @contextmanager
-def registry_without_tls(bench: ClientBench) -> Iterator[ClientScripts]:
-    bench.install_ca("laptop", WORKER.name)
-    bench.run_script(LOGIN % ENDPOINT)
+def registry_without_tls(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
+    client_hosts.install_ca("laptop", WORKER.name)
+    client_hosts.run_script(LOGIN % ENDPOINT)
     spec = {"hostNetwork": True, "nodeName": WORKER.name, "terminationGracePeriodSeconds": 0}
     run = ("run", "plain", "--image=registry:3.1.2", "--restart=Never", "--namespace", TEAM)
-    bench.lab.kubectl(*run, f"--overrides={json.dumps({'spec': spec})}", "--command", "--", "sh", "-c", SERVE_PLAIN)
+    client_hosts.lab.kubectl(
+        *run, f"--overrides={json.dumps({'spec': spec})}", "--command", "--", "sh", "-c", SERVE_PLAIN
+    )
     laptop = {
         "docker": "docker pull $endpoint/busybox:1.35",
         "curl": f"CURL_CA_BUNDLE=ca.pem {CURL} https://$endpoint/",
@@ -284,165 +309,161 @@ def registry_without_tls(bench: ClientBench) -> Iterator[ClientScripts]:
     }
     image = {False: f"{PLAIN_ENDPOINT}/busybox:1.35", True: IMAGE}
     try:
-        yield ClientScripts(laptop, f"endpoint={PLAIN_ENDPOINT}", lambda is_fixed: bench.pull(image[is_fixed]))
+        yield ClientScripts(laptop, f"endpoint={PLAIN_ENDPOINT}", lambda is_fixed: client_hosts.pull(image[is_fixed]))
     finally:
-        bench.lab.kubectl("delete", "pod", "plain", "--namespace", TEAM)
+        client_hosts.lab.kubectl("delete", "pod", "plain", "--namespace", TEAM)
 
 
 @contextmanager
-def client_without_tls(bench: ClientBench) -> Iterator[ClientScripts]:
-    bench.add_hosts_entry("laptop", WORKER.name)
-    folder = bench.lab.cluster.path(WORKER.name, f"{CONTAINERD}/{ENDPOINT}")
+def client_without_tls(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
+    client_hosts.add_hosts_entry("laptop", WORKER.name)
+    folder = client_hosts.lab.cluster.path(WORKER.name, f"{CONTAINERD}/{ENDPOINT}")
     folder.mkdir()
     (folder / "hosts.toml").write_text(f'[host."http://{ENDPOINT}"]\n')
     laptop = {"curl": f"CURL_CA_BUNDLE=ca.pem {CURL} $url/", "Python": f"SSL_CERT_FILE=ca.pem {PYTHON} $url/"}
-    yield ClientScripts(laptop, f"url=http://{ENDPOINT}", lambda _: bench.pull(IMAGE))
+    yield ClientScripts(laptop, f"url=http://{ENDPOINT}", lambda _: client_hosts.pull(IMAGE))
 
 
 @contextmanager
-def engine_behind_proxy(bench: ClientBench, proxy: str) -> Iterator[ClientScripts]:
-    """Restart the engine with a proxy, and again with NO_PROXY as an administrator would."""
-    bench.install_ca("laptop")
+def engine_behind_proxy(client_hosts: ClientHosts, proxy: str) -> Iterator[ClientScripts]:
+    """Restart the Docker engine with a proxy, and `by_hand` with NO_PROXY as an administrator would."""
+    client_hosts.install_ca("laptop")
     url = f"https://{ENDPOINT}/"
     laptop = {
         "docker": LOGIN % ENDPOINT,
         "curl": f"CURL_CA_BUNDLE=ca.pem https_proxy={proxy} {CURL} {url}",
         "Python": f"SSL_CERT_FILE=ca.pem https_proxy={proxy} {PYTHON} {url}",
     }
-    restart_engine(bench, {"HTTPS_PROXY": proxy})
+    restart_engine(client_hosts, {"HTTPS_PROXY": proxy})
     try:
         yield ClientScripts(
-            laptop, by_hand=partial(restart_engine, bench, {"HTTPS_PROXY": proxy, "NO_PROXY": NAMESPACE})
+            laptop, by_hand=partial(restart_engine, client_hosts, {"HTTPS_PROXY": proxy, "NO_PROXY": NAMESPACE})
         )
     finally:
-        restart_engine(bench, {})
+        restart_engine(client_hosts, {})
 
 
-def restart_engine(bench: ClientBench, variables: Mapping[str, str]) -> None:
-    plan = bench.lab.cluster.plan
+def restart_engine(client_hosts: ClientHosts, variables: Mapping[str, str]) -> None:
+    """Restart the laptop's Docker engine with variables in its environment."""
+    plan = client_hosts.lab.cluster.plan
     daemon = define_dockerd(plan)
     process.start(plan, daemon, {**programs.provide_programs(plan.state / "programs.json").environment, **variables})
     process.wait_until_ready(plan, daemon, lambda: is_dockerd_ready(plan))
 
 
 @contextmanager
-def missing_proxy(bench: ClientBench) -> Iterator[ClientScripts]:
-    with engine_behind_proxy(bench, "http://127.0.0.1:3129") as scripts:
+def missing_proxy(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
+    """Use a proxy that does not run."""
+    with engine_behind_proxy(client_hosts, "http://127.0.0.1:3129") as scripts:
         yield scripts
 
 
 @contextmanager
-def proxy_without_route(bench: ClientBench) -> Iterator[ClientScripts]:
-    proxy = laptop_daemon(bench, "proxy", (sys.executable, "-c", UNAVAILABLE_PROXY), 3128)
-    with proxy, engine_behind_proxy(bench, "http://127.0.0.1:3128") as scripts:
+def proxy_without_route(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
+    proxy = laptop_daemon(client_hosts, "proxy", (sys.executable, "-c", UNAVAILABLE_PROXY), 3128)
+    with proxy, engine_behind_proxy(client_hosts, "http://127.0.0.1:3128") as scripts:
         yield scripts
 
 
 @contextmanager
-def laptop_daemon(bench: ClientBench, name: str, argv: tuple[str, ...], port: int) -> Iterator[None]:
-    """Run a program on the laptop while it listens at the port of 127.0.0.1."""
-    plan = bench.lab.cluster.plan
-    daemon = Daemon(HOST, name, argv)
+def laptop_daemon(client_hosts: ClientHosts, name: str, argv: tuple[str, ...], port: int) -> Iterator[None]:
+    """Run a program on the laptop until the block ends. It listens at `port` of 127.0.0.1."""
+    plan = client_hosts.lab.cluster.plan
+    daemon = Daemon(LAPTOP_HOST, name, argv)
     listens = f"bash -c '> /dev/tcp/127.0.0.1/{port}'"
     process.start(plan, daemon, {"PATH": os.environ["PATH"]})
     try:
-        process.wait_until_ready(plan, daemon, lambda: bench.run_script(listens, check=False).returncode == 0)
+        process.wait_until_ready(plan, daemon, lambda: client_hosts.run_script(listens, check=False).returncode == 0)
         yield
     finally:
-        process.stop(plan, HOST, name)
+        process.stop(plan, LAPTOP_HOST, name)
 
 
 @contextmanager
-def refused_deletion(bench: ClientBench) -> Iterator[ClientScripts]:
-    """Delete without `allow_delete`. tests/e2e/test_examples.py pushes to a mirror, which docker tries for a minute."""
-    bench.install_ca("laptop")
-    bench.run_script(LOGIN % ENDPOINT)
-    url = f"https://{ENDPOINT}/v2/old/manifests/{bench.lab.push('old:1')}"
+def refused_deletion(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
+    """Delete without `allow_delete`.
+
+    The section is also about pushes to a mirror, which Docker repeats for a minute. tests/e2e/test_examples.py has one.
+    """
+    client_hosts.install_ca("laptop")
+    client_hosts.run_script(LOGIN % ENDPOINT)
+    url = f"https://{ENDPOINT}/v2/old/manifests/{client_hosts.lab.push('old:1')}"
     yield ClientScripts({"curl": f"CURL_CA_BUNDLE=ca.pem {CURL} {CURL_LOGIN} --request DELETE {url}"})
 
 
 @contextmanager
-def read_only_registry(bench: ClientBench) -> Iterator[ClientScripts]:
-    bench.install_ca("laptop")
-    bench.run_script(f"{LOGIN % ENDPOINT}\npulumi config set mode read-only\npulumi up --yes")
-    url = f"https://{ENDPOINT}/v2/pushed/blobs/uploads/"
-    push = f"docker tag busybox:1.35 {ENDPOINT}/pushed && docker push {ENDPOINT}/pushed"
-    yield ClientScripts(
-        {"docker push": push, "curl": f"CURL_CA_BUNDLE=ca.pem {CURL} {CURL_LOGIN} --request POST {url}"}
-    )
+def read_only_registry(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
+    client_hosts.install_ca("laptop")
+    client_hosts.run_script(f"{LOGIN % ENDPOINT}\npulumi config set mode read-only\npulumi up --yes")
+    yield upload_scripts()
 
 
 @contextmanager
-def missing_tag(bench: ClientBench) -> Iterator[ClientScripts]:
-    bench.install_ca("laptop", WORKER.name)
-    bench.run_script(LOGIN % ENDPOINT)
+def missing_tag(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
+    client_hosts.install_ca("laptop", WORKER.name)
+    client_hosts.run_script(LOGIN % ENDPOINT)
     image = f"{ENDPOINT}/busybox:1.36"
     curl = f"CURL_CA_BUNDLE=ca.pem {CURL} {CURL_LOGIN} https://{ENDPOINT}/v2/busybox/manifests/1.36"
     accept = "--header 'Accept: application/vnd.docker.distribution.manifest.v2+json'"
     laptop = {"docker": f"docker pull {image}", "curl": f"{curl} {accept}"}
-    yield ClientScripts(laptop, pod=lambda _: bench.pull(image))
+    yield ClientScripts(laptop, pod=lambda _: client_hosts.pull(image))
 
 
 @contextmanager
-def folder_of_another_user(bench: ClientBench) -> Iterator[ClientScripts]:
-    """Give the images to another user. The registry is root, but without the capability to read them all the same."""
-    bench.install_ca("laptop")
-    bench.run_script(LOGIN % ENDPOINT)
-    bench.run_script(f"chown -R 1000 {STORAGE_PATH}; chmod -R go-rwx {STORAGE_PATH}", host=MASTER.name)
-    url = f"https://{ENDPOINT}/v2/pushed/blobs/uploads/"
-    push = f"docker tag busybox:1.35 {ENDPOINT}/pushed && docker push {ENDPOINT}/pushed"
-    yield ClientScripts(
-        {"docker push": push, "curl": f"CURL_CA_BUNDLE=ca.pem {CURL} {CURL_LOGIN} --request POST {url}"}
-    )
+def folder_of_another_user(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
+    """Give the images to another user. The registry is root, but lacks the capability to read another user's files."""
+    client_hosts.install_ca("laptop")
+    client_hosts.run_script(LOGIN % ENDPOINT)
+    client_hosts.run_script(f"chown -R 1000 {STORAGE_PATH}; chmod -R go-rwx {STORAGE_PATH}", host=MASTER.name)
+    yield upload_scripts()
 
 
 @contextmanager
-def full_disk(bench: ClientBench) -> Iterator[ClientScripts]:
-    """Serve a small disk with the job of `collect`, which keeps a reserve, and fill the disk."""
-    bench.install_ca("laptop")
-    bench.lab.cluster.load_python()
-    url = f"https://{ENDPOINT}/v2/pushed/blobs/uploads/"
-    push = f"docker tag busybox:1.35 {ENDPOINT}/pushed && docker push {ENDPOINT}/pushed"
+def full_disk(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
+    """Store the images on a small disk, schedule `collect`, which keeps some space in reserve, and fill the disk."""
+    client_hosts.install_ca("laptop")
+    client_hosts.lab.cluster.load_python()
     try:
-        with faults.small_disk(bench.lab, STORAGE_PATH, "40m", 1000):
-            bench.run_script(
+        with faults.small_disk(client_hosts.lab, STORAGE_PATH, "40m", 1000):
+            client_hosts.run_script(
                 f"{DELETE_POD}\npulumi config set --path collect.schedule '30 2 * * *'\n"
                 f"pulumi up --refresh --yes\n{LOGIN % ENDPOINT}\npython -m ops collect"
             )
-            faults.add_garbage(bench.lab, STORAGE_PATH)
-            with faults.quick_jobs(bench.lab, NAMESPACE):
-                faults.fill(bench.lab, STORAGE_PATH)
-                yield ClientScripts(
-                    {"docker push": push, "curl": f"CURL_CA_BUNDLE=ca.pem {CURL} {CURL_LOGIN} --request POST {url}"}
-                )
+            faults.add_garbage(client_hosts.lab, STORAGE_PATH)
+            with faults.quick_jobs(client_hosts.lab, NAMESPACE):
+                faults.fill_disk(client_hosts.lab, STORAGE_PATH)
+                yield upload_scripts()
     finally:
-        bench.run_script(f"{DELETE_POD}\npulumi config rm --path collect\npulumi up --refresh --yes")
+        client_hosts.run_script(f"{DELETE_POD}\npulumi config rm --path collect\npulumi up --refresh --yes")
 
 
 @contextmanager
-def damaged_layer(bench: ClientBench) -> Iterator[ClientScripts]:
-    """Push an image that nothing else has, and change a byte of its layer. Its user has it in a file."""
-    bench.install_ca("laptop", WORKER.name)
-    bench.lab.cluster.load_python()
+def damaged_layer(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
+    """Push an image, and change a byte of its layer on the node. No other image has the layer, but a file has it."""
+    client_hosts.install_ca("laptop", WORKER.name)
+    client_hosts.lab.cluster.load_python()
     image = f"{ENDPOINT}/web:1"
-    bench.run_script(
+    client_hosts.run_script(
         f"{LOGIN % ENDPOINT}\npulumi config set --path scrub.schedule '30 4 * * *'\n"
         "pulumi config set --path scrub.heal true\npulumi up --yes\n"
         f"head -c 99999 /dev/urandom > page\ntar c page | docker import - {image}\n"
         f"docker push {image}\ndocker save --output web.tar {image}\ndocker image rm {image}"
     )
-    newest = f"$(find {STORAGE_PATH}/docker/registry/v2/blobs -name data -size +90k -printf '%T@ %p\\n' | sort -n"
-    damage = f'file={newest} | tail -n 1 | cut -d " " -f 2)\nprintf x | dd of="$file" conv=notrunc bs=1 seek=99'
-    bench.run_script(damage, host=MASTER.name)
+    by_time = f"find {STORAGE_PATH}/docker/registry/v2/blobs -name data -size +90k -printf '%T@ %p\\n' | sort -n"
+    client_hosts.run_script(
+        f'newest_layer=$({by_time} | tail -n 1 | cut -d " " -f 2)\n'
+        'printf x | dd of="$newest_layer" conv=notrunc bs=1 seek=99',
+        host=MASTER.name,
+    )
     remove = f"docker image rm {image} > /dev/null 2>&1 || true"
-    yield ClientScripts({"docker pull": f"{remove}; docker pull {image}"}, pod=lambda _: bench.pull(image))
+    yield ClientScripts({"docker pull": f"{remove}; docker pull {image}"}, pod=lambda _: client_hosts.pull(image))
 
 
 @contextmanager
-def locked_stack(bench: ClientBench) -> Iterator[ClientScripts]:
-    """Kill `pulumi up` as soon as it has its lock."""
+def locked_stack(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
+    """Kill `pulumi up` as soon as it has written its lock."""
     locks = STATE / NAME / "pulumi/.pulumi/locks"
-    bench.run_script(
+    client_hosts.run_script(
         "setsid pulumi up --yes > /dev/null 2>&1 & group=$!\n"
         f'until find {locks} -name "*.json" | grep --quiet .; do sleep 0.02; done\n'
         'kill -9 -- "-$group"'
@@ -451,32 +472,33 @@ def locked_stack(bench: ClientBench) -> Iterator[ClientScripts]:
 
 
 @contextmanager
-def missing_rights(bench: ClientBench) -> Iterator[ClientScripts]:
+def missing_rights(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
     """Preview as a user without any rights. The administrator may act as this user."""
-    (bench.folder / "docs").symlink_to(PROJECT / "docs")
-    kubeconfig = yaml.safe_load(bench.lab.cluster.kubeconfig.read_text())
+    (client_hosts.folder / "docs").symlink_to(PROJECT / "docs")
+    kubeconfig = yaml.safe_load(client_hosts.lab.cluster.kubeconfig.read_text())
     kubeconfig["users"][0]["user"]["as"] = "jane"
-    (bench.folder / "jane").write_text(yaml.safe_dump(kubeconfig))
+    (client_hosts.folder / "jane").write_text(yaml.safe_dump(kubeconfig))
     roles = "registry-namespace registry-cluster"
     try:
         yield ClientScripts({"pulumi": "KUBECONFIG=jane pulumi preview"})
     finally:
-        bench.run_script(f"kubectl delete --ignore-not-found clusterrole,clusterrolebinding {roles}")
+        client_hosts.run_script(f"kubectl delete --ignore-not-found clusterrole,clusterrolebinding {roles}")
 
 
 @contextmanager
-def wrong_context(bench: ClientBench) -> Iterator[ClientScripts]:
-    bench.run_script(
+def wrong_context(client_hosts: ClientHosts) -> Iterator[ClientScripts]:
+    """Select a context of kubectl that names a port without an API server."""
+    client_hosts.run_script(
         'cp "$KUBECONFIG" kubeconfig; kubectl config set-cluster old --server https://192.168.56.10:6444\n'
         "kubectl config set-context old --cluster old --user admin; kubectl config use-context old"
     )
     try:
         yield ClientScripts({"pulumi": "pulumi preview"})
     finally:
-        bench.run_script('cp kubeconfig "$KUBECONFIG"')
+        client_hosts.run_script('cp kubeconfig "$KUBECONFIG"')
 
 
-SITUATIONS: dict[str, Callable[[ClientBench], AbstractContextManager[ClientScripts]]] = {
+SITUATIONS: dict[str, Callable[[ClientHosts], AbstractContextManager[ClientScripts]]] = {
     "x509: certificate signed by unknown authority": unknown_ca,
     "x509: certificate is valid for ..., not ...": other_name,
     "x509: certificate has expired or is not yet valid": expired_certificate,
@@ -498,42 +520,44 @@ SITUATIONS: dict[str, Callable[[ClientBench], AbstractContextManager[ClientScrip
     "is forbidden": missing_rights,
     "cluster is unreachable": wrong_context,
 }
-POD = "a Pod's event"
+"""Function that creates the situation of a section until its block ends, by the title of the section."""
 
+POD = "a Pod's event"
+"""Name of a Pod among the clients of the page."""
 
 SYMPTOMS = sorted(
     (symptom for symptom in read_symptoms() if symptom.title not in REFUSALS),
     key=lambda symptom: symptom.title == "no such host",
 )
-"""Sections of the page but those of tests/e2e/test_access_clients.py. The last one leaves files on the nodes."""
+"""Sections of the page, except those of tests/e2e/test_access_clients.py. The last one leaves files on the nodes."""
 
 
 @pytest.mark.parametrize("symptom", SYMPTOMS, ids=lambda symptom: symptom.title)
-def test_each_client_fails_as_quoted_until_the_commands_have_run(bench: ClientBench, symptom: Symptom) -> None:
-    with SITUATIONS[symptom.title](bench) as scripts:
+def test_each_client_fails_as_quoted_until_the_commands_have_run(client_hosts: ClientHosts, symptom: Symptom) -> None:
+    with SITUATIONS[symptom.title](client_hosts) as scripts:
         assert {*scripts.laptop, *([POD] if scripts.pod else [])} == symptom.quotes.keys()
         with ThreadPoolExecutor() as executor:
-            list(executor.map(partial(expect_quote, bench, scripts, symptom), symptom.quotes))
-        apply_remedy(bench, symptom, scripts)
+            list(executor.map(partial(expect_quote, client_hosts, scripts, symptom), symptom.quotes))
+        apply_remedy(client_hosts, symptom, scripts)
         pod = scripts.pod
         if pod:
             eventually(60, "the Pod's image is pulled", lambda: pod(True) is None)
 
 
-def run_client(bench: ClientBench, scripts: ClientScripts, client: str) -> str:
-    """Return the client's output without the remedy."""
+def run_client(client_hosts: ClientHosts, scripts: ClientScripts, client: str) -> str:
+    """Return the client's output, or the event's message for a Pod, before the remedy."""
     if client == POD and scripts.pod:
         return scripts.pod(False) or "the image was pulled"
-    done = bench.run_script(f"{scripts.before}\n{scripts.laptop[client]}", check=False)
+    done = client_hosts.run_script(f"{scripts.before}\n{scripts.laptop[client]}", check=False)
     return done.stdout + done.stderr
 
 
-def expect_quote(bench: ClientBench, scripts: ClientScripts, symptom: Symptom, client: str) -> None:
-    """Run the client until it prints a quoted line."""
+def expect_quote(client_hosts: ClientHosts, scripts: ClientScripts, symptom: Symptom, client: str) -> None:
+    """Run the client until it prints a line that the page quotes. Fail after 20 seconds."""
     outputs: list[str] = []
 
     def is_quoted() -> bool:
-        outputs.append(run_client(bench, scripts, client))
+        outputs.append(run_client(client_hosts, scripts, client))
         return symptom.is_quoted(client, outputs[-1])
 
     try:
@@ -542,13 +566,16 @@ def expect_quote(bench: ClientBench, scripts: ClientScripts, symptom: Symptom, c
         raise AssertionError(f"{error} The last output is: {outputs[-1]}") from None
 
 
-def apply_remedy(bench: ClientBench, symptom: Symptom, scripts: ClientScripts) -> None:
-    """Run the commands on their hosts. Each client of the laptop then succeeds in the shell of the commands."""
+def apply_remedy(client_hosts: ClientHosts, symptom: Symptom, scripts: ClientScripts) -> None:
+    """Run the commands of the page on their hosts, then each client of the laptop, which must succeed.
+
+    The clients run in the shell of the commands, because some commands set variables.
+    """
     laptop = "".join(fix.script for fix in symptom.fixes if fix.host == LAPTOP)
     scripts.by_hand()
     for fix in symptom.fixes:
         if fix.host != LAPTOP:
-            bench.run_script(fix.script, host=fix.host)
-    bench.run_script(
+            client_hosts.run_script(fix.script, host=fix.host)
+    client_hosts.run_script(
         "\n".join([laptop, RETRY_FUNCTION, *(f"retry {shlex.quote(script)}" for script in scripts.laptop.values())])
     )

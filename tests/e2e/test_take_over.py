@@ -1,6 +1,6 @@
 """Take over the namespace and the images of a registry that a user created with the guide.
 
-Only a cluster has objects that the stack did not create.
+No offline test can show this, because only a cluster has objects that the stack did not create.
 """
 
 import re
@@ -33,17 +33,21 @@ def set_up_by_hand(lab: Lab) -> dict[str, str]:
     lab.kubectl("create", "secret", "generic", "auth-secret", "--namespace", NAMESPACE, htpasswd)
     lab.kubectl("apply", "--filename", str(PROJECT / "tests/e2e/guide.yaml"))
     lab.kubectl("wait", "--for=condition=Ready", "pod/docker-registry", "--namespace", NAMESPACE, "--timeout=60s")
-    lab.wait_for_proxies()
+    lab.wait_for_kube_proxies()
     return {"endpoint": "docker-registry:5040", "ca_pem": certificate.pem, "username": "centos", "password": "centos"}
 
 
-def readme_commands(lab: Lab) -> list[list[str]]:
-    """Return the commands of the example's README, for this namespace."""
+def readme_commands() -> list[list[str]]:
+    """Return the arguments of the kubectl commands in the example's README, for this namespace."""
     readme = (PROJECT / "examples/take-over/README.md").read_text()
-    for before in ("namespace ", "instance="):
-        readme = readme.replace(f"{before}docker-registry", before + NAMESPACE)
-    lines = re.findall(r"^(?:kubectl|pulumi) .*", readme, re.MULTILINE)
-    return [line.split() for line in lines]
+    for prefix in ("namespace ", "instance="):
+        readme = readme.replace(f"{prefix}docker-registry", prefix + NAMESPACE)
+    return [line.split() for line in re.findall(r"^kubectl (.*)", readme, re.MULTILINE)]
+
+
+def deletes_storage(command: list[str]) -> bool:
+    """Return whether the command deletes the old claim or the old volume, which the README does last."""
+    return command[-2] in ("persistentvolumeclaim", "persistentvolume")
 
 
 def test_a_stack_takes_over_the_namespace_and_the_images(lab: Lab, create_project: Callable[..., Project]) -> None:
@@ -53,16 +57,16 @@ def test_a_stack_takes_over_the_namespace_and_the_images(lab: Lab, create_projec
     digest = manual_registry.push("kept/by-hand")
     uid = lab.get("namespace", NAMESPACE)["metadata"]["uid"]
 
-    for command in readme_commands(lab):
-        if command[0] == "kubectl" and "persistent" not in command[-2]:
-            lab.kubectl(*command[1:])
+    for command in readme_commands():
+        if not deletes_storage(command):
+            lab.kubectl(*command)
     project.configure(adopt="true", **SETTINGS)
     project.up()
     project.configure(**SETTINGS)
     registry = Registry(project, project.up(), f"{ADDRESS}:5040")
-    for command in readme_commands(lab):
-        if "persistent" in command[-2]:
-            lab.kubectl(*command[1:])
+    for command in readme_commands():
+        if deletes_storage(command):
+            lab.kubectl(*command)
 
     assert registry.has("kept/by-hand", digest), "the registry has the images"
     assert registry.outputs["ca_pem"] != manual_outputs["ca_pem"]
@@ -70,5 +74,4 @@ def test_a_stack_takes_over_the_namespace_and_the_images(lab: Lab, create_projec
     assert namespace["uid"] == uid, "the namespace is the same"
     assert namespace["labels"]["pod-security.kubernetes.io/enforce"] == "baseline"
     project.up("--expect-no-changes")
-    pod = lab.get("pod", "docker-registry", NAMESPACE)["metadata"]["uid"]
-    assert pod
+    assert lab.api.exists("pod", "docker-registry", NAMESPACE)

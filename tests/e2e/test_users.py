@@ -1,6 +1,7 @@
-"""Add and remove users without a new Pod, and without a change of other users' lines.
+"""Add and remove users without a new Pod, and without a change of other users' hashes.
 
-Only a kubelet updates the file of a running Pod, and only the real registry reads it again.
+No offline test can show this: only a kubelet updates the file in a running Pod, and only the real registry reads it
+again.
 """
 
 from collections.abc import Callable
@@ -29,30 +30,34 @@ def test_users_are_added_and_removed_while_the_registry_runs(
 ) -> None:
     first = deploy_registry("users", users=["jean"], **SETTINGS)
     pod = lab.get("pod", "docker-registry", "users")["metadata"]["uid"]
-    (jean,) = read_secret(lab, "users", "auth-secret")["registry.password"].splitlines()
+    (line_of_jean,) = read_secret(lab, "users", "auth-secret")["registry.password"].splitlines()
     assert first.status("/v2/") == 200
 
-    more = deploy_registry(
+    with_three_users = deploy_registry(
         "users", {"passwords.ada": "correct horse battery"}, users=["jean", "marie", "ada"], **SETTINGS
     )
     lines = read_secret(lab, "users", "auth-secret")["registry.password"].splitlines()
-    assert lines[0] == jean, "the line of another user is unchanged"
-    assert more.outputs["passwords"]["jean"] == first.outputs["password"]
-    assert more.outputs["passwords"]["ada"] == "correct horse battery"
+    assert lines[0] == line_of_jean, "the line of another user is unchanged"
+    assert with_three_users.outputs["passwords"]["jean"] == first.outputs["password"]
+    assert with_three_users.outputs["passwords"]["ada"] == "correct horse battery"
     assert [line.split(":")[1][:7] for line in lines] == ["$2b$05$", "$2b$05$", "$2b$10$"], (
         "a chosen password has a higher cost"
     )
-    for user, password in more.outputs["passwords"].items():
+    for user, password in with_three_users.outputs["passwords"].items():
         login = f"{user}:{password}"
-        eventually(120, f"the registry accepts {user}", lambda login=login: more.status("/v2/", user=login) == 200)
+        eventually(
+            120, f"the registry accepts {user}", lambda login=login: with_three_users.status("/v2/", user=login) == 200
+        )
 
-    fewer = deploy_registry("users", users=["marie"], **SETTINGS)
+    with_one_user = deploy_registry("users", users=["marie"], **SETTINGS)
     eventually(
-        120, "the registry refuses jean", lambda: fewer.status("/v2/", user=f"jean:{first.outputs['password']}") == 401
+        120,
+        "the registry refuses jean",
+        lambda: with_one_user.status("/v2/", user=f"jean:{first.outputs['password']}") == 401,
     )
-    assert fewer.outputs["password"] == more.outputs["passwords"]["marie"]
+    assert with_one_user.outputs["password"] == with_three_users.outputs["passwords"]["marie"]
     assert lab.get("pod", "docker-registry", "users")["metadata"]["uid"] == pod
-    fewer.project.up("--expect-no-changes")
+    with_one_user.project.up("--expect-no-changes")
 
 
 def test_an_existing_htpasswd_secret_is_used_and_other_formats_are_refused(

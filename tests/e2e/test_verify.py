@@ -1,6 +1,6 @@
 """Run `ops verify` and `ops recover` on the deployed registry.
 
-The offline tests have fake servers. This test needs the real registry, engine and state.
+The offline tests have fake servers. Only the real registry, engine and state show that the commands fit them.
 """
 
 import json
@@ -13,6 +13,8 @@ from tests.e2e.lab import ADDRESS, STACK, Lab
 pytestmark = pytest.mark.e2e
 
 OPS = (sys.executable, "-m", "ops")
+CHECKS = 11
+"""Number of checks of a registry with the default inputs."""
 
 
 def test_verify_passes_every_check_and_shows_no_secret(lab: Lab) -> None:
@@ -20,7 +22,7 @@ def test_verify_passes_every_check_and_shows_no_secret(lab: Lab) -> None:
     report = json.loads(done.stdout)
     assert report["passed"]
     assert [check["title"] for check in report["checks"] if not check["passed"]] == []
-    assert len(report["checks"]) == 11
+    assert len(report["checks"]) == CHECKS
     assert lab.outputs()["password"] not in done.stdout + done.stderr
 
 

@@ -1,4 +1,6 @@
-// Prints the error of Go's TLS clients for each line on standard input: a chain, its key, roots and hosts in JSON.
+// Command x509 verifies server certificates as Go's TLS clients do.
+//
+// Each line of standard input is a case in JSON. For each case it prints the error as a JSON string, or "".
 package main
 
 import (
@@ -10,6 +12,9 @@ import (
 	"os"
 )
 
+const maxLineBytes = 16 << 20
+
+// testCase is a server's chain and key, the CAs that the client trusts, all in PEM, and the hosts that it connects to.
 type testCase struct {
 	Chain, Key, Roots string
 	Hosts             []string
@@ -17,7 +22,7 @@ type testCase struct {
 
 func main() {
 	lines := bufio.NewScanner(os.Stdin)
-	lines.Buffer(nil, 16<<20)
+	lines.Buffer(nil, maxLineBytes)
 	for lines.Scan() {
 		var input testCase
 		err := json.Unmarshal(lines.Bytes(), &input)
@@ -33,6 +38,7 @@ func main() {
 	}
 }
 
+// verify returns the first error of loading the key pair as a server, or of verifying the chain for a host.
 func verify(input testCase) error {
 	pair, err := tls.X509KeyPair([]byte(input.Chain), []byte(input.Key))
 	if err != nil {

@@ -1,6 +1,6 @@
 # The targets of the project, for people and CI. `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up down status wipe test lint types unit e2e soak bench schema clean
+.PHONY: help up down status wipe test lint types unit e2e soak drills bench schema clean
 
 PYTHON ?= python3
 BIN := venv/bin
@@ -38,6 +38,9 @@ e2e: venv ## Run the end-to-end tests on clusters of their own; needs root
 
 soak: venv ## Run unit and e2e with full counts and a new seed; SEED=123 repeats a run
 	@$(BIN)/python -m tests soak $(if $(SEED),--seed $(SEED)) -- $(ARGS)
+
+drills: venv ## Put faults into registries under load, write the figures to docs/reliability.md; needs root
+	@$(BIN)/python -m tests drills $(if $(SEED),--seed $(SEED)) -- $(ARGS)
 
 bench: venv ## Measure the speed, write bench/results
 	@$(BIN)/python -m bench

@@ -3,7 +3,8 @@
 lint runs first, then types and unit in parallel, then e2e. The run stops at the first stage that fails. e2e
 needs root. The variable LABS sets the number of clusters that it uses in parallel (default: at most 3).
 
-soak runs unit and e2e with full counts and a new seed, which it prints.
+soak runs unit and e2e with full counts and a new seed, which it prints. drills puts faults into registries
+under load, with full counts.
 
 Arguments after `--` are passed to pytest.
 
@@ -14,6 +15,7 @@ Examples:
   python -m tests e2e -- -k rotation
   python -m tests unit -- tests/test_pem.py --write-durations
   python -m tests soak --seed 123
+  python -m tests drills -- -k nodes
 """
 
 import os
@@ -24,8 +26,8 @@ from typing import Annotated
 
 import typer
 
-from tests.harness import soak_page
-from tests.harness.parts import PARTS, SOAK, STAGES, Part
+from tests.harness import drill_page, soak_page
+from tests.harness.parts import FULL_RUNS, PARTS, STAGES, Part
 from tests.harness.runner import Result, Runner
 from tests.harness.summary import summary
 
@@ -44,28 +46,33 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 def run(
     context: typer.Context,
     names: Names = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of soak. Default: the current time.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of soak and drills. Default: the current time.")] = None,
 ) -> None:
     """Run the parts, print their summary, and exit with 1 if one failed."""
     parts = _select(names or [*PARTS])
-    if names == ["soak"]:
-        _set_seed(seed)
+    full_run = names[0] if names and names[0] in FULL_RUNS else ""
+    if full_run:
+        _set_full_counts(full_run, seed)
     elif seed is not None:
-        raise typer.BadParameter("Only soak takes a seed. Remove the option or run soak.", param_hint="--seed")
+        raise typer.BadParameter("Only soak and drills take a seed. Remove the option.", param_hint="--seed")
     runner = Runner(context.obj or ())
     _interrupt_on_signals(runner)
     results = _run_stages(runner, parts)
     print(f"\n{summary(parts, results)}", flush=True)
     passed = len(results) == len(parts) and all(result.passed for result in results)
-    if names == ["soak"] and passed and not context.obj:
+    if full_run == "soak" and passed and not context.obj:
         soak_page.write(results, int(os.environ["SOAK_SEED"]))
+    if full_run == "drills" and passed and not context.obj:
+        drill_page.write(results[0])
     raise typer.Exit(INTERRUPTED if runner.interrupted else int(not passed))
 
 
-def _set_seed(seed: int | None) -> None:
-    """Set and print the seed of a soak, which the tests read from the environment."""
+def _set_full_counts(full_run: str, seed: int | None) -> None:
+    """Set the variables of full counts, and print the seed. The tests read them from the environment."""
     os.environ |= {"SOAK": "1", "SOAK_SEED": str(int(time.time()) if seed is None else seed)}
-    print(f"soak with --seed {os.environ['SOAK_SEED']}", flush=True)
+    if full_run == "drills":
+        os.environ["DRILLS"] = "1"
+    print(f"{full_run} with --seed {os.environ['SOAK_SEED']}", flush=True)
 
 
 def _interrupt_on_signals(runner: Runner) -> None:
@@ -75,13 +82,14 @@ def _interrupt_on_signals(runner: Runner) -> None:
 
 def _select(names: list[str]) -> list[Part]:
     """Return the parts with these names, in the order of the table."""
-    if unknown := [name for name in names if name not in PARTS and name != "soak"]:
-        raise typer.BadParameter(
-            f"The part {unknown[0]!r} is unknown. Use {', '.join(PARTS)} or soak.", param_hint="PART"
-        )
-    if "soak" in names and names != ["soak"]:
-        raise typer.BadParameter("soak already runs unit and e2e. Remove the other parts.", param_hint="PART")
-    return list(SOAK) if names == ["soak"] else [part for part in PARTS.values() if part.name in names]
+    if unknown := [name for name in names if name not in (*PARTS, *FULL_RUNS)]:
+        known = ", ".join([*PARTS, *FULL_RUNS])
+        raise typer.BadParameter(f"The part {unknown[0]!r} is unknown. Use {known}.", param_hint="PART")
+    if full_runs := [name for name in names if name in FULL_RUNS]:
+        if len(names) > 1:
+            raise typer.BadParameter(f"{full_runs[0]} runs alone. Remove the other parts.", param_hint="PART")
+        return list(FULL_RUNS[full_runs[0]])
+    return [part for part in PARTS.values() if part.name in names]
 
 
 def _run_stages(runner: Runner, parts: list[Part]) -> list[Result]:

@@ -12,7 +12,7 @@ import typer
 
 from dev.cluster import inotify
 from tests import __main__ as command_line
-from tests.harness.parts import E2E, PARTS, ROOT, STAGES, UNIT, Part
+from tests.harness.parts import DRILLS, E2E, FULL_RUNS, PARTS, ROOT, STAGES, UNIT, Part
 from tests.harness.report import Phase, RunReport
 from tests.harness.runner import Result, Runner
 from tests.harness.summary import summary
@@ -24,13 +24,13 @@ def python(name: str, *programs: str) -> Part:
 
 
 def test_every_part_is_in_one_stage() -> None:
-    assert sorted(part.name for stage in STAGES for part in stage) == sorted(PARTS)
+    assert sorted(part.name for stage in STAGES for part in stage) == sorted([*PARTS, DRILLS.name])
 
 
 def test_make_and_ci_use_this_command() -> None:
     makefile = (ROOT / "Makefile").read_text()
     targets = dict(re.findall(r"^(\w+): venv ##.*\n\t@\$\(BIN\)/python -m tests(?!\.) ?(\w*)", makefile, re.MULTILINE))
-    assert targets == {"test": "", "soak": "soak", **{name: name for name in PARTS}}
+    assert targets == {"test": "", **{name: name for name in (*PARTS, *FULL_RUNS)}}
     assert "exec make test" in (ROOT / ".ci/run").read_text()
 
 
@@ -66,6 +66,14 @@ def test_a_named_offline_test_keeps_the_options(monkeypatch: pytest.MonkeyPatch)
 def test_soak_seeds_hypothesis(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOAK_SEED", "7")
     assert UNIT.command_lines()[0][-1] == "--hypothesis-seed=7"
+
+
+@pytest.mark.parametrize("name", FULL_RUNS)
+def test_a_run_with_full_counts_sets_its_variables(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {})
+    command_line._set_full_counts(name, 7)
+    assert os.environ == {"SOAK": "1", "SOAK_SEED": "7"} | ({"DRILLS": "1"} if name == "drills" else {})
+    assert command_line._select([name]) == [*FULL_RUNS[name]]
 
 
 @pytest.mark.parametrize("names", [["nix"], ["soak", "lint"]], ids=["unknown", "soak-with-another"])

@@ -7,6 +7,7 @@ estimate    the time left, from expected durations
 report      the report file of a pytest run
 summary     the table at the end
 soak_page   the page of the last complete soak
+drill_page  the table of the last complete run of the drills
 language    the check of docstrings, comments and pages
 prose       the texts that it checks
 """

@@ -86,10 +86,16 @@ E2E = Part(
     (("pytest", "-m", "e2e", "tests/e2e", "-n", "{labs}", "--no-loadscope-reorder"),),
 )
 
+DRILLS = Part(
+    "drills",
+    "faults under load, with full counts; needs root",
+    (("pytest", "-m", "drill", "tests/e2e", "-n", "{labs}", "--no-loadscope-reorder"),),
+)
+
 PARTS = {part.name: part for part in (LINT, TYPES, UNIT, E2E)}
 
-STAGES = ((LINT,), (UNIT, TYPES), (E2E,))
+STAGES = ((LINT,), (UNIT, TYPES), (E2E,), (DRILLS,))
 """Parts in the order of a run. The parts of one stage run in parallel, and the first prints as it runs."""
 
-SOAK = (UNIT, E2E)
-"""Parts that `soak` runs, with full counts and a new seed."""
+FULL_RUNS = {"soak": (UNIT, E2E), "drills": (DRILLS,)}
+"""Parts of the runs with full counts and a new seed, by the name of the run."""

@@ -64,8 +64,8 @@ def _commands(result: Result) -> Iterator[str]:
 
 
 def soak_variables(environment: Mapping[str, str]) -> str:
-    """Return the variables of `soak` for the front of a command, or ""."""
-    names = [name for name in ("SOAK", "SOAK_SEED") if name in environment]
+    """Return the variables of a run with full counts for the front of a command, or ""."""
+    names = [name for name in ("SOAK", "SOAK_SEED", "DRILLS") if name in environment]
     return "".join(f"{name}={environment[name]} " for name in names)
 
 

@@ -1,0 +1,118 @@
+"""Kill and freeze the object store, and push more large layers at once than one Docker engine does.
+
+Only a real S3 server, and the memory of a real process, show what a push in flight costs.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dev.cluster import process
+from dev.cluster.plan import LAPTOP
+from tests.e2e import faults
+from tests.e2e import s3 as s3_server
+from tests.e2e.drills import traffic
+from tests.e2e.drills.traffic import FULL
+from tests.e2e.lab import ADDRESS, Lab, Registry, eventually
+from tests.e2e.s3 import S3
+
+pytestmark = [pytest.mark.e2e, pytest.mark.drill]
+
+KILLS = 6 if FULL else 1
+
+FROZEN_SECONDS = 45 if FULL else 5
+
+AT_ONCE = 64 if FULL else 16
+"""Layers of `LAYER_BYTES` that are pushed at the same time. A Docker engine pushes five."""
+
+LAYER_BYTES = 32 << 20
+
+NAMESPACE = "drilled-s3"
+
+
+def deploy(deploy_registry: Callable[..., Registry], s3: S3, replicas: int = 1) -> Registry:
+    inputs = {"storage": "s3", "s3_bucket": s3.bucket, "s3_endpoint": s3.endpoint, "s3_prefix": "drilled"}
+    keys = {"s3_access_key": s3.access_key, "upstream_ca": s3.ca_pem}
+    exposed = {"namespace": NAMESPACE, "port": 5072, "exposure": "external-ips", "external_ips": [ADDRESS]}
+    secret = {"s3_secret_key": s3.secret_key}
+    workload = {"workload": "deployment", "replicas": replicas}
+    return deploy_registry(NAMESPACE, secret, **inputs, **keys, **exposed, **workload)
+
+
+def test_a_killed_object_store_loses_no_accepted_image(
+    lab: Lab, s3: S3, deploy_registry: Callable[..., Registry], figures: Callable[[str], None]
+) -> None:
+    registry = deploy(deploy_registry, s3)
+    seconds = []
+    with traffic.clients(registry) as results:
+        for _ in range(KILLS):
+            time.sleep(2)
+            process.stop(lab.cluster.plan, LAPTOP, s3_server.NAME, grace=0)
+            time.sleep(4)
+            s3_server.start(lab.cluster, s3)
+            start = time.monotonic()
+            eventually(90, "a push is accepted", lambda: accepts_push(registry))
+            seconds.append(time.monotonic() - start)
+    judgement = traffic.judge(registry, results)
+    figures(
+        f"{KILLS} x kill -9 of the store, 4 s down: {judgement}; first push {max(seconds):.1f} s after its start at "
+        f"the latest; {traffic.refusals(results)}"
+    )
+    assert judgement.broken == []
+    assert judgement.accepted > 5
+
+
+def accepts_push(registry: Registry) -> bool:
+    return registry.status("/v2/probe/blobs/uploads/", "--request", "POST", "--max-time", "3") == 202
+
+
+def test_a_frozen_object_store_loses_no_accepted_image(
+    lab: Lab, s3: S3, deploy_registry: Callable[..., Registry], figures: Callable[[str], None]
+) -> None:
+    registry = deploy(deploy_registry, s3)
+    server, _ = lab.cluster.plan.record(LAPTOP, s3_server.NAME).read_text().split()
+    with traffic.clients(registry) as results:
+        time.sleep(2)
+        os.kill(int(server), signal.SIGSTOP)
+        try:
+            time.sleep(FROZEN_SECONDS)
+        finally:
+            os.kill(int(server), signal.SIGCONT)
+        start = time.monotonic()
+        eventually(90, "a push is accepted", lambda: accepts_push(registry))
+        seconds = time.monotonic() - start
+    judgement = traffic.judge(registry, results)
+    figures(
+        f"store frozen for {FROZEN_SECONDS} s: {judgement}; first push {seconds:.1f} s after it; "
+        f"{traffic.refusals(results)}"
+    )
+    assert judgement.broken == []
+
+
+@pytest.mark.parametrize("replicas", [1, 2] if FULL else [1])
+def test_many_large_layers_at_once_fit_into_the_memory(
+    replicas: int, lab: Lab, s3: S3, deploy_registry: Callable[..., Registry], figures: Callable[[str], None]
+) -> None:
+    registry = deploy(deploy_registry, s3, replicas)
+    with traffic.clients(registry, "at once", at_once=AT_ONCE, size=LAYER_BYTES, outages=False) as results:
+        pass  # the clients stop when they have pushed
+    pods = registry_pods(lab)
+    peaks = [faults.peak_memory(lab, pod) for pod in pods]
+    restarts = sum(status["restartCount"] for pod in pods for status in pod["status"]["containerStatuses"])
+    (limit,) = {pod["spec"]["containers"][0]["resources"]["limits"]["memory"] for pod in pods}
+    judgement = traffic.judge(registry, results)
+    figures(
+        f"{AT_ONCE} layers of {LAYER_BYTES >> 20} MiB at once, {replicas} replicas: {judgement}; at most "
+        f"{max(peaks):.0f} MiB of {limit}, {restarts} restarts"
+    )
+    assert restarts == 0
+    assert judgement == (AT_ONCE, [])
+
+
+def registry_pods(lab: Lab) -> list[dict[str, Any]]:
+    pods = lab.api.objects("pods", NAMESPACE, labels="app.kubernetes.io/name=docker-registry")
+    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]

@@ -57,7 +57,8 @@ class Packages:
     def env(self) -> dict[str, str]:
         """Variables that the commands need: PATH, and the library path of unpacked packages."""
         search_path = os.pathsep.join([_search_path(), *map(str, self.path)])
-        libraries = sorted({str(library.parent) for library in self.root.glob("usr/lib/*/lib*.so.*")})
+        found = (self.root.glob(f"{folder}/*/lib*.so.*") for folder in ("usr/lib", "lib"))
+        libraries = sorted({str(library.parent) for libraries in found for library in libraries})
         if not self.unpacked_commands or not libraries:
             return {"PATH": search_path}
         library_path = os.environ.get("LD_LIBRARY_PATH")

@@ -80,7 +80,7 @@ class Client:
     def __init__(self, job: dict[str, Any]) -> None:
         self._job = job
         self.expects_outages = bool(job.get("outages"))
-        self._tls = ssl.create_default_context(cadata=job["ca"])
+        self._tls = ssl.create_default_context(cadata=job["ca"]) if job["ca"] else None
         self._login = f"Basic {b64encode(job['login'].encode()).decode()}"
         self._connection: http.client.HTTPConnection | None = None
 
@@ -102,7 +102,7 @@ class Client:
         if self._connection is None:
             tcp = socket.create_connection(tuple(self._job["address"]), 30)
             self._connection = http.client.HTTPConnection(self._job["host"])
-            self._connection.sock = self._tls.wrap_socket(tcp, server_hostname=self._job["host"])
+            self._connection.sock = self._tls.wrap_socket(tcp, server_hostname=self._job["host"]) if self._tls else tcp
         headers = {
             "Authorization": self._login,
             "Accept": IMAGE_MANIFEST,
@@ -219,7 +219,7 @@ def repeat_pushes(job: dict[str, Any], number: int, results: Results, stop: thre
     count = 0
     while not stop.wait(job["pause"]):
         count += 1
-        repository = rng.choice([f"load/p{number}", "load/shared"])
+        repository = job.get("folder", "load") + rng.choice([f"/p{number}", "/shared"])
         kind = rng.choices(["keep", "moving", "pr"], [4, 3, 3])[0]
         tag = f"moving-{number}-{rng.randrange(3)}" if kind == "moving" else f"{kind}-{number}-{count}"
         common = [layer_of(f"pool {rng.randrange(POOL_SIZE)}", SHARED_LAYER_BYTES) for _ in range(2)]

@@ -147,6 +147,7 @@ def _become_program(request: "dict[str, Any]", streams: "array.array[int]") -> N
     try:
         if argv[0] == "-m":
             sys.argv = argv[1:]
+            sys.path[0] = os.getcwd()
             runpy.run_module(argv[1], run_name="__main__", alter_sys=True)
         else:
             sys.argv = argv

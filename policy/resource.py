@@ -41,7 +41,7 @@ class Options(Protocol):
 
 
 class Arguments(Protocol):
-    """What pulumi-policy hands to a policy for a resource."""
+    """The description of a resource that pulumi-policy hands to a policy."""
 
     resource_type: str
     name: str
@@ -125,13 +125,14 @@ class Resource:
 
     @property
     def pod(self) -> "Pod | None":
-        """The Pods that the object creates, or None if it creates none."""
+        """The Pods that the object creates. None if it creates none, or if their spec is unknown."""
         if self.kind not in TEMPLATES:
             return None
         template: Any = self.props
         for key in TEMPLATES[self.kind]:
             template = mapping(template).get(key)
-        return Pod(self, mapping(mapping(template).get("metadata")), mapping(mapping(template).get("spec")))
+        spec = mapping(template).get("spec")
+        return Pod(self, mapping(mapping(template).get("metadata")), spec) if isinstance(spec, Mapping) else None
 
 
 @dataclass(frozen=True)

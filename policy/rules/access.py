@@ -31,7 +31,7 @@ WITH_LOGIN = re.compile(r"(?:^| )(?:known|authenticated|users\d+)(?: |$)")
 PULLS = re.compile(r"^(?:ping public|reads (?:pull\d+|\{ path /v2/_catalog \}))$")
 """Conditions of what a client without a login may do at most."""
 
-LOGIN_CHECK = re.compile(r'^\s*"?auth"?\s*:', re.MULTILINE)
+LOGIN_CHECK = re.compile(r'(?:^|[{,])\s*"?auth"?\s*:', re.MULTILINE)
 """Section of a registry's configuration that checks logins."""
 
 LOGIN_VARIABLES = ("REGISTRY_AUTH", "REGISTRY_AUTH_HTPASSWD_PATH", "REGISTRY_AUTH_TOKEN_REALM")

@@ -21,6 +21,7 @@ COVERED = (
     "examples",
     "registry",
     "ops",
+    "policy",
     "dev",
     "bench",
     "tests/*.py",

@@ -34,6 +34,9 @@ DELETIONS = {
 }
 """Operations of a plan that end the old resource, and the word of the message for each."""
 
+LOCATION_SUFFIX = "-data-location"
+"""End of the name of the Stash with the storage location."""
+
 PINNED = (
     *("spec.hostPath", "spec.local", "spec.csi", "spec.nfs", "spec.nodeAffinity", "spec.claimRef"),
     *("spec.persistentVolumeReclaimPolicy", "spec.storageClassName", "spec.volumeName", "spec.selector"),
@@ -92,9 +95,23 @@ def _problems(step: Step) -> Iterator[str]:
     old, new = step.get("oldState") or {}, step.get("newState") or {}
     if old.get("protect") and new and not new.get("protect"):
         yield "remove the protection of"
+    if step["urn"].endswith(LOCATION_SUFFIX):
+        yield from _relocations(_location(old), _location(new))
     for path in step.get("detailedDiff") or {}:
         if any(path == pinned or path.startswith((f"{pinned}.", f"{pinned}[")) for pinned in PINNED):
             yield f"change `{path}` of"
+
+
+def _location(state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the storage location that the program asked for in this state."""
+    location = (state.get("inputs") or {}).get("input")
+    return location if isinstance(location, dict) else {}
+
+
+def _relocations(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    for key in old:
+        if key in new and old[key] != new[key]:
+            yield f"change `{key}` from {old[key]} to {new[key]} in"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

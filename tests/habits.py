@@ -14,7 +14,7 @@ from tests.harness import prose
 from tests.harness.language import OPENINGS, files
 from tests.harness.parts import ROOT
 
-DIRECTORIES = ("registry", "ops", "dev", "bench", "tests", "examples", "docs", "README.md", "CONTRIBUTING.md")
+DIRECTORIES = ("registry", "ops", "policy", "dev", "bench", "tests", "examples", "docs", "README.md", "CONTRIBUTING.md")
 
 NOUNLESS = "given|known|said|made|found|settled|taken|asked|wanted|served|opened|told|read|left|meant"
 """Participles that stand for a noun."""

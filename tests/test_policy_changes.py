@@ -68,6 +68,14 @@ def test_an_update_may_not_remove_the_protection() -> None:
     assert refused(step("update", VOLUME, oldState={}, newState={"protect": True})) == []
 
 
+def test_an_update_may_not_change_the_storage_location() -> None:
+    old, new = ({"inputs": {"input": {"storage_path": path, "node": None}}} for path in ("/a", "/b"))
+    assert refused(step("update", LOCATION, oldState=old, newState=new)) == [
+        f"The plan would change `storage_path` from /a to /b in {LOCATION}."
+    ]
+    assert refused(step("update", LOCATION, oldState=old, newState=old)) == []
+
+
 class TestCommand:
     """The exit code and the output of the command."""
 

@@ -111,11 +111,12 @@ def config_map_has_no_secret(resource: Resource, config: Config) -> Iterator[str
     severity=CRITICAL,
 )
 def metadata_has_no_secret(resource: Resource, config: Config) -> Iterator[str]:
-    pod = resource.pod
-    for metadata in (resource.metadata, pod.metadata if pod is not None else {}):
-        for leaf in leaves(metadata):
-            if reason := secret_form(leaf.text):
-                yield f"`metadata.{leaf.path}` of {resource.kind} `{resource.name}` is {reason}."
+    found = {leaf.path: leaf for leaf in leaves(resource.metadata, "metadata")}
+    if (pod := resource.pod) is not None and pod.metadata is not resource.metadata:
+        found |= {leaf.path: leaf for leaf in leaves(pod.metadata, "template.metadata")}
+    for path, leaf in found.items():
+        if reason := secret_form(leaf.text):
+            yield f"`{path}` of {resource.kind} `{resource.name}` is {reason}."
 
 
 @resource_rule(

@@ -10,7 +10,7 @@ from tests.golden.texts import Text, read_texts
 ROOT = Path(__file__).parents[2]
 PAGE = Path(__file__).with_name("messages.md")
 
-PACKAGES = ("registry", "ops", "dev", "bench")
+PACKAGES = ("registry", "ops", "policy", "dev", "bench")
 
 ERROR_MODULES = {"ops": "ops/errors.py", "dev": "dev/errors.py", "bench": "dev/errors.py"}
 """File with the error classes of a package."""

@@ -1,4 +1,4 @@
-"""Refuse a plan that deletes or replaces a volume, a claim, a namespace or a storage location.
+"""Refuse a plan that deletes or replaces a volume, a claim, a namespace, a bucket or a storage location.
 
 The engine asks no policy about resources that it deletes, so this check reads the plan:
 
@@ -9,6 +9,7 @@ It exits with 0 if the plan keeps everything, with 1 if it does not, and with 2 
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TextIO
@@ -21,6 +22,9 @@ KEPT = (
 )
 """Types that a plan must keep. A Stash has the first storage location, and the steps of rotations."""
 
+BUCKET = re.compile(r":(?:S3)?Bucket(?:V2)?$")
+"""Types of buckets, of any provider, which a plan must keep too."""
+
 DELETIONS = {
     "delete": "delete",
     "delete-replaced": "replace",
@@ -32,7 +36,7 @@ DELETIONS = {
     "read-replacement": "replace",
     "remove-pending-replace": "replace",
 }
-"""Operations of a plan that end the old resource, and the word of the message for each."""
+"""Operations of a plan that end the old resource, and the word in the message about them."""
 
 LOCATION_SUFFIX = "-data-location"
 """End of the name of the Stash with the storage location."""
@@ -77,11 +81,15 @@ def refusals(steps: Sequence[Step], allowed: Sequence[str] = ()) -> Iterator[str
     seen: set[tuple[str, str]] = set()
     for step in steps:
         urn = step["urn"]
-        if _type(urn) in KEPT and urn not in allowed:
+        if _is_kept(_type(urn)) and urn not in allowed:
             for problem in _problems(step):
                 if (urn, problem) not in seen:
                     seen.add((urn, problem))
                     yield f"The plan would {problem} {urn}."
+
+
+def _is_kept(kind: str) -> bool:
+    return kind in KEPT or BUCKET.search(kind) is not None
 
 
 def _type(urn: str) -> str:
@@ -130,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if problems:
         print(REMEDY, file=sys.stderr)
         return 1
-    print(f"The plan keeps all volumes, claims, namespaces and storage locations ({len(steps)} steps).")
+    print(f"The plan keeps all volumes, claims, namespaces, buckets and storage locations ({len(steps)} steps).")
     return 0
 
 

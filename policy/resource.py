@@ -158,7 +158,7 @@ class Container:
 
 @dataclass(frozen=True)
 class Pod:
-    """A Pod, or the template of Pods."""
+    """A Pod or the template of Pods."""
 
     resource: Resource
     metadata: Mapping[str, Any]

@@ -20,7 +20,7 @@ Schema = Mapping[str, Mapping[str, Any]]
 
 
 class Finding(NamedTuple):
-    """A problem of a stack, and the resource that has it, if any."""
+    """A problem that a stack has, with the resource that causes it, if any."""
 
     problem: str
     urn: str | None = None
@@ -56,7 +56,7 @@ StackCheck = Callable[[Sequence[Resource], Config], Iterable[Finding]]
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceRule(Rule):
-    """A rule for resources. The engine asks it before it creates or updates each of them."""
+    """A rule for resources. The engine asks it before it creates or updates a resource."""
 
     check: ResourceCheck
 

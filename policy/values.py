@@ -2,7 +2,7 @@
 
 pulumi-policy 1.21 removes the marks of secrets before a policy runs. `keep_secret_marks` makes it hand out secret texts
 as `SecretText` instead. It raises an error for an unknown value, which would end a policy. `plain` returns `UNKNOWN` in
-its place, so that a rule judges everything else. The engine asks again during `pulumi up`, when all values are known.
+its place, so that a rule judges everything else. The engine asks again during `pulumi up`, when no value is unknown.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

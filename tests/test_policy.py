@@ -41,8 +41,8 @@ def namespace(level: str | None = "baseline", *, ignored: tuple[str, ...] = ("me
     return of_registry("Namespace", {"metadata": {"name": "registry", "labels": labels}}, ignore_changes=ignored)
 
 
-def claim(**spec: Any) -> Fixture:
-    return of_registry("PersistentVolumeClaim", {"spec": spec})
+def claim(*, ignored: tuple[str, ...] = (), **spec: Any) -> Fixture:
+    return of_registry("PersistentVolumeClaim", {"spec": spec}, ignore_changes=ignored)
 
 
 def location(first: dict[str, Any], current: dict[str, Any] | None = None, *, protect: bool = False) -> Fixture:
@@ -137,6 +137,18 @@ CASES = (
     Case("volume-is-on-one-node", [volume()], [volume(nodeAffinity={})], "no affinity to the node"),
     Case("namespace-keeps-its-name", [namespace()], [namespace(ignored=())], "would be replaced"),
     Case("claim-names-its-class", [claim(storageClassName="")], [claim()], "has no `storageClassName`"),
+    Case(
+        "claim-keeps-its-volume",
+        [claim(ignored=("spec",), storageClassName=""), claim(storageClassName="fast")],
+        [claim(storageClassName="")],
+        "does not ignore changes of its spec",
+    ),
+    Case(
+        "bucket-is-not-emptied",
+        [Fixture("aws:s3/bucketV2:BucketV2", {}), Fixture("aws:s3/bucketPolicy:BucketPolicy", {"forceDestroy": True})],
+        [Fixture("minio:index/s3Bucket:S3Bucket", {"forceDestroy": True})],
+        "would delete the bucket `registry` with all objects",
+    ),
     Case(
         "storage-location-is-kept",
         [location(HOST_PATH), location({"storage": "class", "storage_class": "a"}, {"storage_class": "b"})],

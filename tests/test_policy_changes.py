@@ -13,6 +13,7 @@ VOLUME = f"{PREFIX}private-registry:index:Storage$kubernetes:core/v1:PersistentV
 CLAIM = f"{PREFIX}private-registry:index:Storage$kubernetes:core/v1:PersistentVolumeClaim::registry-data-claim"
 LOCATION = f"{PREFIX}private-registry:index:Storage$pulumi:index:Stash::registry-data-location"
 NAMESPACE = f"{PREFIX}kubernetes:core/v1:Namespace::registry-namespace"
+BUCKET = "urn:pulumi:mine::private-registry::aws:s3/bucketV2:BucketV2::images"
 POD = f"{PREFIX}private-registry:index:Workload$kubernetes:core/v1:Pod::registry-workload-pod"
 
 
@@ -24,7 +25,7 @@ def refused(*steps: dict[str, Any], allowed: tuple[str, ...] = ()) -> list[str]:
     return [*changes.refusals(steps, allowed)]
 
 
-@pytest.mark.parametrize("urn", [VOLUME, CLAIM, LOCATION, NAMESPACE], ids=lambda urn: urn.rpartition("::")[2])
+@pytest.mark.parametrize("urn", [VOLUME, CLAIM, LOCATION, NAMESPACE, BUCKET], ids=lambda urn: urn.rpartition("::")[2])
 @pytest.mark.parametrize(("op", "word"), changes.DELETIONS.items())
 def test_what_keeps_images_is_neither_deleted_nor_replaced(urn: str, op: str, word: str) -> None:
     assert refused(step(op, urn)) == [f"The plan would {word} {urn}."]

@@ -1,5 +1,6 @@
 """The pack as the engine runs it: a process that answers over gRPC, asked about every registry of the component."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from policy.rules import RULES
 from registry import PrivateRegistry
 from tests.conftest import SECRET_MARK, Engine, RegisteredResource, attach, run
 from tests.examples import compatible_groups, example_inputs
+from tests.golden import policies
 from tests.policies import UNKNOWN
 from tests.test_boundary import LIVE
 
@@ -38,7 +40,7 @@ FOLDER = Path(policy.__path__[0])
 ROOT = FOLDER.parent
 
 Violation = tuple[str, str]
-"""The name of a rule, and its message without the description."""
+"""Name of a rule, and its message without the description."""
 
 PROTECTED = "storage-is-protected"
 
@@ -204,3 +206,12 @@ def test_the_pack_has_a_virtual_environment_of_its_own() -> None:
     project = yaml.safe_load((FOLDER / "PulumiPolicy.yaml").read_text())
     assert project["runtime"]["options"] == {"toolchain": "pip", "virtualenv": ".venv"}
     assert "/policy/.venv/" in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def test_the_config_of_the_example_names_rules_that_exist() -> None:
+    config = json.loads((ROOT / "examples/policy/policy.json").read_text())
+    assert config.keys() <= {rule.name for rule in RULES}
+
+
+def test_the_page_lists_every_rule() -> None:
+    assert policies.PAGE.read_text() == policies.page(), "Run make schema."

@@ -1,13 +1,18 @@
-"""The rules of the pack, by what they protect."""
+"""The rules of the pack, by the subject that they protect."""
+
+from collections.abc import Mapping
 
 from ..rule import Rule
 from . import access, endurance, images, pod_security, secrets, storage
 
-RULES: tuple[Rule, ...] = (
-    *storage.RULES,
-    *images.RULES,
-    *secrets.RULES,
-    *pod_security.RULES,
-    *access.RULES,
-    *endurance.RULES,
-)
+GROUPS: Mapping[str, tuple[Rule, ...]] = {
+    "Storage": storage.RULES,
+    "Images": images.RULES,
+    "Secrets": secrets.RULES,
+    "Pod Security": pod_security.RULES,
+    "Access": access.RULES,
+    "Endurance": endurance.RULES,
+}
+"""Rules by the title of their table in docs/policy.md."""
+
+RULES: tuple[Rule, ...] = tuple(rule for rules in GROUPS.values() for rule in rules)

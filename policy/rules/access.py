@@ -29,7 +29,7 @@ WITH_LOGIN = re.compile(r"(?:^| )(?:known|authenticated|users\d+)(?: |$)")
 """Condition that is true for clients with a login only."""
 
 PULLS = re.compile(r"^(?:ping public|reads (?:pull\d+|\{ path /v2/_catalog \}))$")
-"""Conditions of what a client without a login may do at most."""
+"""Conditions that need no login: pulls, the list of repositories, and the test of the API."""
 
 LOGIN_CHECK = re.compile(r'(?:^|[{,])\s*"?auth"?\s*:', re.MULTILINE)
 """Section of a registry's configuration that checks logins."""

@@ -5,22 +5,26 @@ options without which a deletion or a replacement is possible, and compare the l
 of a plan (changes.py) sees deletions.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..resource import Resource
 from ..rule import ADVISORY, CRITICAL, Config, Finding, kinds, kinds_of_registry, resource_rule, stack_rule
-from ..values import UNKNOWN, Unknown, mapping
+from ..values import UNKNOWN, Unknown, mapping, may_be
 
 KEPT = ("Namespace", "PersistentVolume", "PersistentVolumeClaim")
 """Kinds of the objects that are lost with their images."""
 
 STASH = "pulumi:index:Stash"
 LOCATION_SUFFIX = "-data-location"
-"""Type and end of the name of the resource in which the state keeps the first storage location."""
+"""Type and end of the name of the resource that keeps the first storage location in the state."""
 
 CONFIGURATION_SUFFIX = "-workload-configuration"
 """End of the name of the Secret with the registry's configuration."""
+
+BUCKET = re.compile(r":(?:S3)?Bucket(?:V2)?$")
+"""Types of buckets, of any provider."""
 
 SOURCES = ("hostPath", "local")
 """Sources of a volume on the disk of a node."""
@@ -142,6 +146,30 @@ def claim_names_its_class(resource: Resource, config: Config) -> Iterator[str]:
         yield f"The claim `{resource.name}` has no `storageClassName`."
 
 
+@resource_rule(
+    "claim-keeps-its-volume",
+    "A changed size or selector does not replace the claim of a volume without a class.",
+    "Add `spec` to the option `ignore_changes`.",
+    of=kinds_of_registry("PersistentVolumeClaim"),
+    severity=CRITICAL,
+)
+def claim_keeps_its_volume(resource: Resource, config: Config) -> Iterator[str]:
+    if resource.spec.get("storageClassName") == "" and not ignores(resource, "spec"):
+        yield f"The claim `{resource.name}` does not ignore changes of its spec."
+
+
+@resource_rule(
+    "bucket-is-not-emptied",
+    "A bucket with objects cannot be deleted.",
+    "Remove `forceDestroy`.",
+    of=lambda resource: BUCKET.search(resource.type) is not None,
+    severity=CRITICAL,
+)
+def bucket_is_not_emptied(resource: Resource, config: Config) -> Iterator[str]:
+    if not may_be(resource.props.get("forceDestroy"), None, False):
+        yield f"`pulumi destroy` would delete the bucket `{resource.name}` with all objects."
+
+
 @stack_rule(
     "storage-location-is-kept",
     "The storage location is that of the first deployment.",
@@ -206,6 +234,8 @@ RULES = (
     volume_is_on_one_node,
     namespace_keeps_its_name,
     claim_names_its_class,
+    claim_keeps_its_volume,
+    bucket_is_not_emptied,
     storage_location_is_kept,
     storage_location_is_pinned,
 )

@@ -1,10 +1,9 @@
 """The engine runs the policy pack, and refuses changes of the example with the sentences of the rules.
 
-Only the engine shows what a policy sees of a change, and which resources a plan loses.
+Only the engine shows how a policy sees a change, and which resources a plan loses.
 """
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -12,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import yaml
 
 from dev.environment import PROJECT, STATE
 from policy.rules import RULES
-from tests.e2e.lab import NAME, WITHOUT_BYTECODE, Lab, Project, marked_block, projects
+from tests.e2e.lab import NAME, WITHOUT_BYTECODE, Lab, Project, marked_block
 
 pytestmark = pytest.mark.e2e
 
@@ -68,10 +66,9 @@ pulumi_kubernetes.core.v1.Pod(
 
 @dataclass(frozen=True)
 class Example:
-    """The deployed example, in a folder with a copy of the pack like that of the clone."""
+    """The deployed example."""
 
     project: Project
-    pack: Path
 
     @property
     def program(self) -> Path:
@@ -84,44 +81,44 @@ class Example:
         return environment.run("env", "--chdir", str(self.project.folder), "sh", "-ec", script, check=False)
 
 
+ROOT = STATE / NAME / "with-policy"
+"""Folder that looks like the clone."""
+
+
+def example_folder(name: str) -> Path:
+    return ROOT / "examples" / name
+
+
 @pytest.fixture(scope="module")
 def pack(lab: Lab) -> Path:
-    """Copy the pack, and install its virtual environment with the command of the page."""
-    root = STATE / NAME / "with-policy"
-    shutil.rmtree(root, ignore_errors=True)
-    target = root / "policy"
-    shutil.copytree(PROJECT / "policy", target, ignore=shutil.ignore_patterns(".venv", "__pycache__"))
-    (root / "registry").symlink_to(PROJECT / "registry")
+    """Copy the pack and the example, and install the pack with the command of the page."""
+    shutil.rmtree(ROOT, ignore_errors=True)
+    shutil.copytree(PROJECT / "policy", ROOT / "policy", ignore=shutil.ignore_patterns(".venv", "__pycache__"))
+    shutil.copytree(PROJECT / "examples/policy", example_folder("policy"), symlinks=True)
+    (ROOT / "registry").symlink_to(PROJECT / "registry")
+    (ROOT / "venv").symlink_to(lab.virtualenv)
     # The laptop does not reach the package index, but this machine does.
     command = ["sh", "-ec", marked_block("policy-install", "sh", PAGE)]
     variables = lab.environment.env | WITHOUT_BYTECODE
-    installed = subprocess.run(command, cwd=root, env=variables, capture_output=True, text=True, check=False)
+    installed = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, check=False)
     assert installed.returncode == 0, installed.stdout + installed.stderr
-    return target
+    return ROOT / "policy"
 
 
 @pytest.fixture(scope="module")
 def example(lab: Lab, pack: Path) -> Iterator[Example]:
     """Deploy the example under the rules of the pack."""
     lab.cluster.load_haproxy()
-    with projects(lab) as create:
-        project = create("policy")
-        folder = pack.parent / "examples/policy"
-        folder.parent.mkdir()
-        # The commands of the page contain the path from the example to the pack.
-        shutil.move(project.folder, folder)
-        os.symlink(folder, project.folder)
-        deployed = Example(project, pack)
-        done = deployed.run(f"pulumi --non-interactive up --yes --skip-preview {options()}")
-        assert done.returncode == 0, done.stdout + done.stderr
-        yield deployed
-        project.configure(protect=False)
-        project.up()
-
-
-def options() -> str:
-    """Return the options of the page for the pack."""
-    return marked_block("policy-preview", "sh", PAGE).strip().removeprefix("pulumi preview ")
+    project = Project(lab, example_folder("policy"))
+    project.pulumi("stack", "select", "--create")
+    deployed = Example(project)
+    options = marked_block("policy-preview", "sh", PAGE).strip().removeprefix("pulumi preview ")
+    done = deployed.run(f"pulumi --non-interactive up --yes --skip-preview {options}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    yield deployed
+    project.configure(protect=False)
+    project.up()
+    project.pulumi("destroy", "--yes", "--skip-preview")
 
 
 @pytest.fixture
@@ -153,7 +150,7 @@ def test_the_example_passes(example: Example) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "[mandatory]" not in done.stdout
     assert "[advisory]" not in done.stdout
-    assert "The plan keeps all volumes, claims, namespaces and storage locations" in done.stdout
+    assert "The plan keeps all volumes, claims, namespaces, buckets and storage locations" in done.stdout
     analyzed = example.run(marked_block("policy-analyze", "sh", PAGE))
     assert analyzed.returncode == 0, analyzed.stdout + analyzed.stderr
 
@@ -213,10 +210,3 @@ def test_a_wrong_config_of_the_pack_is_refused(example: Example) -> None:
     done = example.run(f"pulumi preview --policy-pack ../../policy --policy-pack-config {file.name}")
     assert done.returncode != 0
     assert "generated-password-is-long: length" in done.stdout + done.stderr
-
-
-def test_the_config_of_the_example_names_rules_that_exist() -> None:
-    config = json.loads((PROJECT / "examples/policy/policy.json").read_text())
-    assert config.keys() <= {rule.name for rule in RULES}
-    program = yaml.safe_load((PROJECT / "examples/policy/Pulumi.yaml").read_text())
-    assert program["config"]["protect"]["default"] is True

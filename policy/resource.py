@@ -3,10 +3,10 @@
 import json
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from .values import UNKNOWN, items, mapping, plain
+from .values import UNKNOWN, items, mapping, may_be, plain
 
 REGISTRY = "private-registry:index:PrivateRegistry"
 NODE_TRUST = "private-registry:index:NodeTrust"
@@ -30,6 +30,12 @@ BATCH = ("Job", "CronJob")
 
 REGISTRY_CONTAINER = "registry"
 """Name of the registry's container, and last component of the name of its image."""
+
+NO_VALUES = (None, "", "none", "silly")
+"""Values of a variable of the registry that set nothing. The login check "silly" accepts every client."""
+
+PROXY_CONTAINER = "proxy"
+"""Name of the container that decides on requests before the registry."""
 
 
 class Options(Protocol):
@@ -112,12 +118,20 @@ class Resource:
         texts = {key: text for key, text in mapping(self.props.get("stringData")).items() if isinstance(text, str)}
         for key, text in mapping(self.props.get("data")).items():
             if isinstance(text, str) and key not in texts:
-                texts[key] = b64decode(text).decode(errors="replace") if self.kind == "Secret" else text
+                texts[key] = _decode(text) if self.kind == "Secret" else text
         return texts
+
+    @property
+    def has_unknown_files(self) -> bool:
+        """Whether preview does not know all data of a Secret or a ConfigMap."""
+        fields = [self.props.get(name) for name in ("data", "stringData")]
+        return any(field is UNKNOWN or UNKNOWN in mapping(field).values() for field in fields)
 
     @property
     def driver(self) -> Mapping[str, Any]:
         """The storage section of the registry's configuration file, if this is the Secret with the file."""
+        if self.has_unknown_files:
+            return mapping(UNKNOWN)
         try:
             return mapping(mapping(json.loads(self.files.get("config.yml", "{}"))).get("storage"))
         except json.JSONDecodeError:  # the file of another program
@@ -125,24 +139,52 @@ class Resource:
 
     @property
     def pod(self) -> "Pod | None":
-        """The Pods that the object creates. None if it creates none, or if their spec is unknown."""
+        """The Pods that the object creates, or None if it creates none."""
         if self.kind not in TEMPLATES:
             return None
         template: Any = self.props
         for key in TEMPLATES[self.kind]:
             template = mapping(template).get(key)
-        spec = mapping(template).get("spec")
-        return Pod(self, mapping(mapping(template).get("metadata")), spec) if isinstance(spec, Mapping) else None
+        fields = mapping(template)
+        return Pod(self, mapping(fields.get("metadata")), mapping(fields.get("spec")))
+
+
+def _decode(text: str) -> str:
+    """Return the text in base64, or "" if it is not in base64. The API server refuses it then."""
+    try:
+        return b64decode(text).decode(errors="replace")
+    except ValueError:
+        return ""
+
+
+@dataclass(frozen=True)
+class Security:
+    """The effective security context of a container. The Pod has the values that the container lacks."""
+
+    own: Mapping[str, Any]
+    pod: Mapping[str, Any]
+
+    def get(self, key: str) -> Any:
+        value = self.own.get(key)
+        return self.pod.get(key) if value is None else value
 
 
 @dataclass(frozen=True)
 class Container:
-    """A container and its effective security context, with the values of the Pod for those that it lacks."""
+    """A container."""
 
-    name: str
     fields: Mapping[str, Any]
-    security: Mapping[str, Any]
-    image: str | None = field(default=None)
+    security: Security
+
+    @property
+    def name(self) -> str:
+        return str(self.fields.get("name"))
+
+    @property
+    def image(self) -> str | None:
+        """The image, or None if it is unknown."""
+        image = self.fields.get("image")
+        return image if isinstance(image, str) else None
 
     @property
     def is_registry(self) -> bool:
@@ -151,9 +193,16 @@ class Container:
         return REGISTRY_CONTAINER in (self.name, repository)
 
     @property
-    def variables(self) -> dict[str, Any]:
-        """The values of the environment, without those that come from other objects."""
-        return {variable["name"]: variable.get("value") for variable in items(self.fields.get("env"))}
+    def variables(self) -> Iterator[tuple[str, Any]]:
+        """The names and values of the environment. A value from another object is UNKNOWN."""
+        for entry in items(self.fields.get("env")):
+            fields = mapping(entry)
+            yield str(fields.get("name")), UNKNOWN if "valueFrom" in fields else fields.get("value")
+
+    def may_set(self, *names: str) -> bool:
+        """Return whether one of the variables has a value, or whether an unknown one may have one."""
+        found = [value for name, value in self.variables if name in (*names, str(UNKNOWN))]
+        return any(value not in NO_VALUES for value in found)
 
 
 @dataclass(frozen=True)
@@ -176,14 +225,8 @@ class Pod:
     def containers(self) -> Iterator[Container]:
         """All containers, with init and ephemeral containers."""
         for key in ("containers", "initContainers", "ephemeralContainers"):
-            for fields in items(self.spec.get(key)):
-                if fields is UNKNOWN:
-                    continue
-                own = mapping(fields.get("securityContext"))
-                image = fields.get("image")
-                yield Container(
-                    str(fields.get("name")), fields, {**self.security, **own}, image if isinstance(image, str) else None
-                )
+            for fields in map(mapping, items(self.spec.get(key))):
+                yield Container(fields, Security(mapping(fields.get("securityContext")), self.security))
 
     @property
     def registry(self) -> Container | None:
@@ -193,4 +236,6 @@ class Pod:
     @property
     def has_proxy(self) -> bool:
         """Whether the component's proxy decides on requests before the registry."""
-        return self.resource.is_of_registry and any(container.name == "proxy" for container in self.containers)
+        return self.resource.is_of_registry and any(
+            may_be(container.fields.get("name"), PROXY_CONTAINER) for container in self.containers
+        )

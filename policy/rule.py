@@ -117,6 +117,6 @@ def strings(description: str, default: Collection[str] = ()) -> Mapping[str, Any
     return {"type": "array", "items": {"type": "string"}, "default": [*default], "description": description}
 
 
-def number(description: str, default: int) -> Mapping[str, Any]:
+def number_from_0(description: str, default: int) -> Mapping[str, Any]:
     """Return the JSON schema of a number from 0 on."""
     return {"type": "integer", "minimum": 0, "default": default, "description": description}

@@ -81,14 +81,32 @@ def may_be(value: Any, *expected: Any) -> bool:
     return value is UNKNOWN or value in expected
 
 
+class _UnknownFields(dict[str, Any]):
+    """The fields of an unknown object. All of them are unknown, and none has a name."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return UNKNOWN
+
+
 def mapping(value: Any) -> Mapping[str, Any]:
-    """Return the value if it is a mapping, else an empty one. An absent or unknown object has no fields to judge."""
+    """Return the value if it is a mapping, and unknown fields if it is unknown. Else return an empty mapping."""
+    if value is UNKNOWN:
+        return _UnknownFields()
     return value if isinstance(value, Mapping) else {}
 
 
 def items(value: Any) -> list[Any]:
-    """Return the value if it is a list, else an empty list."""
+    """Return the value if it is a list, and one unknown item if it is unknown. Else return an empty list."""
+    if value is UNKNOWN:
+        return [UNKNOWN]
     return value if isinstance(value, list) else []
+
+
+def number(value: Any, default: float) -> float | None:
+    """Return the number, the default for an absent one, or None for an unknown one, and for any other value."""
+    if value is None:
+        return default
+    return value if isinstance(value, int | float) else None
 
 
 def leaves(value: Any, path: str = "", key: str = "") -> Iterator[Leaf]:

@@ -2,6 +2,9 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -302,7 +305,7 @@ CASES = (
             pod(OPEN, container(name="proxy", image="haproxy:3")),
             pod(container(name="app", image="app:1", env=[])),
         ],
-        [pod(OPEN)],
+        [pod(container(env=[{"name": "REGISTRY_AUTH", "value": "silly"}]))],
         "serves clients without a login",
     ),
     Case(
@@ -495,3 +498,40 @@ def test_a_registry_that_left_the_program_is_missed_by_its_pin() -> None:
     assert judge("storage-location-is-pinned", [location(HOST_PATH)], pins) == []
     (violation,) = judge("storage-location-is-pinned", [outputs()], pins)
     assert violation.startswith("The registry `registry` is not in the program any more.")
+
+
+def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path to every value inside of `value`."""
+    keys = value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    for key in keys:
+        yield (*path, key)
+        yield from paths(value[key], (*path, key))
+
+
+def with_value(fixture: Fixture, path: tuple[Any, ...], value: Any) -> Fixture:
+    """Return the resource with another value at `path`."""
+    props = deepcopy(fixture.props)
+    holder: Any = props
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = value
+    return replace(fixture, props=props)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.rule)
+def test_an_unknown_value_breaks_no_rule(case: Case) -> None:
+    """Preview may not know a value, or a whole object."""
+    for position, fixture in enumerate(case.good):
+        for path in paths(fixture.props):
+            good = [*case.good]
+            good[position] = with_value(fixture, path, UNKNOWN)
+            assert judge(case.rule, good, case.config) == [], path
+
+
+@pytest.mark.parametrize("value", [None, "text", 1.0, [None], ["text"]], ids=repr)
+def test_no_value_of_a_wrong_type_ends_a_rule(value: Any) -> None:
+    """The engine asks before the API server does, and an exception of a rule would end every preview."""
+    for case in CASES:
+        for fixture in (*case.good, *case.bad):
+            for path in paths(fixture.props):
+                judge(case.rule, [with_value(fixture, path, value)], case.config)

@@ -80,23 +80,18 @@ def _checks_logins(pod: Pod, files: Mapping[tuple[str, Any], Resource]) -> bool:
     registry = pod.registry
     if registry is None or pod.is_batch or pod.has_proxy:
         return True
-    if any(registry.variables.get(name) not in (None, "", "none", "silly") for name in LOGIN_VARIABLES):
+    if registry.may_set(*LOGIN_VARIABLES):
         return True
     mounted = [
         (kind, mapping(volume.get(source)).get(name))
         for volume in items(pod.spec.get("volumes"))
         for kind, (source, name) in FILES.items()
-        if source in mapping(volume)
+        if mapping(volume).get(source) is not None
     ]
-    if any(reference not in files or _has_unknown_files(files[reference]) for reference in mounted):
+    if any(reference not in files or files[reference].has_unknown_files for reference in mounted):
         return True
     texts = [text for reference in mounted for text in files[reference].files.values()]
     return any(LOGIN_CHECK.search(text) for text in texts)
-
-
-def _has_unknown_files(resource: Resource) -> bool:
-    fields = [resource.props.get(field) for field in ("data", "stringData")]
-    return any(field is UNKNOWN or UNKNOWN in mapping(field).values() for field in fields)
 
 
 @pod_rule(
@@ -108,7 +103,7 @@ def _has_unknown_files(resource: Resource) -> bool:
 )
 def registry_serves_tls(pod: Pod, config: Config) -> Iterator[str]:
     registry = pod.registry
-    if registry is not None and not pod.has_proxy and not any(registry.variables.get(name) for name in TLS_VARIABLES):
+    if registry is not None and not pod.has_proxy and not registry.may_set(*TLS_VARIABLES):
         yield f"The container `{registry.name}` serves passwords and images in plain text."
 
 
@@ -119,11 +114,10 @@ def registry_serves_tls(pod: Pod, config: Config) -> Iterator[str]:
     of=kinds("Ingress"),
 )
 def ingress_uses_tls(resource: Resource, config: Config) -> Iterator[str]:
-    tls = items(resource.spec.get("tls"))
-    covered = [host for entry in tls for host in items(mapping(entry).get("hosts"))]
+    covered = [host for entry in items(resource.spec.get("tls")) for host in items(mapping(entry).get("hosts"))]
     for rule in items(resource.spec.get("rules")):
         host = mapping(rule).get("host")
-        if host is not UNKNOWN and UNKNOWN not in (*tls, *covered) and host not in covered:
+        if UNKNOWN not in (host, *covered) and host not in covered:
             yield f"The Ingress `{resource.name}` serves {host or 'every host'} without TLS."
 
 
@@ -156,8 +150,8 @@ def _selects(policy: Resource, pod: Pod) -> bool:
     of=kinds_of_registry("NetworkPolicy"),
 )
 def network_policy_has_both_directions(resource: Resource, config: Config) -> Iterator[str]:
-    types = resource.spec.get("policyTypes")
-    if types is not UNKNOWN and not {"Ingress", "Egress"} <= {*items(types)}:
+    types = items(resource.spec.get("policyTypes"))
+    if UNKNOWN not in types and not all(direction in types for direction in ("Ingress", "Egress")):
         yield f"The NetworkPolicy `{resource.name}` limits one direction only."
 
 
@@ -171,7 +165,7 @@ def network_policy_has_both_directions(resource: Resource, config: Config) -> It
 )
 def network_policy_limits_clients(resource: Resource, config: Config) -> Iterator[str]:
     for rule in items(resource.spec.get("ingress")):
-        if not mapping(rule).get("from") and rule is not UNKNOWN:
+        if not mapping(rule).get("from"):
             yield f"The NetworkPolicy `{resource.name}` allows clients of all networks."
 
 

@@ -1,11 +1,10 @@
 """Rules that keep a registry running for years: certificates, keys, memory, probes, jobs."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from ..resource import Pod, Resource
-from ..rule import MEDIUM, Config, Finding, kinds_of_registry, number, pod_rule, resource_rule, stack_rule
-from ..values import UNKNOWN, mapping, may_be
+from ..rule import MEDIUM, Config, Finding, kinds_of_registry, number_from_0, pod_rule, resource_rule, stack_rule
+from ..values import UNKNOWN, mapping, may_be, number
 
 CERTIFICATES = ("tls:index/selfSignedCert:SelfSignedCert", "tls:index/locallySignedCert:LocallySignedCert")
 PRIVATE_KEY = "tls:index/privateKey:PrivateKey"
@@ -24,12 +23,12 @@ CURVES = ("P256", "P384", "P521")
     "`pulumi up` renews a certificate days before its end.",
     "Set `renew_before_days`.",
     of=lambda resource: resource.type in CERTIFICATES,
-    config={"days": number("Fewest days between renewal and end", 7)},
+    config={"days": number_from_0("Fewest days between renewal and end", 7)},
 )
 def certificate_is_renewed_in_time(resource: Resource, config: Config) -> Iterator[str]:
-    early = resource.props.get("earlyRenewalHours", 0)
-    if early is not UNKNOWN and (early or 0) < config["days"] * HOURS_PER_DAY:
-        yield f"The certificate `{resource.name}` is renewed {(early or 0) / HOURS_PER_DAY:g} days before its end."
+    hours = number(resource.props.get("earlyRenewalHours"), 0)
+    if hours is not None and hours < config["days"] * HOURS_PER_DAY:
+        yield f"The certificate `{resource.name}` is renewed {hours / HOURS_PER_DAY:g} days before its end."
 
 
 @resource_rule(
@@ -39,8 +38,8 @@ def certificate_is_renewed_in_time(resource: Resource, config: Config) -> Iterat
     of=lambda resource: resource.type == PRIVATE_KEY,
 )
 def private_key_is_strong(resource: Resource, config: Config) -> Iterator[str]:
-    algorithm, bits = resource.props.get("algorithm"), resource.props.get("rsaBits", WEAKEST_RSA_BITS)
-    if algorithm == "RSA" and bits is not UNKNOWN and (bits or WEAKEST_RSA_BITS) < WEAKEST_RSA_BITS:
+    algorithm, bits = resource.props.get("algorithm"), number(resource.props.get("rsaBits"), WEAKEST_RSA_BITS)
+    if algorithm == "RSA" and bits is not None and bits < WEAKEST_RSA_BITS:
         yield f"The key `{resource.name}` has {bits:g} bits."
     # The default curve of the provider is P-224.
     if algorithm == "ECDSA" and not may_be(resource.props.get("ecdsaCurve"), *CURVES):
@@ -52,11 +51,11 @@ def private_key_is_strong(resource: Resource, config: Config) -> Iterator[str]:
     "A generated password is too long to guess.",
     "Set its `length`.",
     of=lambda resource: resource.type == PASSWORD,
-    config={"length": number("Fewest characters", 20)},
+    config={"length": number_from_0("Fewest characters", 20)},
 )
 def generated_password_is_long(resource: Resource, config: Config) -> Iterator[str]:
-    length = resource.props.get("length")
-    if length is not UNKNOWN and (length or 0) < config["length"]:
+    length = number(resource.props.get("length"), 0)
+    if length is not None and length < config["length"]:
         yield f"The password `{resource.name}` has {length:g} characters."
 
 
@@ -69,8 +68,8 @@ def generated_password_is_long(resource: Resource, config: Config) -> Iterator[s
 )
 def container_has_a_memory_limit(pod: Pod, config: Config) -> Iterator[str]:
     for container in pod.containers:
-        limits: Any = mapping(container.fields.get("resources")).get("limits")
-        if limits is not UNKNOWN and "memory" not in mapping(limits):
+        resources = mapping(container.fields.get("resources"))
+        if not mapping(resources.get("limits")).get("memory"):
             yield f"The container `{container.name}` has no memory limit."
 
 
@@ -106,10 +105,10 @@ def cron_job_does_not_overlap(resource: Resource, config: Config) -> Iterator[st
 def replicas_survive_a_drain(resources: Sequence[Resource], config: Config) -> Iterator[Finding]:
     guarded = [resource.metadata.get("namespace") for resource in resources if resource.kind == "PodDisruptionBudget"]
     for resource in filter(kinds_of_registry("Deployment"), resources):
-        replicas, namespace = resource.spec.get("replicas"), resource.metadata.get("namespace")
-        if replicas is UNKNOWN or (replicas or 1) < 2 or UNKNOWN in (namespace, *guarded) or namespace in guarded:
-            continue
-        yield Finding(f"The Deployment `{resource.name}` has no PodDisruptionBudget.", resource.urn)
+        replicas, namespace = number(resource.spec.get("replicas"), 1), resource.metadata.get("namespace")
+        is_guarded = UNKNOWN in (namespace, *guarded) or namespace in guarded
+        if replicas is not None and replicas > 1 and not is_guarded:
+            yield Finding(f"The Deployment `{resource.name}` has no PodDisruptionBudget.", resource.urn)
 
 
 RULES = (

@@ -38,8 +38,12 @@ SAFE_SYSCTLS = {
 }
 """Sysctls that `restricted` allows."""
 
-SELINUX_TYPES = ("", "container_t", "container_init_t", "container_kvm_t", "container_engine_t")
-"""SELinux types that `restricted` allows."""
+SELINUX_OPTIONS = {
+    "type": (None, "", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"),
+    "user": (None, ""),
+    "role": (None, ""),
+}
+"""SELinux options that `restricted` allows."""
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
 """Label of a namespace with its Pod Security level."""
@@ -96,11 +100,11 @@ def container_is_not_privileged(pod: Pod, config: Config) -> Iterator[str]:
 )
 def container_has_no_capabilities(pod: Pod, config: Config) -> Iterator[str]:
     for container in pod.containers:
-        if (capabilities := container.security.get("capabilities")) is UNKNOWN:
-            continue
-        if "ALL" not in items(mapping(capabilities).get("drop")):
+        capabilities = mapping(container.security.get("capabilities"))
+        dropped = items(capabilities.get("drop"))
+        if "ALL" not in dropped and UNKNOWN not in dropped:
             yield f"The container `{container.name}` keeps capabilities."
-        if added := [name for name in items(mapping(capabilities).get("add")) if name != "NET_BIND_SERVICE"]:
+        if added := [name for name in items(capabilities.get("add")) if not may_be(name, "NET_BIND_SERVICE")]:
             yield f"The container `{container.name}` adds {', '.join(map(str, added))}."
 
 
@@ -122,8 +126,8 @@ def container_gains_no_privileges(pod: Pod, config: Config) -> Iterator[str]:
 )
 def container_has_a_seccomp_profile(pod: Pod, config: Config) -> Iterator[str]:
     for container in pod.containers:
-        profile = container.security.get("seccompProfile")
-        if profile is not UNKNOWN and not may_be(mapping(profile).get("type"), "RuntimeDefault", "Localhost"):
+        profile = mapping(container.security.get("seccompProfile"))
+        if not may_be(profile.get("type"), "RuntimeDefault", "Localhost"):
             yield f"The container `{container.name}` has no seccomp profile."
 
 
@@ -153,7 +157,7 @@ def pod_mounts_no_folder_of_the_node(pod: Pod, config: Config) -> Iterator[str]:
         return
     for volume in items(pod.spec.get("volumes")):
         if others := [key for key in mapping(volume) if key != "name" and key not in VOLUME_TYPES]:
-            yield f"The volume `{volume.get('name')}` is of the type {others[0]}."
+            yield f"The volume `{mapping(volume).get('name')}` is of the type {others[0]}."
 
 
 @pod_rule(
@@ -163,18 +167,19 @@ def pod_mounts_no_folder_of_the_node(pod: Pod, config: Config) -> Iterator[str]:
 )
 def pod_keeps_the_kernel_defaults(pod: Pod, config: Config) -> Iterator[str]:
     for sysctl in items(pod.security.get("sysctls")):
-        if not may_be(mapping(sysctl).get("name", UNKNOWN), *SAFE_SYSCTLS):
-            yield f"The Pod sets the sysctl {sysctl['name']}."
+        name = mapping(sysctl).get("name")
+        if not may_be(name, *SAFE_SYSCTLS):
+            yield f"The Pod sets the sysctl {name}."
     for container in pod.containers:
         security = container.security
         selinux, app_armor = mapping(security.get("seLinuxOptions")), mapping(security.get("appArmorProfile"))
         if not may_be(security.get("procMount"), None, "Default"):
             yield f"The container `{container.name}` has another `procMount`."
-        if selinux.get("user") or selinux.get("role") or not may_be(selinux.get("type", ""), *SELINUX_TYPES):
+        if not all(may_be(selinux.get(key), *allowed) for key, allowed in SELINUX_OPTIONS.items()):
             yield f"The container `{container.name}` has SELinux options."
         if app_armor.get("type") == "Unconfined":
             yield f"The container `{container.name}` runs without AppArmor."
-        if mapping(security.get("windowsOptions")).get("hostProcess"):
+        if not may_be(mapping(security.get("windowsOptions")).get("hostProcess"), None, False):
             yield f"The container `{container.name}` is a process of its host."
 
 
@@ -208,8 +213,8 @@ def pod_has_no_api_token(pod: Pod, config: Config) -> Iterator[str]:
     of=kinds_of_registry("Namespace"),
 )
 def namespace_enforces_pod_security(resource: Resource, config: Config) -> Iterator[str]:
-    labels = resource.metadata.get("labels")
-    if labels is not UNKNOWN and not may_be(mapping(labels).get(ENFORCE), "restricted", "baseline"):
+    labels = mapping(resource.metadata.get("labels"))
+    if not may_be(labels.get(ENFORCE), "restricted", "baseline"):
         yield f"The Namespace `{resource.name}` accepts privileged Pods."
 
 

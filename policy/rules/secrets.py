@@ -62,7 +62,7 @@ def _reason(leaf: Leaf) -> str | None:
 )
 def environment_has_no_secret(pod: Pod, config: Config) -> Iterator[str]:
     for container in pod.containers:
-        for name, value in container.variables.items():
+        for name, value in container.variables:
             if isinstance(value, str) and (reason := _reason(Leaf(name, name, value))):
                 yield f"The variable {name} of the container `{container.name}` is {reason}."
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..resource import Resource
 from ..rule import ADVISORY, CRITICAL, Config, Finding, kinds, kinds_of_registry, resource_rule, stack_rule
-from ..values import UNKNOWN, Unknown, mapping, may_be
+from ..values import Unknown, mapping, may_be
 
 KEPT = ("Namespace", "PersistentVolume", "PersistentVolumeClaim")
 """Kinds of the objects that are lost with their images."""
@@ -80,8 +80,8 @@ def storage_is_not_deleted_first(resource: Resource, config: Config) -> Iterator
     severity=CRITICAL,
 )
 def volume_is_retained(resource: Resource, config: Config) -> Iterator[str]:
-    policy = resource.spec.get("persistentVolumeReclaimPolicy", "Retain")
-    if policy not in ("Retain", UNKNOWN):
+    policy = resource.spec.get("persistentVolumeReclaimPolicy")
+    if not may_be(policy, None, "Retain"):
         yield f"The volume `{resource.name}` has the reclaim policy {policy}."
 
 
@@ -105,8 +105,8 @@ def volume_keeps_its_source(resource: Resource, config: Config) -> Iterator[str]
     of=kinds_of_registry("PersistentVolume"),
 )
 def volume_is_bound_to_its_claim(resource: Resource, config: Config) -> Iterator[str]:
-    reference = resource.spec.get("claimRef")
-    if reference is not UNKNOWN and not (mapping(reference).get("name") and mapping(reference).get("namespace")):
+    reference = mapping(resource.spec.get("claimRef"))
+    if not (reference.get("name") and reference.get("namespace")):
         yield f"The volume `{resource.name}` names no claim."
 
 
@@ -117,9 +117,8 @@ def volume_is_bound_to_its_claim(resource: Resource, config: Config) -> Iterator
     of=kinds("PersistentVolume"),
 )
 def volume_is_on_one_node(resource: Resource, config: Config) -> Iterator[str]:
-    affinity = resource.spec.get("nodeAffinity")
     is_on_node = any(source in resource.spec for source in SOURCES)
-    if is_on_node and affinity is not UNKNOWN and not mapping(affinity).get("required"):
+    if is_on_node and not mapping(resource.spec.get("nodeAffinity")).get("required"):
         yield f"The volume `{resource.name}` has a folder of a node, and no affinity to the node."
 
 
@@ -186,7 +185,7 @@ def storage_location_is_kept(resources: Sequence[Resource], config: Config) -> I
 
 
 def _may_change(location: Mapping[str, Any], key: str) -> bool:
-    return location.get("storage") == "class" and key in MAY_CHANGE
+    return may_be(location.get("storage"), "class") and key in MAY_CHANGE
 
 
 def _differ(first: Any, second: Any) -> bool:
@@ -219,10 +218,11 @@ def storage_location_is_pinned(resources: Sequence[Resource], config: Config) ->
         if name not in found:
             yield Finding(f"The registry `{name}` is not in the program any more.")
             continue
-        current = {**mapping(drivers.get(name)), **mapping(found[name].props.get("input"))}
+        location, driver = mapping(found[name].props.get("input")), mapping(drivers.get(name))
         for key, value in pinned.items():
-            if _differ(current.get(key), value):
-                yield Finding(f"`{key}` of `{name}` is {current.get(key)}, but {value} is pinned.", found[name].urn)
+            current = driver.get(key) if location.get(key) is None else location.get(key)
+            if _differ(current, value):
+                yield Finding(f"`{key}` of `{name}` is {current}, but {value} is pinned.", found[name].urn)
 
 
 RULES = (

@@ -181,27 +181,53 @@ def test_an_image_without_a_version_is_refused(
     assert "The container `client` has the image busybox, without a version. Write a tag" in done.stdout
 
 
-def test_the_check_of_the_plan_refuses_what_policies_do_not_see(example: Example) -> None:
-    """A policy sees no deletions. The protection is removed, because the engine itself would refuse them."""
+@pytest.fixture
+def empty_program(example: Example) -> Iterator[None]:
+    """Remove everything from the program until the test ends."""
     before = example.program.read_text()
+    example.program.write_text("")
+    yield
+    example.program.write_text(before)
+
+
+@pytest.mark.usefixtures("empty_program")
+def test_the_engine_refuses_to_delete_what_is_protected(example: Example) -> None:
+    plan = example.run(marked_block("policy-changes", "sh", PAGE))
+    assert plan.returncode == 2, plan.stdout + plan.stderr
+    assert plan.stderr.startswith("The preview failed, so its plan may be incomplete.")
+    assert "cannot be deleted" in plan.stderr
+
+
+@pytest.fixture
+def unprotected(example: Example) -> Iterator[None]:
+    """Remove the protection until the test ends. The check of the plan refuses that."""
     example.project.configure(protect=False)
-    try:
-        example.program.write_text("")
-        plan = example.run(marked_block("policy-changes", "sh", PAGE))
-        assert plan.returncode == 1, plan.stdout + plan.stderr
-        for name in ("registry-namespace", "registry-data-claim", "registry-data-volume", "registry-data-location"):
-            assert any(
-                line.startswith("The plan would delete urn:") and line.endswith(f"::{name}.")
-                for line in plan.stderr.splitlines()
-            ), plan.stderr
-        pinned = example.run(marked_block("policy-preview", "sh", PAGE))
-        assert pinned.returncode != 0
-        assert "The registry `registry` is not in the program any more." in pinned.stdout
-    finally:
-        example.program.write_text(before)
-        example.project.configure()
+    plan = example.run(marked_block("policy-changes", "sh", PAGE))
+    assert plan.returncode == 1
+    assert plan.stderr.count("The plan would remove the protection of urn:") == len(STORAGE)
+    example.project.up()
+    yield
+    example.project.configure()
+    example.project.up()
+
+
+STORAGE = ("registry-namespace", "registry-data-claim", "registry-data-volume", "registry-data-location")
+"""Names of the resources that keep the images."""
+
+
+def test_the_check_of_the_plan_refuses_deletions_which_policies_do_not_see(
+    example: Example, unprotected: None, empty_program: None
+) -> None:
+    plan = example.run(marked_block("policy-changes", "sh", PAGE))
+    assert plan.returncode == 1, plan.stdout + plan.stderr
+    refused = [line for line in plan.stderr.splitlines() if line.startswith("The plan would delete urn:")]
+    assert all(any(line.endswith(f"::{name}.") for line in refused) for name in STORAGE), plan.stderr
+    pinned = example.run(marked_block("policy-preview", "sh", PAGE))
+    assert pinned.returncode != 0
+    assert "The registry `registry` is not in the program any more." in pinned.stdout
     destroyed = example.run(marked_block("policy-destroy", "sh", PAGE))
-    assert destroyed.returncode != 0
+    assert destroyed.returncode == 1
+    assert "The plan would delete urn:" in destroyed.stderr
 
 
 def test_a_wrong_config_of_the_pack_is_refused(example: Example) -> None:

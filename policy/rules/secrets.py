@@ -122,7 +122,7 @@ def metadata_has_no_secret(resource: Resource, config: Config) -> Iterator[str]:
 @resource_rule(
     "secret-data-is-encrypted",
     "The data of every Secret is encrypted in the state.",
-    "Mark it with `pulumi.Output.secret`, or set it with `pulumi config set --secret`.",
+    "Mark it with `pulumi.Output.secret`, or read it with `config.require_secret`.",
     of=kinds("Secret"),
     severity=CRITICAL,
 )

@@ -237,6 +237,12 @@ CASES = (
         [pod(container(ports=[{"containerPort": 5000, "hostPort": 5000}]))],
         "has a `hostPort`",
     ),
+    Case(
+        "container-probes-itself",
+        [pod(), pod(container(lifecycle={"preStop": {"sleep": {"seconds": 3}}}))],
+        [pod(container(readinessProbe={"httpGet": {"host": "10.0.0.1", "port": 80}}))],
+        "has a probe or a hook for another host",
+    ),
     Case("container-is-not-privileged", [pod()], [with_security(privileged=True)], "is privileged"),
     Case(
         "container-has-no-capabilities",

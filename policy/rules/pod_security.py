@@ -45,6 +45,8 @@ SELINUX_OPTIONS = {
 }
 """SELinux options that `restricted` allows."""
 
+PROBES, HOOKS = ("readinessProbe", "livenessProbe", "startupProbe"), ("postStart", "preStop")
+
 ENFORCE = "pod-security.kubernetes.io/enforce"
 """Label of a namespace with its Pod Security level."""
 
@@ -80,6 +82,21 @@ def container_uses_no_host_port(pod: Pod, config: Config) -> Iterator[str]:
         for port in items(container.fields.get("ports")):
             if not may_be(mapping(port).get("hostPort"), None, 0):
                 yield f"The container `{container.name}` has a `hostPort`."
+
+
+@pod_rule(
+    "container-probes-itself",
+    "Probes and hooks of a container connect to no other host.",
+    "Remove `host` from the probe or the hook.",
+)
+def container_probes_itself(pod: Pod, config: Config) -> Iterator[str]:
+    for container in pod.containers:
+        lifecycle = mapping(container.fields.get("lifecycle"))
+        handlers = [container.fields.get(name) for name in PROBES] + [lifecycle.get(name) for name in HOOKS]
+        for handler in map(mapping, handlers):
+            hosts = [mapping(handler.get(kind)).get("host") for kind in ("httpGet", "tcpSocket")]
+            if not all(may_be(host, None, "") for host in hosts):
+                yield f"The container `{container.name}` has a probe or a hook for another host."
 
 
 @pod_rule(
@@ -218,9 +235,10 @@ def namespace_enforces_pod_security(resource: Resource, config: Config) -> Itera
         yield f"The Namespace `{resource.name}` accepts privileged Pods."
 
 
-RULES = (
+RESTRICTED = (
     pod_uses_no_host_namespace,
     container_uses_no_host_port,
+    container_probes_itself,
     container_is_not_privileged,
     container_has_no_capabilities,
     container_gains_no_privileges,
@@ -228,6 +246,11 @@ RULES = (
     container_runs_as_non_root,
     pod_mounts_no_folder_of_the_node,
     pod_keeps_the_kernel_defaults,
+)
+"""Rules that together are the level `restricted`."""
+
+RULES = (
+    *RESTRICTED,
     container_file_system_is_read_only,
     pod_has_no_api_token,
     namespace_enforces_pod_security,

@@ -29,17 +29,18 @@ Object = dict[str, Any]
 
 
 class ApiServer:
-    """The lab's API server, as a judge of objects."""
+    """The lab's API server, as a judge of objects in a namespace."""
 
-    def __init__(self, api: KubeApi) -> None:
+    def __init__(self, api: KubeApi, namespace: str = "default") -> None:
         self._api = api
+        self._namespace = namespace
 
     def question(self, manifest: Object) -> str:
         """Return the path and the body of a request that creates the object, as one text that can be compared."""
         group, _, version = manifest["apiVersion"].rpartition("/")
         kind = self._api.resource(manifest["kind"])
         root = f"/apis/{group}/{version}" if group else f"/api/{version}"
-        namespace = "/namespaces/default" if kind.namespaced else ""
+        namespace = f"/namespaces/{self._namespace}" if kind.namespaced else ""
         return f"{root}{namespace}/{kind.plural} {json.dumps(manifest, sort_keys=True)}"
 
     def objections(self, questions: Iterable[str]) -> dict[str, str]:

@@ -21,8 +21,8 @@ SYSCTLS = ("net/ipv4/ip_forward", "vm/overcommit_memory", "vm/panic_on_oom", "ke
 TEST_CLUSTER = f"{NAME}g"
 """Name of the cluster that the test starts and stops. No lab has this name, because names of labs end with a digit."""
 
-OTHER_CLUSTERS = re.compile(rf"pr-(?!{TEST_CLUSTER}(-|$))|{STATE}/(?!{TEST_CLUSTER}/)")
-"""Names and folders of other clusters, which may start and stop during the test."""
+OTHER_CLUSTERS = re.compile(rf"pr-(?!{TEST_CLUSTER}(-|$))|/\.dev/(?!{TEST_CLUSTER}/)")
+"""Names and folders of other clusters of all clones, which may start and stop during the test."""
 
 
 def read_machine_state() -> dict[str, object]:

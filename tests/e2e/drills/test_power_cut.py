@@ -100,11 +100,9 @@ def scrub(disk: Path) -> dict[str, Any]:
     mount, settings = disk.parent / "mount", disk.parent / "settings.json"
     mount.mkdir()
     settings.write_text(json.dumps({"storage": {"folder": str(mount)}}))
-    subprocess.run(["mount", "-o", "loop", disk, mount], check=True)
-    try:
-        command = [sys.executable, "-m", "registry.maintenance.job", "scrub", "--all", "--settings", str(settings)]
-        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
-    finally:
-        subprocess.run(["umount", mount], check=True)
+    program = f"{sys.executable} -m registry.maintenance.job scrub --all --settings {settings}"
+    # The mount is in a namespace of its own, so that no other test sees it.
+    command = ["unshare", "--mount", "sh", "-euc", f"mount -o loop {disk} {mount}\n{program}"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     return next(line for line in lines if line["event"] == "summary")

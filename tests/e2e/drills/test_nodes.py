@@ -126,4 +126,3 @@ def test_a_deployment_on_s3_leaves_a_lost_node(
     judgement = traffic.judge(registry, results)
     figures(f"node lost for good: {judgement}; serves on the other node after {seconds:.0f} s")
     assert judgement.broken == []
-    assert seconds < 60

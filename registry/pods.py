@@ -36,11 +36,12 @@ CONTROL_PLANE: TolerationArgsDict = {
 }
 """Toleration for control planes: the guide's node is one, and so are all nodes of many small clusters."""
 
-UNREACHABLE_TOLERATION_SECONDS = 30
-"""Seconds before a replica on an unreachable node is replaced, if its images are not on that node."""
+LOST_NODE_TAINTS = {"node.kubernetes.io/not-ready": 30, "node.kubernetes.io/unreachable": 5}
+"""Seconds before a replica is replaced, if its images are not on its node, by the taint of that node.
 
-UNREACHABLE_TAINTS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
-"""Taints of a node whose kubelet does not report that it is ready."""
+A kubelet reports at once that its node is not ready, for example while the container runtime restarts. A node is
+unreachable if its kubelet has been silent for 50 seconds (kube-controller-manager, --node-monitor-grace-period).
+"""
 
 
 def checksum(content: object) -> str:
@@ -57,17 +58,17 @@ def uid_of(secret: Secret) -> pulumi.Output[str | None]:
 
 
 def own_tolerations(settings: WorkloadSettings, *, is_pinned: bool) -> list[TolerationArgsDict]:
-    """Return the tolerations that the component sets: for a control plane, and for an unreachable node.
+    """Return the tolerations that the component sets: for a control plane, and for a node that is lost.
 
-    A bare Pod on an unreachable node stays, because its deletion would be for good. A Pod that is pinned to the node of
+    A bare Pod on a lost node stays, because its deletion would be for good. A Pod that is pinned to the node of
     its images stays, because it cannot run elsewhere. Any other Pod is replaced after some seconds.
     """
     tolerations: list[TolerationArgsDict] = [
-        {"key": taint, "operator": "Exists", "effect": "NoExecute"} for taint in UNREACHABLE_TAINTS
+        {"key": taint, "operator": "Exists", "effect": "NoExecute"} for taint in LOST_NODE_TAINTS
     ]
     if settings.workload == "deployment" and not is_pinned:
-        for toleration in tolerations:
-            toleration["toleration_seconds"] = UNREACHABLE_TOLERATION_SECONDS
+        for toleration, seconds in zip(tolerations, LOST_NODE_TAINTS.values(), strict=True):
+            toleration["toleration_seconds"] = seconds
     return [CONTROL_PLANE, *tolerations]
 
 

@@ -4,6 +4,7 @@ The kernel and QEMU are Debian's. The initial file system has busybox, the regis
 and network. The registry stores its images on an ext4 disk with default mount options, a file of this machine.
 """
 
+import json
 import os
 import re
 import shutil
@@ -96,10 +97,21 @@ class Guest:
             self._process.wait()
             self._process = None
 
-    def _answers(self) -> bool:
-        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v2/", timeout=2) as response:
-            return bool(response.status == 200)
+    def has_images(self, folder: str) -> bool:
+        """Return whether a repository of the folder has a tag."""
+        for name in json.loads(self._get("/v2/_catalog") or "{}").get("repositories", []):
+            if name.startswith(f"{folder}/") and json.loads(self._get(f"/v2/{name}/tags/list") or "{}").get("tags"):
+                return True
         return False
+
+    def _answers(self) -> bool:
+        return self._get("/v2/") is not None
+
+    def _get(self, path: str) -> bytes | None:
+        """Return the body of a response with status 200, else None."""
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as response:
+            return bytes(response.read())
+        return None
 
 
 def _free_port() -> int:

@@ -15,6 +15,9 @@ from tests.e2e.load import connection_fields, run_clients
 FULL = os.environ.get("DRILLS") == "1"
 """Whether the drills have their full counts."""
 
+LEAST_PUSHES = 10
+"""Images that the registry must accept during a drill."""
+
 Results = dict[str, Any]
 """Fields of `pushers.Results`."""
 
@@ -37,8 +40,8 @@ def job(registry: Registry, task: str, **more: Any) -> dict[str, Any]:
 
 @contextmanager
 def clients(registry: Registry, task: str = "load", **more: Any) -> Iterator[Results]:
-    """Run clients until the block ends. Yield their results, which are empty until then."""
-    counts = {"pushers": 2, "pullers": 1} if task == "load" else {}
+    """Run clients until the block ends, and until they have pushed some images. Then fill the results."""
+    counts = {"pushers": 2, "pullers": 1, "least": LEAST_PUSHES} if task == "load" else {}
     with run_clients(registry, Path(pushers.__file__), job(registry, task, **counts, **more)) as results:
         yield results
 
@@ -54,6 +57,7 @@ def judge(registry: Registry, results: Results) -> Judgement:
     check = [(*image, digest) for image, digest in images.items()]
     checked = run(registry, "once", check=check, outages=False)
     assert checked["pulls"] == len(check)
+    assert results["accepted"], "the drill has images to compare"
     return Judgement(len(results["accepted"]), [*results["failures"], *checked["failures"]])
 
 

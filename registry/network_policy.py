@@ -3,7 +3,7 @@
 The cluster's network plug-in enforces it. A plug-in without support ignores it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pulumi
@@ -43,11 +43,12 @@ def create_network_policy(
     servers: pulumi.Output[list[str]],
     *,
     behind_ingress: bool,
+    exporter: Mapping[str, str] | None = None,
 ) -> None:
-    """Allow connections from clients and Prometheus, and to `servers`. Deny every other connection.
+    """Allow connections from clients, Prometheus and the exporter, and to `servers`. Deny every other connection.
 
     `servers` are the URLs of the servers and proxies that the registry connects to. `behind_ingress` means that an
-    Ingress controller connects to the registry for the clients.
+    Ingress controller connects to the registry for the clients. `exporter` has the labels of the exporter's Pod.
     """
     clients = pulumi.Output.from_input(client_cidrs).apply(
         lambda cidrs: _client_rule(cidrs, ports.registry, behind_ingress=behind_ingress)
@@ -55,6 +56,9 @@ def create_network_policy(
     prometheus: list[NetworkPolicyIngressRuleArgsDict] = []
     if ports.metrics is not None:
         prometheus = [{"from_": [ANY_POD], "ports": [{"protocol": "TCP", "port": ports.metrics}]}]
+    if exporter is not None:
+        own: NetworkPolicyPeerArgsDict = {"pod_selector": {"match_labels": exporter}}
+        prometheus.append({"from_": [own], "ports": [{"protocol": "TCP", "port": ports.registry}]})
     node_role = [NODE_METADATA] if storage.uses_node_role else []
     egress = pulumi.Output.all(ctx.namespace, servers).apply(
         lambda known: [*egress_rules(known[1], own_namespace=known[0]), *node_role]

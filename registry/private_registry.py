@@ -13,7 +13,7 @@ from .exposure import EXPOSURES, cluster_address, create_service, external_addre
 from .inputs.args import PrivateRegistryArgs
 from .inputs.resolve import resolve
 from .maintenance import MaintenanceInputs, create_maintenance
-from .monitoring import create_metrics_service
+from .monitoring import ExporterInputs, create_monitoring, exporter_labels
 from .namespace import create_namespace, use_namespace
 from .network_policy import Ports, create_network_policy
 from .node import label_node
@@ -132,9 +132,15 @@ class PrivateRegistry(pulumi.ComponentResource):
         pods = Workload(ctx, workload, settings.serving, inputs)
         authority.complete_rotation_step(after=[pods])
 
-        ports = Ports(PORT, METRICS_PORT if settings.metrics else None)
+        monitoring = settings.monitoring
+        ports = Ports(PORT, METRICS_PORT if monitoring is not None else None)
+        exporter = exporter_labels(ctx) if monitoring is not None and monitoring.has_exporter else None
         servers = with_proxies(upstreams, workload.outbound_proxy)
-        create_network_policy(ctx, ports, exposure.client_cidrs, storage, servers, behind_ingress=kind.behind_ingress)
+        create_network_policy(
+            *(ctx, ports, exposure.client_cidrs, storage, servers),
+            behind_ingress=kind.behind_ingress,
+            exporter=exporter,
+        )
         if settings.maintenance is not None:
             jobs = MaintenanceInputs(
                 images.claim_name, MOUNT_PATH, images.driver, node_selector, servers, upstreams, after=[pods]
@@ -142,8 +148,13 @@ class PrivateRegistry(pulumi.ComponentResource):
             create_maintenance(ctx, settings.maintenance, storage, workload, jobs)
         if kind.create_route is not None:
             kind.create_route(ctx, exposure, service, certificate.secret_name)
-        if settings.metrics:
-            create_metrics_service(ctx, METRICS_PORT, service_monitor=settings.service_monitor)
+        if monitoring is not None:
+            watched = ExporterInputs(
+                *(cluster_address(service), exposure.port, PORT, endpoint.host, authority.ca_pem),
+                *(images.claim_name, MOUNT_PATH, images.driver, node_selector),
+                after=[pods],
+            )
+            create_monitoring(ctx, settings, METRICS_PORT, watched)
         if settings.pull_secrets is not None:
             puller = current_login(PULL_USER, settings.users.password_generations)
             password = users.passwords.apply(lambda passwords: passwords[puller])

@@ -188,6 +188,26 @@ class MaintenanceSettings:
 
 
 @dataclass(frozen=True)
+class MonitoringSettings:
+    """The metrics for Prometheus, the alerts and the dashboard."""
+
+    service_monitor: bool
+    monitor_labels: Mapping[str, str]
+    monitor_interval: str | None
+    alerts: bool
+    dashboard: bool
+    dashboard_labels: Mapping[str, str]
+    maintenance_image: Text
+    maintenance_requests: pulumi.Input[dict[str, str]]
+    maintenance_limits: pulumi.Input[dict[str, str]]
+
+    @property
+    def has_exporter(self) -> bool:
+        """Whether an exporter measures what the registry does not."""
+        return self.alerts or self.dashboard
+
+
+@dataclass(frozen=True)
 class NodeTrustSettings:
     """The trust of the nodes in the registry."""
 
@@ -223,6 +243,5 @@ class Settings:
     maintenance: MaintenanceSettings | None
     node_trust: NodeTrustSettings | None
     pull_secrets: PullSecretSettings | None
-    metrics: bool
-    service_monitor: bool
+    monitoring: MonitoringSettings | None
     discovery: bool

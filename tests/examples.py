@@ -106,6 +106,11 @@ EXAMPLES: dict[str, Any] = {
     "upload_hours": 48,
     "metrics": True,
     "service_monitor": True,
+    "monitor_labels": {"release": "kube-prometheus-stack"},
+    "monitor_interval": "15s",
+    "alerts": True,
+    "dashboard": True,
+    "dashboard_labels": {"grafana_dashboard": "yes"},
     "log_level": "debug",
     "log_format": "json",
 }
@@ -635,6 +640,18 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("upload_hours", "24h", "out-of-range"),
     ("metrics", "True", "not-a-flag"),
     ("service_monitor", "0", "not-a-flag"),
+    ("monitor_labels", "release=stack", "not-a-map"),
+    ("monitor_labels", {"release": "kube prometheus"}, "not-a-label-value"),
+    ("monitor_labels", {"app.kubernetes.io/component": "metrics"}, "reserved-key"),
+    ("monitor_interval", 30, "not-text"),
+    ("monitor_interval", "30", "not-a-duration"),
+    ("monitor_interval", "1m30s", "not-a-duration"),
+    ("monitor_interval", "4s", "out-of-range"),
+    ("monitor_interval", "3m", "out-of-range"),
+    ("alerts", {}, "not-a-flag"),
+    ("dashboard", "on", "not-a-flag"),
+    ("dashboard_labels", ["grafana_dashboard"], "not-a-map"),
+    ("dashboard_labels", {"grafana dashboard": "1"}, "not-a-qualified-name"),
     ("password_generations", [1, 2], "not-a-map"),
     ("password_generations", {"centos": []}, "not-generations"),
     ("password_generations", {"centos": [1, 2, 3]}, "not-generations"),
@@ -786,6 +803,9 @@ ACCEPTED: list[tuple[str, Any]] = [
     ("retention", retention(tags=["RC-*", "rc-*"])),
     ("access", [rule(users=["jean", "Jean"])]),
     ("scrub", {"schedule": "59 23 * * 0", "days": 365}),
+    ("monitor_interval", "5s"),
+    ("monitor_interval", "2m"),
+    ("monitor_labels", {"prometheus": ""}),
     *DEFAULTS.items(),
 ]
 """Unusual values that are accepted."""
@@ -801,6 +821,8 @@ CONVERTED: list[tuple[str, Any, Any]] = [
     ("ca_generations", ["1", "2"], [1, 2]),
     ("password_generations", {"centos": ["2"]}, {"centos": [2]}),
     ("metrics", "true", True),
+    ("alerts", "true", True),
+    ("dashboard_labels", {"grafana_dashboard": 1}, {"grafana_dashboard": "1"}),
     ("create_namespace", "false", False),
     ("limits", {"cpu": 2, "memory": 2147483648}, {"cpu": "2", "memory": "2147483648"}),
     ("requests", {"cpu": 0.5}, {"cpu": "0.5"}),
@@ -897,7 +919,7 @@ def companions(key: str) -> dict[str, Any]:
     row = INPUTS[key]
     inputs: dict[str, Any] = dict(SHARED_STORAGE) if key == "replicas" else {}
     for condition in row.only_with[:1]:
-        inputs |= inputs_that_fulfil(condition)
+        inputs |= companions(condition.key) | inputs_that_fulfil(condition)
     if row.both_or_neither:
         inputs[row.both_or_neither] = EXAMPLES[row.both_or_neither]
     if row.existing:

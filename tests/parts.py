@@ -105,7 +105,7 @@ def network_policy(inputs: Inputs) -> Part:
     """Create the NetworkPolicy of the registry."""
 
     def create(ctx: Context, settings: Settings) -> None:
-        exposure, ports = settings.exposure, Ports(PORT, METRICS_PORT if settings.metrics else None)
+        exposure, ports = settings.exposure, Ports(PORT, METRICS_PORT if settings.monitoring is not None else None)
         servers = with_proxies(
             upstream_urls(settings.storage, settings.serving.mirror), settings.workload.outbound_proxy
         )

@@ -6,8 +6,8 @@ import pulumi
 
 from registry.context import Context, create_context
 from registry.lookup import FoundObjects
-from registry.monitoring import create_metrics_service
-from registry.settings import StorageSettings
+from registry.monitoring.scraping import create_metrics_service
+from registry.settings import MonitoringSettings, StorageSettings
 from registry.storage import Storage
 from tests.conftest import Engine
 
@@ -25,6 +25,19 @@ def context(parent: pulumi.Resource) -> Context:
     )
 
 
+MONITORING = MonitoringSettings(
+    service_monitor=False,
+    monitor_labels={},
+    monitor_interval=None,
+    alerts=False,
+    dashboard=False,
+    dashboard_labels={},
+    maintenance_image="python:3.14.2-alpine",
+    maintenance_requests={},
+    maintenance_limits={},
+)
+
+
 def run_part(part: Any) -> None:
     """Run a program that creates one part below a component."""
 
@@ -36,7 +49,7 @@ def run_part(part: Any) -> None:
 
 
 def test_a_part_is_created_without_a_registry(engine: Engine) -> None:
-    run_part(lambda ctx: create_metrics_service(ctx, 5001, service_monitor=False))
+    run_part(lambda ctx: create_metrics_service(ctx, "registry-metrics", 5001, MONITORING))
     service = engine.one("Service").inputs
     assert service["metadata"]["namespace"] == "team"
     assert service["metadata"]["labels"]["app.kubernetes.io/component"] == "metrics"

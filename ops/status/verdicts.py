@@ -49,7 +49,7 @@ REBOOTED = ("Completed", "Unknown")
 MEMORY_PREFIXES = {"registry": "", "proxy": "front_"}
 """Prefix of the input with the limits of each container."""
 
-USERS_OF_CLAIM = "app.kubernetes.io/name in (docker-registry,docker-registry-maintenance)"
+USERS_OF_CLAIM = "app.kubernetes.io/name in (docker-registry,docker-registry-maintenance,docker-registry-exporter)"
 """Label selector of all Pods that mount the claim. A job that has ended keeps it too, by its Pod."""
 
 GIB = 2**30

@@ -229,11 +229,11 @@ class PrivateRegistryArgs(TypedDict):
     scrub: NotRequired[ScrubArgs]
     """A job that reads everything to find damage: schedule, days and heal. Default none."""
     maintenance_image: NotRequired[pulumi.Input[str]]
-    """With collect or scrub: image of Python 3.11 or newer. Default python:3.14.2-alpine."""
+    """With a job, alerts or dashboard: image of Python 3.11 or newer. Default python:3.14.2-alpine."""
     maintenance_requests: NotRequired[pulumi.Input[dict[str, str]]]
-    """With collect or scrub: requested cpu and memory of a job. Default cpu 50m, memory 64Mi."""
+    """With a job, alerts or dashboard: requested cpu and memory of each. Default cpu 50m, memory 64Mi."""
     maintenance_limits: NotRequired[pulumi.Input[dict[str, str]]]
-    """With collect or scrub: limits of cpu and memory of a job. Default memory 512Mi."""
+    """With a job, alerts or dashboard: limits of cpu and memory of each. Default memory 512Mi."""
 
     # Operation
     mode: NotRequired[str]
@@ -254,6 +254,16 @@ class PrivateRegistryArgs(TypedDict):
     """Whether Prometheus may scrape :5001/metrics on a Service inside the cluster. Default false."""
     service_monitor: NotRequired[bool]
     """With metrics: whether to create a ServiceMonitor. It needs the CRDs of the Prometheus operator. Default false."""
+    monitor_labels: NotRequired[dict[str, str]]
+    """With service_monitor: labels by which Prometheus selects it and the alerts, such as release. Default none."""
+    monitor_interval: NotRequired[str]
+    """With service_monitor: time between two scrapes, 5s to 2m. Default that of Prometheus."""
+    alerts: NotRequired[bool]
+    """With service_monitor: whether to create a PrometheusRule, and an exporter for what it watches. Default false."""
+    dashboard: NotRequired[bool]
+    """With metrics: whether to create a ConfigMap with a Grafana dashboard, and the same exporter. Default false."""
+    dashboard_labels: NotRequired[dict[str, str]]
+    """With dashboard: labels by which Grafana's sidecar selects the ConfigMap. Default grafana_dashboard: "1"."""
     log_level: NotRequired[str]
     """Log level: error, warn, info or debug. Default info."""
     log_format: NotRequired[str]

@@ -13,6 +13,7 @@ from ..settings import (
     FrontSettings,
     MaintenanceSettings,
     MirrorSettings,
+    MonitoringSettings,
     NodeTrustSettings,
     PullSecretSettings,
     ServingSettings,
@@ -114,6 +115,7 @@ def _settings(values: Mapping[str, Any]) -> Settings:
             mirror=_subject(MirrorSettings, values) if values["mode"] == "mirror" else None,
         ),
         maintenance=_subject(MaintenanceSettings, values) if has_jobs else None,
+        monitoring=_subject(MonitoringSettings, values) if values["metrics"] else None,
         node_trust=_subject(NodeTrustSettings, node_trust) if values["node_trust"] else None,
         pull_secrets=_subject(PullSecretSettings, values) if values["pull_secrets"] else None,
     )

@@ -14,6 +14,7 @@ from ..validation import (
     certificates,
     images,
     maintenance,
+    monitoring,
     names,
     network,
     nodes,
@@ -86,8 +87,13 @@ CLASS = Condition("storage", ("class",))
 S3 = Condition("storage", ("s3",))
 MIRROR = Condition("mode", ("mirror",))
 NODE_TRUST = Condition("node_trust", (True,))
+METRICS = Condition("metrics", (True,))
+SERVICE_MONITOR = Condition("service_monitor", (True,))
 JOB_CONDITIONS = (Condition("collect"), Condition("scrub"))
 """Conditions, one of which is enough for the maintenance jobs."""
+
+PYTHON_CONDITIONS = (*JOB_CONDITIONS, Condition("alerts", (True,)), Condition("dashboard", (True,)))
+"""Conditions, one of which is enough for a Pod with the program of the jobs: a job or the exporter."""
 
 PROXY_INPUTS = ("access", "anonymous_pull", "robots", "pull_secrets", "min_free")
 """Inputs that need the proxy in the Pod, which checks each request."""
@@ -234,15 +240,15 @@ INPUTS: dict[str, Row] = {
     "retention": Row(maintenance.retention, default=[], only_with=(Condition("collect"),)),
     "scrub": Row(maintenance.scrub),
     "maintenance_image": Row(
-        partial(images.image, key="maintenance_image"), default=maintenance.IMAGE, only_with=JOB_CONDITIONS
+        partial(images.image, key="maintenance_image"), default=maintenance.IMAGE, only_with=PYTHON_CONDITIONS
     ),
     "maintenance_requests": Row(
         partial(quantities.resources, "maintenance_requests"),
         default={"cpu": "50m", "memory": "64Mi"},
-        only_with=JOB_CONDITIONS,
+        only_with=PYTHON_CONDITIONS,
     ),
     "maintenance_limits": Row(
-        partial(quantities.resources, "maintenance_limits"), default={"memory": "512Mi"}, only_with=JOB_CONDITIONS
+        partial(quantities.resources, "maintenance_limits"), default={"memory": "512Mi"}, only_with=PYTHON_CONDITIONS
     ),
     # Operation
     "mode": Row(workload.mode, default="read-write"),
@@ -260,7 +266,16 @@ INPUTS: dict[str, Row] = {
     ),
     "upload_hours": Row(workload.upload_hours, default=24),
     "metrics": _flag("metrics"),
-    "service_monitor": _flag("service_monitor", only_with=(Condition("metrics", (True,)),)),
+    "service_monitor": _flag("service_monitor", only_with=(METRICS,)),
+    "monitor_labels": Row(partial(names.labels, key="monitor_labels"), default={}, only_with=(SERVICE_MONITOR,)),
+    "monitor_interval": Row(monitoring.monitor_interval, only_with=(SERVICE_MONITOR,)),
+    "alerts": _flag("alerts", only_with=(SERVICE_MONITOR,)),
+    "dashboard": _flag("dashboard", only_with=(METRICS,)),
+    "dashboard_labels": Row(
+        partial(names.labels, key="dashboard_labels"),
+        default={"grafana_dashboard": "1"},
+        only_with=(Condition("dashboard", (True,)),),
+    ),
     "log_level": Row(workload.log_level, default="info"),
     "log_format": Row(workload.log_format, default="text"),
 }

@@ -139,16 +139,26 @@ def _job_settings(
 ) -> dict[str, Any]:
     """Return the settings that the program reads."""
     collect, scrub = settings.collect or {}, settings.scrub or {}
-    storage: dict[str, Any] = {"folder": claim_path}
-    if "s3" in driver:
-        storage = {"s3": _s3_settings(driver["s3"], ca_pem, proxies, upstreams)}
     return {
-        "storage": storage,
+        "storage": storage_settings(claim_path, driver, ca_pem, proxies, upstreams),
         "retention": rule_patterns(settings.retention),
         "delete_untagged": collect.get("delete_untagged", False),
         "upload_hours": settings.upload_hours,
         "scrub": {"days": scrub.get("days", SCRUB_DAYS), "heal": scrub.get("heal", False)},
     }
+
+
+def storage_settings(
+    claim_path: str,
+    driver: Mapping[str, Any],
+    ca_pem: str | None,
+    proxies: Mapping[str, str],
+    upstreams: Sequence[str],
+) -> dict[str, Any]:
+    """Return the settings of the storage, as `open_storage` in job/__main__.py reads them."""
+    if "s3" in driver:
+        return {"s3": _s3_settings(driver["s3"], ca_pem, proxies, upstreams)}
+    return {"folder": claim_path}
 
 
 def _s3_settings(

@@ -28,7 +28,7 @@ OWN_OBJECTS = (("v1", "Pod"), ("apps/v1", "Deployment"), ("v1", "Service"))
 """API version and kind of objects with the name of the registry. It is deployed if one of them exists."""
 
 JOB_PREFIX = "maintenance_"
-"""Prefix of the inputs of the maintenance jobs."""
+"""Prefix of the inputs of the maintenance jobs, and of the exporter."""
 
 API_SERVER = Reference("v1", "Service", "kubernetes", "default")
 """The API server's Service."""
@@ -134,7 +134,7 @@ def named_objects(settings: Settings, *, needs_node: bool) -> Iterator[NamedObje
                 remedy = f"Run `kubectl create serviceaccount default --namespace {other}`"
                 reference = Reference("v1", "ServiceAccount", "default", other)
                 yield NamedObject("default_pull_secret", "ServiceAccount", reference, remedy)
-    if settings.service_monitor:
+    if settings.monitoring is not None and settings.monitoring.service_monitor:
         remedy = "Install the Prometheus operator, or run `pulumi config set service_monitor false`"
         reference = Reference("apiregistration.k8s.io/v1", "APIService", MONITORING_API)
         yield NamedObject("service_monitor", "API", reference, remedy)
@@ -234,12 +234,14 @@ def _items(objects: Object | None) -> list[Object] | None:
 
 
 def _resources(settings: Settings) -> Iterator[tuple[str, pulumi.Input[dict[str, str]], pulumi.Input[dict[str, str]]]]:
-    """Yield the prefix, requests and limits of each container of a Pod, and of a maintenance job."""
+    """Yield the prefix, requests and limits of each container of a Pod, of a maintenance job, and of the exporter."""
     yield "", settings.workload.requests, settings.workload.limits
     if settings.front is not None:
         yield "front_", settings.front.front_requests, settings.front.front_limits
     if (jobs := settings.maintenance) is not None:
         yield JOB_PREFIX, jobs.maintenance_requests, jobs.maintenance_limits
+    if (exporter := settings.monitoring) is not None and exporter.has_exporter:
+        yield JOB_PREFIX, exporter.maintenance_requests, exporter.maintenance_limits
 
 
 def _demand(settings: Settings, storage_size: str, *resources: Mapping[str, str]) -> Demand:
@@ -247,7 +249,8 @@ def _demand(settings: Settings, storage_size: str, *resources: Mapping[str, str]
 
     `resources` has the requests, then the limits, of each container in turn.
     """
-    counts = {"services": str(1 + settings.metrics)}
+    has_exporter = settings.monitoring is not None and settings.monitoring.has_exporter
+    counts = {"services": str(1 + (settings.monitoring is not None) + has_exporter)}
     if settings.exposure.exposure in ("node-port", "load-balancer"):
         counts["services.nodeports"] = "1"
     if settings.exposure.exposure == "load-balancer":
@@ -255,11 +258,16 @@ def _demand(settings: Settings, storage_size: str, *resources: Mapping[str, str]
     if settings.storage.kind.is_mounted and settings.storage.storage_claim is None:
         counts |= {"persistentvolumeclaims": "1", "requests.storage": storage_size}
     created = (settings.tls.tls_secret is None, settings.users.users_secret is None and settings.users.token is None)
-    counts["secrets"] = str(1 + sum(created) + (settings.maintenance is not None))
+    counts["secrets"] = str(1 + sum(created) + (settings.maintenance is not None) + has_exporter)
     if settings.maintenance is not None:
         jobs = (settings.maintenance.collect, settings.maintenance.scrub)
-        counts |= {"configmaps": "1", "cronjobs.batch": str(sum(job is not None for job in jobs))}
+        counts["cronjobs.batch"] = str(sum(job is not None for job in jobs))
+    dashboards = settings.monitoring is not None and settings.monitoring.dashboard
+    if config_maps := (settings.maintenance is not None) + has_exporter + dashboards:
+        counts["configmaps"] = str(config_maps)
+    if has_exporter:
+        counts["deployments.apps"] = str(1 + (settings.workload.workload == "deployment"))
     prefixes = [prefix for prefix, *_ in _resources(settings)]
     containers = [*map(Container, prefixes, resources[::2], resources[1::2])]
-    job = containers.pop() if settings.maintenance is not None else None  # it is the last one
-    return Demand(settings.storage.replicas, containers, job, counts)
+    others = containers[1 + (settings.front is not None) :]
+    return Demand(settings.storage.replicas, containers[: len(containers) - len(others)], others, counts)

@@ -155,16 +155,16 @@ def _subject_alternative_name(name: str) -> None:
         raise InvalidInput("certificate_names", "incomplete-address", problem, remedy)
 
 
-def labels(value: Mapping[str, str]) -> Mapping[str, str]:
-    """Require labels that the API server accepts and that the component does not set itself."""
-    texts_by_key = _metadata("labels", value)
-    for key, label in texts_by_key.items():
+def labels(value: Mapping[str, str], key: str = "labels") -> Mapping[str, str]:
+    """Require labels that the API server accepts and that the component does not set itself. `key` is the input."""
+    texts_by_key = _metadata(key, value)
+    for name, label in texts_by_key.items():
         if label and not QUALIFIED.fullmatch(label):
             problem = f"must be at most 63 letters, digits and -_., not {quoted(label)}"
-            raise InvalidInput(f"labels.{key}", "not-a-label-value", problem, "For example 'red'")
+            raise InvalidInput(f"{key}.{name}", "not-a-label-value", problem, "For example 'red'")
     if len(value) > MOST_LABELS:
         problem = f"must be at most {MOST_LABELS} labels, not {len(value)}"
-        raise InvalidInput("labels", "too-many", problem, "Use `annotations` for long lists")
+        raise InvalidInput(key, "too-many", problem, "Use `annotations` for long lists")
     return texts_by_key
 
 

@@ -32,19 +32,19 @@ class Demand(NamedTuple):
     Attributes:
         replicas: Number of Pods.
         containers: The containers of each Pod.
-        job: The container of a maintenance job, or None. Two jobs can wait for each other.
+        others: The containers of other Pods, of a job and of the exporter. Two jobs can wait for each other.
         counts: Other resources by name, without the prefix `count/`: numbers of objects, and the storage.
     """
 
     replicas: int
     containers: Sequence[Container]
-    job: Container | None
+    others: Sequence[Container]
     counts: Mapping[str, str]
 
     @property
     def all_containers(self) -> Sequence[Container]:
-        """Return the containers of each Pod, and that of a job."""
-        return self.containers if self.job is None else [*self.containers, self.job]
+        """Return the containers of each Pod, and those of the other Pods."""
+        return [*self.containers, *self.others]
 
 
 def refuse_exceeded_quotas(
@@ -56,7 +56,7 @@ def refuse_exceeded_quotas(
     """
     demand = demand._replace(
         containers=[_with_defaults(container, limit_ranges) for container in demand.containers],
-        job=demand.job and _with_defaults(demand.job, limit_ranges),
+        others=[_with_defaults(container, limit_ranges) for container in demand.others],
     )
     for container in demand.all_containers:
         _refuse_outside_of_ranges(namespace, limit_ranges, container)
@@ -130,10 +130,10 @@ def _needed(demand: Demand, resource: str) -> Decimal | None:
     kind, _, unit = resource.rpartition(".")
     if unit in RESOURCES:
         amounts = (_amount(getattr(container, kind)[unit]) for container in demand.containers)
-        of_job = _amount(getattr(demand.job, kind)[unit]) if demand.job is not None else Decimal()
-        return sum(amounts, Decimal()) * demand.replicas + of_job
+        of_others = (_amount(getattr(container, kind)[unit]) for container in demand.others)
+        return sum(amounts, Decimal()) * demand.replicas + sum(of_others, Decimal())
     if resource == "pods":
-        return Decimal(demand.replicas + (demand.job is not None))
+        return Decimal(demand.replicas + len(demand.others))
     return _amount(demand.counts[resource]) if resource in demand.counts else None
 
 

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import NamedTuple
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -13,6 +14,11 @@ EVERY = ("*", "*/1")
 
 MOST_DAYS = 8 * 366
 """Days until a schedule must be due. February 29 is at most eight years away."""
+
+DAY_SECONDS = 24 * 3600
+
+FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
+"""Start of the days in which `longest_interval` looks for the longest interval of a schedule."""
 
 
 class Field(NamedTuple):
@@ -72,7 +78,7 @@ class Schedule(NamedTuple):
         start = moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
         day = start.replace(hour=0, minute=0)
         for _ in range(MOST_DAYS):
-            if self._includes(day):
+            if self.is_due_on(day):
                 for hour in sorted(self.hours):
                     for minute in sorted(self.minutes):
                         due = day.replace(hour=hour, minute=minute)
@@ -81,10 +87,20 @@ class Schedule(NamedTuple):
             day += timedelta(days=1)
         return None
 
-    def _includes(self, day: datetime) -> bool:
+    def is_due_on(self, day: datetime) -> bool:
+        """Return whether it is due at some time of a day."""
         by_number, by_weekday = day.day in self.days, day.isoweekday() % 7 in self.weekdays
         is_due = (by_number or by_weekday) if not (self.any_day or self.any_weekday) else by_number and by_weekday
         return day.month in self.months and is_due
+
+
+def longest_interval(schedule: Schedule) -> int:
+    """Return the seconds of the longest time between two runs."""
+    times = sorted(60 * (60 * hour + minute) for hour in schedule.hours for minute in schedule.minutes)
+    due = [number for number in range(2 * MOST_DAYS) if schedule.is_due_on(FIRST_DAY + timedelta(days=number))]
+    within_a_day = [later - earlier for earlier, later in pairwise(times)]
+    between_days = [(later - earlier) * DAY_SECONDS + times[0] - times[-1] for earlier, later in pairwise(due)]
+    return max([*within_a_day, *between_days])
 
 
 def parse_schedule(text: str) -> Schedule:

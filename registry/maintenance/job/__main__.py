@@ -1,4 +1,4 @@
-"""Run a job: `python -m job collect`, `prune` or `scrub`.
+"""Run a job: `python -m job collect`, `prune` or `scrub`. Or serve metrics until the end: `python -m job export`.
 
 Exit codes: 0 success, 1 an error, 2 wrong arguments, 3 damage remains after a scrub.
 """
@@ -9,14 +9,17 @@ import json
 import os
 import platform
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from . import DAMAGE_REMAINS
+from . import DAMAGE_REMAINS, EXPORT_PORT
 from .collect import GRACE_SECONDS, PAUSE_SECONDS, CollectOptions, Collector
+from .export import TIMEOUT_SECONDS, Exporter, ExportSettings, serve
 from .report import Report
+from .results import save_result
 from .retention import parse_rules
 from .s3 import S3Settings, S3Storage
 from .scrub import Scrubber, ScrubOptions
@@ -38,15 +41,19 @@ IOPRIO_WHO_PROCESS, IOPRIO_IDLE = 1, 3 << 13
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the job of the command line. Return the exit code."""
     parser = argparse.ArgumentParser(prog="job")
-    parser.add_argument("task", choices=["collect", "prune", "scrub"])
+    parser.add_argument("task", choices=["collect", "prune", "scrub", "export"])
     parser.add_argument("--settings", type=Path, default=SETTINGS)
     parser.add_argument("--termination-log", type=Path, default=TERMINATION_LOG)
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--all", action="store_true", help="scrub: hash every blob now")
     parser.add_argument("--grace", type=float, default=GRACE_SECONDS)
     parser.add_argument("--pause", type=float, default=PAUSE_SECONDS)
+    parser.add_argument("--port", type=int, default=EXPORT_PORT, help="export: port of the metrics")
     options = parser.parse_args(arguments)
     settings: Mapping[str, Any] = json.loads(options.settings.read_text())
+    if options.task == "export":
+        serve(exporter(settings), options.port)
+        return 0
     lower_priority()
     report = Report(options.task)
     termination_log = options.termination_log if options.termination_log.exists() else None
@@ -55,10 +62,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, StorageError) as error:
         text = f"{error.strerror}: {error.filename}." if isinstance(error, OSError) and error.strerror else str(error)
         report.say(f"failed: {text}")
-        report.finish(termination_log, error=text, dry_run=options.dry_run)
+        summary = report.finish(termination_log, error=text, dry_run=options.dry_run)
+        keep_result(settings, summary)
         return 1
-    report.finish(termination_log, dry_run=options.dry_run)
+    keep_result(settings, report.finish(termination_log, dry_run=options.dry_run))
     return 0 if is_sound else DAMAGE_REMAINS
+
+
+def keep_result(settings: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
+    """Save the result of a run for the exporter. A dry run has no result."""
+    if not summary["dry_run"]:
+        with suppress(OSError):  # the CA of the object store cannot be read
+            save_result(open_storage(settings["storage"]), summary, time.time())
 
 
 def run_task(options: argparse.Namespace, settings: Mapping[str, Any], report: Report) -> bool:
@@ -86,6 +101,17 @@ def open_storage(settings: Mapping[str, Any]) -> Storage:
     if "s3" in settings:
         return S3Storage(S3Settings(**settings["s3"]))
     return FolderStorage(settings["folder"])
+
+
+def exporter(settings: Mapping[str, Any]) -> Exporter:
+    """Return the exporter of the settings. The storage is None if the exporter may not mount it."""
+    place: Mapping[str, Any] = settings["storage"] or {}
+    storage: Storage | None = None
+    if "s3" in place:
+        storage = S3Storage(S3Settings(**place["s3"]), attempts=2, timeout=TIMEOUT_SECONDS)
+    elif place:
+        storage = FolderStorage(place["folder"])
+    return Exporter(ExportSettings(**settings["export"]), storage, place.get("folder", ""))
 
 
 def lower_priority() -> None:

@@ -77,12 +77,13 @@ class Report:
             "damage": [vars(damage) for damage in self.damage],
         }
 
-    def finish(self, termination_log: Path | None, **more: Any) -> None:
-        """Print the summary, and write as much of it as fits to the termination message."""
+    def finish(self, termination_log: Path | None, **more: Any) -> dict[str, Any]:
+        """Print and return the summary, and write as much of it as fits to the termination message."""
         summary = self.summary(**more)
         self.record(**summary)
         if termination_log is not None:
             termination_log.write_text(shorten(summary))
+        return summary
 
 
 def shorten(summary: dict[str, Any]) -> str:

@@ -22,7 +22,7 @@ PARALLEL = 16
 """Requests that are sent at once. Most of them are small."""
 
 ATTEMPTS = 6
-"""Attempts of a request that the store does not answer, or answers with a status of `RETRIED`."""
+"""Attempts of a job's request that the store does not answer, or answers with a status of `RETRIED`."""
 
 BACKOFF_SECONDS = 0.5
 """Least seconds before the second attempt, and at most twice as many. Each further wait is twice as long."""
@@ -187,9 +187,18 @@ class S3Storage:
     keeps_times = False
     has_disk = False
 
-    def __init__(self, settings: S3Settings, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self,
+        settings: S3Settings,
+        sleep: Callable[[float], None] = time.sleep,
+        *,
+        attempts: int = ATTEMPTS,
+        timeout: float = TIMEOUT_SECONDS,
+    ) -> None:
         self._settings = settings
         self._sleep = sleep
+        self._attempts = attempts
+        self._timeout = timeout
         self._server = urlsplit(settings.url)
         self._prefix = f"{settings.prefix}/" if settings.prefix else ""
         self._idle: list[http.client.HTTPConnection] = []
@@ -220,7 +229,7 @@ class S3Storage:
 
     def chunks(self, path: str) -> Iterator[bytes]:
         offset, size = 0, None
-        for attempt in range(ATTEMPTS):
+        for attempt in range(self._attempts):
             headers = {"range": f"bytes={offset}-"} if offset else {}
             try:
                 with self._send("GET", path, {}, headers, b"", EMPTY_HASH) as response:
@@ -311,7 +320,7 @@ class S3Storage:
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
     ) -> Answer:
-        """Send a request until it succeeds, at most `ATTEMPTS` times. `path` is "" for the bucket.
+        """Send a request until it succeeds, at most `attempts` times. `path` is "" for the bucket.
 
         Raises:
             FileNotFoundError: The object does not exist.
@@ -319,7 +328,7 @@ class S3Storage:
         """
         body_hash = hashlib.sha256(body).hexdigest()
         problem = ""
-        for attempt in range(ATTEMPTS):
+        for attempt in range(self._attempts):
             try:
                 with self._send(method, path, query or {}, headers or {}, body, body_hash) as response:
                     answer = _answer(response)
@@ -334,7 +343,8 @@ class S3Storage:
                     self._refuse(method, path, answer)
                 problem = f"status {answer.status}"
             self._wait(attempt)
-        raise StorageError(f"{method} of {path or self._settings.bucket} failed {ATTEMPTS} times, last with {problem}.")
+        subject = path or self._settings.bucket
+        raise StorageError(f"{method} of {subject} failed {self._attempts} times, last with {problem}.")
 
     def _refuse(self, method: str, path: str, answer: Answer) -> None:
         """Raise the error of an answer. It is an `HTTPException` if another attempt may succeed."""
@@ -397,11 +407,11 @@ class S3Storage:
         host, port = self._server.hostname or "", self._server.port
         if self._context is None:
             return http.client.HTTPConnection(
-                proxy or host, (proxy_port or 80) if proxy else port, timeout=TIMEOUT_SECONDS
+                proxy or host, (proxy_port or 80) if proxy else port, timeout=self._timeout
             )
         if not proxy:
-            return http.client.HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=self._context)
-        tunnel = http.client.HTTPSConnection(proxy, proxy_port or 80, timeout=TIMEOUT_SECONDS, context=self._context)
+            return http.client.HTTPSConnection(host, port, timeout=self._timeout, context=self._context)
+        tunnel = http.client.HTTPSConnection(proxy, proxy_port or 80, timeout=self._timeout, context=self._context)
         tunnel.set_tunnel(host, port or 443, {**login})
         return tunnel
 
@@ -412,7 +422,7 @@ class S3Storage:
 
     def _wait(self, attempt: int) -> None:
         """Wait after a failed attempt, counted from 0, unless it is the last one."""
-        if attempt < ATTEMPTS - 1:
+        if attempt < self._attempts - 1:
             self._sleep(BACKOFF_SECONDS * 2**attempt * (1 + random()))
 
 

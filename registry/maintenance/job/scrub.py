@@ -1,8 +1,8 @@
 """Scrub: hash the blobs, and check links and manifests.
 
 The first byte of its digest assigns a blob to one of 256 parts. Each run hashes the new blobs of every part, and all
-blobs of the parts that are due, so that each blob is hashed once in `days` days. The state is saved after each due
-part, so the run after one that was killed goes on with the next part.
+blobs of the parts that are due, so that each blob is hashed once in `days` days. It also hashes what was damaged in the
+last run. The state is saved after each due part, so the run after one that was killed goes on with the next part.
 """
 
 import json
@@ -53,11 +53,14 @@ class State:
         last_run: Start of the last run that ended.
         full: Last check of all blobs, by part.
         new: Last check of the new blobs, by part.
+        damaged: Digests with damage that the last run has not repaired. Each run checks them again, so that damage is
+            reported until it is gone.
     """
 
     last_run: float = 0
     full: dict[str, float] = field(default_factory=dict)
     new: dict[str, float] = field(default_factory=dict)
+    damaged: list[str] = field(default_factory=list)
 
 
 def parse_state(content: bytes) -> State:
@@ -65,7 +68,7 @@ def parse_state(content: bytes) -> State:
     with suppress(ValueError, TypeError, AttributeError):
         fields: Mapping[str, Any] = json.loads(content)
         full, new = ({part: float(time) for part, time in fields[key].items()} for key in ("full", "new"))
-        return State(float(fields["last_run"]), full, new)
+        return State(float(fields["last_run"]), full, new, list(map(str, fields.get("damaged", ()))))
     return State()
 
 
@@ -107,6 +110,7 @@ class Scrubber:
         self._check_manifests(survey)
         self._check_blobs(survey, state)
         state.last_run = self._now
+        state.damaged = self._damaged_digests()
         self._save(state)
         return self._report.counts["damaged"] == self._report.counts["repaired"]
 
@@ -183,19 +187,24 @@ class Scrubber:
         """Hash the new blobs, and all blobs of the parts that are due. Read the links to them, too."""
         parts, links = _blobs_by_part(survey.inventory), _links_by_part(survey.inventory)
         due = PARTS if self._options.everything else due_parts(state, self._now, self._options.days)
+        damaged = {*state.damaged}
         # The due parts come first. Each is saved, so that the run after an interrupted one goes on with other parts.
         for number, part in enumerate(sorted(PARTS, key=lambda part: (part not in due, part)), 1):
             since = 0.0 if part in due else state.new.get(part, 0.0) - CLOCK_SECONDS
-            blobs = {digest: stamp for digest, stamp in parts[part].items() if stamp.modified >= since}
+            blobs = {
+                digest: stamp for digest, stamp in parts[part].items() if stamp.modified >= since or digest in damaged
+            }
             for digest, is_whole in zip(blobs, for_each(self._storage, self._is_whole, blobs), strict=True):
                 if not is_whole:
                     self._report_blob(survey, digest)
             self._report.counts["blobs_checked"] += len(blobs)
             self._report.counts["bytes_checked"] += sum(stamp.size for stamp in blobs.values())
-            self._read_links(survey, [link for link, stamp in links[part] if stamp.modified >= since])
+            recent = [link for link, stamp in links[part] if stamp.modified >= since or link.digest in damaged]
+            self._read_links(survey, recent)
             state.new[part] = self._now
             if part in due:
                 state.full[part] = self._now
+                state.damaged = sorted({*state.damaged, *self._damaged_digests()})
                 self._save(state)
                 self._report.say(f"part {number} of {len(due)}: {self._report.counts['bytes_checked']} bytes checked")
         self._report.counts["parts_checked"] = len(due)
@@ -228,6 +237,9 @@ class Scrubber:
             return hash_of(digest, self._storage.chunks(data_path(digest))) == digest
         except (FileNotFoundError, ValueError):
             return True
+
+    def _damaged_digests(self) -> list[str]:
+        return sorted({damage.digest for damage in self._report.damage if damage.digest})
 
     def _save(self, state: State) -> None:
         self._storage.write(STATE, json.dumps(vars(state)).encode())

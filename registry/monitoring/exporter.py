@@ -1,0 +1,248 @@
+"""The exporter: a small Deployment for what the registry itself does not measure.
+
+It measures the certificate that the Service serves, the volume or the object store, and the results of the jobs. It
+runs the program of the jobs, `maintenance/job`, and has no rights at the API server.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi_kubernetes.core.v1 import (
+    ContainerArgsDict,
+    PodSecurityContextArgsDict,
+    PodSpecArgsDict,
+    VolumeArgsDict,
+    VolumeMountArgsDict,
+)
+
+from ..context import COMPONENT, NAME, VERSION, Context
+from ..maintenance import PROGRAM, PROGRAM_FOLDER, SETTINGS_FOLDER, storage_settings
+from ..maintenance.job import EXPORT_PORT
+from ..network_policy import ANY_POD
+from ..pods import CONFIG_CHECKSUM, NO_PRIVILEGES, base_pod_spec, checksum, security_context
+from ..settings import MonitoringSettings, Settings
+from ..upstreams import egress_rules, upstream_urls, with_proxies
+from ..validation.images import version_of
+from .scraping import PORT_NAME, create_metrics_service
+
+APP = "docker-registry-exporter"
+"""Name of the Deployment, and name in its labels. With the registry's name, its Service would send clients to it."""
+
+SECRET_NAME = "exporter-secret"
+
+NONROOT = 65532
+"""User of the exporter if the registry runs as root. It only reads."""
+
+
+class ExporterInputs(NamedTuple):
+    """The outputs of other parts that the exporter needs.
+
+    Attributes:
+        address: Address of the Service in the cluster.
+        port: Port of the Service.
+        target_port: Port of the registry in its Pods.
+        host: Name that clients type.
+        ca_pem: CA bundle of the clients, PEM.
+        claim: Name of the claim, or None for an object store.
+        claim_path: Path of the claim in the container.
+        driver: Storage section of the registry's configuration.
+        node_selector: Labels of the node that has the images, or None.
+        after: Resources to create first.
+    """
+
+    address: pulumi.Input[str]
+    port: int
+    target_port: int
+    host: pulumi.Input[str]
+    ca_pem: pulumi.Input[str]
+    claim: pulumi.Input[str] | None
+    claim_path: str
+    driver: pulumi.Input[Mapping[str, Any]]
+    node_selector: pulumi.Input[dict[str, str]] | None
+    after: Sequence[pulumi.Resource]
+
+
+def mounts_claim(settings: Settings, inputs: ExporterInputs) -> bool:
+    """Return whether the exporter mounts the claim.
+
+    If only one node can mount the claim, and the registry may run on any node, an exporter with the claim would keep
+    the registry from moving to another node.
+    """
+    is_pinned = inputs.node_selector is not None
+    return inputs.claim is not None and (is_pinned or settings.storage.storage_access == "ReadWriteMany")
+
+
+def reads_storage(settings: Settings, inputs: ExporterInputs) -> bool:
+    """Return whether the exporter reads the storage: a claim that it mounts, or a bucket for which it has keys."""
+    if inputs.claim is None:
+        return not settings.storage.uses_node_role
+    return mounts_claim(settings, inputs)
+
+
+def exporter_labels(ctx: Context) -> dict[str, str]:
+    """Return the labels that select the Pod of the exporter. `ctx` is that of the registry."""
+    return {**ctx.selector, NAME: APP}
+
+
+def create_exporter(
+    ctx: Context,
+    settings: Settings,
+    monitoring: MonitoringSettings,
+    periods: Mapping[str, int],
+    inputs: ExporterInputs,
+) -> None:
+    """Create the exporter, with its program, settings, NetworkPolicy and Service. `periods` are those of the jobs."""
+    registry_labels = ctx.selector
+    ctx = _own_context(ctx, monitoring)
+    program = {file.name: file.read_text() for file in sorted(PROGRAM.glob("*.py"))}
+    config_map = kubernetes.core.v1.ConfigMap(
+        f"{ctx.name}-exporter-program", metadata=ctx.metadata(APP), data=program, opts=ctx.options()
+    )
+    content = _settings_file(settings, periods, inputs)
+    secret = kubernetes.core.v1.Secret(
+        f"{ctx.name}-exporter-settings",
+        metadata=ctx.metadata(SECRET_NAME),
+        string_data={"settings.json": content},
+        opts=ctx.options(),
+    )
+    _create_network_policy(ctx, registry_labels, settings, inputs)
+    annotations = {
+        # An annotation is public, and so is a checksum of secrets.
+        CONFIG_CHECKSUM: pulumi.Output.unsecret(content.apply(lambda resolved: checksum((program, resolved))))
+    }
+    kubernetes.apps.v1.Deployment(
+        f"{ctx.name}-exporter",
+        metadata=ctx.metadata(APP),
+        spec={
+            "replicas": 1,
+            "selector": {"match_labels": ctx.selector},
+            "strategy": {"type": "Recreate"},
+            "template": {
+                "metadata": ctx.metadata(annotations=annotations, cluster_scoped=True),
+                "spec": _pod_spec(settings, monitoring, inputs, files=[*program]),
+            },
+        },
+        opts=ctx.options(depends_on=[config_map, secret, *inputs.after]),
+    )
+    create_metrics_service(ctx, f"{ctx.name}-exporter-metrics", EXPORT_PORT, monitoring)
+
+
+def _own_context(ctx: Context, monitoring: MonitoringSettings) -> Context:
+    """Return a context whose labels are those of the exporter."""
+    version = pulumi.Output.unsecret(pulumi.Output.from_input(monitoring.maintenance_image).apply(version_of))
+    labels = {**ctx.recommended, COMPONENT: "exporter", VERSION: version}
+    return replace(ctx, app=APP, selector=exporter_labels(ctx), recommended=labels)
+
+
+def _settings_file(settings: Settings, periods: Mapping[str, int], inputs: ExporterInputs) -> pulumi.Output[str]:
+    """Return the file that the program reads."""
+    workload = settings.workload
+    export = {"address": inputs.address, "port": inputs.port, "host": inputs.host, "ca_pem": inputs.ca_pem}
+    storage: pulumi.Input[dict[str, Any] | None] = None
+    if reads_storage(settings, inputs):
+        storage = pulumi.Output.all(
+            driver=inputs.driver,
+            ca_pem=workload.upstream_ca,
+            proxies=workload.outbound_proxy or {},
+            upstreams=upstream_urls(settings.storage, None),
+        ).apply(lambda resolved: storage_settings(inputs.claim_path, **resolved))
+    return pulumi.Output.all(storage=storage, export=export).apply(
+        lambda resolved: json.dumps({**resolved, "export": {**resolved["export"], "jobs": periods}})
+    )
+
+
+def _create_network_policy(
+    ctx: Context, registry_labels: Mapping[str, str], settings: Settings, inputs: ExporterInputs
+) -> None:
+    """Allow Pods to read the metrics, and the exporter to connect to the registry and its object store."""
+    registry = {
+        "to": [{"pod_selector": {"match_labels": registry_labels}}],
+        "ports": [{"protocol": "TCP", "port": inputs.target_port}],
+    }
+    servers = pulumi.Output.from_input(list[str]())
+    if inputs.claim is None and reads_storage(settings, inputs):
+        servers = with_proxies(upstream_urls(settings.storage, None), settings.workload.outbound_proxy)
+    egress = pulumi.Output.all(ctx.namespace, servers).apply(
+        lambda known: [registry, *egress_rules(known[1], own_namespace=known[0])]
+    )
+    kubernetes.networking.v1.NetworkPolicy(
+        f"{ctx.name}-exporter-policy",
+        metadata=ctx.metadata(APP),
+        spec={
+            "pod_selector": {"match_labels": ctx.selector},
+            "policy_types": ["Ingress", "Egress"],
+            "ingress": [{"from_": [ANY_POD], "ports": [{"protocol": "TCP", "port": EXPORT_PORT}]}],
+            "egress": pulumi.Output.unsecret(egress),  # the URLs of proxies are secret, their ports are not
+        },
+        opts=ctx.options(),
+    )
+
+
+def _pod_spec(
+    settings: Settings, monitoring: MonitoringSettings, inputs: ExporterInputs, files: Sequence[str]
+) -> PodSpecArgsDict:
+    """Return the spec of the Pod. `files` are the names of the program's files."""
+    has_claim = mounts_claim(settings, inputs)
+    node_selector = inputs.node_selector if has_claim else None
+    container = _container(settings, monitoring, inputs, has_claim=has_claim)
+    volumes = _volumes(inputs, files, has_claim=has_claim)
+    # Unlike a bare Pod, the exporter leaves a node that is unreachable.
+    workload = replace(settings.workload, workload="deployment")
+    spec = base_pod_spec(workload, node_selector, [container], volumes)
+    spec["security_context"] = _security_context(settings.workload.run_as_user)
+    return spec
+
+
+def _security_context(user: int) -> PodSecurityContextArgsDict:
+    """Return the context of the registry's Pod. Instead of root, another user reads what root's group may read."""
+    if user != 0:
+        return security_context(user)
+    return {
+        "run_as_user": NONROOT,
+        "run_as_group": 0,
+        "run_as_non_root": True,
+        "seccomp_profile": {"type": "RuntimeDefault"},
+    }
+
+
+def _container(
+    settings: Settings, monitoring: MonitoringSettings, inputs: ExporterInputs, *, has_claim: bool
+) -> ContainerArgsDict:
+    mounts: list[VolumeMountArgsDict] = [
+        {"name": "program", "mount_path": PROGRAM_FOLDER, "read_only": True},
+        {"name": "settings", "mount_path": SETTINGS_FOLDER, "read_only": True},
+    ]
+    if has_claim:
+        mounts.append({"name": "repository", "mount_path": inputs.claim_path, "read_only": True})
+    return {
+        "name": "exporter",
+        "image": monitoring.maintenance_image,
+        "image_pull_policy": settings.workload.image_pull_policy,
+        # -B: write no bytecode, because the file system is read-only.
+        "command": ["python3", "-B", "-m", "job"],
+        "args": ["export"],
+        "working_dir": PROGRAM_FOLDER,
+        "ports": [{"name": PORT_NAME, "container_port": EXPORT_PORT}],
+        "readiness_probe": {"tcp_socket": {"port": EXPORT_PORT}, "period_seconds": 5},
+        "volume_mounts": mounts,
+        "resources": {"requests": monitoring.maintenance_requests, "limits": monitoring.maintenance_limits},
+        "security_context": NO_PRIVILEGES,
+    }
+
+
+def _volumes(inputs: ExporterInputs, files: Sequence[str], *, has_claim: bool) -> list[VolumeArgsDict]:
+    volumes: list[VolumeArgsDict] = [
+        # The paths make a package of the files, whose keys cannot have slashes.
+        {
+            "name": "program",
+            "config_map": {"name": APP, "items": [{"key": name, "path": f"job/{name}"} for name in files]},
+        },
+        {"name": "settings", "secret": {"secret_name": SECRET_NAME}},
+    ]
+    if has_claim and inputs.claim is not None:
+        volumes.append({"name": "repository", "persistent_volume_claim": {"claim_name": inputs.claim}})
+    return volumes

@@ -15,6 +15,7 @@ from pulumi_kubernetes.networking.v1 import (
 )
 
 from .context import Context
+from .pods import ANY_POD
 from .settings import StorageSettings
 from .upstreams import egress_rules
 
@@ -23,9 +24,6 @@ NODE_METADATA: NetworkPolicyEgressRuleArgsDict = {
     "ports": [{"protocol": "TCP", "port": 80}],
 }
 """Address of AWS for the keys of a node's role."""
-
-ANY_POD: NetworkPolicyPeerArgsDict = {"namespace_selector": {}}
-"""Every Pod of every namespace."""
 
 
 class Ports(NamedTuple):

@@ -14,6 +14,7 @@ from pulumi_kubernetes.core.v1 import (
     TolerationArgsDict,
     VolumeArgsDict,
 )
+from pulumi_kubernetes.networking.v1 import NetworkPolicyPeerArgsDict
 
 from .settings import WorkloadSettings
 
@@ -23,6 +24,9 @@ NO_PRIVILEGES: SecurityContextArgsDict = {
     "read_only_root_filesystem": True,
 }
 """Security context of a container without capabilities, on a read-only file system."""
+
+ANY_POD: NetworkPolicyPeerArgsDict = {"namespace_selector": {}}
+"""Every Pod of every namespace, as the peer of a NetworkPolicy."""
 
 CONFIG_CHECKSUM = "checksum/config"
 """Annotation of Pods: a checksum of the files that their program reads only at its start.

@@ -4,6 +4,8 @@
 own. The component does not create a provider, change a namespace that it did not create, or delete images.
 """
 
+from functools import partial
+
 import pulumi
 
 from .access import ACCESS_SECRET, WATCH_SCRIPT, Certificate, Endpoints, Logging, create_access_secret
@@ -12,7 +14,7 @@ from .discovery import create_discovery_config_map
 from .exposure import EXPOSURES, cluster_address, create_service, external_addresses, resolve_endpoint
 from .inputs.args import PrivateRegistryArgs
 from .inputs.resolve import resolve
-from .maintenance import MaintenanceInputs, create_maintenance
+from .maintenance import MaintenanceInputs, create_maintenance, program_files, storage_settings
 from .monitoring import ExporterInputs, create_monitoring, exporter_labels
 from .namespace import create_namespace, use_namespace
 from .network_policy import Ports, create_network_policy
@@ -151,7 +153,9 @@ class PrivateRegistry(pulumi.ComponentResource):
         if monitoring is not None:
             watched = ExporterInputs(
                 *(cluster_address(service), exposure.port, PORT, endpoint.host, authority.ca_pem),
-                *(images.claim_name, MOUNT_PATH, images.driver, node_selector),
+                *(program_files(), images.claim_name, MOUNT_PATH, node_selector),
+                storage=partial(storage_settings, MOUNT_PATH),
+                driver=images.driver,
                 after=[pods],
             )
             create_monitoring(ctx, settings, METRICS_PORT, watched)

@@ -16,8 +16,10 @@ import typer.main
 from ops.__main__ import app
 from registry import PrivateRegistry
 from registry.maintenance import PROGRAM
+from registry.maintenance.job import export
 from registry.maintenance.job.__main__ import exporter as exporter_of
 from registry.maintenance.job.export import HELP, PREFIX
+from registry.monitoring import sources as sources_module
 from registry.monitoring.alerts import Thresholds, alert_groups
 from registry.monitoring.dashboard import dashboard
 from registry.monitoring.sources import Sources
@@ -179,12 +181,15 @@ def test_an_exporter_of_a_folder_of_root_changes_no_owner() -> None:
 def test_the_container_runs_the_whole_program() -> None:
     engine = deployed()
     (container,) = pod(engine)["containers"]
-    assert [*container["command"], *container["args"]] == ["python3", "-B", "-m", "job", "export"]
+    command = ["python3", "-B", "-m", "job", "export", "--settings", "/etc/exporter/settings.json", "--port", "5002"]
+    assert [*container["command"], *container["args"]] == command
+    mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
+    assert mounts["settings"] == "/etc/exporter"
     (volume,) = [each for each in pod(engine)["volumes"] if each["name"] == "program"]
     paths = {each["key"]: each["path"] for each in volume["configMap"]["items"]}
     data = engine.by_name("registry-exporter-program").inputs["data"]
     assert paths.keys() == data.keys() == {file.name for file in PROGRAM.glob("*.py")}
-    assert container["workingDir"] == "/opt/maintenance"
+    assert container["workingDir"] == "/opt/exporter"
     assert set(paths.values()) == {f"job/{name}" for name in data}
 
 
@@ -396,6 +401,11 @@ def test_two_registries_have_different_rules_and_dashboards() -> None:
 
 
 # The jobs
+
+
+def test_the_rules_and_the_exporter_agree() -> None:
+    for name in ("PREFIX", "LATE_PERIODS"):
+        assert getattr(sources_module, name) == getattr(export, name)
 
 
 def test_each_task_is_an_input_with_a_schedule() -> None:

@@ -263,7 +263,7 @@ class PrivateRegistryArgs(TypedDict):
     dashboard: NotRequired[bool]
     """With metrics: whether to create a ConfigMap with a Grafana dashboard, and the same exporter. Default false."""
     dashboard_labels: NotRequired[dict[str, str]]
-    """With dashboard: labels by which Grafana's sidecar selects the ConfigMap. Default grafana_dashboard: "1"."""
+    """With dashboard: labels by which Grafana's sidecar selects the ConfigMap. Default grafana_dashboard 1."""
     log_level: NotRequired[str]
     """Log level: error, warn, info or debug. Default info."""
     log_format: NotRequired[str]

@@ -89,7 +89,7 @@ def create_maintenance(
     """Create the jobs with their program, settings and NetworkPolicy."""
     registry_labels = ctx.selector
     ctx = _own_context(ctx, settings)
-    program = {file.name: file.read_text() for file in sorted(PROGRAM.glob("*.py"))}
+    program = program_files()
     config_map = kubernetes.core.v1.ConfigMap(
         f"{ctx.name}-maintenance-program", metadata=ctx.metadata(APP), data=program, opts=ctx.options()
     )
@@ -120,6 +120,11 @@ def create_maintenance(
                 spec=_cron_job_spec(ctx, job["schedule"], seconds, annotations, spec),
                 opts=ctx.options(depends_on=[config_map, secret, *inputs.after]),
             )
+
+
+def program_files() -> dict[str, str]:
+    """Return the content of the program's files by name."""
+    return {file.name: file.read_text() for file in sorted(PROGRAM.glob("*.py"))}
 
 
 def _own_context(ctx: Context, settings: MaintenanceSettings) -> Context:

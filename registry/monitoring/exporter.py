@@ -5,7 +5,7 @@ runs the program of the jobs, `maintenance/job`, and has no rights at the API se
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -20,10 +20,7 @@ from pulumi_kubernetes.core.v1 import (
 )
 
 from ..context import COMPONENT, NAME, VERSION, Context
-from ..maintenance import PROGRAM, PROGRAM_FOLDER, SETTINGS_FOLDER, storage_settings
-from ..maintenance.job import EXPORT_PORT
-from ..network_policy import ANY_POD
-from ..pods import CONFIG_CHECKSUM, NO_PRIVILEGES, base_pod_spec, checksum, security_context
+from ..pods import ANY_POD, CONFIG_CHECKSUM, NO_PRIVILEGES, base_pod_spec, checksum, security_context
 from ..settings import MonitoringSettings, Settings
 from ..upstreams import egress_rules, upstream_urls, with_proxies
 from ..validation.images import version_of
@@ -31,6 +28,14 @@ from .scraping import PORT_NAME, create_metrics_service
 
 APP = "docker-registry-exporter"
 """Name of the Deployment, and name in its labels. With the registry's name, its Service would send clients to it."""
+
+PORT = 5002
+"""Port of the metrics of the exporter."""
+
+PROGRAM_FOLDER, SETTINGS_FOLDER = "/opt/exporter", "/etc/exporter"
+"""Mount paths of the program and of its settings."""
+
+SETTINGS_FILE = "settings.json"
 
 SECRET_NAME = "exporter-secret"
 
@@ -47,10 +52,13 @@ class ExporterInputs(NamedTuple):
         target_port: Port of the registry in its Pods.
         host: Name that clients type.
         ca_pem: CA bundle of the clients, PEM.
+        program: Files of the program by name.
         claim: Name of the claim, or None for an object store.
         claim_path: Path of the claim in the container.
-        driver: Storage section of the registry's configuration.
         node_selector: Labels of the node that has the images, or None.
+        storage: Function that returns the program's settings of the storage. Its arguments are `driver`, the CA and the
+            proxies of the object store, and the URLs of its servers.
+        driver: Storage section of the registry's configuration.
         after: Resources to create first.
     """
 
@@ -59,10 +67,12 @@ class ExporterInputs(NamedTuple):
     target_port: int
     host: pulumi.Input[str]
     ca_pem: pulumi.Input[str]
+    program: Mapping[str, str]
     claim: pulumi.Input[str] | None
     claim_path: str
-    driver: pulumi.Input[Mapping[str, Any]]
     node_selector: pulumi.Input[dict[str, str]] | None
+    storage: Callable[..., dict[str, Any]]
+    driver: pulumi.Input[Mapping[str, Any]]
     after: Sequence[pulumi.Resource]
 
 
@@ -98,7 +108,7 @@ def create_exporter(
     """Create the exporter, with its program, settings, NetworkPolicy and Service. `periods` are those of the jobs."""
     registry_labels = ctx.selector
     ctx = _own_context(ctx, monitoring)
-    program = {file.name: file.read_text() for file in sorted(PROGRAM.glob("*.py"))}
+    program = inputs.program
     config_map = kubernetes.core.v1.ConfigMap(
         f"{ctx.name}-exporter-program", metadata=ctx.metadata(APP), data=program, opts=ctx.options()
     )
@@ -106,7 +116,7 @@ def create_exporter(
     secret = kubernetes.core.v1.Secret(
         f"{ctx.name}-exporter-settings",
         metadata=ctx.metadata(SECRET_NAME),
-        string_data={"settings.json": content},
+        string_data={SETTINGS_FILE: content},
         opts=ctx.options(),
     )
     _create_network_policy(ctx, registry_labels, settings, inputs)
@@ -128,7 +138,7 @@ def create_exporter(
         },
         opts=ctx.options(depends_on=[config_map, secret, *inputs.after]),
     )
-    create_metrics_service(ctx, f"{ctx.name}-exporter-metrics", EXPORT_PORT, monitoring)
+    create_metrics_service(ctx, f"{ctx.name}-exporter-metrics", PORT, monitoring)
 
 
 def _own_context(ctx: Context, monitoring: MonitoringSettings) -> Context:
@@ -149,7 +159,7 @@ def _settings_file(settings: Settings, periods: Mapping[str, int], inputs: Expor
             ca_pem=workload.upstream_ca,
             proxies=workload.outbound_proxy or {},
             upstreams=upstream_urls(settings.storage, None),
-        ).apply(lambda resolved: storage_settings(inputs.claim_path, **resolved))
+        ).apply(lambda resolved: inputs.storage(**resolved))
     return pulumi.Output.all(storage=storage, export=export).apply(
         lambda resolved: json.dumps({**resolved, "export": {**resolved["export"], "jobs": periods}})
     )
@@ -175,7 +185,7 @@ def _create_network_policy(
         spec={
             "pod_selector": {"match_labels": ctx.selector},
             "policy_types": ["Ingress", "Egress"],
-            "ingress": [{"from_": [ANY_POD], "ports": [{"protocol": "TCP", "port": EXPORT_PORT}]}],
+            "ingress": [{"from_": [ANY_POD], "ports": [{"protocol": "TCP", "port": PORT}]}],
             "egress": pulumi.Output.unsecret(egress),  # the URLs of proxies are secret, their ports are not
         },
         opts=ctx.options(),
@@ -224,10 +234,10 @@ def _container(
         "image_pull_policy": settings.workload.image_pull_policy,
         # -B: write no bytecode, because the file system is read-only.
         "command": ["python3", "-B", "-m", "job"],
-        "args": ["export"],
+        "args": ["export", "--settings", f"{SETTINGS_FOLDER}/{SETTINGS_FILE}", "--port", str(PORT)],
         "working_dir": PROGRAM_FOLDER,
-        "ports": [{"name": PORT_NAME, "container_port": EXPORT_PORT}],
-        "readiness_probe": {"tcp_socket": {"port": EXPORT_PORT}, "period_seconds": 5},
+        "ports": [{"name": PORT_NAME, "container_port": PORT}],
+        "readiness_probe": {"tcp_socket": {"port": PORT}, "period_seconds": 5},
         "volume_mounts": mounts,
         "resources": {"requests": monitoring.maintenance_requests, "limits": monitoring.maintenance_limits},
         "security_context": NO_PRIVILEGES,

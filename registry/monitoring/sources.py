@@ -3,8 +3,13 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..maintenance.job.export import LATE_PERIODS, PREFIX
 from .scraping import service_name
+
+PREFIX = "private_registry_"
+"""Beginning of the names of the exporter's metrics (maintenance/job/export.py)."""
+
+LATE_PERIODS = 2
+"""Periods of its schedule without success, after which a job is late."""
 
 
 class Volume(NamedTuple):

@@ -5,6 +5,3 @@ It needs only Python's standard library, because it runs from a ConfigMap in an 
 
 DAMAGE_REMAINS = 3
 """Exit code of a scrub that has found damage. Another attempt would not change that."""
-
-EXPORT_PORT = 5002
-"""Port of the exporter."""

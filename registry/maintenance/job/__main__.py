@@ -15,9 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from . import DAMAGE_REMAINS, EXPORT_PORT
+from . import DAMAGE_REMAINS
 from .collect import GRACE_SECONDS, PAUSE_SECONDS, CollectOptions, Collector
-from .export import TIMEOUT_SECONDS, Exporter, ExportSettings, serve
+from .export import PORT, TIMEOUT_SECONDS, Exporter, ExportSettings, serve
 from .report import Report
 from .results import save_result
 from .retention import parse_rules
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--all", action="store_true", help="scrub: hash every blob now")
     parser.add_argument("--grace", type=float, default=GRACE_SECONDS)
     parser.add_argument("--pause", type=float, default=PAUSE_SECONDS)
-    parser.add_argument("--port", type=int, default=EXPORT_PORT, help="export: port of the metrics")
+    parser.add_argument("--port", type=int, default=PORT, help="export: port of the metrics")
     options = parser.parse_args(arguments)
     settings: Mapping[str, Any] = json.loads(options.settings.read_text())
     if options.task == "export":

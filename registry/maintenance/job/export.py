@@ -23,6 +23,8 @@ from .certificates import end_of, split_pem
 from .results import read_result
 from .storage import Storage, StorageError
 
+PORT = 5002
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Type of the answers: the text format of Prometheus."""
 

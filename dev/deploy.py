@@ -17,8 +17,8 @@ RECOVER = (sys.executable, "-m", "ops", "recover", "--stack", STACK, "--json")
 PROXY_INPUTS = ("access", "anonymous_pull", "robots", "pull_secrets", "min_free")
 """Inputs that add a proxy in front of the registry. Its image is loaded into the nodes only if one of them is set."""
 
-JOB_INPUTS = ("collect", "scrub")
-"""Inputs that add maintenance jobs. Their image is loaded into the nodes only if one of them is set."""
+JOB_INPUTS = ("collect", "scrub", "alerts", "dashboard")
+"""Inputs that add maintenance jobs, or an exporter with their program. Their image is loaded only if one is set."""
 
 NEXT_STEPS = """
   {endpoint} is up{location}.

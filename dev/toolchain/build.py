@@ -24,13 +24,6 @@ from dev.toolchain import golang, partial, prepare
 from dev.toolchain.golang import Go
 from dev.toolchain.programs import PROGRAMS, Program
 
-ARGUMENTS = ("-trimpath", "-tags", "grpcnotrace", "-gcflags=all=-dwarf=false")
-"""Arguments of `go list` and `go build`. All programs have the same ones, so that they share compiled packages.
-
-The tag leaves out gRPC's request traces, which make the linker keep functions that nothing calls. Debug information
-is not linked (`-s -w`), so the compiler need not write it: that saves an eighth of its time.
-"""
-
 PARALLEL_LINKS = 2
 """Number of programs that are linked at the same time. The linker uses one core and up to 2 GiB of memory."""
 
@@ -52,12 +45,15 @@ def build_programs(names: Sequence[str]) -> dict[str, Path]:
     """
     targets = {name: _find_target(PROGRAMS[name]) for name in names}
     missing = [PROGRAMS[name] for name, (_, target) in targets.items() if not target.is_dir()]
-    sharing = [program for program in missing if program.shares_packages]
-    if len(sharing) > 1:
-        _compile_shared_packages(sharing)
+    compiled: set[str] = set()
+    for module in dict.fromkeys(program.module for program in missing):
+        sharing = [program for program in missing if program.module == module and program.shares_packages]
+        if len(sharing) > 1:
+            _compile_shared_packages(sharing)
+            compiled |= {program.name for program in sharing}
     with ThreadPoolExecutor(PARALLEL_LINKS) as pool:
         # Programs with packages of their own are compiled first, while another one is linked.
-        ordered = sorted(names, key=lambda name: PROGRAMS[name].shares_packages)
+        ordered = sorted(names, key=lambda name: name in compiled)
         builds = {name: pool.submit(_ensure_built, PROGRAMS[name], *targets[name]) for name in ordered}
         try:
             return {name: build.result() for name, build in builds.items()}
@@ -98,7 +94,7 @@ def compute_digest(program: Program, release: str) -> str:
     recipe = [
         release,
         [[str(file.relative_to(program.sources)), hashlib.sha256(file.read_bytes()).hexdigest()] for file in files],
-        [program.name, program.packages, ARGUMENTS, program.ldflags, program.aliases, program.scripts],
+        [program.name, program.packages, program.arguments, program.ldflags, program.aliases, program.scripts],
         [program.replacements, repr(partial.PARTIAL_MODULES)],
         inspect.getsource(sys.modules[program.prepare.__module__]) if program.prepare else "",
     ]
@@ -119,10 +115,12 @@ class _Module:
     go: Go
     log: Path
     step: Step
+    arguments: tuple[str, ...]
+    """Arguments of `go list` and `go build`."""
 
     def count_stale_packages(self, packages: Sequence[str]) -> None:
         """Set the step's total to the number of packages that Go's cache lacks. This downloads the modules."""
-        stale_packages = self._run("list", "-e", "-deps", *ARGUMENTS, "-f", STALE_PACKAGES, *packages)
+        stale_packages = self._run("list", "-e", "-deps", *self.arguments, "-f", STALE_PACKAGES, *packages)
         self.step.total = sum(1 for _ in stale_packages)
 
     def list_imports(self, packages: Sequence[str]) -> list[str]:
@@ -130,12 +128,12 @@ class _Module:
 
         The files that `packages` embed may be missing.
         """
-        imports = self._run("list", "-e", *ARGUMENTS, "-f", IMPORTED_PACKAGES, *packages)
+        imports = self._run("list", "-e", *self.arguments, "-f", IMPORTED_PACKAGES, *packages)
         return sorted({package for package in imports if "." in package.partition("/")[0]})
 
     def compile(self, *arguments: str) -> None:
         """Run `go build`."""
-        for package in self._run("build", "-v", *ARGUMENTS, *arguments):
+        for package in self._run("build", "-v", *self.arguments, *arguments):
             self.step.show_detail(package)
             self.step.advance()
 
@@ -208,7 +206,7 @@ def _copy_module(program: Program, go: Go, name: str, current_step: Step, subjec
             for replacement in program.replacements:
                 go.output("mod", "edit", f"-replace={replacement}", cwd=folder)
             partial.copy_parts(go, folder)
-            yield _Module(folder, go, log, current_step)
+            yield _Module(folder, go, log, current_step, program.arguments)
         except subprocess.CalledProcessError as error:
             with log.open("a") as file:
                 file.write(f"{error}\n{error.stderr or ''}")

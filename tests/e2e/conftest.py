@@ -30,7 +30,10 @@ from tests.e2e.lab import (
 )
 from tests.e2e.s3 import S3, serve
 
-TEST_PROGRAMS = ("pulumi-language-yaml", "traefik", "versitygw", "registry-2.7", "crane", "oras", "helm", "conformance")
+TEST_PROGRAMS = (
+    *("pulumi-language-yaml", "traefik", "versitygw", "registry-2.7", "crane", "oras", "helm", "conformance"),
+    *("prometheus", "promtool", "kube-state-metrics"),
+)
 """Programs that only these tests run. They are built before the labs start, so that no lab waits for them."""
 
 LOCK = pytest.StashKey[TextIO]()

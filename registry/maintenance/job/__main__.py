@@ -108,7 +108,8 @@ def exporter(settings: Mapping[str, Any]) -> Exporter:
     place: Mapping[str, Any] = settings["storage"] or {}
     storage: Storage | None = None
     if "s3" in place:
-        storage = S3Storage(S3Settings(**place["s3"]), attempts=2, timeout=TIMEOUT_SECONDS)
+        # The second attempt is for a connection that the server has closed since the last scrape.
+        storage = S3Storage(S3Settings(**place["s3"]), lambda _: None, attempts=2, timeout=TIMEOUT_SECONDS)
     elif place:
         storage = FolderStorage(place["folder"])
     return Exporter(ExportSettings(**settings["export"]), storage, place.get("folder", ""))

@@ -5,7 +5,7 @@ section of the page to read. `critical` means that the registry does not serve, 
 somebody has to act within days.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ..settings import Settings
@@ -59,7 +59,7 @@ class Thresholds(NamedTuple):
 
 
 class Alert(NamedTuple):
-    """An alert. `duration` is the time for which its condition must hold, such as 5m."""
+    """An alert. `duration` is the time for which its condition must hold, such as 5m. `labels` are further labels."""
 
     name: str
     expression: str
@@ -68,6 +68,7 @@ class Alert(NamedTuple):
     summary: str
     description: str
     runbook: str
+    labels: Mapping[str, str] = {}
 
     def rule(self, namespace: str) -> dict[str, Any]:
         """Return the rule of the PrometheusRule."""
@@ -75,7 +76,7 @@ class Alert(NamedTuple):
             "alert": self.name,
             "expr": self.expression,
             "for": self.duration,
-            "labels": {"severity": self.severity, "namespace": namespace},
+            "labels": {"severity": self.severity, "namespace": namespace, **self.labels},
             "annotations": {
                 "summary": f"{self.summary} (namespace {namespace}).",
                 "description": self.description,
@@ -232,7 +233,7 @@ def _certificate_alerts(limits: Thresholds, sources: Sources) -> Iterator[Alert]
 def _job_alerts(sources: Sources) -> Iterator[Alert]:
     sections = {task.name: task.section for task in TASKS}
     for task in sources.periods:
-        page = f"See {sections[task]}."
+        page, labels = f"See {sections[task]}.", {"task": task}
         yield Alert(
             "RegistryJobLate",
             f"{sources.seconds_late(task)} > 0",
@@ -240,6 +241,7 @@ def _job_alerts(sources: Sources) -> Iterator[Alert]:
             f"The job {task} has not succeeded for two periods of its schedule",
             "It is late by {{ $value | humanizeDuration }}.",
             f"{STATUS} The row of the job has the cause. Then run `python -m ops {task}`. {page}",
+            labels,
         )
         if not sources.reads_storage:
             continue
@@ -251,6 +253,7 @@ def _job_alerts(sources: Sources) -> Iterator[Alert]:
             f"The last run of the job {task} has failed",
             f"`kubectl -n {sources.namespace} logs` of its Pod has the error.",
             f"{STATUS} Correct the cause, and run `python -m ops {task}`. {page}",
+            labels,
         )
         yield Alert(
             "RegistryDamaged",
@@ -259,6 +262,7 @@ def _job_alerts(sources: Sources) -> Iterator[Alert]:
             f"The job {task} has found damaged files",
             "{{ $value }} files are damaged. Pulls of their images fail.",
             f"Run `python -m ops {task}`, which names the images. See docs/maintenance.md#an-image-is-damaged.",
+            labels,
         )
 
 

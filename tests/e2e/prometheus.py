@@ -125,13 +125,10 @@ def serve(lab: Lab, namespaces: Sequence[str]) -> Iterator[Prometheus]:
     shutil.copyfile(lab.cluster.kubeconfig, home / "kubeconfig")
     (home / "kubeconfig").chmod(0o600)
     plan, prometheus = lab.cluster.plan, Prometheus(lab.cluster)
-    daemons = {
-        Daemon(LAPTOP, STATE_METRICS, _state_metrics(namespaces)): lambda: True,
-        Daemon(LAPTOP, PROMETHEUS, _prometheus()): prometheus.is_ready,
-    }
-    for daemon, is_ready in daemons.items():
+    daemons = [Daemon(LAPTOP, STATE_METRICS, _state_metrics(namespaces)), Daemon(LAPTOP, PROMETHEUS, _prometheus())]
+    for daemon in daemons:
         process.start(plan, daemon, {"PATH": os.environ["PATH"]})
-        process.wait_until_ready(plan, daemon, is_ready)
+    process.wait_until_ready(plan, daemons[-1], prometheus.is_ready)
     stopped = threading.Event()
     discovery = threading.Thread(target=_discover, args=(lambda: targets(lab, namespaces), home, stopped))
     discovery.start()

@@ -4,19 +4,24 @@ Only a real registry, kubelet, kube-state-metrics and Prometheus show that the m
 """
 
 import json
+import ssl
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import Any, NamedTuple
 
 import pytest
 
+from dev.cluster import network
+from dev.cluster.plan import LAPTOP
 from registry.maintenance.job.layout import data_path
 from tests.e2e import prometheus as prometheus_server
 from tests.e2e import s3 as s3_server
 from tests.e2e.faults import fill, on_node, quick_jobs, remove_ballast, small_disk, use_inodes
 from tests.e2e.lab import ADDRESS, Lab, Registry, eventually
+from tests.e2e.load import connection
 from tests.e2e.prometheus import Prometheus, load_rules, operator_crds
 from tests.e2e.s3 import S3
 
@@ -46,8 +51,8 @@ LAST_DAY = {"certificate_days": 1, "renew_before_days": 0}
 
 KEPT = ("kept/image", "a layer that stays")
 
-LARGEST_MANIFEST, PARALLEL = 4 * 2**20 - 2, 40
-"""Bytes of the largest manifest that the registry accepts, without its brackets, and number of such pushes at once."""
+LARGEST_MANIFEST, MANIFESTS = 4 * 2**20, 40
+"""Bytes of the largest manifest that the registry accepts, and number of them that do not fit its memory."""
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 
@@ -173,15 +178,33 @@ def run_once(lab: Lab) -> None:
 
 @contextmanager
 def out_of_memory(watched: Watched) -> Iterator[None]:
-    """Push many large manifests at once. The registry holds each of them in memory."""
-    registry = watched.registry
-    body = registry.project.folder / "manifest"
-    body.write_bytes(b"[%s]" % (b" " * LARGEST_MANIFEST))
-    put = ("--request", "PUT", "--data-binary", f"@{body}", "--header", f"Content-Type: {MANIFEST_TYPE}")
-    with ThreadPoolExecutor(PARALLEL) as executor:
-        list(executor.map(lambda number: registry.status(f"/v2/large/manifests/{number}", *put), range(PARALLEL)))
+    """Send large manifests without their last byte. The registry holds all of them in memory, until it is killed."""
+    with ExitStack() as connections:
+        with suppress(OSError):
+            for number in range(MANIFESTS):
+                connections.enter_context(send_part(watched, f"/v2/large/manifests/{number}"))
+        eventually(60, "the container is started again", lambda: restarts(watched.lab) > 0)
     yield
     watched.lab.kubectl("--namespace", NAME, "rollout", "status", "deployment/docker-registry")
+
+
+def send_part(watched: Watched, path: str) -> ssl.SSLSocket:
+    """Send a manifest without its last byte. Return the connection, which is still open."""
+    registry, job = watched.registry, connection(watched.registry)
+    address, port = job["address"]
+    tcp = network.connect(watched.lab.cluster.plan, LAPTOP, port, address)
+    client = ssl.create_default_context(cadata=job["ca"]).wrap_socket(tcp, server_hostname=job["host"])
+    lines = [
+        *(f"PUT {path} HTTP/1.1", f"Host: {registry.outputs['endpoint']}", f"Content-Type: {MANIFEST_TYPE}"),
+        *(f"Content-Length: {LARGEST_MANIFEST}", f"Authorization: Basic {b64encode(job['login'].encode()).decode()}"),
+    ]
+    client.sendall("\r\n".join([*lines, "", ""]).encode() + b" " * (LARGEST_MANIFEST - 1))
+    return client
+
+
+def restarts(lab: Lab) -> int:
+    pods = lab.api.objects("pods", NAME, labels="app.kubernetes.io/name=docker-registry")
+    return sum(status["restartCount"] for pod in pods for status in pod["status"].get("containerStatuses", []))
 
 
 CAUSES = {

@@ -107,7 +107,8 @@ CONFIGURATIONS: dict[str, Inputs] = {
     "custom CA": USERS | {"ca_certificate": CA.pem, "ca_key": CA.key_pem},
     "S3 with keys": USERS
     | IN_S3
-    | {"s3_access_key": "AKIA1", "s3_secret_key": S3_SECRET, "collect": {"schedule": "30 2 * * *"}},
+    | {"s3_access_key": "AKIA1", "s3_secret_key": S3_SECRET, "collect": {"schedule": "30 2 * * *"}}
+    | {"service_monitor": True, "alerts": True, "dashboard": True},
     "mirror": USERS
     | {"mode": "mirror", "mirror_of": "https://registry.example.com", "upstream_ca": CA.pem}
     | {"mirror_username": "ci", "mirror_password": MIRROR_PASSWORD}

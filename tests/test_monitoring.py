@@ -96,7 +96,7 @@ def queries(engine: Engine) -> list[str]:
     return [target["expr"] for panel in board(engine)["panels"] for target in panel["targets"]]
 
 
-# Which objects exist
+# The objects that exist
 
 
 def names(inputs: Inputs) -> set[str]:

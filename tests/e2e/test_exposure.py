@@ -23,6 +23,7 @@ from tests.e2e import checkov, ingress
 from tests.e2e.kube_api import Object
 from tests.e2e.lab import Lab, Project, eventually, projects, read_location
 from tests.e2e.messages import message
+from tests.e2e.prometheus import operator_crds
 from tests.e2e.s3 import S3
 
 pytestmark = pytest.mark.e2e
@@ -342,6 +343,10 @@ def test_a_service_monitor_needs_the_operator_and_selects_only_the_metrics(
         registry.up(**inputs)
         monitor = registry.lab.get("servicemonitor", "docker-registry", registry.name)["spec"]
         selector = ",".join("=".join(label) for label in monitor["selector"]["matchLabels"].items())
+    with operator_crds(exposed.lab):
+        exposed.up(**inputs)
+        monitor = exposed.lab.get("servicemonitor", "docker-registry", exposed.name)["spec"]
+        selector = ",".join("=".join(each) for each in monitor["selector"]["matchLabels"].items())
         select = ("get", "services", "--all-namespaces", "--selector", selector, "--output", "name")
         assert registry.lab.kubectl(*select).split() == ["service/docker-registry-metrics"]
         (port,) = registry.lab.get("service", "docker-registry-metrics", registry.name)["spec"]["ports"]

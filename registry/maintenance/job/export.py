@@ -68,7 +68,7 @@ class Sample(NamedTuple):
 
 
 class Served(NamedTuple):
-    """What the registry has answered.
+    """The answer of the registry.
 
     Attributes:
         certificate: Its certificate, DER, or None without an answer.

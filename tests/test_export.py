@@ -147,6 +147,12 @@ def test_the_certificate_is_that_which_the_server_presents(tmp_path: Path) -> No
     assert ca == end(CA)
 
 
+def test_a_certificate_that_only_a_strict_client_refuses_is_trusted(tmp_path: Path) -> None:
+    ca = issue(CertificateSpec(ca_critical=False, usage=None, subject_key=False))
+    with registry(tmp_path, issue(server_spec(HOST, authority_key="", subject_key=False), ca)) as settings:
+        assert metrics_of(replace(settings, ca_pem=ca.pem))["certificate_trusted"] == 1
+
+
 @pytest.mark.parametrize(
     "certificate",
     [

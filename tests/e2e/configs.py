@@ -36,7 +36,7 @@ BASES: list[Inputs] = [
         "s3_prefix": "team",
     },
     {"mode": "mirror", "mirror_of": "https://registry-1.docker.io", "mirror_username": "a", "mirror_password": "b"},
-    {"mode": "read-only", "metrics": True, "service_monitor": True},
+    {"mode": "read-only", "metrics": True, "service_monitor": True, "alerts": True, "dashboard": True},
     {"tls_secret": "tls", "users_secret": "users", "image_pull_secret": "pull", **EXISTING_NAMESPACE},
     {"ca_certificate": AUTHORITY.pem, "ca_key": AUTHORITY.key_pem, "certificate_names": ["registry.example.com"]},
     {"users": ["centos", "jean"], "passwords": {"jean": "correct horse"}, "labels": {"example.com/team": "red"}},

@@ -323,12 +323,12 @@ def get(port: int, path: str) -> tuple[int, str, str]:
     return answer
 
 
-def test_the_server_answers_at_one_path() -> None:
+def test_the_server_answers_scrapes_and_probes() -> None:
     with serving(Server(0, Exporter(CLOSED, None, ""))) as server:
         status, kind, text = get(server.server_port, "/metrics")
         assert (status, kind) == (200, "text/plain; version=0.0.4; charset=utf-8")
         assert parse(text)["probe_success"] == 0
-        assert get(server.server_port, "/")[0] == 404
+        assert [get(server.server_port, path)[0] for path in ("/", "/metric")] == [200, 404]
 
 
 def test_a_scrape_does_not_wait_for_a_storage_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,7 +345,7 @@ def test_a_scrape_does_not_wait_for_a_storage_that_hangs(monkeypatch: pytest.Mon
         first = threading.Thread(target=get, args=(server.server_port, "/metrics"))
         first.start()
         assert is_reading.wait(10)
-        assert get(server.server_port, "/metrics")[0] == 503
+        assert [get(server.server_port, path)[0] for path in ("/metrics", "/")] == [503, 200]
         released.set()
         first.join()
         assert get(server.server_port, "/metrics")[0] == 200

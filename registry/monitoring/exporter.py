@@ -13,6 +13,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.core.v1 import (
     ContainerArgsDict,
+    HTTPGetActionArgsDict,
     PodSecurityContextArgsDict,
     PodSpecArgsDict,
     VolumeArgsDict,
@@ -34,6 +35,9 @@ PORT = 5002
 
 PROGRAM_FOLDER, SETTINGS_FOLDER = "/opt/exporter", "/etc/exporter"
 """Mount paths of the program and of its settings."""
+
+PROBE: HTTPGetActionArgsDict = {"path": "/", "port": PORT}
+"""Request that the exporter answers without a look at the storage, whose failure a restart would not help."""
 
 SETTINGS_FILE = "settings.json"
 
@@ -237,7 +241,8 @@ def _container(
         "args": ["export", "--settings", f"{SETTINGS_FOLDER}/{SETTINGS_FILE}", "--port", str(PORT)],
         "working_dir": PROGRAM_FOLDER,
         "ports": [{"name": PORT_NAME, "container_port": PORT}],
-        "readiness_probe": {"tcp_socket": {"port": PORT}, "period_seconds": 5},
+        "readiness_probe": {"http_get": PROBE, "period_seconds": 5},
+        "liveness_probe": {"http_get": PROBE, "period_seconds": 10},
         "volume_mounts": mounts,
         "resources": {"requests": monitoring.maintenance_requests, "limits": monitoring.maintenance_limits},
         "security_context": NO_PRIVILEGES,

@@ -19,9 +19,9 @@ from dev.cluster.plan import LAPTOP
 from registry.maintenance.job.layout import data_path
 from tests.e2e import prometheus as prometheus_server
 from tests.e2e import s3 as s3_server
-from tests.e2e.faults import fill, on_node, quick_jobs, remove_ballast, small_disk, use_inodes
+from tests.e2e.faults import fill_disk, quick_jobs, remove_ballast, run_on_node, small_disk, use_inodes
 from tests.e2e.lab import ADDRESS, Lab, Registry, eventually
-from tests.e2e.load import connection
+from tests.e2e.load import connection_fields
 from tests.e2e.prometheus import Prometheus, load_rules, operator_crds
 from tests.e2e.s3 import S3
 
@@ -111,7 +111,7 @@ def stopped(watched: Watched, deployment: str) -> Iterator[None]:
     yield
     watched.lab.kubectl(*scale, "--replicas=1")
     watched.lab.kubectl("--namespace", NAME, "rollout", "status", f"deployment/{deployment}")
-    watched.lab.wait_for_proxies()
+    watched.lab.wait_for_kube_proxies()
 
 
 def stopped_registry(watched: Watched) -> AbstractContextManager[None]:
@@ -125,7 +125,7 @@ def stopped_exporter(watched: Watched) -> AbstractContextManager[None]:
 @contextmanager
 def full_disk(watched: Watched) -> Iterator[None]:
     """Fill the disk, and let pushes fail."""
-    fill(watched.lab, FOLDER)
+    fill_disk(watched.lab, FOLDER)
     for _ in range(FAILED_PUSHES):
         assert watched.registry.status(f"/v2/{KEPT[0]}/blobs/uploads/", "--request", "POST", "--data", "") >= 500
         time.sleep(0.2)
@@ -144,7 +144,7 @@ def no_inodes(watched: Watched) -> Iterator[None]:
 def damage(watched: Watched) -> Iterator[None]:
     """Damage a blob, which a scrub moves aside and the next push sends again."""
     digest = watched.registry.push(*KEPT)
-    on_node(watched.lab, f"printf x >> {FOLDER}/{data_path(digest)}")
+    run_on_node(watched.lab, f"printf x >> {FOLDER}/{data_path(digest)}")
     assert watched.registry.ops("scrub", "--all", connects=False).returncode == 1
     yield
     watched.registry.push(*KEPT)
@@ -156,11 +156,11 @@ def damage(watched: Watched) -> Iterator[None]:
 def failed_and_late_job(watched: Watched) -> Iterator[None]:
     """Let a collection fail, whose last success was long ago: a folder has the place of a file that it writes."""
     state, clock = f"{FOLDER}/private-registry/state", f"{FOLDER}/private-registry/clock"
-    on_node(watched.lab, f"mkdir -p {state}; echo '{json.dumps(LATE)}' > {state}/collect.json")
-    on_node(watched.lab, f"rm -f {clock}; mkdir {clock}")
+    run_on_node(watched.lab, f"mkdir -p {state}; echo '{json.dumps(LATE)}' > {state}/collect.json")
+    run_on_node(watched.lab, f"rm -f {clock}; mkdir {clock}")
     run_once(watched.lab)
     yield
-    on_node(watched.lab, f"rmdir {clock}")
+    run_on_node(watched.lab, f"rmdir {clock}")
     with quick_jobs(watched.lab, NAME):
         done = watched.registry.ops("collect", connects=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -190,7 +190,7 @@ def out_of_memory(watched: Watched) -> Iterator[None]:
 
 def send_part(watched: Watched, path: str) -> ssl.SSLSocket:
     """Send a manifest without its last byte. Return the connection, which is still open."""
-    registry, job = watched.registry, connection(watched.registry)
+    registry, job = watched.registry, connection_fields(watched.registry)
     address, port = job["address"]
     tcp = network.connect(watched.lab.cluster.plan, LAPTOP, port, address)
     client = ssl.create_default_context(cadata=job["ca"]).wrap_socket(tcp, server_hostname=job["host"])

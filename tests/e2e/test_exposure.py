@@ -339,14 +339,10 @@ def test_a_service_monitor_needs_the_operator_and_selects_only_the_metrics(
     output = rival.expect_refusal(**inputs)
     assert "`service_monitor` names the API 'v1.monitoring.coreos.com', which does not exist." in output
     assert not rival.lab.kubectl("get", "namespace", "rival", check=False), "no namespace was created"
-    with prometheus_crd(registry.lab):
+    with operator_crds(registry.lab):
         registry.up(**inputs)
         monitor = registry.lab.get("servicemonitor", "docker-registry", registry.name)["spec"]
         selector = ",".join("=".join(label) for label in monitor["selector"]["matchLabels"].items())
-    with operator_crds(exposed.lab):
-        exposed.up(**inputs)
-        monitor = exposed.lab.get("servicemonitor", "docker-registry", exposed.name)["spec"]
-        selector = ",".join("=".join(each) for each in monitor["selector"]["matchLabels"].items())
         select = ("get", "services", "--all-namespaces", "--selector", selector, "--output", "name")
         assert registry.lab.kubectl(*select).split() == ["service/docker-registry-metrics"]
         (port,) = registry.lab.get("service", "docker-registry-metrics", registry.name)["spec"]["ports"]
@@ -405,32 +401,6 @@ def load_balancer_controller(registry: ExposedRegistry, response: Mapping[str, s
     finally:
         stop.set()
         controller.join()
-
-
-@contextmanager
-def prometheus_crd(lab: Lab) -> Iterator[None]:
-    """Create the Prometheus operator's CRD for ServiceMonitors until the block ends."""
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    name = "servicemonitors.monitoring.coreos.com"
-    names = {"kind": "ServiceMonitor", "listKind": "ServiceMonitorList"}
-    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
-    crd: Object = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": name},
-        "spec": {
-            "group": "monitoring.coreos.com",
-            "names": {**names, "plural": "servicemonitors", "singular": "servicemonitor"},
-            "scope": "Namespaced",
-            "versions": [version],
-        },
-    }
-    lab.environment.run("kubectl", "apply", "--filename", "-", stdin=json.dumps(crd))
-    lab.kubectl("wait", "--for=condition=Established", f"crd/{name}", "--timeout=30s")
-    try:
-        yield
-    finally:
-        lab.kubectl("delete", "--wait=false", "crd", name)
 
 
 def run_pod(lab: Lab, pod: str, overrides: Object, *argv: str) -> None:

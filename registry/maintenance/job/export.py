@@ -238,20 +238,21 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answer GET /metrics."""
+    """Answer GET /metrics, and GET / for probes."""
 
     timeout = 30
 
     def do_GET(self) -> None:
         """Answer with the metrics, or with 503 if an earlier scrape still waits for the storage."""
-        status, content = 200, ""
-        if self.path.partition("?")[0] != "/metrics":
-            status, content = 404, "The metrics are at /metrics.\n"
-        else:
+        status, content = 200, "The metrics are at /metrics.\n"
+        path = self.path.partition("?")[0]
+        if path == "/metrics":
             try:
                 content = self.server.exporter.metrics()  # type: ignore[attr-defined]
             except TimeoutError as error:
                 status, content = 503, f"{error}\n"
+        elif path != "/":
+            status, content = 404, "Not found.\n"
         self.send_response(status)
         self.send_header("Content-Type", CONTENT_TYPE)
         self.send_header("Content-Length", str(len(content.encode())))

@@ -3,12 +3,16 @@
 import json
 import re
 import shlex
+import ssl
+from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
-from dev.cluster.plan import MASTER
+from dev.cluster import network
+from dev.cluster.plan import LAPTOP, MASTER
 from tests.e2e.kube_api import Object
 from tests.e2e.lab import Lab, Registry
+from tests.e2e.load import connection_fields
 
 CHANGING_COMMANDS = ("python -m ops", "pulumi up", "pulumi config set", "kubectl", "mount", "chown")
 """Beginnings of the commands that a test types. All other commands, such as `dmesg`, only show something."""
@@ -18,6 +22,11 @@ READING_VERBS = (" describe ", " logs ", " get ")
 
 GARBAGE_BLOBS, GARBAGE_BYTES = 60, 200_000
 """Number and size of the blobs that `add_garbage` stores."""
+
+LARGEST_MANIFEST, MANIFESTS = 4 * 2**20, 40
+"""Bytes of the largest manifest that the registry accepts, and number of them that exceed a memory limit of 64Mi."""
+
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 
 QUICK_JOB = 'exec python3 -B -m job "$@" --pause 1'
 """Script of a job that waits for one second instead of two minutes before it deletes the files in its trash."""
@@ -49,6 +58,36 @@ def peak_memory(lab: Lab, pod: Object, container: str = "registry") -> float:
     status = lab.cluster.run(node, ["sh", "-c", script], capture_output=True, text=True, check=True).stdout
     (line,) = [line for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(line.split()[1]) / 1024
+
+
+@contextmanager
+def unfinished_manifests(registry: Registry) -> Iterator[None]:
+    """Send large manifests without their last byte until the block ends.
+
+    The registry holds each of them in memory, however slow the machine is, until the kernel kills it.
+    """
+    with ExitStack() as connections:
+        with suppress(OSError):  # the registry has been killed
+            for number in range(MANIFESTS):
+                connections.enter_context(_send_part(registry, f"/v2/large/manifests/{number}"))
+        yield
+
+
+def _send_part(registry: Registry, path: str) -> ssl.SSLSocket:
+    """Send a manifest without its last byte. Return the open connection."""
+    fields = connection_fields(registry)
+    address, port = fields["address"]
+    tcp = network.connect(registry.project.lab.cluster.plan, LAPTOP, port, address)
+    client = ssl.create_default_context(cadata=fields["ca"]).wrap_socket(tcp, server_hostname=fields["host"])
+    lines = [
+        f"PUT {path} HTTP/1.1",
+        f"Host: {registry.outputs['endpoint']}",
+        f"Content-Type: {MANIFEST_TYPE}",
+        f"Content-Length: {LARGEST_MANIFEST}",
+        f"Authorization: Basic {b64encode(fields['login'].encode()).decode()}",
+    ]
+    client.sendall("\r\n".join([*lines, "", ""]).encode() + b" " * (LARGEST_MANIFEST - 1))
+    return client
 
 
 @contextmanager

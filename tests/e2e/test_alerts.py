@@ -4,24 +4,27 @@ Only a real registry, kubelet, kube-state-metrics and Prometheus show that the m
 """
 
 import json
-import ssl
 import time
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple
 
 import pytest
 
-from dev.cluster import network
-from dev.cluster.plan import LAPTOP
 from registry.maintenance.job.layout import data_path
 from tests.e2e import prometheus as prometheus_server
 from tests.e2e import s3 as s3_server
-from tests.e2e.faults import fill_disk, quick_jobs, remove_ballast, run_on_node, small_disk, use_inodes
+from tests.e2e.faults import (
+    fill_disk,
+    quick_jobs,
+    remove_ballast,
+    run_on_node,
+    small_disk,
+    unfinished_manifests,
+    use_inodes,
+)
 from tests.e2e.lab import ADDRESS, Lab, Registry, eventually
-from tests.e2e.load import connection_fields
 from tests.e2e.prometheus import Prometheus, load_rules, operator_crds
 from tests.e2e.s3 import S3
 
@@ -50,11 +53,6 @@ LAST_DAY = {"certificate_days": 1, "renew_before_days": 0}
 """Inputs of a certificate that is in its last day from the beginning."""
 
 KEPT = ("kept/image", "a layer that stays")
-
-LARGEST_MANIFEST, MANIFESTS = 4 * 2**20, 40
-"""Bytes of the largest manifest that the registry accepts, and number of them that do not fit its memory."""
-
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 
 FAILED_PUSHES = 12
 """Pushes to a full disk. Five that fail are enough for the alert."""
@@ -178,28 +176,10 @@ def run_once(lab: Lab) -> None:
 
 @contextmanager
 def out_of_memory(watched: Watched) -> Iterator[None]:
-    """Send large manifests without their last byte. The registry holds all of them in memory, until it is killed."""
-    with ExitStack() as connections:
-        with suppress(OSError):
-            for number in range(MANIFESTS):
-                connections.enter_context(send_part(watched, f"/v2/large/manifests/{number}"))
+    with unfinished_manifests(watched.registry):
         eventually(60, "the container is started again", lambda: restarts(watched.lab) > 0)
     yield
     watched.lab.kubectl("--namespace", NAME, "rollout", "status", "deployment/docker-registry")
-
-
-def send_part(watched: Watched, path: str) -> ssl.SSLSocket:
-    """Send a manifest without its last byte. Return the connection, which is still open."""
-    registry, job = watched.registry, connection_fields(watched.registry)
-    address, port = job["address"]
-    tcp = network.connect(watched.lab.cluster.plan, LAPTOP, port, address)
-    client = ssl.create_default_context(cadata=job["ca"]).wrap_socket(tcp, server_hostname=job["host"])
-    lines = [
-        *(f"PUT {path} HTTP/1.1", f"Host: {registry.outputs['endpoint']}", f"Content-Type: {MANIFEST_TYPE}"),
-        *(f"Content-Length: {LARGEST_MANIFEST}", f"Authorization: Basic {b64encode(job['login'].encode()).decode()}"),
-    ]
-    client.sendall("\r\n".join([*lines, "", ""]).encode() + b" " * (LARGEST_MANIFEST - 1))
-    return client
 
 
 def restarts(lab: Lab) -> int:

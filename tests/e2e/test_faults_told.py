@@ -25,6 +25,7 @@ from tests.e2e.faults import (
     run_on_node,
     small_disk,
     type_commands,
+    unfinished_manifests,
     use_inodes,
 )
 from tests.e2e.kube_api import Object
@@ -55,11 +56,6 @@ SETTINGS: dict[str, Any] = {
     "requests": {"memory": "32Mi"},
     "collect": {"schedule": "30 2 * * *"},
 }
-
-LARGEST_MANIFEST, PARALLEL_PUSHES = 4 * 2**20 - 2, 40
-"""Bytes between the brackets of the largest manifest that the registry accepts, and number of such pushes at once."""
-
-MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 
 BLOB = ("kept/image", "a layer that stays")
 """Repository and content of a blob that must exist after each fault."""
@@ -116,14 +112,8 @@ def folder_of_another_user(registry: Registry) -> Iterator[None]:
 
 @contextmanager
 def out_of_memory(registry: Registry) -> Iterator[None]:
-    """Push many large manifests at once, which the registry holds in memory."""
-    body = registry.project.folder / "manifest"
-    body.write_bytes(b"[%s]" % (b" " * LARGEST_MANIFEST))
-    put = ("--request", "PUT", "--data-binary", f"@{body}", "--header", f"Content-Type: {MANIFEST_TYPE}")
-    paths = [f"/v2/large/manifests/{number}" for number in range(PARALLEL_PUSHES)]
-    with ThreadPoolExecutor(PARALLEL_PUSHES) as executor:
-        list(executor.map(lambda path: registry.status(path, *put), paths))
-    eventually(60, "the container has restarted", lambda: has_restarted(registry.project.lab))
+    with unfinished_manifests(registry):
+        eventually(60, "the container has restarted", lambda: has_restarted(registry.project.lab))
     registry.project.lab.wait_for_kube_proxies()
     yield
 

@@ -69,16 +69,17 @@ def unfinished_manifests(registry: Registry) -> Iterator[None]:
     with ExitStack() as connections:
         with suppress(OSError):  # the registry has been killed
             for number in range(MANIFESTS):
-                connections.enter_context(_send_part(registry, f"/v2/large/manifests/{number}"))
+                _send_part(registry, f"/v2/large/manifests/{number}", connections)
         yield
 
 
-def _send_part(registry: Registry, path: str) -> ssl.SSLSocket:
-    """Send a manifest without its last byte. Return the open connection."""
+def _send_part(registry: Registry, path: str, connections: ExitStack) -> None:
+    """Send a manifest without its last byte. `connections` closes the connection."""
     fields = connection_fields(registry)
     address, port = fields["address"]
-    tcp = network.connect(registry.project.lab.cluster.plan, LAPTOP, port, address)
-    client = ssl.create_default_context(cadata=fields["ca"]).wrap_socket(tcp, server_hostname=fields["host"])
+    tcp = connections.enter_context(network.connect(registry.project.lab.cluster.plan, LAPTOP, port, address))
+    tls = ssl.create_default_context(cadata=fields["ca"])
+    client = connections.enter_context(tls.wrap_socket(tcp, server_hostname=fields["host"]))
     lines = [
         f"PUT {path} HTTP/1.1",
         f"Host: {registry.outputs['endpoint']}",
@@ -87,7 +88,6 @@ def _send_part(registry: Registry, path: str) -> ssl.SSLSocket:
         f"Authorization: Basic {b64encode(fields['login'].encode()).decode()}",
     ]
     client.sendall("\r\n".join([*lines, "", ""]).encode() + b" " * (LARGEST_MANIFEST - 1))
-    return client
 
 
 @contextmanager

@@ -289,6 +289,7 @@ def test_an_ingress_streams_a_large_layer_without_a_buffer(registry: ExposedRegi
     registry.up(exposure="ingress", ingress_class=controller)
     layer = registry.project.folder / "layer"
     layer.write_bytes(os.urandom(64 * 2**20))
+    eventually(20, "the controller forwards", lambda: " 200 " in registry.curl("/", address=ingress.ADDRESS))
     uploads = registry.lab.cluster.path(MASTER.name, "/var/lib/exposed/docker/registry/v2/repositories/kept/_uploads")
     location = registry.upload(ingress.ADDRESS)
     stored_part = uploads / location.partition("/uploads/")[2].partition("?")[0] / "data"

@@ -119,8 +119,9 @@ def out_of_memory(registry: Registry) -> Iterator[None]:
 
 
 def read_pod(lab: Lab) -> Object:
-    """Return the only Pod of the registry."""
-    (pod,) = lab.api.objects("pods", NAME, labels=f"app.kubernetes.io/name={NAMESPACE}")
+    """Return the only Pod of the registry that is not being deleted."""
+    pods = lab.api.objects("pods", NAME, labels=f"app.kubernetes.io/name={NAMESPACE}")
+    (pod,) = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
     return pod
 
 

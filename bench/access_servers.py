@@ -18,9 +18,9 @@ from dev.packages import provide_haproxy
 from dev.toolchain.programs import PROGRAMS
 from registry.access import WATCH_SCRIPT, resolve_access
 from registry.access.haproxy import Endpoints, KeyPair, Logging, files
+from registry.distribution import render
 from registry.settings import AccessSettings
 from registry.users import hash_passwords, htpasswd
-from registry.workload.configuration import render
 
 WRITER, READER, UNKNOWN = "jean", "marie", "unknown"
 """Names of two users, and a name that no user has.

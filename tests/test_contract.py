@@ -125,6 +125,7 @@ def properties(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
 SHARED = {
     "conflicts",
     "context",
+    "distribution",
     "inputs",
     "failed_lookup",
     "lookup",

@@ -7,18 +7,10 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from ..context import Context
+from ..distribution import DRIVER_KEYS, driver_section
 from ..lookup import lookup_name
 from ..settings import StorageSettings
 from ..validation.secrets import ExistingSecret, s3_credentials
-
-DRIVER_KEYS = {"access-key": "accesskey", "secret-key": "secretkey"}
-"""Keys of an existing Secret, and their names in the registry's S3 driver."""
-
-PART_BYTES = 5 * 2**20
-"""Size of the parts of an upload, the least that S3 accepts. The driver holds two parts of each layer in flight.
-
-S3 takes 10,000 parts, so a layer may have 48 GiB. With the driver's default of 10 MiB, 64 layers of 32 MiB at once take
-2.2 GiB of memory, and with 5 MiB and GOMEMLIMIT 0.9 GiB."""
 
 
 def s3_driver(ctx: Context, settings: StorageSettings) -> pulumi.Output[Mapping[str, Any]]:
@@ -32,27 +24,7 @@ def s3_driver(ctx: Context, settings: StorageSettings) -> pulumi.Output[Mapping[
         endpoint=settings.s3_endpoint,
         prefix=settings.s3_prefix,
         keys=_keys(ctx, settings),
-    ).apply(lambda resolved: _driver(**resolved))
-
-
-def _driver(
-    bucket: str, region: str, endpoint: str | None, prefix: str | None, keys: Mapping[str, str]
-) -> Mapping[str, Any]:
-    server = {"regionendpoint": endpoint, "forcepathstyle": True} if endpoint else {}
-    is_secure = not (endpoint or "").startswith("http://")
-    root = {"rootdirectory": f"/{prefix}"} if prefix else {}
-    return {
-        "s3": {
-            "bucket": bucket,
-            "region": region,
-            "secure": is_secure,
-            "chunksize": PART_BYTES,
-            **server,
-            **root,
-            **keys,
-        },
-        "redirect": {"disable": True},
-    }
+    ).apply(lambda resolved: driver_section(**resolved))
 
 
 def _keys(ctx: Context, settings: StorageSettings) -> pulumi.Input[Mapping[str, Any]]:

@@ -16,9 +16,9 @@ from pulumi_kubernetes.core.v1 import PodSpecArgsDict
 from pulumi_kubernetes.meta.v1 import LabelSelectorArgsDict
 
 from ..context import Context
+from ..distribution import no_proxy_value, proxy_files
 from ..pods import CONFIG_CHECKSUM, checksum, uid_of
 from ..settings import ServingSettings, WorkloadSettings
-from ..upstreams import never_proxied
 from .configuration import (
     FILE_NAME,
     KEYS_FILE,
@@ -31,7 +31,7 @@ from .configuration import (
     drain_seconds,
     login_script,
 )
-from .container import PROXY_FILES, Mounts
+from .container import Mounts
 from .front import FRONT_FOLDER, STORAGE_STATE, Front
 from .pod import pod_spec
 
@@ -129,7 +129,7 @@ class Workload(pulumi.ComponentResource):
         if serving.mirror is not None:
             files[UPSTREAM_LOGIN_FILE] = login_script(serving.mirror)
         content = pulumi.Output.all(files, settings.outbound_proxy or {}).apply(
-            lambda both: both[0] | _proxies(both[1])
+            lambda both: both[0] | proxy_files(both[1])
         )
         secret = kubernetes.core.v1.Secret(
             f"{ctx.name}-configuration", metadata=ctx.metadata(SECRET_NAME), string_data=content, opts=ctx.options()
@@ -144,7 +144,7 @@ class Workload(pulumi.ComponentResource):
         )
         template = PodTemplate(
             pod_spec(
-                settings, mounts, inputs.node_selector, _no_proxy(settings, inputs.upstreams), inputs.front, drain
+                settings, mounts, inputs.node_selector, no_proxy_value(settings, inputs.upstreams), inputs.front, drain
             ),
             # An annotation is public, and so is a checksum of secrets. `pulumi up --refresh` replaces a Secret that was
             # edited in the cluster. Its new UID replaces the Pods, which may have read the edited files.
@@ -158,19 +158,6 @@ class Workload(pulumi.ComponentResource):
         else:
             _create_deployment(ctx, settings, template, ROLLING_UPDATE if inputs.pods_overlap else RECREATE)
         self.register_outputs({})
-
-
-def _proxies(proxies: Mapping[str, str]) -> dict[str, str]:
-    """Return the files of the Secret with the URLs of the proxies, which variables of the Pod refer to."""
-    return {name: proxies[scheme] for scheme, name in PROXY_FILES.items() if scheme in proxies}
-
-
-def _no_proxy(settings: WorkloadSettings, upstreams: pulumi.Output[list[str]]) -> pulumi.Output[str] | None:
-    """Return the value of NO_PROXY, or None without an outbound proxy. It is public, unlike the URL of a proxy."""
-    if settings.outbound_proxy is None:
-        return None
-    values = pulumi.Output.all(settings.outbound_proxy, upstreams)
-    return pulumi.Output.unsecret(values.apply(lambda known: never_proxied(*known)))
 
 
 def _create_pod(ctx: Context, template: PodTemplate) -> None:

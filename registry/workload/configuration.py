@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pulumi
 
+from ..distribution import render
 from ..settings import MirrorSettings, ServingSettings
 from ..upstreams import server_port
 
@@ -96,14 +97,6 @@ def configuration(
         external_url=external_url,
         upstream=_upstream(settings.mirror),
     ).apply(lambda resolved: render(_file(settings, drain_seconds, is_direct, has_front, **resolved)))
-
-
-def render(file: Mapping[str, Any]) -> str:
-    """Return the file as JSON, which is YAML too and needs no quoting of secrets.
-
-    Go's YAML reader refuses the surrogate pairs of JSON, so characters outside of ASCII are not escaped.
-    """
-    return json.dumps(file, indent=1, ensure_ascii=False)
 
 
 def login_script(mirror: MirrorSettings) -> pulumi.Output[str]:

@@ -1,15 +1,14 @@
 """The container of the registry."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import NamedTuple
 
 import pulumi
 from pulumi_kubernetes.core.v1 import ContainerArgsDict, EnvVarArgsDict, VolumeMountArgsDict
 
+from ..distribution import NO_TRACES, memory_limit, proxy_variables
 from ..pods import NO_PRIVILEGES
 from ..settings import WorkloadSettings
-from ..validation.quantities import amount
 from .configuration import CONFIGURATION_FOLDER, FILE_NAME, METRICS_PORT, PORT, SOCKET_FOLDER, UPSTREAM_CA_FILE
 
 SECRET_FOLDERS = {"certificate": "/certs", "users": "/auth", "configuration": CONFIGURATION_FOLDER}
@@ -25,17 +24,6 @@ CERTIFICATE_VARIABLES = {
     "REGISTRY_HTTP_TLS_KEY": "/certs/tls.key",
 }
 """Variables of the guide, which name the mounted files."""
-
-MEMORY_SHARE = Decimal("0.85")
-"""Share of the memory limit from which Go's garbage collector works harder.
-
-Without it, the collector would wait too long during a burst of pushes, and the kernel would end the container."""
-
-NO_TRACES = {"OTEL_TRACES_EXPORTER": "none"}
-"""Variable that disables the traces of 3.x, which need a server."""
-
-PROXY_FILES = {"http": "http-proxy", "https": "https-proxy"}
-"""Keys of the proxies' URLs in the configuration's Secret. The Pod refers to the keys, because a URL may be secret."""
 
 POST_START_COMMAND = ["registry", "--version"]
 """Command that delays the first probe until the registry listens, some hundredths of a second.
@@ -74,7 +62,11 @@ def registry_container(
         "image": settings.image,
         "image_pull_policy": settings.image_pull_policy,
         "args": ["serve", f"{CONFIGURATION_FOLDER}/{FILE_NAME}"],
-        "env": [*_variables(settings, mounts), _memory_limit(settings), *_proxy_variables(mounts, no_proxy)],
+        "env": [
+            *_variables(settings, mounts),
+            memory_limit(settings.limits),
+            *proxy_variables(mounts.configuration, no_proxy),
+        ],
         "ports": [
             {"name": name, "container_port": port}
             for name, port in (ports if has_front else {"registry": PORT, **ports}).items()
@@ -103,28 +95,3 @@ def _variables(settings: WorkloadSettings, mounts: Mounts) -> list[EnvVarArgsDic
     if settings.upstream_ca is not None:
         variables["SSL_CERT_FILE"] = f"{CONFIGURATION_FOLDER}/{UPSTREAM_CA_FILE}"
     return [{"name": name, "value": value} for name, value in variables.items()]
-
-
-def _memory_limit(settings: WorkloadSettings) -> EnvVarArgsDict:
-    """Return the variable for Go's garbage collector, in bytes. It is "off" without a memory limit."""
-
-    def share(limits: Mapping[str, str]) -> str:
-        if "memory" not in limits:
-            return "off"
-        return str(int(MEMORY_SHARE * amount("limits.memory", limits["memory"], "")))
-
-    return {"name": "GOMEMLIMIT", "value": pulumi.Output.from_input(settings.limits).apply(share)}
-
-
-def _proxy_variables(mounts: Mounts, no_proxy: pulumi.Input[str] | None) -> list[EnvVarArgsDict]:
-    """Return the variables that Go's HTTP client takes a proxy from. A missing URL sets no variable."""
-    if no_proxy is None:
-        return []
-    proxies: list[EnvVarArgsDict] = [
-        {
-            "name": f"{scheme.upper()}_PROXY",
-            "value_from": {"secret_key_ref": {"name": mounts.configuration, "key": key, "optional": True}},
-        }
-        for scheme, key in PROXY_FILES.items()
-    ]
-    return [*proxies, {"name": "NO_PROXY", "value": no_proxy}]

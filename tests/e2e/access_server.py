@@ -25,10 +25,10 @@ from dev.environment import PROJECT
 from dev.loopback import free_port, split_address
 from registry.access import WATCH_SCRIPT
 from registry.access.haproxy import Endpoints, KeyPair, Logging, files
+from registry.distribution import render
 from registry.settings import AccessSettings
 from registry.users import hash_passwords
 from registry.validation.access_rules import Access
-from registry.workload.configuration import render
 from tests.issuing import CertificateSpec, issue, server_spec
 
 CA = issue(CertificateSpec())

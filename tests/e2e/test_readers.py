@@ -21,12 +21,12 @@ import pytest
 from hypothesis import strategies as st
 
 from dev.toolchain.build import build_program
+from registry.distribution import render
 from registry.validation import InvalidInput
 from registry.validation.chains import TypedHost, validate_server_chain
 from registry.validation.pem import to_pem
 from registry.validation.secrets import external_credential
 from registry.validation.users import htpasswd
-from registry.workload.configuration import render
 from tests.e2e.drawing import SEED, draw_examples
 from tests.e2e.lab import SOAK
 from tests.e2e.oracles import build_go_verifier, go_objections

@@ -17,7 +17,7 @@ RECOVER = (sys.executable, "-m", "ops", "recover", "--stack", STACK, "--json")
 PROXY_INPUTS = ("access", "anonymous_pull", "robots", "pull_secrets", "min_free")
 """Inputs that add a proxy in front of the registry. Its image is loaded into the nodes only if one of them is set."""
 
-JOB_INPUTS = ("collect", "scrub", "alerts", "dashboard")
+JOB_INPUTS = ("collect", "scrub", "backup", "alerts", "dashboard")
 """Inputs that add maintenance jobs, or an exporter with their program. Their image is loaded only if one is set."""
 
 NEXT_STEPS = """
@@ -59,6 +59,8 @@ class Deployment:
             self.cluster.load_haproxy()
         if self.cluster and any(f"private-registry:{key}" in config for key in JOB_INPUTS):
             self.cluster.load_python()
+        if self.cluster and "private-registry:backup" in config:
+            self.cluster.load_regsync()
         with stage("pulumi up"):
             self._run_in_foreground("pulumi", "up", "--yes", "--skip-preview", "--stack", STACK, *refresh)
         outputs = json.loads(self._run("pulumi", "stack", "output", "--json", "--stack", STACK))

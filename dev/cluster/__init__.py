@@ -38,6 +38,7 @@ from dev.cluster import images, inotify, lifecycle, network, pki, programs, requ
 from dev.cluster.plan import HOSTS, NODES, Host, Plan
 from dev.cluster.status import Status
 from dev.console import step
+from dev.toolchain.build import build_program
 
 __all__ = ["Cluster", "Status"]
 
@@ -142,6 +143,13 @@ class Cluster:
         """Load an image of Python, which the maintenance jobs need, into both nodes."""
         cluster_programs = programs.provide_programs(self._programs_file)
         image = images.create_python_image(Path(cluster_programs.busybox))
+        for node in NODES:
+            images.load_into_node(self.plan, cluster_programs, node, [image])
+
+    def load_regsync(self) -> None:
+        """Load an image of regsync, which copies a backup, into both nodes. Build the tool if the cache lacks it."""
+        cluster_programs = programs.provide_programs(self._programs_file)
+        image = images.create_regsync_image(Path(cluster_programs.busybox), build_program("regsync") / "regsync")
         for node in NODES:
             images.load_into_node(self.plan, cluster_programs, node, [image])
 

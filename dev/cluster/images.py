@@ -32,6 +32,9 @@ PYTHON_IMAGE = "python:3.14.2-alpine"
 
 In the embedded cluster it contains the Python that runs `python -m dev`."""
 
+REGSYNC_IMAGE = "ghcr.io/regclient/regsync:v0.11.7-alpine"
+"""Image of the tool that copies a backup, the default of `backup_image`."""
+
 UNUSED_FOLDERS = {"__pycache__", "dist-packages", "ensurepip", "idlelib", "lib2to3", "site-packages", "test", "tkinter"}
 """Names of folders of the standard library that the image lacks."""
 
@@ -112,6 +115,11 @@ def create_haproxy_image(busybox: Path, packages: Packages) -> Image:
     """Return an image with the HAProxy of a Debian package, with the path and the stop signal of the official one."""
     programs = find_libraries("/usr/local/sbin/haproxy", packages.find("haproxy"), packages.env)
     return Image(f"docker.io/library/{HAPROXY_IMAGE}", busybox, programs, config={"StopSignal": "SIGUSR1"})
+
+
+def create_regsync_image(busybox: Path, program: Path) -> Image:
+    """Return an image of regsync with a shell and the paths of the official one."""
+    return Image(REGSYNC_IMAGE, busybox, {"/usr/local/bin/regsync": program})
 
 
 def create_python_image(busybox: Path) -> Image:

@@ -29,8 +29,8 @@ PROMETHEUS = "0.316.0"
 class Program:
     """A program: `go build PACKAGE` in `modules/MODULE`, with its version set by the linker.
 
-    Most programs share one module, so that a package that several need is compiled once. Some old programs, and those
-    of Prometheus, have modules of their own.
+    Most programs share one module, so that a package that several need is compiled once. Some old programs, those of
+    Prometheus, and regsync have modules of their own.
     """
 
     name: str
@@ -124,6 +124,14 @@ PROGRAMS = {
             module="registry-2.7",
             package=".",
             stamps=("github.com/docker/distribution/version.Version=v2.7.1",),
+        ),
+        # The tool of a backup. In a module of its own it does not change the versions of the other programs.
+        Program(
+            name="regsync",
+            version="0.11.7",
+            module="regsync",
+            package="github.com/regclient/regclient/cmd/regsync",
+            stamps=(),  # It reads its version from the build information.
         ),
         Program(
             name="versitygw",

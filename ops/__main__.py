@@ -1,4 +1,4 @@
-"""The command line: `python -m ops verify`, `status`, `trust`, `login`, `recover`, `collect`, `prune` and `scrub`.
+"""The command line: `python -m ops verify`, `status`, `trust`, `login`, `recover`, and the maintenance jobs.
 
 Exit codes: 0 for success, 1 if a check failed or action is needed, 2 if the command could not run or was called
 wrongly.
@@ -289,6 +289,54 @@ def scrub(
     """
     options = [*(["--all"] if everything else []), *(["--dry-run"] if dry_run else [])]
     _maintain("scrub", stack, options, as_json=json)
+
+
+@app.command()
+def backup(stack: Stack = "dev", dry_run: DryRun = False, json: Json = False) -> None:
+    """Copy all images to the place of the backup, now.
+
+    The command runs the job of the input `backup` at once, and prints its
+    progress. It copies only what the backup lacks. Clients can push and pull
+    meanwhile. The exit code is 1 if an image is damaged, otherwise 0.
+
+    \b
+    EXAMPLES
+      python -m ops backup --stack dev
+      python -m ops backup --dry-run --json
+    """
+    _maintain("backup", stack, ["--dry-run"] if dry_run else [], as_json=json)
+
+
+@app.command()
+def restore(
+    stack: Stack = "dev",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Also change tags that the registry has with another digest.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read the whole backup, and write nothing to the registry.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Write to the registry without a prompt.")] = False,
+    json: Json = False,
+) -> None:
+    """Copy all images of the last backup to the registry.
+
+    The command copies what the registry lacks, checks all digests, and names
+    what is missing. Tags that the registry has with another digest stay. It
+    asks before it writes. The exit code is 1 if an image is missing or
+    damaged, otherwise 0.
+
+    \b
+    EXAMPLES
+      python -m ops restore --dry-run
+      python -m ops restore --stack dev --yes
+    """
+    from .maintenance import confirm_restore
+
+    if not (dry_run or yes):
+        confirm_restore(stack, typer.confirm)
+    options = [*(["--overwrite"] if overwrite else []), *(["--dry-run"] if dry_run else [])]
+    _maintain("restore", stack, options, as_json=json)
 
 
 def _maintain(task: str, stack: str, options: list[str], *, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from .kubernetes import Object, list_objects, parse_time
 JOB_SELECTOR = "app.kubernetes.io/name=docker-registry-maintenance"
 """Label selector of the jobs and their Pods. A literal, because the import of `registry` takes a second."""
 
-CRON_JOBS = {task: f"docker-registry-{task}" for task in ("collect", "scrub")}
+CRON_JOBS = {task: f"docker-registry-{task}" for task in ("collect", "scrub", "backup", "restore")}
 """Names of the CronJobs."""
 
 MIB = 2**20
@@ -92,6 +92,9 @@ def describe_run(summary: Mapping[str, Any]) -> str:
     if summary.get("task") == "scrub":
         checked = f"{summary.get('blobs_checked', 0)} blobs ({summary.get('bytes_checked', 0) / MIB:.0f} MiB) checked"
         return f"{checked}, {damage}"
+    if summary.get("task") in ("backup", "restore"):
+        copied = f"{summary.get('copied', 0)} of them copied ({summary.get('bytes_copied', 0) / MIB:.1f} MiB)"
+        return f"{summary.get('images', 0)} images, {copied}, {damage}"
     freed = f"{summary.get('bytes_freed', 0) / MIB:.1f} MiB freed"
     return (
         f"{freed}, {summary.get('tags_removed', 0)} tags and {summary.get('blobs_removed', 0)} blobs removed, {damage}"

@@ -1,4 +1,4 @@
-"""`ops collect`, `prune` and `scrub`: run a maintenance job now, follow it, and print what it did.
+"""`ops collect`, `prune`, `scrub`, `backup` and `restore`: run a maintenance job now, follow it, and print what it did.
 
 The job is made from the CronJob of the component, as `kubectl create job --from` does it. So it runs with the same
 program, settings and rights.
@@ -8,7 +8,7 @@ import copy
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,8 +32,11 @@ START_SECONDS = 180
 
 POLL_SECONDS = 0.5
 
-CRON_JOB_OF = {"collect": "collect", "prune": "collect", "scrub": "scrub"}
+CRON_JOB_OF = {"collect": "collect", "prune": "collect", "scrub": "scrub", "backup": "backup", "restore": "restore"}
 """Task whose CronJob has the program and the settings."""
+
+INPUT_OF = {"restore": "backup"}
+"""Task whose CronJob is created by the input of another name."""
 
 SHOWN = 20
 """Removed tags and damaged files that the table shows. The JSON has all of them."""
@@ -55,7 +58,7 @@ def run_job(namespace: str, task: str, options: Sequence[str]) -> Run:
         client = connect()
         cron_job = find_cron_job(client, namespace, CRON_JOB_OF[task])
         if cron_job is None:
-            key = CRON_JOB_OF[task]
+            key = INPUT_OF.get(task, CRON_JOB_OF[task])
             raise CommandError(
                 f"The namespace {namespace!r} has no job for `{key}`.",
                 f"Run `pulumi config set --path {key}.schedule '30 2 * * *'`, and `pulumi up`.",
@@ -69,6 +72,16 @@ def run_job(namespace: str, task: str, options: Sequence[str]) -> Run:
     if failure := failure_of(finished, run.summary):
         raise CommandError(f"The job {run.job} failed: {failure}.", f"See `kubectl -n {namespace} logs job/{run.job}`.")
     return run
+
+
+def confirm_restore(stack: str, ask: Callable[[str], bool]) -> None:
+    """Ask before a restore writes to a registry. Raise if the answer is no."""
+    if not sys.stdin.isatty():
+        raise CommandError(
+            "Standard input is not a terminal, so no image was restored.", "Pass --yes to run without a prompt."
+        )
+    if not ask(f"Copy the images of the last backup to the registry of the stack {stack!r}?"):
+        raise CommandError("You answered no, so no image was restored.", "Run the command again to restore the images.")
 
 
 def print_run(run: Run) -> bool:
@@ -114,6 +127,13 @@ def _rows(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         megabytes = summary.get("bytes_checked", 0) / 1e6
         rate = megabytes / max(summary.get("seconds", 0), 0.1)
         yield "blobs checked", f"{summary.get('blobs_checked', 0)}, {megabytes:.0f} MB, {rate:.0f} MB/s"
+    elif summary.get("task") in ("backup", "restore"):
+        yield "images", f"{summary.get('images', 0)}, {summary.get('present', 0)} of them were there already"
+        yield "copied", f"{summary.get('copied', 0)} {would}copied, {summary.get('bytes_copied', 0) / MIB:.1f} MiB"
+        if kept := summary.get("kept"):
+            yield "tags with another digest", f"{kept} kept. Use --overwrite to change them"
+        if gone := summary.get("gone"):
+            yield "deleted meanwhile", f"{gone}"
     else:
         yield "tags", f"{summary.get('tags_removed', 0)} {would}removed"
         yield "images", f"{summary.get('manifests_removed', 0)} {would}removed"
@@ -204,9 +224,10 @@ def _read_lines(run: Run, lines: Iterator[str]) -> None:
 def _reason(pods: Sequence[Object]) -> str:
     """Return why the Pods wait, by the words of the scheduler or of the kubelet."""
     for pod in pods:
-        for status in pod["status"].get("containerStatuses") or []:
+        statuses = [pod["status"].get(key) or [] for key in ("initContainerStatuses", "containerStatuses")]
+        for status in [*statuses[0], *statuses[1]]:
             waiting = (status.get("state") or {}).get("waiting") or {}
-            if waiting.get("reason") not in (None, "ContainerCreating"):
+            if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
                 return ": ".join(waiting[key].rstrip(".") for key in ("reason", "message") if waiting.get(key))
         for condition in pod["status"].get("conditions") or []:
             if condition.get("status") == "False" and condition.get("message"):

@@ -176,11 +176,17 @@ class ServingSettings:
 
 @dataclass(frozen=True)
 class MaintenanceSettings:
-    """The jobs that free space and look for damage."""
+    """The jobs that free space, look for damage, and copy the images to a backup."""
 
     collect: Mapping[str, Any] | None
     retention: list[Mapping[str, Any]]
     scrub: Mapping[str, Any] | None
+    backup: Mapping[str, Any] | None
+    backup_user: Text | None
+    backup_password: Text | None
+    backup_secret: Text | None
+    backup_ca: Text | None
+    backup_image: Text
     upload_hours: int
     maintenance_image: Text
     maintenance_requests: pulumi.Input[dict[str, str]]

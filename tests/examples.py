@@ -94,6 +94,15 @@ EXAMPLES: dict[str, Any] = {
     "collect": {"schedule": "30 2 * * *", "delete_untagged": True, "timeout": "90m"},
     "retention": [{"repositories": ["team/*"], "tags": ["pr-*"], "keep": 5, "keep_days": 30}],
     "scrub": {"schedule": "0 4 * * sun", "days": 60, "heal": True},
+    "backup": {
+        **{"schedule": "0 1 * * *", "timeout": "2h"},
+        "to": {"registry": {"url": "https://backup.example.com", "prefix": "site-a"}},
+    },
+    "backup_user": "ci-writer",
+    "backup_password": "hunter25",
+    "backup_secret": "my-backup-login",
+    "backup_ca": CA.pem,
+    "backup_image": "mirror.example.com/regsync:v0.11.7-alpine",
     "maintenance_image": "mirror.example.com/python:3.14.2-alpine",
     "maintenance_requests": {"cpu": "100m"},
     "maintenance_limits": {"memory": "1Gi"},
@@ -122,6 +131,11 @@ ROBOT = {"repositories": ["team/*"], "rights": ["push"]}
 def rule(**changes: Any) -> dict[str, Any]:
     """Return an access rule with some fields changed."""
     return {"users": ["jean"], "repositories": ["team/web"], "rights": ["pull"], **changes}
+
+
+def backup(**place: Any) -> dict[str, Any]:
+    """Return a value of `backup` with this place."""
+    return {"schedule": "0 1 * * *", "to": place}
 
 
 def retention(**changes: Any) -> list[dict[str, Any]]:
@@ -721,6 +735,38 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("scrub", {**NIGHTLY, "days": 366}, "out-of-range"),
     ("scrub", {**NIGHTLY, "heal": 1}, "not-a-flag"),
     ("scrub", {**NIGHTLY, "timeout": "1h"}, "unknown-key"),
+    ("backup", "0 1 * * *", "not-a-map"),
+    ("backup", {"to": {"claim": "backup"}}, "missing"),
+    ("backup", NIGHTLY, "missing"),
+    ("backup", {**NIGHTLY, "to": "s3://team"}, "not-a-map"),
+    ("backup", {**backup(claim="backup"), "days": 3}, "unknown-key"),
+    ("backup", {**backup(claim="backup"), "schedule": "daily"}, "not-a-schedule"),
+    ("backup", {**backup(claim="backup"), "timeout": "1 day"}, "not-a-duration"),
+    ("backup", backup(), "not-one-place"),
+    ("backup", backup(claim="backup", s3={"bucket": "team"}), "not-one-place"),
+    ("backup", backup(folder="/backup"), "unknown-key"),
+    ("backup", backup(claim="Backup"), "not-an-object-name"),
+    ("backup", backup(s3="team"), "not-a-map"),
+    ("backup", backup(s3={}), "missing"),
+    ("backup", backup(s3={"bucket": "team", "secret_key": "hunter2"}), "unknown-key"),
+    ("backup", backup(s3={"bucket": "Team"}), "not-a-bucket"),
+    ("backup", backup(s3={"bucket": "team", "region": "EU"}), "not-a-region"),
+    ("backup", backup(s3={"bucket": "team", "prefix": "/a"}), "not-a-folder"),
+    ("backup", backup(s3={"bucket": "team", "endpoint": "s3.example.com"}), "not-a-server-url"),
+    ("backup", backup(s3={"bucket": "team", "endpoint": "https://team.s3.example.com"}), "bucket-in-host"),
+    ("backup", backup(s3={"bucket": "team", "endpoint": "https://s3.eu-west-3.amazonaws.com"}), "region-of-endpoint"),
+    ("backup", backup(registry="https://backup.example.com"), "not-a-map"),
+    ("backup", backup(registry={"prefix": "a"}), "missing"),
+    ("backup", backup(registry={"url": "backup.example.com"}), "not-a-server-url"),
+    ("backup", backup(registry={"url": "https://jean:hunter2@backup.example.com"}), "url-credentials"),
+    ("backup", backup(registry={"url": "https://localhost:5000"}), "loopback"),
+    ("backup", backup(registry={"url": "https://backup.example.com", "prefix": "Site"}), "not-a-repository"),
+    ("backup", backup(registry={"url": "https://backup.example.com", "prefix": "a" * 129}), "not-a-repository"),
+    ("backup_user", "a:b", "name-characters"),
+    ("backup_password", "", "not-a-credential"),
+    ("backup_secret", "Backup", "not-an-object-name"),
+    ("backup_ca", "no CA", "unreadable-certificates"),
+    ("backup_image", "regsync:latest", "not-pinned"),
     ("maintenance_image", "python:latest", "not-pinned"),
     ("maintenance_requests", {"cpu": "0"}, "not-an-amount"),
     ("maintenance_limits", {"memory": "64"}, "not-an-amount"),
@@ -803,6 +849,9 @@ ACCEPTED: list[tuple[str, Any]] = [
     ("retention", retention(tags=["RC-*", "rc-*"])),
     ("access", [rule(users=["jean", "Jean"])]),
     ("scrub", {"schedule": "59 23 * * 0", "days": 365}),
+    ("backup", backup(claim="team.backup")),
+    ("backup", backup(s3={"bucket": "team", "region": "us-east-1", "endpoint": "http://minio.storage:9000"})),
+    ("backup", {**backup(registry={"url": "http://10.0.0.7:5000"}), "timeout": "168h"}),
     ("monitor_interval", "5s"),
     ("monitor_interval", "2m"),
     ("monitor_labels", {"prometheus": ""}),
@@ -896,6 +945,20 @@ OUTPUTS: list[tuple[str, Any, Inputs, str]] = [
     ("tolerations", [{"key": "a b"}], {}, "registry-workload-pod"),
     ("image", "registry:latest", {}, "registry-workload-pod"),
     ("image_pull_secret", "Pull", {"create_namespace": False}, "registry-workload-pod"),
+    (
+        *("backup_user", "a:b"),
+        *({"backup": EXAMPLES["backup"], "backup_password": "hunter2"}, "registry-maintenance-settings"),
+    ),
+    (
+        *("backup_password", ""),
+        *({"backup": EXAMPLES["backup"], "backup_user": "jean"}, "registry-maintenance-settings"),
+    ),
+    (
+        *("backup_secret", "Backup"),
+        *({"backup": EXAMPLES["backup"], "create_namespace": False}, "registry-maintenance-settings"),
+    ),
+    ("backup_ca", "no CA", {"backup": EXAMPLES["backup"]}, "registry-maintenance-settings"),
+    ("backup_image", "regsync:latest", {"backup": EXAMPLES["backup"]}, "registry-backup"),
     ("maintenance_image", "python:latest", {"collect": NIGHTLY}, "registry-collect"),
     ("maintenance_requests", {"cpu": "0"}, {"collect": NIGHTLY}, "registry-collect"),
     ("maintenance_limits", {"memory": "0"}, {"scrub": NIGHTLY}, "registry-scrub"),

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 SECRET_VALUES = {
     "config.args_from": "str(config.get(key))",
     "config._read": "str(config.get(key))",
-    "servers._server_url": "str(value)",
+    "servers.server_url": "str(value)",
     "proxy._proxy_url": "str(value)",
     "proxy._excluded": "str(value)",
     "proxy.outbound_proxy": "str(value)",

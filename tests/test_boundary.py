@@ -38,6 +38,9 @@ LIVE: dict[str, Any] = {
     "registry-data-from-kubectl-get-secrets": {
         "data": {"access-key": to_base64("AKIA2"), "secret-key": to_base64("hunter24")}
     },
+    "registry-backup-from-kubectl-get-secrets": {
+        "data": {"username": to_base64("ci"), "password": to_base64("hunter25")}
+    },
 }
 """Existing objects, by name of their lookup."""
 

@@ -427,3 +427,62 @@ def test_a_job_for_an_existing_claim_of_one_pod_is_refused(deploy: Deploy, engin
     engine.found |= _claim("ReadWriteOncePod")
     refusal = refuse(deploy, {**CLAIM, "scrub": JOB})
     assert (refusal.key, refusal.code) == ("storage_claim", "claim-of-one-pod")
+
+
+def place(**content: Any) -> Inputs:
+    """Return the input `backup` with this place."""
+    return {"backup": {**JOB, "to": content}}
+
+
+BUCKET = place(s3={"bucket": "team"})
+
+
+@pytest.mark.parametrize("inputs", [MIRROR, S3])
+def test_a_backup_of_images_that_a_job_cannot_read_is_refused(inputs: Inputs) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        check_combinations({**DEFAULTS, **inputs, **place(claim="backup")})
+    assert refusal.value.key == "backup"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "key", "code"),
+    [
+        (BUCKET, "backup_user", "missing"),
+        ({**place(claim="backup"), "backup_user": "a", "backup_password": "hunter2"}, "backup_user", "no-effect"),
+        ({**place(claim="backup"), "backup_ca": "a CA"}, "backup_ca", "no-effect"),
+        ({**CLAIM, **place(claim=CLAIM["storage_claim"])}, "backup.to.claim", "backup-in-itself"),
+        (
+            {
+                **{"storage": "s3", "s3_bucket": "team", "s3_access_key": "a", "s3_secret_key": "hunter2"},
+                **{**BUCKET, "backup_user": "a", "backup_password": "hunter2"},
+            },
+            *("backup.to.s3", "backup-in-itself"),
+        ),
+    ],
+)
+def test_a_backup_that_cannot_help_is_refused(inputs: Inputs, key: str, code: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        check_combinations({**DEFAULTS, **inputs})
+    assert (refusal.value.key, refusal.value.code) == (key, code)
+
+
+def test_a_backup_in_another_folder_of_the_bucket_is_accepted() -> None:
+    keys = {"s3_access_key": "a", "s3_secret_key": "hunter2", "backup_user": "a", "backup_password": "hunter2"}
+    storage = {"storage": "s3", "s3_bucket": "team"}
+    check_combinations({**DEFAULTS, **storage, **keys, **place(s3={"bucket": "team", "prefix": "backup"})})
+
+
+BACKUP_SECRET = "registry-backup-from-kubectl-get-secrets"
+
+
+@pytest.mark.parametrize(
+    ("content", "data"),
+    [({"s3": {"bucket": "team"}}, "access-key"), ({"registry": {"url": "https://backup.example.com"}}, "username")],
+)
+def test_the_secret_of_a_backup_has_the_keys_for_its_place(
+    deploy: Deploy, engine: Engine, content: Inputs, data: str
+) -> None:
+    engine.live[BACKUP_SECRET] = {"data": {"other": "eA=="}}
+    refusal = refuse(deploy, {**place(**content), "backup_secret": "keys", **EXISTING_NAMESPACE})
+    assert (refusal.key, refusal.code) == ("backup_secret", "secret-incomplete")
+    assert data in refusal.problem

@@ -1,11 +1,13 @@
 """`ops collect`, `prune` and `scrub`, and the rows of the jobs in `ops status`, with a cluster in memory."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from ops import __main__ as command_line
@@ -34,6 +36,12 @@ SCRUBBED: Object = {
 }
 
 
+BACKED_UP: Object = {
+    **{"event": "summary", "task": "backup", "dry_run": False, "seconds": 8.0, "images": 7, "present": 4},
+    **{"copied": 3, "bytes_copied": 5 << 20, "kept": 0, "gone": 1, "damaged": 0, "repaired": 0, "damage": []},
+}
+
+
 def moment(value: datetime) -> str:
     return value.strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -55,7 +63,11 @@ class Cluster:
     """A cluster with CronJobs, and with jobs that end as soon as they were looked at once."""
 
     def __init__(self, log: list[str], *, condition: str = "Complete", message: str = "") -> None:
-        self.objects: dict[str, list[Object]] = {"CronJob": [cron_job(), cron_job("scrub")], "Job": [], "Pod": []}
+        self.objects: dict[str, list[Object]] = {
+            "CronJob": [cron_job(task) for task in ("collect", "scrub", "backup", "restore")],
+            "Job": [],
+            "Pod": [],
+        }
         self.created: list[Object] = []
         self._log = log
         self._condition = {"type": condition, "status": "True", "message": message}
@@ -289,4 +301,55 @@ def test_repaired_damage_is_told() -> None:
 
 def test_the_names_are_those_of_the_component() -> None:
     assert f"app.kubernetes.io/name={APP}" == jobs.JOB_SELECTOR
-    assert {f"docker-registry-{task}" for task in ("collect", "scrub")} == {*jobs.CRON_JOBS.values()}
+    assert {f"docker-registry-{task}" for task in ("collect", "scrub", "backup", "restore")} == {
+        *jobs.CRON_JOBS.values()
+    }
+
+
+def test_a_backup_tells_what_it_has_copied(start: Callable[..., Cluster]) -> None:
+    cluster = start([json.dumps(BACKED_UP)])
+    code, output, _ = ops("backup")
+    assert code == 0
+    for text in ("7, 4 of them were there already", "3 copied, 5.0 MiB", "deleted meanwhile", "backup in team"):
+        assert text in output
+    assert "--overwrite" not in output
+    (job,) = cluster.created
+    assert job["metadata"]["ownerReferences"][0]["name"] == "docker-registry-backup"
+    assert describe_run(BACKED_UP) == "7 images, 3 of them copied (5.0 MiB), no damage"
+
+
+def test_a_restore_passes_its_options_and_names_what_is_missing(start: Callable[..., Cluster]) -> None:
+    restored = {**BACKED_UP, "task": "restore", "kept": 2, "damaged": 1, "damage": [DAMAGE]}
+    cluster = start([json.dumps(restored)])
+    code, output, _ = ops("restore", "--yes", "--overwrite")
+    assert code == 1
+    assert "2 kept. Use --overwrite" in output
+    assert "team/web:1" in output
+    (job,) = cluster.created
+    assert job["metadata"]["ownerReferences"][0]["name"] == "docker-registry-restore"
+    assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["restore", "--overwrite"]
+    assert ops("restore", "--dry-run", "--json")[0] == 1
+
+
+def test_a_restore_asks_before_it_writes(start: Callable[..., Cluster], monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = start([json.dumps(BACKED_UP)])
+    with pytest.raises(CommandError, match="not a terminal"):
+        command_line.restore()
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    for answer, message in ((False, "answered no"), (True, "")):
+        monkeypatch.setattr(typer, "confirm", lambda _, answer=answer: answer)
+        if message:
+            with pytest.raises(CommandError, match=message):
+                command_line.restore()
+            assert cluster.created == []
+        else:
+            with pytest.raises(typer.Exit):
+                command_line.restore()
+    assert len(cluster.created) == 1
+
+
+def test_a_restore_without_a_backup_names_the_input(start: Callable[..., Cluster]) -> None:
+    cluster = start([])
+    cluster.objects["CronJob"] = []
+    with pytest.raises(CommandError, match="no job for `backup`"):
+        maintenance.run_job("team", "restore", [])

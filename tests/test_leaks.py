@@ -46,6 +46,7 @@ HTTP_SECRET = "of-http-6Bn1Xc4Mz7Lp9Ok2Ji5Uh8Yg3Tf0Rd4Es1Wa"
 TOKEN_KEY = "of-tokens-5Vb2Nh8Mj4Kl0Pq7Wz3Xs9Ce6Ru1Ty5Ia"
 S3_SECRET = "of-s3-Gq8Wn3+Zr/5Tb=7Kx1"
 MIRROR_PASSWORD = "of-the-mirror-Hj4?Vm&9Cs#2"
+BACKUP_PASSWORD = "of-the-backup-Nc6{{Rd}}8%Lw3"
 PROXY_PASSWORD = "of-the-proxy-Wq8%40Ty3~Lk6!"
 GENERATED_KEYS = {name: issue(CertificateSpec()) for name in ("registry-tls-key", "registry-tls-ca-key")}
 
@@ -58,6 +59,7 @@ GENERATED_OUTPUTS: Inputs = {
 """Outputs of the providers, by name of the resource."""
 
 EXISTING_S3_KEY = "existing-s3-Uy6Bt1Re9Wq4"
+EXISTING_BACKUP_PASSWORD = "existing-backup-Pm4Zx8Kj1Tg6"
 EXISTING_HASH = "theHashOfAnExistingUser4Vc8Nq2X"
 EXISTING_SECRETS: Inputs = {
     "registry-tls-from-kubectl-get-secrets": {
@@ -72,12 +74,15 @@ EXISTING_SECRETS: Inputs = {
     "registry-data-from-kubectl-get-secrets": {
         "data": {"access-key": to_base64("AKIA0"), "secret-key": to_base64(EXISTING_S3_KEY)}
     },
+    "registry-backup-from-kubectl-get-secrets": {
+        "data": {"username": to_base64("ci"), "password": to_base64(EXISTING_BACKUP_PASSWORD)}
+    },
 }
 """Secrets that exist before the deployment, by name of their lookup."""
 
 USERS: Inputs = {"users": ["jean", "marie"]}
 IN_S3: Inputs = {"storage": "s3", "s3_bucket": "images", "workload": "deployment", "replicas": 2, "metrics": True}
-SECRETS = ("ca_key", "mirror_password", "outbound_proxy", "passwords", "s3_secret_key")
+SECRETS = ("backup_password", "ca_key", "mirror_password", "outbound_proxy", "passwords", "s3_secret_key")
 """Inputs that are secrets. The list repeats the table of inputs, so that a forgotten mark in the table is noticed."""
 
 NOT_SECRET = {
@@ -88,7 +93,10 @@ NOT_SECRET = {
     "pull_secret_repositories": "globs",
     "token": "public keys",
     "default_pull_secret": "a flag",
-    **dict.fromkeys(("tls_secret", "users_secret", "s3_secret", "image_pull_secret"), "the name of a Secret"),
+    "backup_user": "a name",
+    **dict.fromkeys(
+        ("backup_secret", "tls_secret", "users_secret", "s3_secret", "image_pull_secret"), "the name of a Secret"
+    ),
 }
 """Contents of the inputs whose names look like those of secrets."""
 
@@ -109,12 +117,21 @@ CONFIGURATIONS: dict[str, Inputs] = {
     | IN_S3
     | {"s3_access_key": "AKIA1", "s3_secret_key": S3_SECRET, "collect": {"schedule": "30 2 * * *"}}
     | {"service_monitor": True, "alerts": True, "dashboard": True},
+    "backup to a bucket": USERS
+    | {"backup": {"schedule": "30 2 * * *", "to": {"s3": {"bucket": "backup"}}}}
+    | {"backup_user": "AKIA2", "backup_password": BACKUP_PASSWORD},
+    "one backup to a registry": USERS
+    | {"backup": {"schedule": "30 2 * * *", "to": {"registry": {"url": "https://backup.example.com"}}}}
+    | {"backup_user": "ci", "backup_password": BACKUP_PASSWORD, "backup_ca": CA.pem}
+    | {"outbound_proxy": {"https": f"http://ci:{PROXY_PASSWORD}@proxy.example.com:3128"}},
     "mirror": USERS
     | {"mode": "mirror", "mirror_of": "https://registry.example.com", "upstream_ca": CA.pem}
     | {"mirror_username": "ci", "mirror_password": MIRROR_PASSWORD}
     | {"outbound_proxy": {"https": f"http://ci:{PROXY_PASSWORD}@proxy.example.com:3128", "no_proxy": ".example.net"}},
     "existing Secrets": IN_S3
-    | {"create_namespace": False, "tls_secret": "existing", "users_secret": "existing", "s3_secret": "existing"},
+    | {"create_namespace": False, "tls_secret": "existing", "users_secret": "existing", "s3_secret": "existing"}
+    | {"backup": {"schedule": "30 2 * * *", "to": {"registry": {"url": "https://backup.example.com"}}}}
+    | {"backup_secret": "existing"},
 }
 """Inputs that use secrets, by name of the configuration."""
 
@@ -133,10 +150,12 @@ KNOWN_SECRETS: dict[str, str] = {
         "the key of tokens": TOKEN_KEY,
         "the S3 key": S3_SECRET,
         "the mirror's password": MIRROR_PASSWORD,
+        "the backup's password": BACKUP_PASSWORD,
     },
     "the proxy's password": PROXY_PASSWORD,
     **{
         "the existing S3 key": EXISTING_S3_KEY,
+        "the existing backup's password": EXISTING_BACKUP_PASSWORD,
         "the existing hash": EXISTING_HASH,
     },
     **canary.secrets_of_key("the CA's key", CA.key_pem),

@@ -67,6 +67,9 @@ def inputs_of_kind(engine: Engine, kind: str) -> list[Inputs]:
     return [each.inputs for each in engine.resources if each.type.rpartition(":")[2] == kind]
 
 
+KEYS = {"s3_access_key": "key", "s3_secret_key": "secret"}
+NIGHTLY = {"schedule": "30 2 * * *"}
+
 MISSING: list[tuple[Inputs, tuple[str, str, str], str, str]] = [
     # inputs, the object that does not exist, the refused key, and a part of the remedy
     ({"node": "worker-9"}, ("Node", "", "worker-9"), "node", "`kubectl get nodes`"),
@@ -81,6 +84,14 @@ MISSING: list[tuple[Inputs, tuple[str, str, str], str, str]] = [
     *(
         ({**TEAM, key: "mine"}, ("Secret", "team", "mine"), key, f"`pulumi config set {key}`")
         for key in ("tls_secret", "users_secret", "s3_secret", "image_pull_secret")
+    ),
+    (
+        {**TEAM, **KEYS, "backup": {**NIGHTLY, "to": {"claim": "mine"}}},
+        *(("PersistentVolumeClaim", "team", "mine"), "backup.to.claim", "`pulumi config set --path backup.to.claim`"),
+    ),
+    (
+        {**TEAM, **KEYS, "backup": {**NIGHTLY, "to": {"s3": {"bucket": "backup"}}}, "backup_secret": "mine"},
+        *(("Secret", "team", "mine"), "backup_secret", "`pulumi config set backup_secret`"),
     ),
     ({"pull_secrets": ["builds"]}, ("Namespace", "", "builds"), "pull_secrets", "`kubectl create namespace builds`"),
     (
@@ -573,9 +584,7 @@ PROXY = {"anonymous_pull": ["public/*"]}
 
 SMALL = {"front_requests": {"memory": "32Mi"}}
 
-NIGHTLY = {"schedule": "30 2 * * *"}
-
-JOB = {"collect": NIGHTLY, "s3_access_key": "key", "s3_secret_key": "secret"}
+JOB = {"collect": NIGHTLY, **KEYS}
 """Inputs that add a maintenance job."""
 
 

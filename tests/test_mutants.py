@@ -34,8 +34,8 @@ PROTECTIONS = {
     "secrets.external_credential: problem": 2,
     "secrets.s3_credentials: problem": 1,
     "server_certificate.__init__: kubernetes.core.v1.Secret": 1,
-    "servers._server_url: problem": 1,
-    "table: secret=True": 5,
+    "servers.server_url: problem": 1,
+    "table: secret=True": 6,
     "users.__init__: pulumi.Output.secret": 1,
     "users._bcrypt_cost: problem": 1,
     "users._create_secret: kubernetes.core.v1.Secret": 1,
@@ -66,7 +66,7 @@ UNMARKED = {
     "node_of_images.check_node": "the name of a node",
     "resolve._check_together": "that a rule accepts the values",
     "users._existing_secret": "that a Secret has bcrypt lines",
-    "workload._no_proxy": "the hosts that are reached without a proxy",
+    "distribution.no_proxy_value": "the hosts that are reached without a proxy",
     "workload.__init__": "a checksum with http.secret in it",
 }
 """Values that become readable, by the function that removes the mark of a secret."""

@@ -16,7 +16,7 @@ from registry.maintenance.job.export import HELP
 ROOT = Path(__file__).parent.parent
 PAGES = [
     *("README.md", "docs/trust.md", "docs/symptoms.md", "docs/clients.md", "docs/guide.md", "docs/operating.md"),
-    *("docs/maintenance.md", "docs/monitoring.md"),
+    *("docs/maintenance.md", "docs/monitoring.md", "docs/backup.md"),
 ]
 CODE = "\n".join(path.read_text() for name in ("registry", "ops") for path in sorted((ROOT / name).rglob("*.py")))
 """Source of `registry` and `ops`."""

@@ -35,7 +35,7 @@ def insert_proposal(error: InvalidInput, value: Any, proposal: Any) -> Any:
     key, *path = re.findall(r"[^.\[\]]+", error.key)
     if not path:
         return [proposal] if isinstance(EXAMPLES[key], list) else proposal
-    if key not in ("access", "robots", "token", "collect", "retention", "scrub"):
+    if key not in ("access", "robots", "token", "collect", "retention", "scrub", "backup"):
         return {error.key.partition(".")[2]: proposal}
     changed = copy.deepcopy(value)
     *parents, last = [int(part) if part.isdigit() else part for part in path]

@@ -23,7 +23,7 @@ OUTSIDE = {
 }
 """Resources without a namespace, and the Leases, which are in the namespace `default`."""
 
-EXISTING_SECRETS = {"tls_secret", "users_secret", "s3_secret"}
+EXISTING_SECRETS = {"tls_secret", "users_secret", "s3_secret", "backup_secret"}
 
 GROUPS = [
     [key for key in group if key not in EXISTING_SECRETS]

@@ -137,7 +137,8 @@ def test_an_invalid_output_is_refused_before_its_resource_is_created(
     assert refusal.value.key.partition(".")[0] in (("ca_certificate", "ca_key") if key.startswith("ca_") else (key,))
     names = [each.name for each in engine.resources]
     assert resource not in names
-    after_pod = ("registry-policy", "registry-service-ingress", "registry-collect", "registry-scrub")
+    jobs = ("registry-maintenance-settings", "registry-collect", "registry-scrub", "registry-backup")
+    after_pod = ("registry-policy", "registry-service-ingress", *jobs)
     assert "registry-workload-pod" not in names or resource in after_pod
     assert "hunter2" not in str(refusal.value)
 

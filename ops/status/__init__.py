@@ -96,6 +96,11 @@ STACK_CHECKS = {
         lambda target: workload.read_job(target.client, target.outputs.namespace, "scrub"),
         lambda facts, target: verdicts.rate_job(facts, "scrub", target.outputs.namespace),
     ),
+    "backup": StatusCheck(
+        "last backup",
+        lambda target: workload.read_job(target.client, target.outputs.namespace, "backup"),
+        lambda facts, target: verdicts.rate_job(facts, "backup", target.outputs.namespace),
+    ),
     "drift": StatusCheck(
         "drift",
         lambda target: drift.preview_changes(target.stack) if target.check_drift else None,

@@ -66,6 +66,50 @@ class ScrubArgs(TypedDict):
     """Whether to repair links and move damaged data aside, so that the next push sends it again. Default false."""
 
 
+class BackupBucketArgs(TypedDict):
+    """A bucket that keeps the backup."""
+
+    bucket: str
+    """Name of the existing bucket."""
+    region: NotRequired[str]
+    """Region of the bucket. Default us-east-1."""
+    endpoint: NotRequired[str]
+    """URL of a server other than AWS. Requests use path style. Default AWS."""
+    prefix: NotRequired[str]
+    """Folder in the bucket. Default its root."""
+
+
+class BackupRegistryArgs(TypedDict):
+    """Another registry that keeps the backup."""
+
+    url: str
+    """URL of the registry, such as https://registry.example.com."""
+    prefix: NotRequired[str]
+    """Beginning of the repositories in that registry. Default none, so repositories have the same names."""
+
+
+class BackupTargetArgs(TypedDict):
+    """The place of the backup: one of claim, s3 and registry."""
+
+    claim: NotRequired[str]
+    """Name of an existing PersistentVolumeClaim."""
+    s3: NotRequired[BackupBucketArgs]
+    """Bucket of an object store."""
+    registry: NotRequired[BackupRegistryArgs]
+    """Another registry."""
+
+
+class BackupArgs(TypedDict):
+    """The job that copies all images to another place."""
+
+    schedule: str
+    """Time of the job, five fields of cron, UTC."""
+    to: BackupTargetArgs
+    """Place of the backup: claim, s3 or registry."""
+    timeout: NotRequired[str]
+    """Time after which the job is stopped, such as 90m or 6h. Default 12h."""
+
+
 class PrivateRegistryArgs(TypedDict):
     # How clients reach it
     hostname: NotRequired[pulumi.Input[str]]
@@ -193,7 +237,7 @@ class PrivateRegistryArgs(TypedDict):
     upstream_ca: NotRequired[pulumi.Input[str]]
     """With s3 or a mirror: CA of that server's certificate, PEM. Default the public ones."""
     outbound_proxy: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
-    """With s3 or a mirror: URLs of the proxies http and https, a secret, and no_proxy with more hosts. Default none."""
+    """With s3, a mirror or backup: URLs of proxies http and https, a secret, and no_proxy, more hosts. Default none."""
 
     # Workload
     workload: NotRequired[str]
@@ -228,6 +272,18 @@ class PrivateRegistryArgs(TypedDict):
     """With collect: rules for tags to remove first, by repositories, tags, keep and keep_days. Default none."""
     scrub: NotRequired[ScrubArgs]
     """A job that reads everything to find damage: schedule, days and heal. Default none."""
+    backup: NotRequired[BackupArgs]
+    """A job that copies all images to a claim, to S3 or to another registry: schedule, to, timeout. Default none."""
+    backup_user: NotRequired[pulumi.Input[str]]
+    """With backup: user of that registry, or id of the access key of that bucket. Default none."""
+    backup_password: NotRequired[pulumi.Input[str]]
+    """With backup: password of that user, or secret of the access key, a secret. No default."""
+    backup_secret: NotRequired[pulumi.Input[str]]
+    """With backup: existing Secret with username and password, or access-key and secret-key, instead. Default none."""
+    backup_ca: NotRequired[pulumi.Input[str]]
+    """With backup: CA of that server's certificate, PEM. Default the public ones."""
+    backup_image: NotRequired[pulumi.Input[str]]
+    """With backup: image of regsync with a shell. Default ghcr.io/regclient/regsync:v0.11.7-alpine."""
     maintenance_image: NotRequired[pulumi.Input[str]]
     """With a job, alerts or dashboard: image of Python 3.11 or newer. Default python:3.14.2-alpine."""
     maintenance_requests: NotRequired[pulumi.Input[dict[str, str]]]

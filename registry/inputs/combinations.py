@@ -1,9 +1,14 @@
 """Rules for inputs that are valid alone and wrong together."""
 
+from typing import Any
+
 from ..validation.errors import InvalidInput
 from ..validation.external_ips import refuse_port_of_nodes
 from ..validation.storage import STORAGE_KINDS
 from .table import INPUTS, Row, Values
+
+KINDS_IN_WORDS = {"claim": "claim", "s3": "bucket or prefix"}
+"""Names of places for a backup."""
 
 CREATE_PULL_SECRETS = (
     "Remove `users_secret`. Or remove `pull_secrets`, and create each pull Secret with "
@@ -21,6 +26,7 @@ def check_combinations(values: Values) -> None:
             rule(key, row, values)
     _refuse_replicas(values)
     _refuse_maintenance(values)
+    _refuse_backup(values)
     _refuse_min_free_of_a_mirror(values)
     if values["exposure"] == "external-ips":
         refuse_port_of_nodes(values["port"])
@@ -92,7 +98,7 @@ def _refuse_replicas(values: Values) -> None:
 
 def _refuse_maintenance(values: Values) -> None:
     """Refuse jobs for a mirror, which removes images by itself, and for a storage that they cannot reach."""
-    for key in ("collect", "scrub"):
+    for key in ("collect", "scrub", "backup"):
         if values.get(key) is None:
             continue
         if values["mode"] == "mirror":
@@ -106,6 +112,32 @@ def _refuse_maintenance(values: Values) -> None:
             problem = "needs a claim that two Pods can mount, but `storage_access` is ReadWriteOncePod"
             remedy = f"Set `storage_access` to ReadWriteOnce before the first deployment, or remove `{key}`"
             raise InvalidInput(key, "claim-of-one-pod", problem, remedy)
+
+
+def _refuse_backup(values: Values) -> None:
+    """Refuse a bucket without keys, credentials for a claim, and a backup in the storage of the images."""
+    if values.get("backup") is None:
+        return
+    ((kind, place),) = values["backup"]["to"].items()
+    if kind == "s3" and values.get("backup_user") is None and values.get("backup_secret") is None:
+        problem = "is missing, but `backup.to.s3` is set, and the job cannot use the role of a node"
+        remedy = "Set `backup_user` and `backup_password`, or `backup_secret`"
+        raise InvalidInput("backup_user", "missing", problem, remedy)
+    for key in ("backup_user", "backup_secret", "backup_ca"):
+        if kind == "claim" and values.get(key) is not None:
+            problem = "has no effect, because `backup.to.claim` needs no server"
+            raise InvalidInput(key, "no-effect", problem, f"Remove `{key}`")
+    if _is_storage(kind, place, values):
+        problem = "is the storage of the images, so the backup would be lost with them"
+        raise InvalidInput(f"backup.to.{kind}", "backup-in-itself", problem, f"Use another {KINDS_IN_WORDS[kind]}")
+
+
+def _is_storage(kind: str, place: Any, values: Values) -> bool:
+    """Return whether the place of the backup is that of the images, as far as it is known before deployment."""
+    if kind == "claim":
+        return values["storage"] == "claim" and bool(values.get("storage_claim") == place)
+    keys = ("bucket", "endpoint", "prefix")
+    return kind == values["storage"] == "s3" and all(place.get(key) == values.get(f"s3_{key}") for key in keys)
 
 
 def _refuse_min_free_of_a_mirror(values: Values) -> None:

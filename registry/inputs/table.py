@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from ..exposure import EXPOSURES
 from ..validation import (
     access,
+    backup,
     certificates,
     images,
     maintenance,
@@ -87,9 +88,10 @@ CLASS = Condition("storage", ("class",))
 S3 = Condition("storage", ("s3",))
 MIRROR = Condition("mode", ("mirror",))
 NODE_TRUST = Condition("node_trust", (True,))
+BACKUP = Condition("backup")
 METRICS = Condition("metrics", (True,))
 SERVICE_MONITOR = Condition("service_monitor", (True,))
-JOB_CONDITIONS = (Condition("collect"), Condition("scrub"))
+JOB_CONDITIONS = (Condition("collect"), Condition("scrub"), BACKUP)
 """Conditions, one of which is enough for the maintenance jobs."""
 
 PYTHON_CONDITIONS = (*JOB_CONDITIONS, Condition("alerts", (True,)), Condition("dashboard", (True,)))
@@ -221,7 +223,9 @@ INPUTS: dict[str, Row] = {
     ),
     "s3_secret": _name("s3_secret", only_with=(S3,), existing=True, replaces=("s3_access_key", "s3_secret_key")),
     "upstream_ca": Row(certificates.upstream_ca, only_with=(S3, MIRROR)),
-    "outbound_proxy": Row(proxy.outbound_proxy, secret=True, is_public=proxy.has_no_login, only_with=(S3, MIRROR)),
+    "outbound_proxy": Row(
+        proxy.outbound_proxy, secret=True, is_public=proxy.has_no_login, only_with=(S3, MIRROR, BACKUP)
+    ),
     # Workload
     "workload": Row(workload.workload, default="pod"),
     "replicas": Row(workload.replicas, default=1, only_with=(Condition("workload", ("deployment",)),)),
@@ -239,6 +243,16 @@ INPUTS: dict[str, Row] = {
     "collect": Row(maintenance.collect),
     "retention": Row(maintenance.retention, default=[], only_with=(Condition("collect"),)),
     "scrub": Row(maintenance.scrub),
+    "backup": Row(backup.backup),
+    "backup_user": Row(backup.user, only_with=(BACKUP,), both_or_neither="backup_password"),
+    "backup_password": Row(
+        partial(external_credential, "backup_password"), secret=True, only_with=(BACKUP,), both_or_neither="backup_user"
+    ),
+    "backup_secret": _name(
+        "backup_secret", only_with=(BACKUP,), existing=True, replaces=("backup_user", "backup_password")
+    ),
+    "backup_ca": Row(partial(certificates.upstream_ca, key="backup_ca"), only_with=(BACKUP,)),
+    "backup_image": Row(partial(images.image, key="backup_image"), default=backup.IMAGE, only_with=(BACKUP,)),
     "maintenance_image": Row(
         partial(images.image, key="maintenance_image"), default=maintenance.IMAGE, only_with=PYTHON_CONDITIONS
     ),

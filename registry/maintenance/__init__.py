@@ -1,4 +1,4 @@
-"""The maintenance jobs: CronJobs that free space and look for damage while the registry runs.
+"""The maintenance jobs: CronJobs that free space, look for damage and copy the images while the registry runs.
 
 Their program is in `job/`. It runs from a ConfigMap in an image of Python, so there is no image to build
 (docs/adr/0024-maintenance.md).
@@ -22,23 +22,24 @@ from pulumi_kubernetes.core.v1 import (
 )
 
 from ..context import COMPONENT, NAME, VERSION, Context
+from ..distribution import no_proxy_value, proxy_files
 from ..pods import CONFIG_CHECKSUM, NO_PRIVILEGES, base_pod_spec, checksum
 from ..settings import MaintenanceSettings, StorageSettings, WorkloadSettings
 from ..upstreams import egress_rules, never_proxied
+from ..validation.backup import TIMEOUT as BACKUP_TIMEOUT
 from ..validation.images import version_of
 from ..validation.maintenance import SCRUB_DAYS, TIMEOUT, duration_seconds, rule_patterns
+from .backup import SECRET_FOLDER, SECRET_NAME, add_registries, backup_files, backup_place, backup_servers
 from .job import DAMAGE_REMAINS
 
 APP = "docker-registry-maintenance"
 """Name in the labels of the jobs. With the registry's name, its Service would send clients to them."""
 
-SECRET_NAME = "maintenance-secret"
-
 PROGRAM = Path(__file__).with_name("job")
 """Folder of the program."""
 
-PROGRAM_FOLDER, SETTINGS_FOLDER = "/opt/maintenance", "/etc/maintenance"
-"""Mount paths of the program and of its settings."""
+PROGRAM_FOLDER = "/opt/maintenance"
+"""Mount path of the program."""
 
 TIME_ZONE = "Etc/UTC"
 
@@ -55,6 +56,9 @@ BACKOFF_LIMIT = 2
 """Attempts after the first one."""
 
 CONTAINER = "maintenance"
+
+COPYING_TASKS = ("backup", "restore")
+"""Tasks that copy images between the storage of the registry and that of the backup."""
 
 
 class MaintenanceInputs(NamedTuple):
@@ -89,6 +93,11 @@ def create_maintenance(
     """Create the jobs with their program, settings and NetworkPolicy."""
     registry_labels = ctx.selector
     ctx = _own_context(ctx, settings)
+    own_servers = backup_servers(settings)
+    inputs = inputs._replace(
+        servers=_joined(inputs.servers, own_servers), upstreams=_joined(inputs.upstreams, own_servers)
+    )
+    place = backup_place(ctx, settings)
     program = program_files()
     config_map = kubernetes.core.v1.ConfigMap(
         f"{ctx.name}-maintenance-program", metadata=ctx.metadata(APP), data=program, opts=ctx.options()
@@ -98,26 +107,40 @@ def create_maintenance(
         ca_pem=workload.upstream_ca,
         proxies=workload.outbound_proxy or {},
         upstreams=inputs.upstreams,
+        place=place,
     ).apply(lambda resolved: json.dumps(_job_settings(settings, inputs.claim_path, **resolved)))
+    files = pulumi.Output.all(
+        content, backup_files(settings, workload, inputs.driver, place), workload.outbound_proxy or {}
+    ).apply(lambda known: {"settings.json": known[0], **known[1], **(proxy_files(known[2]) if settings.backup else {})})
     secret = kubernetes.core.v1.Secret(
         f"{ctx.name}-maintenance-settings",
         metadata=ctx.metadata(SECRET_NAME),
-        string_data={"settings.json": content},
+        string_data=files,
         opts=ctx.options(),
     )
     _create_network_policy(ctx, inputs)
     annotations = {
         # An annotation is public, and so is a checksum of secrets.
-        CONFIG_CHECKSUM: pulumi.Output.unsecret(content.apply(lambda resolved: checksum((program, resolved))))
+        CONFIG_CHECKSUM: pulumi.Output.unsecret(files.apply(lambda resolved: checksum((program, resolved))))
     }
-    jobs = {"collect": (settings.collect, _collect_seconds(settings)), "scrub": (settings.scrub, SCRUB_SECONDS)}
+    jobs = {
+        "collect": (settings.collect, _seconds("collect", settings.collect, TIMEOUT)),
+        "scrub": (settings.scrub, SCRUB_SECONDS),
+        "backup": (settings.backup, _seconds("backup", settings.backup, BACKUP_TIMEOUT)),
+        "restore": (settings.backup, _seconds("backup", settings.backup, BACKUP_TIMEOUT)),
+    }
     for task, (job, seconds) in jobs.items():
         if job is not None:
             spec = _pod_spec(task, settings, storage, workload, inputs, registry_labels, files=[*program])
+            if task in COPYING_TASKS:
+                no_proxy = no_proxy_value(workload, inputs.upstreams)
+                add_registries(spec, settings, workload, inputs.claim, inputs.claim_path, no_proxy, task=task)
+            cron_job = _cron_job_spec(ctx, job["schedule"], seconds, annotations, spec)
+            cron_job["suspend"] = task == "restore"  # it runs only if `ops restore` creates a Job of it
             kubernetes.batch.v1.CronJob(
                 f"{ctx.name}-{task}",
                 metadata=ctx.metadata(f"docker-registry-{task}"),
-                spec=_cron_job_spec(ctx, job["schedule"], seconds, annotations, spec),
+                spec=cron_job,
                 opts=ctx.options(depends_on=[config_map, secret, *inputs.after]),
             )
 
@@ -141,10 +164,17 @@ def _job_settings(
     ca_pem: str | None,
     proxies: Mapping[str, str],
     upstreams: Sequence[str],
+    place: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the settings that the program reads."""
     collect, scrub = settings.collect or {}, settings.scrub or {}
+    backup: dict[str, Any] = {}
+    if place:
+        backup = {**place["program"], **_proxy_settings(proxies, upstreams)}
+        if "s3" in (place["driver"] or {}):
+            backup["storage"] = storage_settings("", place["driver"], place["ca_pem"], proxies, upstreams)
     return {
+        **({"backup": backup} if backup else {}),
         "storage": storage_settings(claim_path, driver, ca_pem, proxies, upstreams),
         "retention": rule_patterns(settings.retention),
         "delete_untagged": collect.get("delete_untagged", False),
@@ -178,14 +208,24 @@ def _s3_settings(
         "endpoint": s3.get("regionendpoint", ""),
         "prefix": s3.get("rootdirectory", "").removeprefix("/"),
         "ca_pem": ca_pem or "",
+        **_proxy_settings(proxies, upstreams),
+    }
+
+
+def _proxy_settings(proxies: Mapping[str, str], upstreams: Sequence[str]) -> dict[str, Any]:
+    return {
         "proxies": {scheme: proxies[scheme] for scheme in ("http", "https") if scheme in proxies},
         "no_proxy": never_proxied(proxies, upstreams) if proxies else "",
     }
 
 
-def _collect_seconds(settings: MaintenanceSettings) -> int:
-    timeout = (settings.collect or {}).get("timeout", TIMEOUT)
-    return duration_seconds("collect.timeout", timeout)
+def _joined(urls: pulumi.Output[list[str]], more: list[str]) -> pulumi.Output[list[str]]:
+    return urls.apply(lambda known: [*known, *more])
+
+
+def _seconds(key: str, job: Mapping[str, Any] | None, default: str) -> int:
+    """Return the seconds after which a job is stopped."""
+    return duration_seconds(f"{key}.timeout", (job or {}).get("timeout", default))
 
 
 def _create_network_policy(ctx: Context, inputs: MaintenanceInputs) -> None:
@@ -279,7 +319,7 @@ def _container(
 ) -> ContainerArgsDict:
     mounts: list[VolumeMountArgsDict] = [
         {"name": "program", "mount_path": PROGRAM_FOLDER, "read_only": True},
-        {"name": "settings", "mount_path": SETTINGS_FOLDER, "read_only": True},
+        {"name": "settings", "mount_path": SECRET_FOLDER, "read_only": True},
     ]
     if inputs.claim is not None:
         mounts.append({"name": "repository", "mount_path": inputs.claim_path})

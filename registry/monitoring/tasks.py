@@ -19,6 +19,7 @@ class Task(NamedTuple):
 TASKS = (
     Task("collect", "docs/maintenance.md#free-space-now"),
     Task("scrub", "docs/maintenance.md#an-image-is-damaged"),
+    Task("backup", "docs/backup.md#a-backup-fails-or-is-late"),
 )
 
 

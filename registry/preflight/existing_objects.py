@@ -111,12 +111,17 @@ def named_objects(settings: Settings, *, needs_node: bool) -> Iterator[NamedObje
         "users_secret": settings.users.users_secret,
         "s3_secret": storage.s3_secret,
         "image_pull_secret": settings.workload.image_pull_secret,
+        "backup_secret": settings.maintenance.backup_secret if settings.maintenance is not None else None,
     }
     for key, name in secrets.items():
         if name is not None:
             yield _object(key, "Secret", Reference("v1", "Secret", name, namespace), "secrets")
     if storage.storage_claim is not None:
         yield _object("storage_claim", "claim", Reference("v1", CLAIM_KIND, storage.storage_claim, namespace), "pvc")
+    if not settings.create_namespace and (claim := _backup_claim(settings)):
+        # In a new namespace the claim is created later, because it would be deleted with the namespace.
+        reference = Reference("v1", CLAIM_KIND, claim, namespace)
+        yield _object("--path backup.to.claim", "claim", reference, "pvc")._replace(key="backup.to.claim")
     classes = {
         "storage_class": ("storage.k8s.io/v1", "StorageClass", storage.storage_class),
         "priority_class": ("scheduling.k8s.io/v1", "PriorityClass", settings.workload.priority_class),
@@ -138,6 +143,14 @@ def named_objects(settings: Settings, *, needs_node: bool) -> Iterator[NamedObje
         remedy = "Install the Prometheus operator, or run `pulumi config set service_monitor false`"
         reference = Reference("apiregistration.k8s.io/v1", "APIService", MONITORING_API)
         yield NamedObject("service_monitor", "API", reference, remedy)
+
+
+def _backup_claim(settings: Settings) -> str | None:
+    """Return the name of the claim for the backup, if that is its place."""
+    if settings.maintenance is None or settings.maintenance.backup is None:
+        return None
+    claim: str | None = settings.maintenance.backup["to"].get("claim")
+    return claim
 
 
 def _object(key: str, what: str, reference: Reference, resource: str) -> NamedObject:
@@ -260,7 +273,9 @@ def _demand(settings: Settings, storage_size: str, *resources: Mapping[str, str]
     created = (settings.tls.tls_secret is None, settings.users.users_secret is None and settings.users.token is None)
     counts["secrets"] = str(1 + sum(created) + (settings.maintenance is not None) + has_exporter)
     if settings.maintenance is not None:
-        jobs = (settings.maintenance.collect, settings.maintenance.scrub)
+        # A backup has two CronJobs, of which one is suspended and restores the images.
+        backup = settings.maintenance.backup
+        jobs = (settings.maintenance.collect, settings.maintenance.scrub, backup, backup)
         counts["cronjobs.batch"] = str(sum(job is not None for job in jobs))
     dashboards = settings.monitoring is not None and settings.monitoring.dashboard
     if config_maps := (settings.maintenance is not None) + has_exporter + dashboards:
@@ -270,4 +285,12 @@ def _demand(settings: Settings, storage_size: str, *resources: Mapping[str, str]
     prefixes = [prefix for prefix, *_ in _resources(settings)]
     containers = [*map(Container, prefixes, resources[::2], resources[1::2])]
     others = containers[1 + (settings.front is not None) :]
-    return Demand(settings.storage.replicas, containers[: len(containers) - len(others)], others, counts)
+    more = [others[0]] * (_containers_of_job(settings) - 1) if others else []
+    return Demand(settings.storage.replicas, containers[: len(containers) - len(others)], others, counts, more)
+
+
+def _containers_of_job(settings: Settings) -> int:
+    """Return the number of containers that run at once in the largest job. A backup has one or two registries."""
+    if settings.maintenance is None or settings.maintenance.backup is None:
+        return 1
+    return 2 if "registry" in settings.maintenance.backup["to"] else 3

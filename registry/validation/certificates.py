@@ -112,11 +112,11 @@ def ca_key(value: str) -> str:
     return key_to_pem(private_key(origin_of("ca_key"), value))
 
 
-def upstream_ca(value: str) -> str:
-    """Return the PEM of the CAs of the S3 server or of the mirrored registry."""
+def upstream_ca(value: str, *, key: str = "upstream_ca") -> str:
+    """Return the PEM of the CAs of a server behind the registry."""
     from .chains import validate_trusted
 
-    return validate_trusted(value)
+    return validate_trusted(key, value)
 
 
 def ca_and_key_match(ca_certificate: str, ca_key: str) -> None:

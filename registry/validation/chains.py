@@ -96,11 +96,11 @@ def short_authority_warning(ca_certificate: str, days: int) -> str:
     )
 
 
-def validate_trusted(value: str) -> str:
+def validate_trusted(key: str, value: str) -> str:
     """Return the PEM of CAs that are valid today."""
-    certificates = read_certificates(origin_of("upstream_ca"), value)
+    certificates = read_certificates(origin_of(key), value)
     for certificate in certificates:
-        require_valid_today("upstream_ca", certificate)
+        require_valid_today(key, certificate)
     return to_pem(certificates)
 
 

@@ -36,7 +36,7 @@ LONGEST_TAG = 128
 
 def collect(value: Mapping[str, Any]) -> dict[str, Any]:
     """Require a schedule, and optionally `delete_untagged` and a timeout."""
-    fields = _fields("collect", value, COLLECT_FIELDS)
+    fields = map_fields("collect", value, COLLECT_FIELDS)
     fields["schedule"] = schedule("collect.schedule", fields.get("schedule"))
     if "delete_untagged" in fields:
         fields["delete_untagged"] = flag("collect.delete_untagged", fields["delete_untagged"])
@@ -47,7 +47,7 @@ def collect(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def scrub(value: Mapping[str, Any]) -> dict[str, Any]:
     """Require a schedule, and optionally `days` and `heal`."""
-    fields = _fields("scrub", value, SCRUB_FIELDS)
+    fields = map_fields("scrub", value, SCRUB_FIELDS)
     fields["schedule"] = schedule("scrub.schedule", fields.get("schedule"))
     if "days" in fields:
         remedy = f"For example {SCRUB_DAYS}, which reads every blob once a month"
@@ -95,7 +95,7 @@ def retention(value: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _rule(key: str, value: Mapping[str, Any]) -> dict[str, Any]:
-    fields = _fields(key, value, RULE_FIELDS)
+    fields = map_fields(key, value, RULE_FIELDS)
     if not fields.get("repositories"):
         raise InvalidInput(f"{key}.repositories", "missing", "is missing", EXAMPLE_RULE)
     fields["repositories"] = texts(f"{key}.repositories", fields["repositories"], "team/web")
@@ -156,11 +156,11 @@ def refuse_claim_of_one_pod(access_modes: Sequence[str]) -> None:
         raise InvalidInput("storage_claim", "claim-of-one-pod", problem, remedy)
 
 
-def _fields(key: str, value: object, fields: Sequence[str]) -> dict[str, Any]:
-    """Require a map with known fields, without those that are not set."""
+def map_fields(key: str, value: object, fields: Sequence[str], example: str = "") -> dict[str, Any]:
+    """Require a map with known fields, without those that are not set. `example` is the remedy for another type."""
     if not isinstance(value, Mapping):
         problem = f"must be a map with {', '.join(fields)}, not {quoted(value)}"
-        example = (
+        example = example or (
             EXAMPLE_RULE
             if key.startswith("retention")
             else f"Run `pulumi config set --path {key}.schedule '30 2 * * *'`"

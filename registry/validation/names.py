@@ -38,6 +38,7 @@ RESERVED_KEYS = (
 KINDS = {
     "ingress_class": "ingressclasses",
     "storage_claim": "persistentvolumeclaims --all-namespaces",
+    "backup.to.claim": "persistentvolumeclaims --all-namespaces",
     "storage_class": "storageclasses",
     "priority_class": "priorityclasses",
 }

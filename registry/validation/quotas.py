@@ -34,12 +34,14 @@ class Demand(NamedTuple):
         containers: The containers of each Pod.
         others: The containers of other Pods, of a job and of the exporter. Two jobs can wait for each other.
         counts: Other resources by name, without the prefix `count/`: numbers of objects, and the storage.
+        sidecars: More containers of these Pods.
     """
 
     replicas: int
     containers: Sequence[Container]
     others: Sequence[Container]
     counts: Mapping[str, str]
+    sidecars: Sequence[Container] = ()
 
     @property
     def all_containers(self) -> Sequence[Container]:
@@ -57,6 +59,7 @@ def refuse_exceeded_quotas(
     demand = demand._replace(
         containers=[_with_defaults(container, limit_ranges) for container in demand.containers],
         others=[_with_defaults(container, limit_ranges) for container in demand.others],
+        sidecars=[_with_defaults(container, limit_ranges) for container in demand.sidecars],
     )
     for container in demand.all_containers:
         _refuse_outside_of_ranges(namespace, limit_ranges, container)
@@ -130,7 +133,7 @@ def _needed(demand: Demand, resource: str) -> Decimal | None:
     kind, _, unit = resource.rpartition(".")
     if unit in RESOURCES:
         amounts = (_amount(getattr(container, kind)[unit]) for container in demand.containers)
-        of_others = (_amount(getattr(container, kind)[unit]) for container in demand.others)
+        of_others = (_amount(getattr(container, kind)[unit]) for container in [*demand.others, *demand.sidecars])
         return sum(amounts, Decimal()) * demand.replicas + sum(of_others, Decimal())
     if resource == "pods":
         return Decimal(demand.replicas + len(demand.others))

@@ -48,35 +48,43 @@ STORE_DOMAINS = (
 """Domains of providers below which any first label may be a bucket."""
 
 
-def s3_endpoint(value: str) -> str:
+def s3_endpoint(value: str, *, key: str = "s3_endpoint") -> str:
     """Require the URL of an S3 server."""
-    return _server_url("s3_endpoint", value, "https://s3.example.com:9000")
+    return server_url(key, value, "https://s3.example.com:9000")
 
 
-def bucket_not_in_endpoint(s3_endpoint: str, s3_bucket: str) -> None:
-    """Refuse the virtual-hosted style, because requests name the bucket in the path: the server would read it twice."""
+def bucket_not_in_endpoint(s3_endpoint: str, s3_bucket: str, *, prefix: str = "s3_") -> None:
+    """Refuse the virtual-hosted style, because requests name the bucket in the path: the server would read it twice.
+
+    `prefix` is that of the keys.
+    """
     scheme, _, server = s3_endpoint.partition("://")
     bucket, dot, rest = server[: len(s3_bucket)], server[len(s3_bucket) :][:1], server[len(s3_bucket) + 1 :]
     if bucket != s3_bucket or dot != "." or not _is_store(rest):
         return
-    problem = f"must not contain the bucket {quoted(s3_bucket)}, which `s3_bucket` names already"
-    raise InvalidInput(
-        "s3_endpoint", "bucket-in-host", problem, f"Run `pulumi config set s3_endpoint {scheme}://{rest}`"
-    )
+    problem = f"must not contain the bucket {quoted(s3_bucket)}, which `{prefix}bucket` names already"
+    url = f"{scheme}://{rest}"
+    remedy = f"Run `pulumi config set s3_endpoint {url}`" if prefix == "s3_" else f"Use {url!r}"
+    raise InvalidInput(f"{prefix}endpoint", "bucket-in-host", problem, remedy)
 
 
-def region_of_endpoint(s3_endpoint: str, s3_region: str) -> None:
-    """Refuse the endpoint of another region of AWS, which would reject the signature of every request."""
+def region_of_endpoint(s3_endpoint: str, s3_region: str, *, prefix: str = "s3_") -> None:
+    """Refuse the endpoint of another region of AWS, which would reject the signature of every request.
+
+    `prefix` is that of the keys.
+    """
     match = AWS_ENDPOINT.fullmatch(s3_endpoint.partition("://")[2].partition(":")[0])
     if match and match["region"] != s3_region:
-        problem = f"is {quoted(s3_region)}, but `s3_endpoint` is a server of {quoted(match['region'])}"
-        remedy = f"Run `pulumi config set s3_region {match['region']}`, or remove `s3_endpoint`"
-        raise InvalidInput("s3_region", "region-of-endpoint", problem, remedy)
+        problem = f"is {quoted(s3_region)}, but `{prefix}endpoint` is a server of {quoted(match['region'])}"
+        region = match["region"]
+        change = f"Run `pulumi config set s3_region {region}`" if prefix == "s3_" else f"Use {region!r}"
+        remedy = f"{change}, or remove `{prefix}endpoint`"
+        raise InvalidInput(f"{prefix}region", "region-of-endpoint", problem, remedy)
 
 
 def mirror_of(value: str) -> str:
     """Require the URL of a registry, and not that of a website or of a prefix of image names."""
-    url = _server_url("mirror_of", value, DOCKER_HUB)
+    url = server_url("mirror_of", value, DOCKER_HUB)
     host = _host(url)
     right_url = REGISTRY_OF.get(host, DOCKER_HUB if url.startswith(f"http://{DOCKER_HUB[8:]}") else None)
     if right_url is not None:
@@ -85,7 +93,7 @@ def mirror_of(value: str) -> str:
     return url
 
 
-def _server_url(key: str, value: str, example: str) -> str:
+def server_url(key: str, value: str, example: str) -> str:
     """Return the URL without its final slash. Refuse credentials, a path, a query or a fragment."""
     url = text(key, value, example)
     match = SERVER_URL.fullmatch(url)

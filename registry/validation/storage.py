@@ -135,31 +135,31 @@ def storage_path(value: str) -> str:
     return path
 
 
-def s3_bucket(value: str) -> str:
+def s3_bucket(value: str, *, key: str = "s3_bucket") -> str:
     """Require a name by the rules of S3 for general purpose buckets."""
-    name = text("s3_bucket", value, "team-registry")
+    name = text(key, value, "team-registry")
     is_address = re.fullmatch(r"(\d+\.){3}\d+", name, re.ASCII)
     if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", name, re.ASCII) or ".." in name or is_address:
         problem = f"must be the name of a bucket, 3 to 63 of a-z, 0-9, dots and dashes, not {quoted(name)}"
-        raise InvalidInput("s3_bucket", "not-a-bucket", problem, "For example 'team-registry'")
+        raise InvalidInput(key, "not-a-bucket", problem, "For example 'team-registry'")
     return name
 
 
-def s3_region(value: str) -> str:
+def s3_region(value: str, *, key: str = "s3_region") -> str:
     """Require the form of a region's name. The S3 server decides which regions exist."""
-    name = text("s3_region", value, "eu-west-3")
+    name = text(key, value, "eu-west-3")
     if not re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?", name, re.ASCII):
         problem = f"must be a region in lower case, not {quoted(name)}"
-        raise InvalidInput("s3_region", "not-a-region", problem, "For example 'eu-west-3'")
+        raise InvalidInput(key, "not-a-region", problem, "For example 'eu-west-3'")
     return name
 
 
-def s3_prefix(value: str) -> str:
+def s3_prefix(value: str, *, key: str = "s3_prefix") -> str:
     """Require a folder in the bucket, without slashes at its ends."""
-    name = text("s3_prefix", value, "registries/team")
+    name = text(key, value, "registries/team")
     if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", name, re.ASCII) or len(name) > 512 or ".." in name:
         problem = f"must be a folder such as a/b, not {quoted(name)}"
-        raise InvalidInput("s3_prefix", "not-a-folder", problem, "For example 'registries/team'")
+        raise InvalidInput(key, "not-a-folder", problem, "For example 'registries/team'")
     return name
 
 

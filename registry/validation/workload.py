@@ -45,13 +45,13 @@ def log_format(value: str) -> str:
     return one_of("log_format", value, ("text", "json", "logstash"), "json suits log collectors")
 
 
-def mirror_username(value: str) -> str:
-    """Require a user name for the registry that is mirrored."""
-    name = text("mirror_username", value, "ci-reader")
+def mirror_username(value: str, *, key: str = "mirror_username") -> str:
+    """Require a user name for another registry."""
+    name = text(key, value, "ci-reader")
     if not 0 < len(name) <= 255 or ":" in name or not name.isprintable() or name != name.strip():
         problem = "must be 1 to 255 printable characters without ':' and outer spaces, not "
         problem += quoted(without_password(name))
-        raise InvalidInput("mirror_username", "name-characters", problem, "For example 'ci-reader'")
+        raise InvalidInput(key, "name-characters", problem, "For example 'ci-reader'")
     return name
 
 

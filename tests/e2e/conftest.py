@@ -31,7 +31,8 @@ from tests.e2e.lab import (
 from tests.e2e.s3 import S3, serve
 
 TEST_PROGRAMS = (
-    *("pulumi-language-yaml", "traefik", "versitygw", "registry-2.7", "crane", "oras", "helm", "conformance"),
+    *("pulumi-language-yaml", "traefik", "versitygw", "registry-2.7", "regsync"),
+    *("crane", "oras", "helm", "conformance"),
     *("prometheus", "promtool", "kube-state-metrics"),
 )
 """Programs that only these tests run. They are built before the labs start, so that no lab waits for them."""
@@ -158,6 +159,8 @@ def create_deployer(create_project: Callable[[str, str], Project]) -> Callable[.
             project.lab.cluster.load_haproxy()
         if any(settings.get(key) for key in JOB_INPUTS):
             project.lab.cluster.load_python()
+        if settings.get("backup"):
+            project.lab.cluster.load_regsync()
         project.configure(secret, **settings)
         outputs = project.up()
         port = outputs["endpoint"].rpartition(":")[2]

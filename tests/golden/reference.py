@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from registry import NodeTrust, NodeTrustArgs, PrivateRegistry, PrivateRegistryArgs, TrustedRegistryArgs
-from registry.inputs.args import AccessRuleArgs, CollectArgs, RetentionRuleArgs, RobotArgs, ScrubArgs
+from registry.inputs.args import (
+    AccessRuleArgs,
+    BackupArgs,
+    BackupBucketArgs,
+    BackupRegistryArgs,
+    BackupTargetArgs,
+    CollectArgs,
+    RetentionRuleArgs,
+    RobotArgs,
+    ScrubArgs,
+)
 from registry.inputs.resolve import is_structural
 from registry.inputs.table import DEFAULTS, INPUTS, Condition
 from tests import golden
@@ -45,6 +55,7 @@ NAMES = {
     "CollectArgs": ("map", "maps"),
     "RetentionRuleArgs": ("rule", "rules"),
     "ScrubArgs": ("map", "maps"),
+    **dict.fromkeys(("BackupArgs", "BackupTargetArgs", "BackupBucketArgs", "BackupRegistryArgs"), ("map", "maps")),
     "TrustedRegistryArgs": ("registry", "registries"),
 }
 """Singular and plural of each type of objects."""
@@ -89,6 +100,10 @@ def _rules(schema: dict[str, Any]) -> Iterator[str]:
         CollectArgs: "`collect`",
         RetentionRuleArgs: "a rule of `retention`",
         ScrubArgs: "`scrub`",
+        BackupArgs: "`backup`",
+        BackupTargetArgs: "`backup.to`",
+        BackupBucketArgs: "`backup.to.s3`",
+        BackupRegistryArgs: "`backup.to.registry`",
     }
     for args, name in objects.items():
         properties = schema["types"][f"private-registry:index:{args.__name__}"]["properties"]

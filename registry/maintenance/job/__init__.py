@@ -1,4 +1,4 @@
-"""The program of the maintenance jobs, collect, prune and scrub, and of the exporter of metrics.
+"""The program of the maintenance jobs, collect, prune, scrub, backup and restore, and of the exporter of metrics.
 
 It needs only Python's standard library, because it runs from a ConfigMap in an image of Python.
 """

@@ -1,6 +1,8 @@
-"""Run a job: `python -m job collect`, `prune` or `scrub`. Or serve metrics until the end: `python -m job export`.
+"""Run a job: `python -m job collect`, `prune`, `scrub`, `backup` or `restore`.
 
-Exit codes: 0 success, 1 an error, 2 wrong arguments, 3 damage remains after a scrub.
+Or serve metrics until the end: `python -m job export`.
+
+Exit codes: 0 success, 1 an error, 2 wrong arguments, 3 damage remains.
 """
 
 import argparse
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from . import DAMAGE_REMAINS
+from .backup import CopyOptions, run
 from .collect import GRACE_SECONDS, PAUSE_SECONDS, CollectOptions, Collector
 from .export import PORT, TIMEOUT_SECONDS, Exporter, ExportSettings, serve
 from .report import Report
@@ -41,11 +44,12 @@ IOPRIO_WHO_PROCESS, IOPRIO_IDLE = 1, 3 << 13
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the job of the command line. Return the exit code."""
     parser = argparse.ArgumentParser(prog="job")
-    parser.add_argument("task", choices=["collect", "prune", "scrub", "export"])
+    parser.add_argument("task", choices=["collect", "prune", "scrub", "backup", "restore", "export"])
     parser.add_argument("--settings", type=Path, default=SETTINGS)
     parser.add_argument("--termination-log", type=Path, default=TERMINATION_LOG)
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--all", action="store_true", help="scrub: hash every blob now")
+    parser.add_argument("--overwrite", action="store_true", help="restore: change tags that have another digest")
     parser.add_argument("--grace", type=float, default=GRACE_SECONDS)
     parser.add_argument("--pause", type=float, default=PAUSE_SECONDS)
     parser.add_argument("--port", type=int, default=PORT, help="export: port of the metrics")
@@ -77,8 +81,13 @@ def keep_result(settings: Mapping[str, Any], summary: Mapping[str, Any]) -> None
 
 
 def run_task(options: argparse.Namespace, settings: Mapping[str, Any], report: Report) -> bool:
-    """Run a task. Return False if a scrub has found damage that remains, else True."""
+    """Run a task. Return False if it has found damage that remains, else True."""
     storage = open_storage(settings["storage"])
+    if options.task in ("backup", "restore"):
+        place = settings["backup"]
+        backup_storage = open_storage(place["storage"]) if place["storage"] else None
+        copy_options = CopyOptions(options.dry_run, options.overwrite)
+        return run(options.task, place, storage, backup_storage, copy_options, report)
     if options.task == "scrub":
         scrub = settings.get("scrub") or {}
         heal = scrub.get("heal", False) and not options.dry_run

@@ -55,6 +55,10 @@ BUFFER_BYTES = 65_536
 MOST_CONNECTIONS = 2000
 """Open connections of clients. Each takes up to 95 KiB before its login is known, and the container has 256 MiB."""
 
+IDLE_SECONDS = 60
+"""Seconds after which an idle connection is closed. After a reload, its next request is still decided by the old rules,
+which must end within 90 seconds."""
+
 RELOAD_SECONDS = 3600
 """Seconds in which requests that are open at a reload may finish. When the Pod stops, watch.sh ends them earlier."""
 
@@ -145,11 +149,13 @@ def _common_sections(endpoints: Endpoints, logging: Logging) -> Iterator[str]:
         "    option dontlognull",
         "    option forwardfor",
         "    option disable-h2-upgrade",
+        # Without it a reload closes idle connections, and a request that a client sends at this moment fails.
+        "    option idle-close-on-response",
         "    timeout connect 5s",
         "    timeout client 15m",
         "    timeout server 15m",
         "    timeout http-request 60s",
-        "    timeout http-keep-alive 5m",
+        f"    timeout http-keep-alive {IDLE_SECONDS}s",
     )
     body = _error_body("UNAVAILABLE", "The registry does not answer.")
     for status in (502, 503, 504):

@@ -446,7 +446,8 @@ def test_a_changed_file_is_in_force_without_a_restart(tmp_path: Path) -> None:
         certificate = server.served_certificate()
         server.configure(resolve_access(new_settings), {"ann": "battery staple"})
         wait_until(lambda: server.served_certificate() != certificate, server.log)
-        server.close()  # an open connection ends with the request that it serves
+        idle = server.send("GET", "/v2/team/web/manifests/latest", headers={"Authorization": old_logins[0]})
+        assert (idle.status, idle.headers["Connection"]) == (200, "close"), "An idle connection gets one more response."
         for header in old_logins:
             assert server.send("GET", "/v2/team/web/manifests/latest", headers={"Authorization": header}).status == 401
         assert server.send("GET", "/v2/team/web/manifests/latest", "ann").status == 403, "her rule is deleted"

@@ -132,7 +132,10 @@ def _read(connection: socket.socket, length: int) -> bytes:
 
 def _become_program(request: "dict[str, Any]", streams: "array.array[int]") -> None:
     """Run a module (`-m NAME`) or a file as `__main__` with the client's environment, and exit as Python does."""
+    import atexit
     import runpy
+
+    atexit._clear()  # the functions of the server
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # daemons start with SIGINT ignored
     for number, stream in enumerate(streams):
@@ -161,6 +164,7 @@ def _become_program(request: "dict[str, Any]", streams: "array.array[int]") -> N
     if code is not None and not isinstance(code, int):
         print(code, file=sys.stderr)
         code = 1
+    atexit._run_exitfuncs()
     sys.stdout.flush()
     os._exit(code or 0)
 

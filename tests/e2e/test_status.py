@@ -64,6 +64,7 @@ def test_a_healthy_registry_needs_no_action_and_the_report_holds_no_secret(lab: 
         "nodes",
         "collect",
         "scrub",
+        "backup",
         "drift",
     ]
     assert {key: row["remedy"] for key, row in rows.items()} == dict.fromkeys(rows, "")

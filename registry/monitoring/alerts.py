@@ -2,7 +2,7 @@
 
 Each alert has a severity, a summary, a description with the measured value, and a runbook: the command to run and the
 section of the page to read. `critical` means that the registry does not serve, or soon will not. `warning` means that
-somebody has to act within days.
+a person has to act within days.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ from .sources import Sources, Volume
 from .tasks import TASKS
 
 NOTICE_DAYS = 30
-"""Days before the end of a certificate from which somebody has to act, as in `ops status`."""
+"""Days before the end of a certificate from which a person has to act, as in `ops status`."""
 
 LOW_PERCENT, FULL_PERCENT = 10, 3
 """Percent of free space and inodes below which a volume is nearly full, and full."""
@@ -47,7 +47,7 @@ class Thresholds(NamedTuple):
 
     Attributes:
         certificate_days: Days before the end of the server certificate from which `pulumi up` renews it.
-        ca_days: Days before the end of a CA from which somebody has to act.
+        ca_days: Days before the end of a CA from which a person has to act.
         low_percent: Percent of free space and inodes below which the volume is nearly full.
         full_percent: Percent below which it is full, or below which the registry refuses pushes.
     """

@@ -1,13 +1,13 @@
 """A rule: a name, sentences, a level, a config, and a function that yields problems.
 
-The three decorators make a rule of a function, which judges a resource, the Pods of a resource, or the whole stack.
+The decorators make a rule of a function, which judges a resource, its Pods, their containers, or the whole stack.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from .resource import Pod, Resource
+from .resource import Container, Pod, Resource
 
 MANDATORY, ADVISORY, DISABLED = "mandatory", "advisory", "disabled"
 """Levels. A mandatory rule refuses the change, and an advisory one warns."""
@@ -51,6 +51,7 @@ class Rule:
 
 ResourceCheck = Callable[[Resource, Config], Iterable[str]]
 PodCheck = Callable[[Pod, Config], Iterable[str]]
+ContainerCheck = Callable[[Container, Config], Iterable[str]]
 StackCheck = Callable[[Sequence[Resource], Config], Iterable[Finding]]
 
 
@@ -93,6 +94,22 @@ def pod_rule(
             return check(pod, config) if pod is not None and of(pod) else ()
 
         return ResourceRule(name, description, remediation, check=check_pod, **fields)
+
+    return decorate
+
+
+def container_rule(
+    name: str, description: str, remediation: str, **fields: Any
+) -> Callable[[ContainerCheck], ResourceRule]:
+    """Make a rule for the containers of Pods. The function yields what is said after the name of a container."""
+
+    def decorate(check: ContainerCheck) -> ResourceRule:
+        def check_containers(pod: Pod, config: Config) -> Iterator[str]:
+            for container in pod.containers:
+                for problem in check(container, config):
+                    yield f"The container `{container.name}` {problem}"
+
+        return pod_rule(name, description, remediation, **fields)(check_containers)
 
     return decorate
 

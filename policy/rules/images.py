@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..resource import Pod
-from ..rule import DISABLED, MEDIUM, Config, pod_rule, strings
+from ..resource import Container
+from ..rule import DISABLED, MEDIUM, Config, container_rule, strings
 
 
 class Image(NamedTuple):
@@ -24,43 +24,40 @@ def parse(reference: str) -> Image:
     return Image(before, tag, digest)
 
 
-@pod_rule(
+@container_rule(
     "image-has-a-version",
     "Every image has a version.",
     "Write a tag with a version, or a digest.",
 )
-def image_has_a_version(pod: Pod, config: Config) -> Iterator[str]:
-    for container in pod.containers:
-        if container.image is not None:
-            image = parse(container.image)
-            if not image.digest and image.tag in ("", "latest"):
-                yield f"The container `{container.name}` has the image {container.image}, without a version."
+def image_has_a_version(container: Container, config: Config) -> Iterator[str]:
+    if container.image is not None:
+        image = parse(container.image)
+        if not image.digest and image.tag in ("", "latest"):
+            yield f"has the image {container.image}, without a version."
 
 
-@pod_rule(
+@container_rule(
     "image-is-pinned-by-digest",
     "Every image has a digest, so that a moved tag changes nothing.",
     "Add the digest that `docker buildx imagetools inspect` prints.",
     level=DISABLED,
     severity=MEDIUM,
 )
-def image_is_pinned_by_digest(pod: Pod, config: Config) -> Iterator[str]:
-    for container in pod.containers:
-        if container.image is not None and not parse(container.image).digest:
-            yield f"The container `{container.name}` has the image {container.image}, without a digest."
+def image_is_pinned_by_digest(container: Container, config: Config) -> Iterator[str]:
+    if container.image is not None and not parse(container.image).digest:
+        yield f"has the image {container.image}, without a digest."
 
 
-@pod_rule(
+@container_rule(
     "image-comes-from-an-allowed-registry",
     "Images come from the registries that the config allows.",
     "Use a copy of the image there, or add its registry to `registries` in the config of the policy pack.",
     config={"registries": strings("Prefixes of image names, such as `mirror.example.com/`. Empty allows all.")},
 )
-def image_comes_from_an_allowed_registry(pod: Pod, config: Config) -> Iterator[str]:
+def image_comes_from_an_allowed_registry(container: Container, config: Config) -> Iterator[str]:
     allowed = tuple(config["registries"])
-    for container in pod.containers:
-        if allowed and container.image is not None and not container.image.startswith(allowed):
-            yield f"The container `{container.name}` has the image {container.image} from another registry."
+    if allowed and container.image is not None and not container.image.startswith(allowed):
+        yield f"has the image {container.image} from another registry."
 
 
 RULES = (image_has_a_version, image_is_pinned_by_digest, image_comes_from_an_allowed_registry)

@@ -6,8 +6,8 @@ The agents of NodeTrust also do, and write to folders of the node.
 
 from collections.abc import Iterator
 
-from ..resource import NODE_TRUST, REGISTRY, Pod, Resource
-from ..rule import Config, kinds_of_registry, pod_rule, resource_rule, strings
+from ..resource import NODE_TRUST, REGISTRY, Container, Pod, Resource
+from ..rule import Config, container_rule, kinds_of_registry, pod_rule, resource_rule, strings
 from ..values import UNKNOWN, items, mapping, may_be
 
 VOLUME_TYPES = {
@@ -72,80 +72,74 @@ def pod_uses_no_host_namespace(pod: Pod, config: Config) -> Iterator[str]:
             yield f"The Pod sets `{field}`."
 
 
-@pod_rule(
+@container_rule(
     "container-uses-no-host-port",
     "No container opens a port of its node.",
     "Remove `hostPort`, and use a Service.",
 )
-def container_uses_no_host_port(pod: Pod, config: Config) -> Iterator[str]:
-    for container in pod.containers:
-        for port in items(container.fields.get("ports")):
-            if not may_be(mapping(port).get("hostPort"), None, 0):
-                yield f"The container `{container.name}` has a `hostPort`."
+def container_uses_no_host_port(container: Container, config: Config) -> Iterator[str]:
+    for port in items(container.fields.get("ports")):
+        if not may_be(mapping(port).get("hostPort"), None, 0):
+            yield "has a `hostPort`."
 
 
-@pod_rule(
+@container_rule(
     "container-probes-itself",
     "Probes and hooks of a container connect to no other host.",
     "Remove `host` from the probe or the hook.",
 )
-def container_probes_itself(pod: Pod, config: Config) -> Iterator[str]:
-    for container in pod.containers:
-        lifecycle = mapping(container.fields.get("lifecycle"))
-        handlers = [container.fields.get(name) for name in PROBES] + [lifecycle.get(name) for name in HOOKS]
-        for handler in map(mapping, handlers):
-            hosts = [mapping(handler.get(kind)).get("host") for kind in ("httpGet", "tcpSocket")]
-            if not all(may_be(host, None, "") for host in hosts):
-                yield f"The container `{container.name}` has a probe or a hook for another host."
+def container_probes_itself(container: Container, config: Config) -> Iterator[str]:
+    lifecycle = mapping(container.fields.get("lifecycle"))
+    handlers = [container.fields.get(name) for name in PROBES] + [lifecycle.get(name) for name in HOOKS]
+    for handler in map(mapping, handlers):
+        hosts = [mapping(handler.get(kind)).get("host") for kind in ("httpGet", "tcpSocket")]
+        if not all(may_be(host, None, "") for host in hosts):
+            yield "has a probe or a hook for another host."
 
 
-@pod_rule(
+@container_rule(
     "container-is-not-privileged",
     "No container is privileged.",
     "Remove `privileged` from its security context.",
 )
-def container_is_not_privileged(pod: Pod, config: Config) -> Iterator[str]:
-    for container in pod.containers:
-        if not may_be(container.security.get("privileged"), None, False):
-            yield f"The container `{container.name}` is privileged."
+def container_is_not_privileged(container: Container, config: Config) -> Iterator[str]:
+    if not may_be(container.security.get("privileged"), None, False):
+        yield "is privileged."
 
 
-@pod_rule(
+@container_rule(
     "container-has-no-capabilities",
     "Every container drops all capabilities.",
     "Set `capabilities.drop` to [ALL]. At most NET_BIND_SERVICE may be added.",
 )
-def container_has_no_capabilities(pod: Pod, config: Config) -> Iterator[str]:
-    for container in pod.containers:
-        capabilities = mapping(container.security.get("capabilities"))
-        dropped = items(capabilities.get("drop"))
-        if "ALL" not in dropped and UNKNOWN not in dropped:
-            yield f"The container `{container.name}` keeps capabilities."
-        if added := [name for name in items(capabilities.get("add")) if not may_be(name, "NET_BIND_SERVICE")]:
-            yield f"The container `{container.name}` adds {', '.join(map(str, added))}."
+def container_has_no_capabilities(container: Container, config: Config) -> Iterator[str]:
+    capabilities = mapping(container.security.get("capabilities"))
+    dropped = items(capabilities.get("drop"))
+    if "ALL" not in dropped and UNKNOWN not in dropped:
+        yield "keeps capabilities."
+    if added := [name for name in items(capabilities.get("add")) if not may_be(name, "NET_BIND_SERVICE")]:
+        yield f"adds {', '.join(map(str, added))}."
 
 
-@pod_rule(
+@container_rule(
     "container-gains-no-privileges",
     "No process of a container can gain more privileges than its parent.",
     "Set `allowPrivilegeEscalation` to false.",
 )
-def container_gains_no_privileges(pod: Pod, config: Config) -> Iterator[str]:
-    for container in pod.containers:
-        if not may_be(container.security.get("allowPrivilegeEscalation"), False):
-            yield f"The container `{container.name}` allows privilege escalation."
+def container_gains_no_privileges(container: Container, config: Config) -> Iterator[str]:
+    if not may_be(container.security.get("allowPrivilegeEscalation"), False):
+        yield "allows privilege escalation."
 
 
-@pod_rule(
+@container_rule(
     "container-has-a-seccomp-profile",
     "Every container has a seccomp profile.",
     "Set `seccompProfile.type` of the Pod to RuntimeDefault.",
 )
-def container_has_a_seccomp_profile(pod: Pod, config: Config) -> Iterator[str]:
-    for container in pod.containers:
-        profile = mapping(container.security.get("seccompProfile"))
-        if not may_be(profile.get("type"), "RuntimeDefault", "Localhost"):
-            yield f"The container `{container.name}` has no seccomp profile."
+def container_has_a_seccomp_profile(container: Container, config: Config) -> Iterator[str]:
+    profile = mapping(container.security.get("seccompProfile"))
+    if not may_be(profile.get("type"), "RuntimeDefault", "Localhost"):
+        yield "has no seccomp profile."
 
 
 @pod_rule(
@@ -200,16 +194,15 @@ def pod_keeps_the_kernel_defaults(pod: Pod, config: Config) -> Iterator[str]:
             yield f"The container `{container.name}` is a process of its host."
 
 
-@pod_rule(
+@container_rule(
     "container-file-system-is-read-only",
     "The containers of a registry cannot change their own file system.",
     "Set `readOnlyRootFilesystem`.",
     of=_is_of_registry,
 )
-def container_file_system_is_read_only(pod: Pod, config: Config) -> Iterator[str]:
-    for container in pod.containers:
-        if not may_be(container.security.get("readOnlyRootFilesystem"), True):
-            yield f"The container `{container.name}` can write to its file system."
+def container_file_system_is_read_only(container: Container, config: Config) -> Iterator[str]:
+    if not may_be(container.security.get("readOnlyRootFilesystem"), True):
+        yield "can write to its file system."
 
 
 @pod_rule(

@@ -176,7 +176,7 @@ def test_the_level_and_the_config_of_a_rule_can_be_changed(pack: Pack) -> None:
 
 
 def test_a_rule_sees_whether_a_value_is_secret(pack: Pack) -> None:
-    """Without its change of pulumi-policy, the pack would see no marks."""
+    """pulumi-policy removes the marks of secrets, unless the pack replaces one of its functions."""
     secret = {SECRET_MARK: pulumi_policy.deserialize.SPECIAL_SECRET_SIG, "value": {"token": "hunter2"}}
     kind = "kubernetes:core/v1:Secret"
     assert pack.analyze(registered(kind, {"stringData": secret})) == []

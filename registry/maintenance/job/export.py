@@ -1,6 +1,6 @@
 """Export: serve metrics about the certificate, the storage and the jobs, for Prometheus.
 
-Each scrape reads everything anew. If the storage hangs, the scrape gets no answer, which is an alert too.
+Nothing is cached between scrapes. If the storage hangs, the scrape gets no response, which is an alert too.
 """
 
 import hashlib

@@ -37,6 +37,9 @@ FIRST_TEXTS = {"BadParameter": 1, "Change": 0, "StatusCheck": 1, "print_report":
 TEXT_KEYWORDS = {"Change": "note"}
 """Name of the keyword argument that is a text."""
 
+YIELDING_DECORATORS = {"container_rule"}
+"""Decorators of functions that yield ends of sentences."""
+
 HIDDEN_CONSTANTS = {
     "CONTAINERD_CONFIG",
     "DEFAULT_CONFIG",
@@ -110,6 +113,7 @@ class _Reader:
             if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
                 inner = self._scope(child)
                 yield from self._returned_texts(child, inner)
+                yield from self._yielded_texts(child, inner)
             elif isinstance(child, ast.Call):
                 yield from self._call_texts(child, scope)
             elif isinstance(child, ast.Tuple | ast.Dict):
@@ -139,6 +143,15 @@ class _Reader:
                 if _has_words(text):
                     self._use(node)
                     yield Text(node.lineno, kind, text)
+
+    def _yielded_texts(self, function: ast.FunctionDef | ast.AsyncFunctionDef, scope: "_Scope") -> Iterator[Text]:
+        """Yield the texts that a function with a certain decorator yields, which may have less than three words."""
+        decorators = [node.func for node in function.decorator_list if isinstance(node, ast.Call)]
+        if not YIELDING_DECORATORS.isdisjoint(map(_name, decorators)):
+            for node in _own_nodes(function):
+                if isinstance(node, ast.Yield) and node.value:
+                    self._use(node)
+                    yield Text(node.lineno, "text", scope.resolve(node.value, node.lineno))
 
     def _table_texts(self, node: ast.Tuple | ast.Dict, scope: "_Scope") -> Iterator[Text]:
         """Yield the rows of a tuple of tuples (a pattern, then texts), and the keys of a dictionary with titles."""

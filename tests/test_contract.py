@@ -130,6 +130,7 @@ SHARED = {
     "failed_lookup",
     "lookup",
     "pods",
+    "program",
     "preflight",
     "settings",
     "upstreams",

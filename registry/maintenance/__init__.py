@@ -15,15 +15,14 @@ import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.batch.v1 import CronJobSpecArgsDict
 from pulumi_kubernetes.core.v1 import (
     AffinityArgsDict,
-    ContainerArgsDict,
     PodSpecArgsDict,
-    VolumeArgsDict,
     VolumeMountArgsDict,
 )
 
 from ..context import COMPONENT, NAME, VERSION, Context
 from ..distribution import no_proxy_value, proxy_files
-from ..pods import CONFIG_CHECKSUM, NO_PRIVILEGES, base_pod_spec, checksum
+from ..pods import CONFIG_CHECKSUM, base_pod_spec, checksum
+from ..program import Program, program_container, program_volumes
 from ..settings import MaintenanceSettings, StorageSettings, WorkloadSettings
 from ..upstreams import egress_rules, never_proxied
 from ..validation.backup import TIMEOUT as BACKUP_TIMEOUT
@@ -38,8 +37,8 @@ APP = "docker-registry-maintenance"
 PROGRAM = Path(__file__).with_name("job")
 """Folder of the program."""
 
-PROGRAM_FOLDER = "/opt/maintenance"
-"""Mount path of the program."""
+JOB = Program(APP, SECRET_NAME, "/opt/maintenance", SECRET_FOLDER)
+"""The program in the Pods of the jobs."""
 
 TIME_ZONE = "Etc/UTC"
 
@@ -300,8 +299,11 @@ def _pod_spec(
 
     `registry_labels` select the Pods of the registry. `files` are the names of the program's files.
     """
-    containers, volumes = [_container(task, settings, workload, inputs)], _volumes(inputs, files)
-    spec = base_pod_spec(workload, inputs.node_selector, containers, volumes)
+    images: VolumeMountArgsDict | None = None
+    if inputs.claim is not None:
+        images = {"name": "repository", "mount_path": inputs.claim_path}
+    container = program_container(JOB, CONTAINER, [task], settings, workload.image_pull_policy, images)
+    spec = base_pod_spec(workload, inputs.node_selector, [container], program_volumes(JOB, files, inputs.claim))
     spec["restart_policy"] = "Never"
     if inputs.node_selector is None and inputs.claim is not None and storage.storage_access != "ReadWriteMany":
         spec["affinity"] = _affinity_to(registry_labels)
@@ -312,40 +314,3 @@ def _affinity_to(registry_labels: Mapping[str, str]) -> AffinityArgsDict:
     """Return an affinity to the node of the registry, because only one node can mount the claim."""
     term = {"label_selector": {"match_labels": registry_labels}, "topology_key": "kubernetes.io/hostname"}
     return cast(AffinityArgsDict, {"pod_affinity": {"required_during_scheduling_ignored_during_execution": [term]}})
-
-
-def _container(
-    task: str, settings: MaintenanceSettings, workload: WorkloadSettings, inputs: MaintenanceInputs
-) -> ContainerArgsDict:
-    mounts: list[VolumeMountArgsDict] = [
-        {"name": "program", "mount_path": PROGRAM_FOLDER, "read_only": True},
-        {"name": "settings", "mount_path": SECRET_FOLDER, "read_only": True},
-    ]
-    if inputs.claim is not None:
-        mounts.append({"name": "repository", "mount_path": inputs.claim_path})
-    return {
-        "name": CONTAINER,
-        "image": settings.maintenance_image,
-        "image_pull_policy": workload.image_pull_policy,
-        # -B: write no bytecode, because the file system is read-only.
-        "command": ["python3", "-B", "-m", "job"],
-        "args": [task],
-        "working_dir": PROGRAM_FOLDER,
-        "volume_mounts": mounts,
-        "resources": {"requests": settings.maintenance_requests, "limits": settings.maintenance_limits},
-        "security_context": NO_PRIVILEGES,
-    }
-
-
-def _volumes(inputs: MaintenanceInputs, files: Sequence[str]) -> list[VolumeArgsDict]:
-    volumes: list[VolumeArgsDict] = [
-        # The paths make a package of the files, whose keys cannot have slashes.
-        {
-            "name": "program",
-            "config_map": {"name": APP, "items": [{"key": name, "path": f"job/{name}"} for name in files]},
-        },
-        {"name": "settings", "secret": {"secret_name": SECRET_NAME}},
-    ]
-    if inputs.claim is not None:
-        volumes.append({"name": "repository", "persistent_volume_claim": {"claim_name": inputs.claim}})
-    return volumes

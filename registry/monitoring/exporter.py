@@ -16,12 +16,12 @@ from pulumi_kubernetes.core.v1 import (
     HTTPGetActionArgsDict,
     PodSecurityContextArgsDict,
     PodSpecArgsDict,
-    VolumeArgsDict,
     VolumeMountArgsDict,
 )
 
 from ..context import COMPONENT, NAME, VERSION, Context
-from ..pods import ANY_POD, CONFIG_CHECKSUM, NO_PRIVILEGES, base_pod_spec, checksum, security_context
+from ..pods import ANY_POD, CONFIG_CHECKSUM, base_pod_spec, checksum, security_context
+from ..program import Program, program_container, program_volumes
 from ..settings import MonitoringSettings, Settings
 from ..upstreams import egress_rules, upstream_urls, with_proxies
 from ..validation.images import version_of
@@ -33,15 +33,15 @@ APP = "docker-registry-exporter"
 PORT = 5002
 """Port of the metrics of the exporter."""
 
-PROGRAM_FOLDER, SETTINGS_FOLDER = "/opt/exporter", "/etc/exporter"
-"""Mount paths of the program and of its settings."""
-
 PROBE: HTTPGetActionArgsDict = {"path": "/", "port": PORT}
 """Request that the exporter answers without a look at the storage, whose failure a restart would not help."""
 
 SETTINGS_FILE = "settings.json"
 
 SECRET_NAME = "exporter-secret"
+
+EXPORT = Program(APP, SECRET_NAME, "/opt/exporter", "/etc/exporter")
+"""The program in the Pod of the exporter."""
 
 NONROOT = 65532
 """User of the exporter if the registry runs as root. It only reads."""
@@ -203,7 +203,7 @@ def _pod_spec(
     has_claim = mounts_claim(settings, inputs)
     node_selector = inputs.node_selector if has_claim else None
     container = _container(settings, monitoring, inputs, has_claim=has_claim)
-    volumes = _volumes(inputs, files, has_claim=has_claim)
+    volumes = program_volumes(EXPORT, files, inputs.claim if has_claim else None)
     # Unlike a bare Pod, the exporter leaves a node that is unreachable.
     workload = replace(settings.workload, workload="deployment")
     spec = base_pod_spec(workload, node_selector, [container], volumes)
@@ -226,38 +226,14 @@ def _security_context(user: int) -> PodSecurityContextArgsDict:
 def _container(
     settings: Settings, monitoring: MonitoringSettings, inputs: ExporterInputs, *, has_claim: bool
 ) -> ContainerArgsDict:
-    mounts: list[VolumeMountArgsDict] = [
-        {"name": "program", "mount_path": PROGRAM_FOLDER, "read_only": True},
-        {"name": "settings", "mount_path": SETTINGS_FOLDER, "read_only": True},
-    ]
+    images: VolumeMountArgsDict | None = None
     if has_claim:
-        mounts.append({"name": "repository", "mount_path": inputs.claim_path, "read_only": True})
-    return {
-        "name": "exporter",
-        "image": monitoring.maintenance_image,
-        "image_pull_policy": settings.workload.image_pull_policy,
-        # -B: write no bytecode, because the file system is read-only.
-        "command": ["python3", "-B", "-m", "job"],
-        "args": ["export", "--settings", f"{SETTINGS_FOLDER}/{SETTINGS_FILE}", "--port", str(PORT)],
-        "working_dir": PROGRAM_FOLDER,
-        "ports": [{"name": PORT_NAME, "container_port": PORT}],
-        "readiness_probe": {"http_get": PROBE, "period_seconds": 5},
-        "liveness_probe": {"http_get": PROBE, "period_seconds": 10},
-        "volume_mounts": mounts,
-        "resources": {"requests": monitoring.maintenance_requests, "limits": monitoring.maintenance_limits},
-        "security_context": NO_PRIVILEGES,
-    }
-
-
-def _volumes(inputs: ExporterInputs, files: Sequence[str], *, has_claim: bool) -> list[VolumeArgsDict]:
-    volumes: list[VolumeArgsDict] = [
-        # The paths make a package of the files, whose keys cannot have slashes.
-        {
-            "name": "program",
-            "config_map": {"name": APP, "items": [{"key": name, "path": f"job/{name}"} for name in files]},
-        },
-        {"name": "settings", "secret": {"secret_name": SECRET_NAME}},
-    ]
-    if has_claim and inputs.claim is not None:
-        volumes.append({"name": "repository", "persistent_volume_claim": {"claim_name": inputs.claim}})
-    return volumes
+        images = {"name": "repository", "mount_path": inputs.claim_path, "read_only": True}
+    arguments = ["export", "--settings", f"{EXPORT.settings_folder}/{SETTINGS_FILE}", "--port", str(PORT)]
+    container = program_container(
+        EXPORT, "exporter", arguments, monitoring, settings.workload.image_pull_policy, images
+    )
+    container["ports"] = [{"name": PORT_NAME, "container_port": PORT}]
+    container["readiness_probe"] = {"http_get": PROBE, "period_seconds": 5}
+    container["liveness_probe"] = {"http_get": PROBE, "period_seconds": 10}
+    return container

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from registry.maintenance.job.layout import DIGEST, LAYER, MANIFEST, TAG, Link, data_path
 from tests.registry_model import MemoryStorage, RefusedError, Registry, digest_of, finish
+from tests.serving import serving
 
 LOGIN = "ci", "hunter2"
 
@@ -120,11 +121,5 @@ class Handler(BaseHTTPRequestHandler):
 @contextmanager
 def serve(storage: MemoryStorage, login: str = "") -> Iterator[ApiServer]:
     """Serve a storage until the block ends."""
-    with ApiServer(storage, login) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(ApiServer(storage, login)) as server:
+        yield server

@@ -31,6 +31,7 @@ from registry.maintenance.job.scrub import Scrubber, ScrubOptions
 from registry.maintenance.job.storage import FolderStorage, StorageError
 from tests.issuing import CertificateSpec, IssuedCertificate, issue, server_spec
 from tests.registry_model import DAY, MemoryStorage, Registry, digest_of
+from tests.serving import serving
 
 CA = issue(CertificateSpec())
 HOST = "docker-registry"
@@ -74,18 +75,6 @@ class Answering(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Suppress the log."""
-
-
-@contextmanager
-def serving(server: HTTPServer) -> Iterator[HTTPServer]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @contextmanager

@@ -8,7 +8,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +23,7 @@ from registry.maintenance.job.s3 import S3Settings, S3Storage, proxy_for, sign
 from registry.maintenance.job.storage import FolderStorage, Storage, StorageError, read
 from tests.issuing import CertificateSpec, issue, server_spec
 from tests.registry_model import DAY, MemoryStorage, Registry, digest_of, finish
+from tests.serving import serving
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 NOW_IN_XML = "2026-11-26T12:00:00.000Z"
@@ -248,12 +248,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[FakeS3]:
-    with FakeS3() as fake:
-        thread = threading.Thread(target=fake.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with serving(FakeS3()) as fake:
         yield fake
-        fake.shutdown()
-        thread.join()
 
 
 def s3_storage(server: FakeS3, access_key: str = "AKID", prefix: str = "") -> S3Storage:

@@ -27,7 +27,7 @@ import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ from typing import Any
 from dev import cache, packages
 from dev.cluster import host as hosts
 from dev.cluster import images, inotify, lifecycle, network, pki, programs, requirements, status
+from dev.cluster.archive import Image
 from dev.cluster.plan import HOSTS, NODES, Host, Plan
 from dev.cluster.status import Status
 from dev.console import step
@@ -126,30 +127,25 @@ class Cluster:
 
     def load_registry(self, version: str, program: Path) -> None:
         """Load the image `registry:VERSION` into both nodes, with `program` as its registry."""
-        cluster_programs = programs.provide_programs(self._programs_file)
-        image = images.create_registry_image(Path(cluster_programs.busybox), program, version)
-        for node in NODES:
-            images.load_into_node(self.plan, cluster_programs, node, [image])
+        self._load_into_nodes(lambda busybox: images.create_registry_image(busybox, program, version))
 
     def load_haproxy(self) -> None:
         """Load an image of HAProxy, the proxy of the access rules, into both nodes."""
-        cluster_programs = programs.provide_programs(self._programs_file)
-        haproxy = packages.provide_haproxy()
-        image = images.create_haproxy_image(Path(cluster_programs.busybox), haproxy)
-        for node in NODES:
-            images.load_into_node(self.plan, cluster_programs, node, [image])
+        self._load_into_nodes(lambda busybox: images.create_haproxy_image(busybox, packages.provide_haproxy()))
 
     def load_python(self) -> None:
         """Load an image of Python, which the maintenance jobs need, into both nodes."""
-        cluster_programs = programs.provide_programs(self._programs_file)
-        image = images.create_python_image(Path(cluster_programs.busybox))
-        for node in NODES:
-            images.load_into_node(self.plan, cluster_programs, node, [image])
+        self._load_into_nodes(images.create_python_image)
 
     def load_regsync(self) -> None:
         """Load an image of regsync, which copies a backup, into both nodes. Build the tool if the cache lacks it."""
+        program = build_program("regsync") / "regsync"
+        self._load_into_nodes(lambda busybox: images.create_regsync_image(busybox, program))
+
+    def _load_into_nodes(self, create_image: Callable[[Path], Image]) -> None:
+        """Load the image of a function, whose argument is the path of busybox, into both nodes."""
         cluster_programs = programs.provide_programs(self._programs_file)
-        image = images.create_regsync_image(Path(cluster_programs.busybox), build_program("regsync") / "regsync")
+        image = create_image(Path(cluster_programs.busybox))
         for node in NODES:
             images.load_into_node(self.plan, cluster_programs, node, [image])
 

@@ -105,22 +105,19 @@ def run_task(options: argparse.Namespace, settings: Mapping[str, Any], report: R
     return True
 
 
-def open_storage(settings: Mapping[str, Any]) -> Storage:
-    """Return the storage of the settings."""
+def open_storage(settings: Mapping[str, Any], **s3_options: Any) -> Storage:
+    """Return the storage of the settings. The options are those of an object store."""
     if "s3" in settings:
-        return S3Storage(S3Settings(**settings["s3"]))
+        return S3Storage(S3Settings(**settings["s3"]), **s3_options)
     return FolderStorage(settings["folder"])
 
 
 def exporter(settings: Mapping[str, Any]) -> Exporter:
     """Return the exporter of the settings. The storage is None if the exporter may not mount it."""
     place: Mapping[str, Any] = settings["storage"] or {}
-    storage: Storage | None = None
-    if "s3" in place:
-        # The second attempt is for a connection that the server has closed since the last scrape.
-        storage = S3Storage(S3Settings(**place["s3"]), lambda _: None, attempts=2, timeout=TIMEOUT_SECONDS)
-    elif place:
-        storage = FolderStorage(place["folder"])
+    # The second attempt is for a connection that the server has closed since the last scrape.
+    s3_options = {"sleep": lambda _: None, "attempts": 2, "timeout": TIMEOUT_SECONDS}
+    storage = open_storage(place, **s3_options) if place else None
     return Exporter(ExportSettings(**settings["export"]), storage, place.get("folder", ""))
 
 

@@ -31,10 +31,13 @@ def remove_change_policy(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceT
 
 def create_registry(stack: str) -> None:
     """Create a registry that shares only the node with those of other stacks."""
-    from registry import PrivateRegistry  # here, because Pulumi searches modules only in the folder of its project
+    # Here, because Pulumi searches modules only in the folder of its project.
+    from registry import PrivateRegistry, Storage
 
     path, label = storage_path(stack), f"run-{stack}=true"
-    PrivateRegistry("registry", {"namespace": stack, "node_label": label, "storage": "local", "storage_path": path})
+    PrivateRegistry(
+        "registry", {"namespace": stack, "node_label": label, "storage": Storage.LOCAL, "storage_path": path}
+    )
 
 
 if __name__ == "__main__":

@@ -1,17 +1,39 @@
 """Two Pulumi components: a private Docker registry on Kubernetes, and the trust of nodes in registries."""
 
+from .choices import (
+    AccessRight,
+    CertificateKey,
+    Exposure,
+    ImagePullPolicy,
+    LogFormat,
+    LogLevel,
+    Mode,
+    Storage,
+    StorageAccess,
+    Workload,
+)
 from .inputs.args import PrivateRegistryArgs
-from .node_trust import NodeTrust, NodeTrustArgs, TrustedRegistryArgs
+from .node_trust import NodeTrust, NodeTrustArgs, TrustedRegistry
 from .private_registry import PrivateRegistry
 from .redaction import redact_debug_log
 from .validation import InvalidInput
 
 __all__ = [
+    "AccessRight",
+    "CertificateKey",
+    "Exposure",
+    "ImagePullPolicy",
     "InvalidInput",
+    "LogFormat",
+    "LogLevel",
+    "Mode",
     "NodeTrust",
     "NodeTrustArgs",
     "PrivateRegistry",
     "PrivateRegistryArgs",
-    "TrustedRegistryArgs",
+    "Storage",
+    "StorageAccess",
+    "TrustedRegistry",
+    "Workload",
     "redact_debug_log",
 ]

@@ -12,6 +12,7 @@ from types import ModuleType
 import pulumi
 from pulumi.errors import InputPropertiesError
 from pulumi.provider import ConstructResult, main
+from pulumi.provider.experimental.analyzer import PropertyDefinition, TypeDefinition
 from pulumi.provider.experimental.component import ComponentProvider
 from pulumi.provider.server import ComponentInitError
 
@@ -21,6 +22,29 @@ HERE = Path(__file__).resolve().parent
 
 class Plugin(ComponentProvider):
     """Serve the components. A refused input ends in its message alone, as it does in a Python program."""
+
+    def get_type_definition(self, prop: PropertyDefinition) -> TypeDefinition | None:
+        """Return the definition of an object, and None for an enum.
+
+        The SDK would refuse a wrong word of an enum without a remedy, and lose the words of a list. So a word stays as
+        it is, and the rule of the input checks it.
+        """
+        definition = super().get_type_definition(prop)
+        return None if definition and definition.enum else definition
+
+    def map_input_properties(
+        self,
+        inputs: pulumi.Inputs,
+        properties: dict[str, PropertyDefinition],
+        mapping: dict[str, str],
+        component_name: str,
+        property_path: str,
+    ) -> pulumi.Inputs:
+        """Return the inputs with their Python names. The SDK does not look into an object that is an Output."""
+        map_properties = super().map_input_properties
+        if isinstance(inputs, pulumi.Output):
+            return inputs.apply(lambda known: map_properties(known, properties, mapping, component_name, property_path))
+        return map_properties(inputs, properties, mapping, component_name, property_path)
 
     def construct(
         self,

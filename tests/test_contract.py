@@ -25,12 +25,22 @@ from tests.golden import project, reference
 
 def test_the_package_exports_the_components_and_their_arguments() -> None:
     assert registry.__all__ == [
+        "AccessRight",
+        "CertificateKey",
+        "Exposure",
+        "ImagePullPolicy",
         "InvalidInput",
+        "LogFormat",
+        "LogLevel",
+        "Mode",
         "NodeTrust",
         "NodeTrustArgs",
         "PrivateRegistry",
         "PrivateRegistryArgs",
-        "TrustedRegistryArgs",
+        "Storage",
+        "StorageAccess",
+        "TrustedRegistry",
+        "Workload",
         "redact_debug_log",
     ]
 
@@ -123,6 +133,7 @@ def properties(schema: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 SHARED = {
+    "choices",
     "conflicts",
     "context",
     "distribution",
@@ -157,7 +168,8 @@ def test_parts_never_import_each_other() -> None:
 def test_the_layers_below_the_parts_have_no_cycle() -> None:
     root = Path(registry.__path__[0])
     below = {
-        "validation": set(),
+        "choices": set(),
+        "validation": {"choices"},
         "settings": {"validation"},
         "context": {"validation"},
         "failed_lookup": set(),

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from registry import PrivateRegistry, PrivateRegistryArgs
+from registry import Exposure, PrivateRegistry, PrivateRegistryArgs, Storage, Workload
 from registry.preflight.leases import lease_name
 from registry.validation import InvalidInput
 from tests.conftest import Deploy, Engine, RegisteredResource, unwrap_secret
 from tests.parts import preconditions
 
-EXTERNAL = PrivateRegistryArgs(exposure="external-ips", external_ips=["192.168.56.10"])
+EXTERNAL = PrivateRegistryArgs(exposure=Exposure.EXTERNAL_IPS, external_ips=["192.168.56.10"])
 
 
 def test_a_lease_is_named_after_what_it_reserves(deploy: Deploy, engine: Engine) -> None:
@@ -49,12 +49,13 @@ def test_a_load_balancer_has_the_addresses_of_its_status_or_the_requested_one(
     deploy: Deploy, engine: Engine, status: dict[str, str] | None, addresses: list[str]
 ) -> None:
     engine.live["registry-service"] = {"status": {"loadBalancer": {"ingress": [status]} if status else {}}}
-    args: PrivateRegistryArgs = {"exposure": "load-balancer", "load_balancer_address": "203.0.113.9"}
+    args: PrivateRegistryArgs = {"exposure": Exposure.LOAD_BALANCER, "load_balancer_address": "203.0.113.9"}
     assert deploy(lambda: PrivateRegistry("registry", args))["addresses"] == addresses
 
 
 def test_a_node_port_has_no_addresses(deploy: Deploy) -> None:
-    assert deploy(lambda: PrivateRegistry("registry", {"exposure": "node-port", "node_port": 30500}))["addresses"] == []
+    args: PrivateRegistryArgs = {"exposure": Exposure.NODE_PORT, "node_port": 30500}
+    assert deploy(lambda: PrivateRegistry("registry", args))["addresses"] == []
 
 
 def test_the_name_of_a_lease_is_a_unique_dns_label() -> None:
@@ -64,10 +65,15 @@ def test_the_name_of_a_lease_is_a_unique_dns_label() -> None:
 
 
 ALL_OBJECTS: list[PrivateRegistryArgs] = [
-    {**EXTERNAL, "metrics": True, "service_monitor": True, "storage": "local"},
-    {"exposure": "ingress", "ingress_class": "nginx", "client_cidrs": ["10.0.0.0/8"]},
-    {"exposure": "load-balancer", "storage": "class", "storage_class": "fast", "workload": "deployment"},
-    {"storage": "s3", "s3_bucket": "images", "workload": "deployment", "replicas": 2},
+    {**EXTERNAL, "metrics": True, "service_monitor": True, "storage": Storage.LOCAL},
+    {"exposure": Exposure.INGRESS, "ingress_class": "nginx", "client_cidrs": ["10.0.0.0/8"]},
+    {
+        "exposure": Exposure.LOAD_BALANCER,
+        "storage": Storage.CLASS,
+        "storage_class": "fast",
+        "workload": Workload.DEPLOYMENT,
+    },
+    {"storage": Storage.S3, "s3_bucket": "images", "workload": Workload.DEPLOYMENT, "replicas": 2},
 ]
 """Inputs that together create every kind of object."""
 

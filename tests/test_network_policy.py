@@ -9,22 +9,22 @@ from typing import Any
 
 import pytest
 
-from registry import PrivateRegistryArgs
+from registry import Exposure, Mode, PrivateRegistryArgs, Storage
 from tests import parts
 from tests.conftest import Deploy, Engine, deploy_once
 
 EXPOSURES: dict[str, PrivateRegistryArgs] = {
     "cluster": {},
-    "external-ips": {"exposure": "external-ips", "external_ips": ["192.168.56.10"]},
-    "node-port": {"exposure": "node-port", "node_port": 30500},
-    "load-balancer": {"exposure": "load-balancer"},
-    "ingress": {"exposure": "ingress", "ingress_class": "nginx"},
+    "external-ips": {"exposure": Exposure.EXTERNAL_IPS, "external_ips": ["192.168.56.10"]},
+    "node-port": {"exposure": Exposure.NODE_PORT, "node_port": 30500},
+    "load-balancer": {"exposure": Exposure.LOAD_BALANCER},
+    "ingress": {"exposure": Exposure.INGRESS, "ingress_class": "nginx"},
 }
 OUTSIDE = ["external-ips", "node-port", "load-balancer"]
 """Exposures whose Service nodes forward to the Pod."""
 
-S3 = PrivateRegistryArgs(storage="s3", s3_bucket="images")
-MIRROR = PrivateRegistryArgs(mode="mirror", mirror_of="https://registry-1.docker.io")
+S3 = PrivateRegistryArgs(storage=Storage.S3, s3_bucket="images")
+MIRROR = PrivateRegistryArgs(mode=Mode.MIRROR, mirror_of="https://registry-1.docker.io")
 CLIENTS = ["10.0.0.0/8", "2001:db8::/32"]
 FOR_CLIENTS = PrivateRegistryArgs(client_cidrs=CLIENTS, metrics=True)
 

@@ -23,7 +23,7 @@ CA, OTHER = issue(CertificateSpec()).pem, issue(CertificateSpec()).pem
 TEAM = {"endpoint": "team.example.com:5000", "ca_pem": CA}
 
 
-def args(*registries: dict[str, Any], **changes: Any) -> NodeTrustArgs:
+def args(*registries: Any, **changes: Any) -> NodeTrustArgs:
     return {"registries": list(registries or [TEAM]), **changes}  # type: ignore[typeddict-item]
 
 
@@ -110,9 +110,18 @@ def test_values_may_be_outputs(deploy: Deploy, engine: Engine) -> None:
     assert CA in engine.one("ConfigMap").inputs["data"].values()
 
 
+def test_a_registry_may_be_an_output(deploy: Deploy, engine: Engine) -> None:
+    deploy(lambda: NodeTrust("trust", args(pulumi.Output.from_input(TEAM))))
+    assert CA in engine.one("ConfigMap").inputs["data"].values()
+    with pytest.raises(InvalidInput) as refusal:
+        deploy(lambda: NodeTrust("other", args(pulumi.Output.from_input({"endpoint": "a:5000"}))))
+    assert (refusal.value.key, refusal.value.code) == ("registries", "key-missing")
+
+
 REFUSED: list[tuple[NodeTrustArgs, str]] = [
     (args(registries=[]), "registries: out-of-range"),
     (args(registries="team"), "registries: not-a-list"),
+    (args("team"), "registries: not-a-list"),
     (args(*[TEAM] * 21), "registries: out-of-range"),
     (args(TEAM, TEAM), "registries: repeated"),
     (args({"endpoint": "a.example.com:5000"}), "registries: key-missing"),
@@ -252,8 +261,9 @@ class TestAgent:
         assert self.run(root, "check").returncode == 1
 
 
-def test_a_program_in_another_language_writes_the_keys_in_camel_case(engine: Engine) -> None:
-    """The plugin server gets names in camelCase, also inside lists."""
+@pytest.mark.parametrize("is_output", [False, True], ids=["plain", "output"])
+def test_a_program_in_another_language_writes_the_keys_in_camel_case(engine: Engine, is_output: bool) -> None:
+    """The plugin server gets names in camelCase, also inside lists and Outputs."""
     wire = Struct()
     wire.update({"registries": [{"endpoint": "team.example.com:5000", "caPem": CA, "address": "10.0.0.7:5000"}]})
     plugin = Plugin([PrivateRegistry, NodeTrust], NAME)
@@ -261,6 +271,8 @@ def test_a_program_in_another_language_writes_the_keys_in_camel_case(engine: Eng
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def main() -> Any:
         inputs = rpc.deserialize_properties(wire)
+        if is_output:
+            inputs["registries"] = [pulumi.Output.from_input(registry) for registry in inputs["registries"]]
         return dict(plugin.construct("trust", "private-registry:index:NodeTrust", inputs).state)["endpoints"]
 
     main()

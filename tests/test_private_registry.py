@@ -7,7 +7,7 @@ import bcrypt
 import pulumi
 import pytest
 
-from registry import PrivateRegistry, PrivateRegistryArgs
+from registry import CertificateKey, Exposure, PrivateRegistry, PrivateRegistryArgs, Storage, Workload
 from registry.validation import InvalidInput
 from tests.conftest import (
     Deploy,
@@ -22,7 +22,7 @@ from tests.conftest import (
 )
 
 GUIDE = PrivateRegistryArgs(
-    exposure="external-ips",
+    exposure=Exposure.EXTERNAL_IPS,
     external_ips=["192.168.56.10"],
     certificate_subject={
         "country": "FR",
@@ -219,7 +219,7 @@ def test_a_chosen_password_is_hashed_and_marked_as_secret(deploy: Deploy, engine
 
 
 def test_the_rsa_key_of_the_guide_is_supported(deploy: Deploy, engine: Engine) -> None:
-    deploy(lambda: PrivateRegistry("registry", {"certificate_key": "RSA-4096"}))
+    deploy(lambda: PrivateRegistry("registry", {"certificate_key": CertificateKey.RSA_4096}))
     keys = [each.inputs for each in engine.resources if each.type.endswith("PrivateKey")]
     assert [(key["algorithm"], key["rsaBits"]) for key in keys] == [("RSA", 4096)] * 2
     assert "key_encipherment" in engine.one("LocallySignedCert").inputs["allowedUses"]
@@ -246,7 +246,7 @@ def test_the_namespace_enforces_the_strictest_level_that_allows_the_user(user: i
 
 def test_no_property_of_a_deployment_depends_on_a_secret(deploy: Deploy, engine: Engine) -> None:
     """A Secret is deleted to be replaced, and the engine would delete the Deployment before it."""
-    deploy(lambda: PrivateRegistry("registry", {"workload": "deployment"}))
+    deploy(lambda: PrivateRegistry("registry", {"workload": Workload.DEPLOYMENT}))
     dependencies = engine.one("Deployment").request.propertyDependencies
     assert dependencies["spec"].urns
     assert not [urn for name in dependencies for urn in dependencies[name].urns if "core/v1:Secret::" in urn]
@@ -268,7 +268,7 @@ def test_two_registries_in_one_program_share_no_name(deploy: Deploy, engine: Eng
     assert len(objects) == len(set(objects))
 
 
-REPLICAS = PrivateRegistryArgs(workload="deployment", replicas=2, storage="s3", s3_bucket="images")
+REPLICAS = PrivateRegistryArgs(workload=Workload.DEPLOYMENT, replicas=2, storage=Storage.S3, s3_bucket="images")
 
 
 def test_replicas_run_on_different_nodes_and_old_replicas_do_not_count() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from registry import PrivateRegistry, PrivateRegistryArgs
+from registry import Exposure, PrivateRegistry, PrivateRegistryArgs, Storage
 from registry.pull_secrets import docker_config
 from tests.conftest import Deploy, Engine, is_secret, unwrap_secret
 
@@ -98,7 +98,7 @@ def test_the_default_service_account_uses_the_secret_if_it_has_no_other(
 
 def test_two_registries_have_different_secrets_in_one_namespace(deploy: Deploy, engine: Engine) -> None:
     def program() -> PrivateRegistry:
-        first = PrivateRegistry("first", {"pull_secrets": ["builds"], "storage": "s3", "s3_bucket": "first"})
+        first = PrivateRegistry("first", {"pull_secrets": ["builds"], "storage": Storage.S3, "s3_bucket": "first"})
         second = {"pull_secrets": ["builds"], "namespace": "second", "storage": "s3", "s3_bucket": "second"}
         first.passwords = PrivateRegistry("second", second).passwords  # type: ignore[arg-type]
         return first
@@ -109,7 +109,7 @@ def test_two_registries_have_different_secrets_in_one_namespace(deploy: Deploy, 
 
 
 def test_discovery_creates_the_config_map_that_tools_read(deploy: Deploy, engine: Engine) -> None:
-    args = PrivateRegistryArgs(discovery=True, namespace="team", exposure="node-port", node_port=30500)
+    args = PrivateRegistryArgs(discovery=True, namespace="team", exposure=Exposure.NODE_PORT, node_port=30500)
     deploy(lambda: PrivateRegistry("registry", args))
     config_map = engine.one("ConfigMap").inputs
     assert (config_map["metadata"]["namespace"], config_map["metadata"]["name"]) == (

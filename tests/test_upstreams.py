@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from registry import InvalidInput, PrivateRegistryArgs
+from registry import InvalidInput, Mode, PrivateRegistryArgs, Storage
 from registry.inputs.table import INPUTS
 from registry.validation.servers import DOCKER_HUB, bucket_not_in_endpoint, region_of_endpoint
 from registry.workload.configuration import CHECK_INTERVAL_SECONDS, CONNECT_INTERVAL_SECONDS, CONNECT_TIMEOUT_SECONDS
 from tests.conftest import Engine, configuration, deploy_once, unwrap_secret
 
-S3: PrivateRegistryArgs = {"storage": "s3", "s3_bucket": "images"}
-MIRROR: PrivateRegistryArgs = {"mode": "mirror", "mirror_of": DOCKER_HUB}
+S3: PrivateRegistryArgs = {"storage": Storage.S3, "s3_bucket": "images"}
+MIRROR: PrivateRegistryArgs = {"mode": Mode.MIRROR, "mirror_of": DOCKER_HUB}
 PROXY = {"https": "http://ci:hunter22@proxy.example.com:3128"}
 
 

@@ -6,7 +6,7 @@ login.
 
 import pulumi
 
-from registry import PrivateRegistry, redact_debug_log
+from registry import Exposure, Mode, PrivateRegistry, redact_debug_log
 
 redact_debug_log()
 config = pulumi.Config()
@@ -19,11 +19,11 @@ mirror = PrivateRegistry(
     "mirror",
     {
         "hostname": config.require("hostname"),
-        "exposure": "node-port",
+        "exposure": Exposure.NODE_PORT,
         "node_port": 30501,
         "namespace": "mirror-registry",
         "storage_path": "/var/lib/mirror-registry",
-        "mode": "mirror",
+        "mode": Mode.MIRROR,
         "anonymous_pull": ["**"],
         "mirror_of": pulumi.Output.concat("https://", upstream.endpoint),
         "mirror_username": upstream.username,

@@ -5,7 +5,7 @@ No replica is pinned to a node. If one stops, the other serves pushes and pulls.
 
 import pulumi
 
-from registry import PrivateRegistry, redact_debug_log
+from registry import Exposure, PrivateRegistry, Storage, Workload, redact_debug_log
 
 redact_debug_log()
 config = pulumi.Config()
@@ -14,12 +14,12 @@ registry = PrivateRegistry(
     "registry",
     {
         "hostname": config.require("hostname"),
-        "exposure": "node-port",
+        "exposure": Exposure.NODE_PORT,
         "node_port": 30500,
         "namespace": "s3-registry",
-        "workload": "deployment",
+        "workload": Workload.DEPLOYMENT,
         "replicas": 2,
-        "storage": "s3",
+        "storage": Storage.S3,
         "s3_bucket": config.require("s3_bucket"),
         "s3_endpoint": config.require("s3_endpoint"),
         "s3_access_key": config.require_secret("s3_access_key"),

@@ -6,7 +6,7 @@ certificate, new passwords and a new Pod.
 
 import pulumi
 
-from registry import PrivateRegistry, redact_debug_log
+from registry import Exposure, PrivateRegistry, redact_debug_log
 
 redact_debug_log()
 config = pulumi.Config()
@@ -28,7 +28,7 @@ registry = PrivateRegistry(
     {
         "namespace": config.require("namespace"),
         "storage_path": config.require("storage_path"),
-        "exposure": "external-ips",
+        "exposure": Exposure.EXTERNAL_IPS,
         "external_ips": ["192.168.56.10"],
         "port": config.require_int("port"),
     },

@@ -5,7 +5,7 @@ Preview refuses two registries with the same namespace, the same folder on a nod
 
 import pulumi
 
-from registry import PrivateRegistry, redact_debug_log
+from registry import CertificateKey, Exposure, PrivateRegistry, redact_debug_log
 
 redact_debug_log()
 config = pulumi.Config()
@@ -17,9 +17,9 @@ for team, port in (("red", 5001), ("blue", 5002)):
             "hostname": f"{team}.registry.example.com",
             "namespace": f"{team}-registry",
             "port": port,
-            "exposure": "external-ips",
+            "exposure": Exposure.EXTERNAL_IPS,
             "external_ips": [config.require("address")],
-            "certificate_key": "RSA-2048" if team == "red" else "P-384",
+            "certificate_key": CertificateKey.RSA_2048 if team == "red" else CertificateKey.P_384,
             "users": [team],
             "storage_path": f"/var/lib/{team}-registry",
             "run_as_user": 0 if team == "red" else 65532,

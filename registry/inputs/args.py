@@ -10,6 +10,19 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
+from ..choices import (
+    AccessRight,
+    CertificateKey,
+    Exposure,
+    ImagePullPolicy,
+    LogFormat,
+    LogLevel,
+    Mode,
+    Storage,
+    StorageAccess,
+    Workload,
+)
+
 
 class AccessRuleArgs(TypedDict):
     """Rights of users in repositories."""
@@ -18,7 +31,7 @@ class AccessRuleArgs(TypedDict):
     """Users or robots by name, or anonymous (everybody), or authenticated (every user and robot)."""
     repositories: list[str]
     """Names of repositories. A part of a name may be *, and any number of parts **."""
-    rights: list[str]
+    rights: list[AccessRight]
     """pull, push and delete. Whoever may push or delete may pull too."""
 
 
@@ -27,7 +40,7 @@ class RobotArgs(TypedDict):
 
     repositories: list[str]
     """Names of repositories. A part of a name may be *, and any number of parts **."""
-    rights: list[str]
+    rights: list[AccessRight]
     """pull, push and delete. Whoever may push or delete may pull too."""
 
 
@@ -116,7 +129,7 @@ class PrivateRegistryArgs(TypedDict):
     """Name that clients outside the cluster type, and common name of the certificate. Default docker-registry."""
     port: NotRequired[int]
     """TCP port of the Service, 1 to 65535. Clients of a node port or an Ingress use another one. Default 5000."""
-    exposure: NotRequired[str]
+    exposure: NotRequired[Exposure]
     """How it is exposed: cluster, external-ips, node-port, load-balancer or ingress. Default cluster."""
     external_ips: NotRequired[list[str]]
     """With external-ips: addresses of nodes that accept connections, and SANs. Default none."""
@@ -146,7 +159,7 @@ class PrivateRegistryArgs(TypedDict):
     """More DNS names and addresses that clients use, as SANs. *.example.com is allowed. Default none."""
     certificate_subject: NotRequired[dict[str, str]]
     """Subject without the common name: country, province, locality, organization, organizational_unit. Default none."""
-    certificate_key: NotRequired[str]
+    certificate_key: NotRequired[CertificateKey]
     """Kind of the private keys: P-256, P-384, RSA-2048, RSA-3072 or RSA-4096. Default P-256."""
     certificate_days: NotRequired[int]
     """Lifetime of the server certificate in days, 1 to 397. Default 356."""
@@ -208,7 +221,7 @@ class PrivateRegistryArgs(TypedDict):
     """Whether to create kube-public/local-registry-hosting (KEP-1755), one for a cluster. Default false."""
 
     # Images
-    storage: NotRequired[str]
+    storage: NotRequired[Storage]
     """Storage of the images: host-path, local, claim, class or s3. Default host-path."""
     storage_path: NotRequired[pulumi.Input[str]]
     """With host-path and local: absolute path on the node. Default /var/lib/docker-registry/repository."""
@@ -218,7 +231,7 @@ class PrivateRegistryArgs(TypedDict):
     """With claim: name of the existing PersistentVolumeClaim. No default."""
     storage_class: NotRequired[pulumi.Input[str]]
     """With class: StorageClass that provisions the volume. No default."""
-    storage_access: NotRequired[str]
+    storage_access: NotRequired[StorageAccess]
     """With class: ReadWriteOnce, ReadWriteOncePod or ReadWriteMany. Default ReadWriteOnce."""
     s3_bucket: NotRequired[pulumi.Input[str]]
     """With s3: name of the existing bucket. No default."""
@@ -240,7 +253,7 @@ class PrivateRegistryArgs(TypedDict):
     """With s3, a mirror or backup: URLs of proxies http and https, a secret, and no_proxy, more hosts. Default none."""
 
     # Workload
-    workload: NotRequired[str]
+    workload: NotRequired[Workload]
     """Workload: pod, as in the guide, or deployment, which comes back after a drain or a node loss. Default pod."""
     replicas: NotRequired[int]
     """With deployment: number of replicas. More than one needs shared storage, s3 or ReadWriteMany. Default 1."""
@@ -260,7 +273,7 @@ class PrivateRegistryArgs(TypedDict):
     """Tolerations of the Pods: key, operator, value and effect. The control plane is tolerated anyway. Default none."""
     image: NotRequired[pulumi.Input[str]]
     """Image of the registry, with a version or a digest. Default registry:3.1.2."""
-    image_pull_policy: NotRequired[str]
+    image_pull_policy: NotRequired[ImagePullPolicy]
     """Pull policy of the image: Always, IfNotPresent or Never. Default IfNotPresent."""
     image_pull_secret: NotRequired[pulumi.Input[str]]
     """Name of an existing kubernetes.io/dockerconfigjson Secret to pull the image with. Default none."""
@@ -292,7 +305,7 @@ class PrivateRegistryArgs(TypedDict):
     """With a job, alerts or dashboard: limits of cpu and memory of each. Default memory 512Mi."""
 
     # Operation
-    mode: NotRequired[str]
+    mode: NotRequired[Mode]
     """Mode: read-write, read-only (no pushes) or mirror (a cache of another registry). Default read-write."""
     mirror_of: NotRequired[pulumi.Input[str]]
     """With mirror: URL of the mirrored registry, such as https://registry-1.docker.io. No default."""
@@ -320,7 +333,7 @@ class PrivateRegistryArgs(TypedDict):
     """With metrics: whether to create a ConfigMap with a Grafana dashboard, and the same exporter. Default false."""
     dashboard_labels: NotRequired[dict[str, str]]
     """With dashboard: labels by which Grafana's sidecar selects the ConfigMap. Default grafana_dashboard 1."""
-    log_level: NotRequired[str]
+    log_level: NotRequired[LogLevel]
     """Log level: error, warn, info or debug. Default info."""
-    log_format: NotRequired[str]
+    log_format: NotRequired[LogFormat]
     """Log format: text, json or logstash. Default text."""

@@ -1,6 +1,7 @@
 """Read the inputs from the config of a stack."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any, cast, get_args, get_origin, is_typeddict
 
 import pulumi
@@ -74,9 +75,11 @@ def _read(config: pulumi.Config, key: str) -> Any:
 
 
 def _plain_type(hint: Any) -> type:
-    """Return the plain type inside `NotRequired` and `pulumi.Input`. That of a `TypedDict` is dict."""
+    """Return the plain type inside `NotRequired` and `pulumi.Input`. That of a `TypedDict` is dict, of an enum str."""
     if is_typeddict(hint):
         return dict
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return str
     if hint in (str, int, bool) or get_origin(hint) in OBJECT_TYPES:
         return cast(type, get_origin(hint) or hint)
     return _plain_type(get_args(hint)[0])

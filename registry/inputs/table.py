@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from ..exposure import EXPOSURES
+from ..choices import Exposure
 from ..validation import (
     access,
     backup,
@@ -117,7 +117,7 @@ INPUTS: dict[str, Row] = {
     "hostname": Row(names.hostname, default="docker-registry"),
     "port": Row(network.port, default=5000),
     "exposure": Row(
-        partial(one_of, "exposure", choices=EXPOSURES, remedy="The guide uses external-ips"), default="cluster"
+        partial(one_of, "exposure", choices=Exposure, remedy="The guide uses external-ips"), default="cluster"
     ),
     "external_ips": Row(network.external_ips, default=[], only_with=(EXTERNAL_IPS,), required="192.168.56.10"),
     "node_port": Row(network.node_port, only_with=(NODE_PORT,), required="30500"),

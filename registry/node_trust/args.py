@@ -5,7 +5,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 
 
-class TrustedRegistryArgs(TypedDict):
+class TrustedRegistry(TypedDict):
     endpoint: pulumi.Input[str]
     """host:port, as in image references."""
     ca_pem: pulumi.Input[str]
@@ -15,7 +15,7 @@ class TrustedRegistryArgs(TypedDict):
 
 
 class NodeTrustArgs(TypedDict):
-    registries: list[TrustedRegistryArgs]
+    registries: list[pulumi.Input[TrustedRegistry]]
     """The registries that every node trusts."""
     namespace: NotRequired[str]
     """Namespace to create for it. Default node-trust."""

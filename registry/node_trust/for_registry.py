@@ -8,7 +8,7 @@ import pulumi
 from ..context import INSTANCE, Context
 from ..settings import NodeTrustSettings
 from . import NodeTrust
-from .args import TrustedRegistryArgs
+from .args import TrustedRegistry
 
 
 class NodeAddress(NamedTuple):
@@ -44,7 +44,7 @@ def trust_on_nodes(
 
     An existing certificate is not for that address. Without `address` the nodes use the name.
     """
-    registry: TrustedRegistryArgs = {"endpoint": endpoint, "ca_pem": ca_pem}
+    registry: TrustedRegistry = {"endpoint": endpoint, "ca_pem": ca_pem}
     if address is not None:
         registry["address"] = address.ip.apply(lambda ip: f"{bracketed(ip)}:{address.port}")
     trust = NodeTrust(

@@ -1,6 +1,6 @@
 """From NodeTrust's inputs to its settings: apply the defaults, and check every rule."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -59,11 +59,20 @@ def resolve(args: NodeTrustArgs) -> Settings:
     """Return the checked settings. Raise `InvalidInput`."""
     values: dict[str, Any] = {**DEFAULTS, **{key: value for key, value in args.items() if value is not None}}
     refuse_unknown_keys(values, RULES)
-    registries = nodes.registries(values.pop("registries", []))
+    registries = [_fields(registry) for registry in nodes.registries(values.pop("registries", []))]
     for key, value in values.items():
         plain = require_plain_value(key, value) if key in STRUCTURAL else value
         values[key] = validate(plain, RULES[key])
     return Settings(registries=_registries(registries), **values)
+
+
+def _fields(registry: pulumi.Input[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the fields of a registry. If it is an Output, they are Outputs."""
+    if not isinstance(registry, pulumi.Output | Awaitable):
+        return nodes.registry(registry)
+    fields = pulumi.Output.all(registry).apply(lambda known: nodes.registry(known[0]))
+    address = fields.apply(lambda known: known.get("address") or "")
+    return {"endpoint": fields["endpoint"], "ca_pem": fields["ca_pem"], "address": address}
 
 
 def _registries(registries: list[Mapping[str, Any]]) -> list[dict[str, pulumi.Input[str]]]:

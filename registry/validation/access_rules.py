@@ -7,15 +7,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from ..choices import AccessRight
+
 ANONYMOUS, AUTHENTICATED = "anonymous", "authenticated"
 """Groups in place of a user: every client, also without a login, and every user or robot."""
 
 PULL_USER = "pull"
 """User of the pull Secrets."""
 
-PULL, PUSH, DELETE = "pull", "push", "delete"
-RIGHTS = (PULL, PUSH, DELETE)
-"""Rights of a rule. Whoever may push or delete may pull too, because clients read what they replace."""
+PULL, PUSH, DELETE = RIGHTS = tuple(map(str, AccessRight))
+"""Rights of a rule, in the order of `AccessRight`."""
 
 EVERYTHING = "**"
 """Glob of every repository."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Mapping
 from difflib import get_close_matches
+from enum import StrEnum
 from typing import Any
 
 from .errors import InvalidInput, quoted
@@ -44,11 +45,11 @@ def typed_text(value: object) -> object:
     return str(value) if isinstance(value, int) and abs(value) < 2**63 else value
 
 
-def one_of(key: str, value: object, choices: Collection[str], remedy: str) -> str:
-    """Require one of a few words."""
-    if not isinstance(value, str) or value not in choices:
+def one_of(key: str, value: object, choices: type[StrEnum], remedy: str) -> str:
+    """Require a word of `choices`, and return it as plain text."""
+    if not isinstance(value, str) or value not in [*choices]:
         raise InvalidInput(key, "not-a-choice", f"must be one of {', '.join(choices)}, not {quoted(value)}", remedy)
-    return value
+    return str(value)
 
 
 def flag(key: str, value: object) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from ..choices import CertificateKey
 from .basics import one_of, refuse_unknown_keys, typed_text, whole_number
 from .commands import set_numbers
 from .errors import InvalidInput, quoted
@@ -21,14 +22,14 @@ class KeyKind(NamedTuple):
     rsa_bits: int | None = None
 
 
-KEY_KINDS = {
-    "P-256": KeyKind("ECDSA", ecdsa_curve="P256"),
-    "P-384": KeyKind("ECDSA", ecdsa_curve="P384"),
-    "RSA-2048": KeyKind("RSA", rsa_bits=2048),
-    "RSA-3072": KeyKind("RSA", rsa_bits=3072),
-    "RSA-4096": KeyKind("RSA", rsa_bits=4096),
+KEY_KINDS: dict[str, KeyKind] = {
+    CertificateKey.P_256: KeyKind("ECDSA", ecdsa_curve="P256"),
+    CertificateKey.P_384: KeyKind("ECDSA", ecdsa_curve="P384"),
+    CertificateKey.RSA_2048: KeyKind("RSA", rsa_bits=2048),
+    CertificateKey.RSA_3072: KeyKind("RSA", rsa_bits=3072),
+    CertificateKey.RSA_4096: KeyKind("RSA", rsa_bits=4096),
 }
-"""Kinds of keys that Docker, containerd, podman, OpenSSL and Apple's clients all accept: no P-224 and no Ed25519."""
+"""Kinds of keys that all clients accept: no P-224 and no Ed25519."""
 
 SUBJECT_LENGTHS = {
     "country": 2,
@@ -41,8 +42,8 @@ SUBJECT_LENGTHS = {
 
 
 def certificate_key(value: str) -> str:
-    """Require one of `KEY_KINDS`."""
-    return one_of("certificate_key", value, KEY_KINDS, "Use P-256 unless a client needs RSA")
+    """Require one of `CertificateKey`."""
+    return one_of("certificate_key", value, CertificateKey, "Use P-256 unless a client needs RSA")
 
 
 def certificate_subject(value: Mapping[str, str]) -> Mapping[str, str]:

@@ -4,8 +4,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..choices import StorageAccess
 from .errors import InvalidInput, quoted
-from .storage import ACCESS_MODES
 
 HOSTNAME_LABEL = "kubernetes.io/hostname"
 """Label that a volume selects its node by. The kubelet sets it. It may differ from the name of the node."""
@@ -63,7 +63,7 @@ def refuse_unusable_claim(claim: Claim, mode: str) -> None:
         problem = f"names the claim {quoted(name)}, a block device, but the registry stores files"
         raise InvalidInput("storage_claim", "claim-is-block", problem, "Use a claim with `volumeMode: Filesystem`")
     modes = claim.access_modes
-    if modes and mode != "read-only" and not {*modes} & {*ACCESS_MODES}:
+    if modes and mode != "read-only" and not {*modes} & {*StorageAccess}:
         problem = f"names the claim {quoted(name)}, which is {', '.join(modes)}, but the registry writes to it"
         remedy = "Use a ReadWriteOnce or ReadWriteMany claim, or run `pulumi config set mode read-only`"
         raise InvalidInput("storage_claim", "claim-is-read-only", problem, remedy)

@@ -2,6 +2,7 @@
 
 import re
 
+from ..choices import ImagePullPolicy
 from .basics import one_of, text
 from .errors import InvalidInput, quoted
 from .names import QUALIFIED
@@ -51,8 +52,7 @@ def version_of(reference: str) -> str:
 
 def image_pull_policy(value: str) -> str:
     """Require one of the pull policies of Kubernetes."""
-    choices = ("Always", "IfNotPresent", "Never")
-    return one_of("image_pull_policy", value, choices, "IfNotPresent suits a pinned version")
+    return one_of("image_pull_policy", value, ImagePullPolicy, "IfNotPresent suits a pinned version")
 
 
 def image_advice(value: str) -> str:

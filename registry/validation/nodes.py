@@ -21,20 +21,29 @@ MOST_REGISTRIES = 20
 """Registries of one NodeTrust. With three files each they stay below the megabyte of a ConfigMap."""
 
 
-def registries(value: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Require registries with endpoint and CA. Rules of their own check the values."""
-    example = "For example [{'endpoint': 'docker-registry:5000', 'ca_pem': '-----BEGIN ...'}]"
-    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+EXAMPLE = "For example [{'endpoint': 'docker-registry:5000', 'ca_pem': '-----BEGIN ...'}]"
+
+
+def registries(value: list[Any]) -> list[Any]:
+    """Require a list of some registries. Other rules check each of them."""
+    if not isinstance(value, list):
         problem = f"must be a list of registries, not a value of type {type(value).__name__}"
-        raise InvalidInput("registries", "not-a-list", problem, example)
+        raise InvalidInput("registries", "not-a-list", problem, EXAMPLE)
     if not 0 < len(value) <= MOST_REGISTRIES:
         problem = f"must be 1 to {MOST_REGISTRIES} registries, not {len(value)}"
-        raise InvalidInput("registries", "out-of-range", problem, example)
-    for registry in value:
-        refuse_unknown_keys(registry, REGISTRY_KEYS)
-        for key in REQUIRED_KEYS:
-            if registry.get(key) is None:
-                raise InvalidInput("registries", "key-missing", f"has a registry without `{key}`", example)
+        raise InvalidInput("registries", "out-of-range", problem, EXAMPLE)
+    return value
+
+
+def registry(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Require the endpoint and the CA of a registry, and no unknown keys."""
+    if not isinstance(value, Mapping):
+        problem = f"must be a list of registries, but has a value of type {type(value).__name__}"
+        raise InvalidInput("registries", "not-a-list", problem, EXAMPLE)
+    refuse_unknown_keys(value, REGISTRY_KEYS)
+    for key in REQUIRED_KEYS:
+        if value.get(key) is None:
+            raise InvalidInput("registries", "key-missing", f"has a registry without `{key}`", EXAMPLE)
     return value
 
 

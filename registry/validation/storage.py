@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
+from ..choices import Storage, StorageAccess
 from .basics import one_of, text
 from .errors import InvalidInput, quoted
 from .quantities import amount, quantity
@@ -33,17 +34,14 @@ class StorageKind(NamedTuple):
 
 FOLDER = StorageKind(is_on_node=True, pods_overlap=True, fixed=("storage_path", "node", "storage_size"))
 
-STORAGE_KINDS = {
-    "host-path": FOLDER,
-    "local": FOLDER,
-    "claim": StorageKind(several_nodes=True),
-    "class": StorageKind(keeps_namespace=True, fixed=("storage_class", "storage_access")),
-    "s3": StorageKind(is_mounted=False, pods_overlap=True, several_nodes=True),
+STORAGE_KINDS: dict[str, StorageKind] = {
+    Storage.HOST_PATH: FOLDER,
+    Storage.LOCAL: FOLDER,
+    Storage.CLAIM: StorageKind(several_nodes=True),
+    Storage.CLASS: StorageKind(keeps_namespace=True, fixed=("storage_class", "storage_access")),
+    Storage.S3: StorageKind(is_mounted=False, pods_overlap=True, several_nodes=True),
 }
 """Kinds of storage. A `claim` counts as shared until its access modes are looked up."""
-
-ACCESS_MODES = ("ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany")
-"""Access modes of a claim that the registry can write to."""
 
 LONGEST_PATH, LONGEST_FILE_NAME = 4095, 255
 """Bytes that Linux allows for a path and for each name in it (limits.h: PATH_MAX without its NUL, and NAME_MAX)."""
@@ -84,13 +82,13 @@ NODE_FOLDERS = (
 
 
 def storage(value: str) -> str:
-    """Require one of `STORAGE_KINDS`."""
-    return one_of("storage", value, STORAGE_KINDS, "The guide uses host-path")
+    """Require one of `Storage`."""
+    return one_of("storage", value, Storage, "The guide uses host-path")
 
 
 def storage_access(value: str) -> str:
-    """Require one of `ACCESS_MODES`."""
-    return one_of("storage_access", value, ACCESS_MODES, "Several replicas need ReadWriteMany")
+    """Require one of `StorageAccess`."""
+    return one_of("storage_access", value, StorageAccess, "Several replicas need ReadWriteMany")
 
 
 def storage_size(value: str) -> str:

@@ -1,16 +1,14 @@
 """Rules for the workload: how the registry runs and which requests it serves."""
 
+from ..choices import LogFormat, LogLevel, Mode, Workload
 from .basics import one_of, text, whole_number
 from .errors import InvalidInput, quoted
 from .users import without_password
 
-WORKLOADS = ("pod", "deployment")
-MODES = ("read-write", "read-only", "mirror")
-
 
 def workload(value: str) -> str:
-    """Require one of `WORKLOADS`."""
-    return one_of("workload", value, WORKLOADS, "The guide uses pod. A deployment comes back after a drain")
+    """Require one of `Workload`."""
+    return one_of("workload", value, Workload, "The guide uses pod. A deployment comes back after a drain")
 
 
 def replicas(value: int) -> int:
@@ -19,8 +17,8 @@ def replicas(value: int) -> int:
 
 
 def mode(value: str) -> str:
-    """Require one of `MODES`."""
-    return one_of("mode", value, MODES, "read-write accepts pushes")
+    """Require one of `Mode`."""
+    return one_of("mode", value, Mode, "read-write accepts pushes")
 
 
 def min_free(value: int) -> int:
@@ -37,12 +35,12 @@ def upload_hours(value: int) -> int:
 
 def log_level(value: str) -> str:
     """Require one of the registry's log levels."""
-    return one_of("log_level", value, ("error", "warn", "info", "debug"), "info logs each request")
+    return one_of("log_level", value, LogLevel, "info logs each request")
 
 
 def log_format(value: str) -> str:
     """Require one of the log formatters of CNCF Distribution."""
-    return one_of("log_format", value, ("text", "json", "logstash"), "json suits log collectors")
+    return one_of("log_format", value, LogFormat, "json suits log collectors")
 
 
 def mirror_username(value: str, *, key: str = "mirror_username") -> str:

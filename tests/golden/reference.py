@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from registry import NodeTrust, NodeTrustArgs, PrivateRegistry, PrivateRegistryArgs, TrustedRegistryArgs
+from registry import NodeTrust, NodeTrustArgs, PrivateRegistry, PrivateRegistryArgs, TrustedRegistry, choices
 from registry.inputs.args import (
     AccessRuleArgs,
     BackupArgs,
@@ -39,6 +39,10 @@ map that you set replaces the whole default. Set a secret with `--secret`: plain
 An input that cannot be an Output decides which resources there are, so it must be known before
 deployment. An input is refused if it would have no effect, and so is a choice without the input that
 it requires.
+
+A type such as `Exposure` is an enum, in Python and in the SDKs of other languages: the word
+node-port is `Exposure.NODE_PORT`. In a config and in YAML you write the word. A Python program may
+write the word too, but type checkers want the enum, so that they find a mistyped word.
 """
 
 
@@ -56,7 +60,7 @@ NAMES = {
     "RetentionRuleArgs": ("rule", "rules"),
     "ScrubArgs": ("map", "maps"),
     **dict.fromkeys(("BackupArgs", "BackupTargetArgs", "BackupBucketArgs", "BackupRegistryArgs"), ("map", "maps")),
-    "TrustedRegistryArgs": ("registry", "registries"),
+    "TrustedRegistry": ("registry", "registries"),
 }
 """Singular and plural of each type of objects."""
 
@@ -80,11 +84,11 @@ def page() -> str:
 def _node_trust(schema: dict[str, Any]) -> Iterator[str]:
     """Yield the section of the component NodeTrust."""
     resource = schema["resources"]["private-registry:index:NodeTrust"]
-    registry = schema["types"]["private-registry:index:TrustedRegistryArgs"]
+    registry = schema["types"]["private-registry:index:TrustedRegistry"]
     yield f"\n## NodeTrust\n\n{NODE_TRUST}"
     for title, args, properties in (
         ("input", NodeTrustArgs, resource["inputProperties"]),
-        ("key of a registry", TrustedRegistryArgs, registry["properties"]),
+        ("key of a registry", TrustedRegistry, registry["properties"]),
         ("output", NodeTrust, resource["properties"]),
     ):
         yield f"\n| {title} | type | description |\n|---|---|---|\n"
@@ -144,7 +148,8 @@ def _condition(condition: Condition) -> str:
 
 def _type(schema: dict[str, Any], plural: str = "") -> str:
     if "$ref" in schema:
-        return NAMES[schema["$ref"].rpartition(":")[2]][bool(plural)]
+        name = schema["$ref"].rpartition(":")[2]
+        return f"`{name}`" if hasattr(choices, name) else NAMES[name][bool(plural)]
     if of := schema.get("items") or schema.get("additionalProperties"):
         kind = {"array": "list", "object": "map"}[schema["type"]]
         return f"{kind}{plural} of {_type(of, 's')}"

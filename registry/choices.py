@@ -1,0 +1,129 @@
+"""The inputs that are a choice of words, as enums.
+
+The rules refuse every other word, and the SDKs of other languages have the same enums. In Python a type checker wants
+`Exposure.CLUSTER`, which finds a mistyped word early. At run time the plain word `cluster` is as good.
+"""
+
+from enum import StrEnum
+
+
+class Exposure(StrEnum):
+    """Exposure of the registry to clients."""
+
+    CLUSTER = "cluster"
+    """By a Service inside the cluster alone."""
+    EXTERNAL_IPS = "external-ips"
+    """By addresses of nodes, as in the guide."""
+    NODE_PORT = "node-port"
+    """By a port of every node."""
+    LOAD_BALANCER = "load-balancer"
+    """By a load balancer of the cluster."""
+    INGRESS = "ingress"
+    """By an Ingress controller that reads the annotations of ingress-nginx."""
+
+
+class Storage(StrEnum):
+    """Storage of the images."""
+
+    HOST_PATH = "host-path"
+    """A folder of one node, as in the guide."""
+    LOCAL = "local"
+    """A folder of one node that exists, as a local volume."""
+    CLAIM = "claim"
+    """An existing PersistentVolumeClaim."""
+    CLASS = "class"
+    """A claim that a StorageClass provisions."""
+    S3 = "s3"
+    """A bucket of S3, or of a server with its API."""
+
+
+class StorageAccess(StrEnum):
+    """Access mode of a claim that the registry can write to."""
+
+    READ_WRITE_ONCE = "ReadWriteOnce"
+    """Pods of one node may mount it."""
+    READ_WRITE_ONCE_POD = "ReadWriteOncePod"
+    """One Pod may mount it."""
+    READ_WRITE_MANY = "ReadWriteMany"
+    """Pods of all nodes may mount it, as several replicas need it."""
+
+
+class Workload(StrEnum):
+    """Kind of object that runs the registry."""
+
+    POD = "pod"
+    """A Pod, as in the guide."""
+    DEPLOYMENT = "deployment"
+    """A Deployment, which comes back after a drain or a node loss."""
+
+
+class Mode(StrEnum):
+    """Requests that the registry serves."""
+
+    READ_WRITE = "read-write"
+    """Pushes and pulls."""
+    READ_ONLY = "read-only"
+    """Pulls alone."""
+    MIRROR = "mirror"
+    """Pulls of another registry's images, which it caches."""
+
+
+class AccessRight(StrEnum):
+    """Right of a user or robot. Whoever may push or delete may pull too, because clients read what they replace."""
+
+    PULL = "pull"
+    """Read images."""
+    PUSH = "push"
+    """Write images."""
+    DELETE = "delete"
+    """Delete tags and images."""
+
+
+class CertificateKey(StrEnum):
+    """Kind of private key that Docker, containerd, podman, OpenSSL and Apple's clients accept."""
+
+    P_256 = "P-256"
+    """ECDSA on the curve P-256."""
+    P_384 = "P-384"
+    """ECDSA on the curve P-384."""
+    RSA_2048 = "RSA-2048"
+    """RSA of 2048 bits."""
+    RSA_3072 = "RSA-3072"
+    """RSA of 3072 bits."""
+    RSA_4096 = "RSA-4096"
+    """RSA of 4096 bits."""
+
+
+class ImagePullPolicy(StrEnum):
+    """Occasions at which a node pulls the image."""
+
+    ALWAYS = "Always"
+    """At every start of a Pod."""
+    IF_NOT_PRESENT = "IfNotPresent"
+    """If the node does not have it."""
+    NEVER = "Never"
+    """Never. The node must have it."""
+
+
+class LogLevel(StrEnum):
+    """Least important messages that the registry logs."""
+
+    ERROR = "error"
+    """Errors."""
+    WARN = "warn"
+    """Warnings too."""
+    INFO = "info"
+    """Every request too."""
+    DEBUG = "debug"
+    """Everything, for the search of a fault."""
+
+
+class LogFormat(StrEnum):
+    """Format of the log lines."""
+
+    TEXT = "text"
+    """Lines for people."""
+    JSON = "json"
+    """JSON for log collectors."""
+    LOGSTASH = "logstash"
+    """JSON with the fields of Logstash."""

@@ -6,6 +6,7 @@ Benchmarks:
   graph         engine responses that one registry waits for in sequence
   access        pushes, pulls and wrong logins with `access`, with htpasswd and without
                 authentication
+  scrub         a client that reads while a scrub hashes all blobs
   preview       `pulumi preview` of ten registries, of one and of none
   replacement   `pulumi up` that replaces the Pod, with 0, 25,000 and 256,000 blobs
   first-push    seconds from a ready cluster to the first authenticated push, with
@@ -30,7 +31,7 @@ from typing import Annotated
 
 import typer
 
-from bench import access_table, first_push, first_push_table, graph, preview, program, replacement
+from bench import access_table, first_push, first_push_table, graph, preview, program, replacement, scrub
 from bench.lab import Lab, running_lab
 from bench.machine import describe_lab, describe_machine
 from bench.plot import plot_first_push
@@ -48,6 +49,7 @@ class Benchmark(StrEnum):
     PROGRAM = "program"
     GRAPH = "graph"
     ACCESS = "access"
+    SCRUB = "scrub"
     PREVIEW = "preview"
     REPLACEMENT = "replacement"
     FIRST_PUSH = "first-push"
@@ -63,6 +65,7 @@ WITHOUT_CLUSTER: dict[Benchmark, Callable[[int, str], Outcome]] = {
     Benchmark.PROGRAM: program.benchmark,
     Benchmark.GRAPH: graph.benchmark,
     Benchmark.ACCESS: access_table.benchmark,
+    Benchmark.SCRUB: scrub.benchmark,
 }
 ON_CLUSTER: dict[Benchmark, Callable[[Lab, int, str], Outcome]] = {
     Benchmark.PREVIEW: preview.benchmark,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 
 from bench.access_servers import (
     ACCESS_CHOSEN,
@@ -23,8 +23,9 @@ from bench.access_servers import (
     Setup,
     running_server,
 )
+from bench.reader import READER_SECONDS, read_steadily
 from bench.registries import PROJECT
-from bench.registry_client import Client, create_blob
+from bench.registry_client import create_blob
 from bench.wrong_logins import send_wrong_login
 from dev.console import step
 
@@ -59,9 +60,6 @@ The proxy refuses more of them within ten seconds without a look at the password
 
 FLOOD_RATE = 50
 """Wrong logins a second of a flood."""
-
-READER_RATE, READER_SECONDS = 200, 6
-"""Reads a second of the client that is measured during a flood, and seconds of that measurement."""
 
 FLOODED = (HTPASSWD_CHOSEN, ACCESS_CHOSEN)
 """Setups that get wrong logins. Both have users with a generated and with a chosen password."""
@@ -194,22 +192,10 @@ def _measure_floods(server: Server, figures: Figures) -> None:
         argv = [sys.executable, "-m", "bench.wrong_logins", server.address, user, str(FLOOD_RATE), str(READER_SECONDS)]
         flood = subprocess.Popen(argv, cwd=PROJECT, stdout=subprocess.PIPE, text=True) if user else None
         time.sleep(0.5)  # until the flood has begun
-        figures.reader.setdefault(key, []).append(_read_steadily(client))
+        figures.reader.setdefault(key, []).append(read_steadily(client))
         if flood:
             counts = {int(status): count for status, count in json.loads(flood.communicate()[0]).items()}
             figures.statuses.setdefault(key, Counter()).update(counts)
-
-
-def _read_steadily(client: Client) -> tuple[float, float]:
-    """Read the manifest at a steady rate over one connection. Return p50 and p99 of the seconds of a read."""
-    seconds = []
-    with closing(client.connect()) as connection:
-        client.read_manifest(connection)
-        start = time.monotonic()
-        for number in range(READER_RATE * READER_SECONDS):
-            time.sleep(max(0, start + number / READER_RATE - time.monotonic()))
-            seconds.append(_time(client.read_manifest, connection))
-    return median(seconds), quantiles(seconds, n=100)[-1]
 
 
 def _time(action: Callable[..., None], *arguments: object) -> float:

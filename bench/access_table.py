@@ -19,8 +19,6 @@ from bench.access import (
     PUSHED_TIME,
     PUSHES,
     READ,
-    READER_RATE,
-    READER_SECONDS,
     READS,
     SLOW_LARGE_LAYERS,
     SLOW_PUSHES,
@@ -32,6 +30,7 @@ from bench.access import (
 )
 from bench.access_servers import DIRECT, READER, SETUPS, UNKNOWN, WRITER, Setup, describe_servers
 from bench.plot import plot_dots
+from bench.reader import READER_RATE, READER_SECONDS
 from bench.tables import (
     Outcome,
     compute_ratios,

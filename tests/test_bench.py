@@ -14,7 +14,7 @@ import pulumi
 import pytest
 
 from bench import __main__ as command_line
-from bench import access, access_table, first_push, first_push_table, graph, program, replacement, wrong_logins
+from bench import access, access_table, first_push, first_push_table, graph, program, replacement, scrub, wrong_logins
 from bench.__main__ import Benchmark
 from bench.access_servers import ACCESS, ACCESS_CHOSEN, DIRECT, HTPASSWD_CHOSEN, READER, SETUPS, UNKNOWN, WRITER
 from bench.default_wait import SKIP_AWAIT, remove_skip_await
@@ -27,7 +27,7 @@ from bench.ownership_program import remove_change_policy
 from bench.plot import plot_first_push, plot_timeline
 from bench.registry_client import REPOSITORY, Client, create_blob
 from bench.tables import Outcome, compute_ratios, format_goal, format_milliseconds, format_spread
-from dev.errors import RequirementError
+from dev.errors import BenchmarkError, RequirementError
 
 
 def test_methods_take_turns_and_every_push_is_a_first_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,6 +163,19 @@ def test_the_page_of_access_compares_with_no_authentication(tmp_path: Path) -> N
     assert "| 7.00 (7.00 to 7.00) | ≤ 5: not met | 401: 10, 429: 290 |" in page
     access_table.plot(figures, tmp_path / "access.png")
     assert (tmp_path / "access.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_page_of_scrubs_compares_with_the_same_client_without_one(tmp_path: Path) -> None:
+    figures = scrub.Figures([(0.001, 0.002), (0.001, 0.004)], [(0.001, 0.0026), (0.001, 0.0064)], [1.5, 1.7])
+    page = scrub.render_page(figures, "2 cores", "HAProxy 3")
+    assert "| scrub | 1.0 ms (1.0 to 1.0) | 4.5 ms (2.6 to 6.4) | 1.45 (1.30 to 1.60) | ≤ 1.5: met |" in page
+    assert "| 1.6 s (1.5 to 1.7) of CPU for 1 GB | ≤ 8.3 s, which is 120 MB/s a core: met |" in page
+    scrub.plot(figures, tmp_path / "scrub.png")
+
+
+def test_a_scrub_that_fails_ends_the_benchmark() -> None:
+    with pytest.raises(BenchmarkError), scrub._repeating(["false"]) as shell:
+        shell.wait()
 
 
 def test_figures_show_the_median_the_range_and_whether_the_median_meets_the_goal() -> None:

@@ -1,4 +1,4 @@
-"""A virtual machine with a registry, whose power a drill can cut.
+"""A virtual machine with a registry, whose power a drill can cut and whose clock it can change.
 
 The kernel and QEMU are Debian's. The initial file system has busybox, the registry, and the kernel's modules for disk
 and network. The registry stores its images on an ext4 disk with default mount options, a file of this machine.
@@ -15,6 +15,8 @@ import time
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from dev.packages import Packages, provide_packages
@@ -46,9 +48,10 @@ for module in MODULES; do /bin/busybox insmod /modules/$module; done
 /bin/busybox mount -t ext4 /dev/vda /images
 /bin/busybox ifconfig lo 127.0.0.1 up
 /bin/busybox ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up
+/bin/busybox sh < /dev/ttyS1 > /dev/console 2>&1 &
 exec /bin/registry serve /config.yml
 """
-"""First program of the guest. The addresses are those of QEMU's user network."""
+"""First program of the guest. The addresses are those of QEMU's user network. A shell reads the second serial port."""
 
 
 class Guest:
@@ -74,6 +77,7 @@ class Guest:
             # Emulation also works without /dev/kvm, and inside of other virtual machines.
             *("-machine", "q35,accel=tcg", "-smp", "1", "-m", str(MEMORY_MIB)),
             *("-nodefaults", "-no-reboot", "-display", "none", "-serial", f"file:{self._folder / 'console'}"),
+            *("-serial", "stdio"),
             *("-kernel", self._kernel, "-initrd", self._initrd, "-append", "console=ttyS0 quiet panic=-1"),
             *("-drive", f"file={self.disk},if=virtio,format=raw,cache=writeback"),
             *("-netdev", f"user,id=net,hostfwd=tcp:127.0.0.1:{self.port}-:5000"),
@@ -83,7 +87,9 @@ class Guest:
         program = self._packages.find("qemu-system-x86_64")
         environment = {**os.environ, **self._packages.env}
         with (self._folder / "qemu.log").open("ab") as log:
-            self._process = subprocess.Popen([program, *arguments], env=environment, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                [program, *arguments], env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log
+            )
         while not self._answers():
             assert self._process.poll() is None, (self._folder / "qemu.log").read_text()
             assert time.monotonic() < start + BOOT_SECONDS, (self._folder / "console").read_text()
@@ -93,16 +99,27 @@ class Guest:
     def cut_power(self) -> None:
         """Switch the machine off at once. What its kernel had not yet written to the disk is lost."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
+            with self._process as process:
+                process.send_signal(signal.SIGKILL)
             self._process = None
 
-    def has_images(self, folder: str) -> bool:
-        """Return whether a repository of the folder has a tag."""
-        for name in json.loads(self._get("/v2/_catalog") or "{}").get("repositories", []):
-            if name.startswith(f"{folder}/") and json.loads(self._get(f"/v2/{name}/tags/list") or "{}").get("tags"):
-                return True
-        return False
+    def clock(self) -> datetime:
+        """Return the registry's time, to the second."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v2/", timeout=5) as response:
+            return parsedate_to_datetime(response.headers["Date"])
+
+    def move_clock(self, seconds: int) -> None:
+        """Set the clock of the running machine forward, or back if `seconds` is negative."""
+        assert self._process
+        assert self._process.stdin
+        self._process.stdin.write(f"date -s @$(($(date +%s) + {seconds}))\n".encode())
+        self._process.stdin.flush()
+
+    def count_tags(self, folder: str) -> int:
+        """Return the number of tags in the repositories of the folder."""
+        names = json.loads(self._get("/v2/_catalog") or "{}").get("repositories", [])
+        lists = [self._get(f"/v2/{name}/tags/list") for name in names if name.startswith(f"{folder}/")]
+        return sum(len(json.loads(content or "{}").get("tags") or []) for content in lists)
 
     def _answers(self) -> bool:
         return self._get("/v2/") is not None

@@ -1,6 +1,6 @@
-"""Cut the power of a machine while clients push to its registry.
+"""Cut the power of a machine, and change its clock, while clients push to its registry.
 
-Only a real kernel loses what it has not written to the disk yet.
+Only a real kernel loses what it has not written to the disk yet, and no other machine may lose its time.
 """
 
 import json
@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,17 @@ from dev.packages import provide_packages
 from dev.toolchain.build import build_program
 from tests.e2e import pushers
 from tests.e2e.drills.guest import Guest
-from tests.e2e.drills.traffic import FULL, Results
+from tests.e2e.drills.traffic import FULL, Results, images_of, refusals
 from tests.e2e.lab import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.drill]
 
 CUTS = 25 if FULL else 2
+
+JUMPS = (1, -1, -1, 1)
+"""Hours by which the clock is set forward or back."""
+
+PUSHES_PER_JUMP = 20 if FULL else 3
 
 
 @pytest.fixture
@@ -78,14 +84,11 @@ def test_a_power_cut_loses_no_accepted_image(guest: Guest, figures: Callable[[st
     broken: list[str] = []
     for number in range(CUTS):
         with clients(guest, number) as results:
-            eventually(120, "an image is accepted", partial(guest.has_images, f"round{number}"))
+            eventually(120, "an image is accepted", lambda folder=f"round{number}": guest.count_tags(folder) > 0)
             time.sleep(order.uniform(0, 4))
             guest.cut_power()
         pushes += len(results["accepted"])
-        accepted |= {
-            (repository, tag): "" if tag.startswith("moving") else digest
-            for repository, tag, digest in results["accepted"]
-        }
+        accepted |= images_of(results)
         boots.append(guest.start())
         broken += [*results["failures"], *find_broken(guest, accepted)]
     guest.cut_power()
@@ -96,6 +99,33 @@ def test_a_power_cut_loses_no_accepted_image(guest: Guest, figures: Callable[[st
     assert broken == []
     assert pushes >= CUTS
     assert scrub(guest.disk)["damage"] == []
+
+
+def test_a_clock_that_jumps_loses_no_accepted_image(guest: Guest, figures: Callable[[str], None]) -> None:
+    guest.start()
+    with clients(guest, 0) as results:
+        for hours in JUMPS:
+            before, tags = guest.clock(), guest.count_tags("round0")
+            guest.move_clock(3600 * hours)
+            eventually(60, "the clock has jumped", partial(has_jumped, guest, before, hours))
+            eventually(120, "images are accepted", partial(has_more_tags, guest, tags))
+    broken = [*results["failures"], *find_broken(guest, images_of(results))]
+    guest.cut_power()
+    figures(
+        f"the clock jumps by {', '.join(f'{hours:+}' for hours in JUMPS)} hours during pushes: "
+        f"{len(results['accepted'])} images accepted, {len(broken)} lost; {refusals(results)}"
+    )
+    assert broken == []
+    assert scrub(guest.disk)["damage"] == []
+
+
+def has_jumped(guest: Guest, before: datetime, hours: int) -> bool:
+    """Return whether the clock is that many hours from an earlier time. The test itself may take half an hour."""
+    return abs(guest.clock() - before - timedelta(hours=hours)) < timedelta(minutes=30)
+
+
+def has_more_tags(guest: Guest, before: int) -> bool:
+    return guest.count_tags("round0") >= before + PUSHES_PER_JUMP
 
 
 def scrub(disk: Path) -> dict[str, Any]:

@@ -46,15 +46,19 @@ def clients(registry: Registry, task: str = "load", **more: Any) -> Iterator[Res
         yield results
 
 
+def images_of(results: Results) -> dict[tuple[str, str], str]:
+    """Return the accepted images with their digests. A tag that moves has ""."""
+    return {
+        (repository, tag): "" if tag.startswith("moving") else digest for repository, tag, digest in results["accepted"]
+    }
+
+
 def judge(registry: Registry, results: Results) -> Judgement:
     """Pull every accepted image, and compare its digests.
 
     A tag that moves may point at a later image, whose response was cut. So only its layers are compared.
     """
-    images = {
-        (repository, tag): "" if tag.startswith("moving") else digest for repository, tag, digest in results["accepted"]
-    }
-    check = [(*image, digest) for image, digest in images.items()]
+    check = [(*image, digest) for image, digest in images_of(results).items()]
     checked = run(registry, "once", check=check, outages=False)
     assert checked["pulls"] == len(check)
     assert results["accepted"], "the drill has images to compare"

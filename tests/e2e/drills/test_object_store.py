@@ -1,12 +1,14 @@
-"""Kill and freeze the object store, and push more large layers at once than one Docker engine does.
+"""Kill and freeze the object store, and push layers that are larger, or more at once, than an engine's own limits.
 
 Only a real S3 server, and the memory of a real process, show what a push in flight costs.
 """
 
+import hashlib
 import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from tests.e2e import faults
 from tests.e2e import s3 as s3_server
 from tests.e2e.drills import traffic
 from tests.e2e.drills.traffic import FULL
-from tests.e2e.lab import ADDRESS, Lab, Registry, eventually
+from tests.e2e.lab import ADDRESS, Lab, Registry, eventually, read_location
 from tests.e2e.s3 import S3
 
 pytestmark = [pytest.mark.e2e, pytest.mark.drill]
@@ -30,6 +32,12 @@ AT_ONCE = 64 if FULL else 16
 """Layers of `LAYER_BYTES` that are pushed at the same time. A Docker engine pushes five."""
 
 LAYER_BYTES = 32 << 20
+
+UNHURRIED = ("--max-time", "1800")
+"""Arguments of curl. A layer of 6 GiB takes minutes."""
+
+HUGE_BYTES = (6 << 30) if FULL else (64 << 20)
+"""Bytes of one layer. S3 copies at most 5 GiB in one request, and Distribution copies 32 MiB or more in parts."""
 
 NAMESPACE = "drilled-s3"
 
@@ -111,6 +119,29 @@ def test_many_large_layers_at_once_fit_into_the_memory(
     )
     assert restarts == 0
     assert judgement == (AT_ONCE, [])
+
+
+def test_a_huge_layer_is_pushed_and_pulled(
+    s3: S3, deploy_registry: Callable[..., Registry], tmp_path: Path, figures: Callable[[str], None]
+) -> None:
+    registry, layer, pulled = deploy(deploy_registry, s3), tmp_path / "layer", tmp_path / "pulled"
+    with layer.open("wb") as file:
+        file.truncate(HUGE_BYTES)  # zeros, which take no space
+    digest, path = f"sha256:{sha256(layer)}", registry.start_upload("huge")
+    start = time.monotonic()
+    patch = ("--request", "PATCH", "--upload-file", str(layer), "--dump-header", "-", *UNHURRIED)
+    location = read_location(registry.curl(path, *patch).stdout).removeprefix(f"https://{registry.outputs['endpoint']}")
+    assert registry.status(f"{location}&digest={digest}", "--request", "PUT", *UNHURRIED) == 201
+    pushed = time.monotonic() - start
+    assert registry.curl(f"/v2/huge/blobs/{digest}", "--output", str(pulled), *UNHURRIED).returncode == 0
+    seconds = time.monotonic() - start - pushed
+    figures(f"a layer of {HUGE_BYTES / (1 << 30):g} GiB: pushed in {pushed:.0f} s, pulled in {seconds:.0f} s")
+    assert f"sha256:{sha256(pulled)}" == digest
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def registry_pods(lab: Lab) -> list[dict[str, Any]]:

@@ -108,7 +108,7 @@ def _measure_round(server: Server, figures: Figures) -> None:
 def _processor_seconds(command: list[str]) -> float:
     """Run a command, and return the processor time that it took."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=PROJECT, check=True, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -117,11 +117,14 @@ def _processor_seconds(command: list[str]) -> float:
 def _repeating(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command again and again until the block ends. Raise `BenchmarkError` if it fails."""
     shell = ["sh", "-c", 'while "$@"; do :; done', "sh", *command]
-    with subprocess.Popen(shell, cwd=PROJECT, stdout=subprocess.DEVNULL, start_new_session=True) as repeated:
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(shell, cwd=PROJECT, stdout=quiet, stderr=quiet, start_new_session=True) as repeated:
         try:
             yield repeated
             if repeated.poll() is not None:
-                raise BenchmarkError("A scrub has failed.", "Read its errors above.")
+                raise BenchmarkError(
+                    "A scrub has failed.", "Run `python -m registry.maintenance.job scrub` to see why."
+                )
         finally:
             with suppress(ProcessLookupError):  # it has failed
                 os.killpg(repeated.pid, signal.SIGKILL)

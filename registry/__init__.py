@@ -13,7 +13,7 @@ from .choices import (
     Workload,
 )
 from .inputs.args import PrivateRegistryArgs
-from .node_trust import NodeTrust, NodeTrustArgs, TrustedRegistry
+from .node_trust import NodeTrust, NodeTrustArgs, TrustedRegistryArgs
 from .private_registry import PrivateRegistry
 from .redaction import redact_debug_log
 from .validation import InvalidInput
@@ -33,7 +33,7 @@ __all__ = [
     "PrivateRegistryArgs",
     "Storage",
     "StorageAccess",
-    "TrustedRegistry",
+    "TrustedRegistryArgs",
     "Workload",
     "redact_debug_log",
 ]

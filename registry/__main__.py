@@ -4,10 +4,13 @@ The engine runs this folder as a program without a package, and from its plugin 
 import each other relatively, so the folder is loaded as the package `registry`.
 """
 
+import json
+import re
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pulumi
 from pulumi.errors import InputPropertiesError
@@ -22,6 +25,10 @@ HERE = Path(__file__).resolve().parent
 
 class Plugin(ComponentProvider):
     """Serve the components. A refused input ends in its message alone, as it does in a Python program."""
+
+    def __init__(self, components: list[type[pulumi.ComponentResource]], name: str) -> None:
+        super().__init__(components, name)
+        self.schema = json.dumps(rename_types(json.loads(self.schema or "{}")))
 
     def get_type_definition(self, prop: PropertyDefinition) -> TypeDefinition | None:
         """Return the definition of an object, and None for an enum.
@@ -60,6 +67,15 @@ class Plugin(ComponentProvider):
                 # The SDK sends this error without its class and without a stack trace. It needs a list of properties.
                 raise InputPropertiesError(str(failed.inner), []) from failed.inner
             raise
+
+
+def rename_types(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema with names that suit every language: a generator adds Args, and spells the words of an enum."""
+    renamed: dict[str, Any] = json.loads(re.sub(r'(:index:\w+)Args"', r'\1"', json.dumps(schema)))
+    for definition in renamed["types"].values():
+        for word in definition.get("enum", []):
+            word["name"] = word["name"].title().replace("_", "")  # EXTERNAL_IPS is ExternalIps
+    return renamed
 
 
 def load(folder: Path) -> ModuleType:

@@ -82,15 +82,15 @@ class AccessRight(StrEnum):
 class CertificateKey(StrEnum):
     """Kind of private key that Docker, containerd, podman, OpenSSL and Apple's clients accept."""
 
-    P_256 = "P-256"
+    P256 = "P-256"
     """ECDSA on the curve P-256."""
-    P_384 = "P-384"
+    P384 = "P-384"
     """ECDSA on the curve P-384."""
-    RSA_2048 = "RSA-2048"
+    RSA2048 = "RSA-2048"
     """RSA of 2048 bits."""
-    RSA_3072 = "RSA-3072"
+    RSA3072 = "RSA-3072"
     """RSA of 3072 bits."""
-    RSA_4096 = "RSA-4096"
+    RSA4096 = "RSA-4096"
     """RSA of 4096 bits."""
 
 

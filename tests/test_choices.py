@@ -1,5 +1,6 @@
 """The inputs that are a choice: enums for type checkers and other languages, and plain words at run time."""
 
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any
@@ -48,6 +49,7 @@ USES = list(uses({**SCHEMA["resources"], **SCHEMA["types"]}))
 def test_the_schema_and_the_inputs_describe_every_word(name: str) -> None:
     words = [*ENUMS[name]]
     assert [each["value"] for each in TYPES[name]["enum"]] == words
+    assert all(re.fullmatch(r"([A-Z][a-z]*\d*)+", each["name"]) for each in TYPES[name]["enum"])
     assert all(each["description"].endswith(".") for each in [TYPES[name], *TYPES[name]["enum"]])
     descriptions = [description for used, _, description in USES if used == name]
     assert descriptions
@@ -67,6 +69,10 @@ def test_a_rule_accepts_the_enum_and_the_word_and_returns_plain_text() -> None:
     assert {type(value) for value in accepted} == {str}
     robot = {"ci": {"repositories": ["team/*"], "rights": [choices.AccessRight.PUSH]}}
     assert INPUTS["robots"].rule(robot)["ci"]["rights"] == ["push"]
+
+
+def test_no_type_has_the_suffix_that_the_generators_add() -> None:
+    assert not [name for name in TYPES if name.endswith("Args")]
 
 
 def test_an_object_with_outputs_is_used_as_an_input() -> None:

@@ -39,7 +39,7 @@ def test_the_package_exports_the_components_and_their_arguments() -> None:
         "PrivateRegistryArgs",
         "Storage",
         "StorageAccess",
-        "TrustedRegistry",
+        "TrustedRegistryArgs",
         "Workload",
         "redact_debug_log",
     ]

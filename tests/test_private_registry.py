@@ -219,7 +219,7 @@ def test_a_chosen_password_is_hashed_and_marked_as_secret(deploy: Deploy, engine
 
 
 def test_the_rsa_key_of_the_guide_is_supported(deploy: Deploy, engine: Engine) -> None:
-    deploy(lambda: PrivateRegistry("registry", {"certificate_key": CertificateKey.RSA_4096}))
+    deploy(lambda: PrivateRegistry("registry", {"certificate_key": CertificateKey.RSA4096}))
     keys = [each.inputs for each in engine.resources if each.type.endswith("PrivateKey")]
     assert [(key["algorithm"], key["rsaBits"]) for key in keys] == [("RSA", 4096)] * 2
     assert "key_encipherment" in engine.one("LocallySignedCert").inputs["allowedUses"]

@@ -19,7 +19,7 @@ for team, port in (("red", 5001), ("blue", 5002)):
             "port": port,
             "exposure": Exposure.EXTERNAL_IPS,
             "external_ips": [config.require("address")],
-            "certificate_key": CertificateKey.RSA_2048 if team == "red" else CertificateKey.P_384,
+            "certificate_key": CertificateKey.RSA2048 if team == "red" else CertificateKey.P384,
             "users": [team],
             "storage_path": f"/var/lib/{team}-registry",
             "run_as_user": 0 if team == "red" else 65532,

@@ -14,13 +14,13 @@ from pulumi_kubernetes.core.v1 import KeyToPathArgsDict, VolumeArgsDict
 
 from ..context import Context, create_context
 from ..pods import checksum
-from .args import NodeTrustArgs, TrustedRegistry
+from .args import NodeTrustArgs, TrustedRegistryArgs
 from .deletion_guard import create_deletion_guard
 from .files import all_files
 from .pod import pod_spec
 from .resolve import resolve
 
-__all__ = ["NodeTrust", "NodeTrustArgs", "TrustedRegistry"]
+__all__ = ["NodeTrust", "NodeTrustArgs", "TrustedRegistryArgs"]
 
 APP = "node-trust"
 """Name of the DaemonSet, which has a namespace of its own."""

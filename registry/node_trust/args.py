@@ -5,7 +5,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 
 
-class TrustedRegistry(TypedDict):
+class TrustedRegistryArgs(TypedDict):
     endpoint: pulumi.Input[str]
     """host:port, as in image references."""
     ca_pem: pulumi.Input[str]
@@ -15,7 +15,7 @@ class TrustedRegistry(TypedDict):
 
 
 class NodeTrustArgs(TypedDict):
-    registries: list[pulumi.Input[TrustedRegistry]]
+    registries: list[pulumi.Input[TrustedRegistryArgs]]
     """The registries that every node trusts."""
     namespace: NotRequired[str]
     """Namespace to create for it. Default node-trust."""

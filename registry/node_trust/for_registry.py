@@ -8,7 +8,7 @@ import pulumi
 from ..context import INSTANCE, Context
 from ..settings import NodeTrustSettings
 from . import NodeTrust
-from .args import TrustedRegistry
+from .args import TrustedRegistryArgs
 
 
 class NodeAddress(NamedTuple):
@@ -44,7 +44,7 @@ def trust_on_nodes(
 
     An existing certificate is not for that address. Without `address` the nodes use the name.
     """
-    registry: TrustedRegistry = {"endpoint": endpoint, "ca_pem": ca_pem}
+    registry: TrustedRegistryArgs = {"endpoint": endpoint, "ca_pem": ca_pem}
     if address is not None:
         registry["address"] = address.ip.apply(lambda ip: f"{bracketed(ip)}:{address.port}")
     trust = NodeTrust(

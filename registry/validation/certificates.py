@@ -23,11 +23,11 @@ class KeyKind(NamedTuple):
 
 
 KEY_KINDS: dict[str, KeyKind] = {
-    CertificateKey.P_256: KeyKind("ECDSA", ecdsa_curve="P256"),
-    CertificateKey.P_384: KeyKind("ECDSA", ecdsa_curve="P384"),
-    CertificateKey.RSA_2048: KeyKind("RSA", rsa_bits=2048),
-    CertificateKey.RSA_3072: KeyKind("RSA", rsa_bits=3072),
-    CertificateKey.RSA_4096: KeyKind("RSA", rsa_bits=4096),
+    CertificateKey.P256: KeyKind("ECDSA", ecdsa_curve="P256"),
+    CertificateKey.P384: KeyKind("ECDSA", ecdsa_curve="P384"),
+    CertificateKey.RSA2048: KeyKind("RSA", rsa_bits=2048),
+    CertificateKey.RSA3072: KeyKind("RSA", rsa_bits=3072),
+    CertificateKey.RSA4096: KeyKind("RSA", rsa_bits=4096),
 }
 """Kinds of keys that all clients accept: no P-224 and no Ed25519."""
 

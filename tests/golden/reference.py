@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from registry import NodeTrust, NodeTrustArgs, PrivateRegistry, PrivateRegistryArgs, TrustedRegistry, choices
+from registry import NodeTrust, NodeTrustArgs, PrivateRegistry, PrivateRegistryArgs, TrustedRegistryArgs, choices
 from registry.inputs.args import (
     AccessRuleArgs,
     BackupArgs,
@@ -60,7 +60,7 @@ NAMES = {
     "RetentionRuleArgs": ("rule", "rules"),
     "ScrubArgs": ("map", "maps"),
     **dict.fromkeys(("BackupArgs", "BackupTargetArgs", "BackupBucketArgs", "BackupRegistryArgs"), ("map", "maps")),
-    "TrustedRegistry": ("registry", "registries"),
+    "TrustedRegistryArgs": ("registry", "registries"),
 }
 """Singular and plural of each type of objects."""
 
@@ -88,7 +88,7 @@ def _node_trust(schema: dict[str, Any]) -> Iterator[str]:
     yield f"\n## NodeTrust\n\n{NODE_TRUST}"
     for title, args, properties in (
         ("input", NodeTrustArgs, resource["inputProperties"]),
-        ("key of a registry", TrustedRegistry, registry["properties"]),
+        ("key of a registry", TrustedRegistryArgs, registry["properties"]),
         ("output", NodeTrust, resource["properties"]),
     ):
         yield f"\n| {title} | type | description |\n|---|---|---|\n"
@@ -110,7 +110,7 @@ def _rules(schema: dict[str, Any]) -> Iterator[str]:
         BackupRegistryArgs: "`backup.to.registry`",
     }
     for args, name in objects.items():
-        properties = schema["types"][f"private-registry:index:{args.__name__}"]["properties"]
+        properties = schema["types"][f"private-registry:index:{args.__name__.removesuffix('Args')}"]["properties"]
         yield f"\n| key of {name} | type | description |\n|---|---|---|\n"
         for key, schema_of_key in zip(args.__annotations__, properties.values(), strict=True):
             yield f"| `{key}` | {_type(schema_of_key)} | {schema_of_key['description']} |\n"
@@ -149,7 +149,7 @@ def _condition(condition: Condition) -> str:
 def _type(schema: dict[str, Any], plural: str = "") -> str:
     if "$ref" in schema:
         name = schema["$ref"].rpartition(":")[2]
-        return f"`{name}`" if hasattr(choices, name) else NAMES[name][bool(plural)]
+        return f"`{name}`" if hasattr(choices, name) else NAMES[f"{name}Args"][bool(plural)]
     if of := schema.get("items") or schema.get("additionalProperties"):
         kind = {"array": "list", "object": "map"}[schema["type"]]
         return f"{kind}{plural} of {_type(of, 's')}"

@@ -20,6 +20,8 @@ class Exposure(StrEnum):
     """By a load balancer of the cluster."""
     INGRESS = "ingress"
     """By an Ingress controller that reads the annotations of ingress-nginx."""
+    GATEWAY = "gateway"
+    """By a Gateway of the cluster that passes TLS through."""
 
 
 class Storage(StrEnum):

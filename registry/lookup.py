@@ -69,6 +69,7 @@ class FoundObjects:
         namespace: The registry's namespace, if it exists already.
         claim: The claim that `storage_claim` names, with its StorageClass while it is pending.
         claims: All claims in the registry's namespace.
+        gateway: The Gateway that clients connect to.
         accounts: The default ServiceAccounts that are to use a pull Secret, by namespace.
     """
 
@@ -76,6 +77,7 @@ class FoundObjects:
     namespace: Object | None = None
     claim: Object | None = None
     claims: Sequence[Object] | None = None
+    gateway: Object | None = None
     accounts: Mapping[str, Object | None] = field(default_factory=dict)
 
 

@@ -74,11 +74,11 @@ class PrivateRegistry(pulumi.ComponentResource):
         settings = resolve(args)
         exposure, storage, tls, workload = settings.exposure, settings.storage, settings.tls, settings.workload
         kind = EXPOSURES[exposure.exposure]
-        endpoint = resolve_endpoint(APP, settings.namespace, exposure, tls.certificate_names)
         ctx = registry_context(self, name, settings)
 
         tolerations = own_tolerations(workload, is_pinned=storage.kind.is_on_node)
         after, found, node = check_preconditions(ctx, settings, tolerations, needs_node=kind.needs_node)
+        endpoint = resolve_endpoint(APP, settings.namespace, exposure, found)
         if settings.create_namespace:
             is_root, is_kept = workload.run_as_user == 0, storage.kind.keeps_namespace
             namespace = create_namespace(ctx, settings.namespace, is_root=is_root, is_kept=is_kept, after=after)

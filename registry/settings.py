@@ -29,14 +29,17 @@ class ExposureSettings:
     load_balancer_class: Text | None
     load_balancer_address: Text | None
     ingress_class: Text | None
+    gateway: Text | None
+    gateway_namespace: str | None
+    gateway_listener: Text | None
     client_cidrs: Texts
+    certificate_names: Texts
 
 
 @dataclass(frozen=True)
 class TlsSettings:
     """The server certificate and its CA."""
 
-    certificate_names: Texts
     certificate_subject: Mapping[str, str]
     certificate_key: str
     certificate_days: int

@@ -77,6 +77,15 @@ def api_server_service(cluster_ip: str = "10.96.0.1") -> dict[str, Any]:
     return {"metadata": {"namespace": "default", "name": "kubernetes"}, "spec": spec}
 
 
+PASSTHROUGH_LISTENER = {
+    "name": "passthrough",
+    "port": 443,
+    "protocol": "TLS",
+    "tls": {"mode": "Passthrough"},
+    "allowedRoutes": {"namespaces": {"from": "All"}},
+}
+
+
 def existing_object(kind: str, name: str) -> dict[str, Any]:
     """Return an object of the cluster whose properties suit every configuration."""
     labels = {"app.kubernetes.io/name": "docker-registry", "app.kubernetes.io/instance": name}
@@ -89,6 +98,7 @@ def existing_object(kind: str, name: str) -> dict[str, Any]:
         },
         "PersistentVolumeClaim": {"spec": {"accessModes": ["ReadWriteMany"]}},
         "Secret": {"type": "kubernetes.io/dockerconfigjson"},
+        "Gateway": {"spec": {"listeners": [PASSTHROUGH_LISTENER]}},
     }
     return {"metadata": {"name": name}, **fields.get(kind, {})}
 

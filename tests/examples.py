@@ -11,6 +11,12 @@ from tests.issuing import CertificateSpec, issue
 Inputs = dict[str, Any]
 
 CA = issue(CertificateSpec())
+GATEWAY: dict[str, Any] = {
+    "exposure": "gateway",
+    "gateway": "shared",
+    "gateway_namespace": "gateways",
+    "gateway_listener": "passthrough",
+}
 SHARED_STORAGE: dict[str, Any] = {"storage": "s3", "s3_bucket": "images"}
 
 KEY = {"kty": "EC", "crv": "P-256", "x": "f83O", "y": "x_FE", "kid": "1"}
@@ -30,6 +36,9 @@ EXAMPLES: dict[str, Any] = {
     "load_balancer_class": "example.com/internal",
     "load_balancer_address": "10.0.0.7",
     "ingress_class": "nginx",
+    "gateway": "shared",
+    "gateway_namespace": "gateways",
+    "gateway_listener": "passthrough",
     "client_cidrs": ["10.0.0.0/8"],
     "namespace": "team-registry",
     "create_namespace": False,
@@ -227,6 +236,9 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("load_balancer_address", "2001:DB8::1", "address-form"),
     ("ingress_class", "Nginx", "not-an-object-name"),
     ("ingress_class", "", "not-an-object-name"),
+    ("gateway", "gateways/shared", "not-an-object-name"),
+    ("gateway_namespace", "Gateways", "not-an-object-name"),
+    ("gateway_listener", 443, "not-text"),
     ("client_cidrs", "10.0.0.0/8", "not-a-list"),
     ("client_cidrs", ["10.0.0.1"], "not-a-cidr"),
     ("client_cidrs", ["10.0.0.1/8"], "cidr-host-bits"),
@@ -902,6 +914,8 @@ OUTPUTS: list[tuple[str, Any, Inputs, str]] = [
     ("load_balancer_class", "a/b/c", {"exposure": "load-balancer"}, "registry-service"),
     ("load_balancer_address", "127.0.0.1", {"exposure": "load-balancer"}, "registry-service"),
     ("ingress_class", "Nginx", {"exposure": "ingress"}, "registry-service-ingress"),
+    ("gateway", "Shared", GATEWAY, "registry-service-route"),
+    ("gateway_listener", "", GATEWAY, "registry-service-route"),
     ("client_cidrs", ["10.0.0.1/8"], {}, "registry-policy"),
     ("certificate_names", ["*"], {}, "registry-tls-request"),
     ("ca_certificate", "no CA", {"ca_key": "no key"}, "registry-tls-leaf"),

@@ -83,7 +83,8 @@ def certificates(inputs: Inputs) -> Part:
     """
 
     def create(ctx: Context, settings: Settings) -> pulumi.Output[str]:
-        hosts = resolve_endpoint(APP, settings.namespace, settings.exposure, settings.tls.certificate_names).hosts
+        found = pulumi.Output.from_input(FoundObjects())
+        hosts = resolve_endpoint(APP, settings.namespace, settings.exposure, found).hosts
         authority = CertificateAuthority(ctx, settings.tls, hosts)
         authority.complete_rotation_step(after=[authority.issue(hosts, after=[])])
         return authority.ca_pem

@@ -14,7 +14,7 @@ from registry.validation import InvalidInput
 from registry.validation.external_ips import external_ips_warning
 from registry.validation.storage import refuse_unshared_claim
 from tests.conftest import Deploy, Engine, api_server_service
-from tests.examples import CA, EXAMPLES, companions, inputs_that_fulfil
+from tests.examples import CA, EXAMPLES, GATEWAY, companions, inputs_that_fulfil
 from tests.issuing import CertificateSpec, issue
 from tests.parts import Part, preconditions
 
@@ -134,6 +134,7 @@ COMBINATIONS: list[tuple[Inputs, str, str]] = [
         "load_balancer_address",
         "family-of-clients",
     ),
+    ({**GATEWAY, "client_cidrs": ["10.0.0.0/8"]}, "client_cidrs", "clients-hidden"),
     ({"hostnam": "x"}, "hostnam", "unknown-key"),
     ({"host_port": 5000}, "host_port", "unknown-key"),
 ]

@@ -22,6 +22,7 @@ from registry.validation import InvalidInput
 from registry.validation.external_ips import PORTS_OF_NODES
 from tests import parts
 from tests.conftest import Deploy, Engine, unwrap_secret
+from tests.examples import GATEWAY
 from tests.parts import Part, preconditions
 
 Inputs = dict[str, Any]
@@ -81,6 +82,7 @@ MISSING: list[tuple[Inputs, tuple[str, str, str], str, str]] = [
         {"exposure": "ingress", "ingress_class": "nginx"},
         *(("IngressClass", "", "nginx"), "ingress_class", "`kubectl get ingressclass`"),
     ),
+    (GATEWAY, ("Gateway", "gateways", "shared"), "gateway", "`kubectl get gateways --namespace gateways`"),
     *(
         ({**TEAM, key: "mine"}, ("Secret", "team", "mine"), key, f"`pulumi config set {key}`")
         for key in ("tls_secret", "users_secret", "s3_secret", "image_pull_secret")

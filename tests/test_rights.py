@@ -19,7 +19,7 @@ CHANGE = {"get", "list", "watch", "create", "patch", "delete"}
 PATCH = {"get", "patch"}
 OUTSIDE = {
     *("namespaces", "nodes", "persistentvolumes", "ingressclasses", "priorityclasses", "storageclasses", "leases"),
-    *("validatingadmissionpolicies", "validatingadmissionpolicybindings", "apiservices"),
+    *("validatingadmissionpolicies", "validatingadmissionpolicybindings", "apiservices", "gateways"),
 }
 """Resources without a namespace, and the Leases, which are in the namespace `default`."""
 
@@ -47,9 +47,9 @@ def allowed_verbs(*roles: dict[str, Any]) -> dict[Resource, set[str]]:
 
 
 def plural(kind: str) -> str:
-    """Return the resource of a kind. The API server derives it in the same way."""
+    """Return the resource of a kind. The API server and the authors of CRDs derive it in the same way."""
     name = kind.lower()
-    if name.endswith("y"):
+    if name.endswith("y") and not name.endswith("ay"):
         return f"{name[:-1]}ies"
     return f"{name}es" if name.endswith(("s", "x")) else f"{name}s"
 
@@ -63,7 +63,7 @@ def used_resources(engine: Engine) -> Iterator[tuple[bool, Resource, set[str]]]:
             for reference in resource.inputs["values"]["references"]:
                 group = reference["apiVersion"].rpartition("/")[0]
                 name, is_list = plural(reference["kind"]), not reference["name"]
-                is_own = name == "namespaces" or reference["namespace"] not in ("", "default")
+                is_own = name == "namespaces" or reference["namespace"] not in ("", "default", "gateways")
                 yield not is_own, (group, name), {"list" if is_list else "get"}
         elif package == "kubernetes":
             name = plural(kind.removesuffix("Patch"))

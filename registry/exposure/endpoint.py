@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import pulumi
 
+from ..lookup import FoundObjects
 from ..settings import ExposureSettings
 from .kinds import EXPOSURES
 
@@ -23,7 +24,7 @@ class Endpoint(NamedTuple):
 
 
 def resolve_endpoint(
-    app: str, namespace: str, settings: ExposureSettings, certificate_names: pulumi.Input[list[str]]
+    app: str, namespace: str, settings: ExposureSettings, found: pulumi.Output[FoundObjects]
 ) -> Endpoint:
     """Return the endpoint, and the other names and addresses that clients may type."""
     kind = EXPOSURES[settings.exposure]
@@ -31,8 +32,9 @@ def resolve_endpoint(
     service_names = [service, f"{service}.svc", f"{service}.svc.cluster.local"]
     names = [settings.hostname, *service_names, *settings.external_ips, settings.load_balancer_address]
     # Depend on the class too, so that an invalid one fails before a certificate is issued.
-    hosts = pulumi.Output.all(names, certificate_names, settings.load_balancer_class).apply(
+    hosts = pulumi.Output.all(names, settings.certificate_names, settings.load_balancer_class).apply(
         lambda resolved: list(dict.fromkeys(host for host in [*resolved[0], *resolved[1]] if host))
     )
     host = pulumi.Output.from_input(settings.hostname if kind.is_external else f"{service}.svc")
-    return Endpoint(host, pulumi.Output.concat(host, ":", str(kind.client_port(settings))), hosts)
+    port = pulumi.Output.from_input(kind.client_port(settings, found)).apply(str)
+    return Endpoint(host, pulumi.Output.concat(host, ":", port), hosts)

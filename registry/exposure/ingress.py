@@ -5,6 +5,7 @@ import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.networking.v1 import HTTPIngressPathArgsDict
 
 from ..context import SKIP_AWAIT, Context
+from ..lookup import FoundObjects
 from ..settings import ExposureSettings
 from .kind import ExposureKind, Service
 
@@ -25,7 +26,7 @@ ALLOWED_NETWORKS = "nginx.ingress.kubernetes.io/whitelist-source-range"
 """Annotation with the networks of the clients. The NetworkPolicy cannot check them, because it sees the controller."""
 
 
-def _client_port(settings: ExposureSettings) -> int:
+def _client_port(settings: ExposureSettings, found: pulumi.Output[FoundObjects]) -> pulumi.Input[int]:
     return HTTPS
 
 

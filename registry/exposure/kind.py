@@ -8,6 +8,7 @@ import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.core.v1 import ServiceSpecArgsDict
 
 from ..context import Context
+from ..lookup import FoundObjects
 from ..settings import ExposureSettings
 
 Service = kubernetes.core.v1.Service
@@ -15,7 +16,7 @@ Service = kubernetes.core.v1.Service
 SpecFields = Callable[[ExposureSettings], ServiceSpecArgsDict]
 
 
-def _service_port(settings: ExposureSettings) -> int:
+def _service_port(settings: ExposureSettings, found: pulumi.Output[FoundObjects]) -> pulumi.Input[int]:
     return settings.port
 
 
@@ -45,7 +46,7 @@ class ExposureKind:
 
     service_type: str = "ClusterIP"
     is_external: bool = True
-    client_port: Callable[[ExposureSettings], int] = _service_port
+    client_port: Callable[[ExposureSettings, pulumi.Output[FoundObjects]], pulumi.Input[int]] = _service_port
     behind_ingress: bool = False
     needs_node: bool = False
     annotations: dict[str, str] | None = None

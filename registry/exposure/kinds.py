@@ -2,6 +2,7 @@
 
 from ..choices import Exposure
 from .external_ips import EXTERNAL_IPS
+from .gateway import GATEWAY
 from .ingress import INGRESS
 from .kind import ExposureKind
 from .load_balancer import LOAD_BALANCER
@@ -13,4 +14,5 @@ EXPOSURES: dict[str, ExposureKind] = {
     Exposure.NODE_PORT: NODE_PORT,
     Exposure.LOAD_BALANCER: LOAD_BALANCER,
     Exposure.INGRESS: INGRESS,
+    Exposure.GATEWAY: GATEWAY,
 }

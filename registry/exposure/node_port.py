@@ -1,12 +1,14 @@
 """Exposure by a node port: every node accepts connections on it."""
 
+import pulumi
 from pulumi_kubernetes.core.v1 import ServiceSpecArgsDict
 
+from ..lookup import FoundObjects
 from ..settings import ExposureSettings
 from .kind import ExposureKind, traffic_policy
 
 
-def _client_port(settings: ExposureSettings) -> int:
+def _client_port(settings: ExposureSettings, found: pulumi.Output[FoundObjects]) -> pulumi.Input[int]:
     assert settings.node_port is not None, "the exposure requires a node port"
     return settings.node_port
 

@@ -128,9 +128,9 @@ class PrivateRegistryArgs(TypedDict):
     hostname: NotRequired[pulumi.Input[str]]
     """Name that clients outside the cluster type, and common name of the certificate. Default docker-registry."""
     port: NotRequired[int]
-    """TCP port of the Service, 1 to 65535. Clients of a node port or an Ingress use another one. Default 5000."""
+    """TCP port of the Service, 1 to 65535. Clients of a node port, Ingress or Gateway use another. Default 5000."""
     exposure: NotRequired[Exposure]
-    """How it is exposed: cluster, external-ips, node-port, load-balancer or ingress. Default cluster."""
+    """How it is exposed: cluster, external-ips, node-port, load-balancer, ingress or gateway. Default cluster."""
     external_ips: NotRequired[list[str]]
     """With external-ips: addresses of nodes that accept connections, and SANs. Default none."""
     node_port: NotRequired[int]
@@ -141,6 +141,12 @@ class PrivateRegistryArgs(TypedDict):
     """With load-balancer: address to request, which becomes a SAN. Default any."""
     ingress_class: NotRequired[pulumi.Input[str]]
     """With ingress: IngressClass of a controller that reads ingress-nginx annotations. No default."""
+    gateway: NotRequired[pulumi.Input[str]]
+    """With gateway: name of an existing Gateway. No default."""
+    gateway_namespace: NotRequired[str]
+    """With gateway: namespace of the Gateway. No default."""
+    gateway_listener: NotRequired[pulumi.Input[str]]
+    """With gateway: name of its listener with the protocol TLS and the mode Passthrough. No default."""
     client_cidrs: NotRequired[pulumi.Input[list[str]]]
     """Networks that may connect. Without ingress, clients need a node with a replica then. Default every network."""
 

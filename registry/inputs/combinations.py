@@ -30,6 +30,7 @@ def check_combinations(values: Values) -> None:
     _refuse_min_free_of_a_mirror(values)
     if values["exposure"] == "external-ips":
         refuse_port_of_nodes(values["port"])
+    _refuse_clients_of_a_gateway(values)
     _refuse_own_namespace(values)
 
 
@@ -145,6 +146,14 @@ def _refuse_min_free_of_a_mirror(values: Values) -> None:
     if values["min_free"] and values["mode"] == "mirror":
         problem = "limits pushes, and a mirror accepts no pushes, but fills its storage by pulls"
         raise InvalidInput("min_free", "no-pushes", problem, "Remove `min_free`, or change `mode`")
+
+
+def _refuse_clients_of_a_gateway(values: Values) -> None:
+    """Refuse networks of clients behind a Gateway, which passes connections on with its own address."""
+    if values["exposure"] == "gateway" and _is_set("client_cidrs", values):
+        problem = "cannot be set when `exposure` is gateway, because the registry sees the address of the Gateway"
+        remedy = "Remove `client_cidrs`, and restrict the clients at the Gateway"
+        raise InvalidInput("client_cidrs", "clients-hidden", problem, remedy)
 
 
 def _refuse_own_namespace(values: Values) -> None:

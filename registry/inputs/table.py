@@ -83,6 +83,7 @@ EXTERNAL_IPS = Condition("exposure", ("external-ips",))
 NODE_PORT = Condition("exposure", ("node-port",))
 LOAD_BALANCER = Condition("exposure", ("load-balancer",))
 INGRESS = Condition("exposure", ("ingress",))
+GATEWAY = Condition("exposure", ("gateway",))
 CLAIM = Condition("storage", ("claim",))
 CLASS = Condition("storage", ("class",))
 S3 = Condition("storage", ("s3",))
@@ -124,6 +125,9 @@ INPUTS: dict[str, Row] = {
     "load_balancer_class": Row(names.load_balancer_class, only_with=(LOAD_BALANCER,)),
     "load_balancer_address": Row(network.load_balancer_address, only_with=(LOAD_BALANCER,)),
     "ingress_class": _name("ingress_class", only_with=(INGRESS,), required="nginx"),
+    "gateway": _name("gateway", only_with=(GATEWAY,), required="shared"),
+    "gateway_namespace": _name("gateway_namespace", only_with=(GATEWAY,), required="gateways"),
+    "gateway_listener": _name("gateway_listener", only_with=(GATEWAY,), required="passthrough"),
     "client_cidrs": Row(network.client_cidrs, default=[]),
     # Kubernetes objects
     "namespace": Row(names.namespace, default="docker-registry"),

@@ -10,6 +10,7 @@ from ..lookup import FoundObjects, Object, Objects, Reference, known_values, loo
 from ..settings import ExposureSettings, Settings
 from ..validation.existing_objects import refuse_missing_object, refuse_other_namespace, refuse_wrong_secret_type
 from ..validation.external_ips import external_ips_warning, refuse_taken_addresses
+from ..validation.gateways import GATEWAY_API, Route, require_listener, route_hostnames
 from ..validation.maintenance import refuse_claim_of_one_pod
 from ..validation.network import require_cluster_family
 from ..validation.quotas import Container, Demand, refuse_exceeded_quotas
@@ -67,10 +68,13 @@ def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bo
     amounts = known_values(
         [settings.storage.storage_size, *(amount for _, *pair in _resources(settings) for amount in pair)]
     )
-    balancer = known_values([settings.exposure.load_balancer_address])
+    exposure = settings.exposure
+    addressed = known_values(
+        [exposure.load_balancer_address, exposure.gateway_listener, exposure.hostname, exposure.certificate_names]
+    )
 
     def check(resolved: Sequence[Any]) -> FoundObjects:
-        answers, names, amounts, balancer = resolved
+        answers, names, amounts, (balancer, *route) = resolved
         _refuse_missing(named, names, answers)
         by_key = {(item.key, item.reference.namespace): answers.get(at) for at, item in enumerate(named)}
         others: Others = {
@@ -81,20 +85,23 @@ def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bo
             namespace=by_key.get(("namespace", "")),
             claim=by_key.get(("storage_claim", settings.namespace)),
             claims=_items(others[CLAIM_KIND, settings.namespace]),
+            gateway=by_key.get(("gateway", exposure.gateway_namespace or "")),
             accounts={namespace: item for (key, namespace), item in by_key.items() if key == "default_pull_secret"},
         )
         if settings.create_namespace:
             _refuse_other_namespace(ctx, settings.namespace, others)
         if settings.maintenance is not None and found.claim:
             refuse_claim_of_one_pod((found.claim.get("spec") or {}).get("accessModes") or [])
-        if settings.exposure.external_ips:
-            _check_external_ips(ctx, settings.exposure, found.node, others)
-        _check_load_balancer(balancer[0], others)
+        if exposure.external_ips:
+            _check_external_ips(ctx, exposure, found.node, others)
+        _check_load_balancer(balancer, others)
+        if found.gateway and None not in route:
+            _check_gateway(ctx, settings, found.gateway, found.namespace, *route)
         if not settings.create_namespace and None not in amounts:
             _refuse_small_quotas(ctx, settings, others, _demand(settings, *amounts))
         return found
 
-    found = pulumi.Output.all(objects, names, amounts, balancer).apply(check)
+    found = pulumi.Output.all(objects, names, amounts, addressed).apply(check)
     return ExistingObjects(found.apply(lambda _: chart), found)
 
 
@@ -130,6 +137,12 @@ def named_objects(settings: Settings, *, needs_node: bool) -> Iterator[NamedObje
     for key, (version, kind, class_name) in classes.items():
         if class_name is not None:
             yield _object(key, kind, Reference(version, kind, class_name), kind.lower())
+    if (gateway := settings.exposure.gateway) is not None:
+        # The list of the routes is {} only if the cluster does not have the API.
+        remedy = "Install the standard CRDs of Gateway API 1.5 or newer, or set another `exposure`"
+        yield NamedObject("exposure", "API", Reference(GATEWAY_API, "TLSRoute", "", namespace), remedy)
+        reference = Reference(GATEWAY_API, "Gateway", gateway, settings.exposure.gateway_namespace or "")
+        yield _object("gateway", "Gateway", reference, "gateways")
     if settings.pull_secrets is not None:
         for other in settings.pull_secrets.pull_secrets:
             remedy = f"Run `kubectl create namespace {other}`, or remove it from `pull_secrets`"
@@ -185,7 +198,8 @@ def _refuse_missing(named: Sequence[NamedObject], names: Sequence[str], found: O
         if found_object is None:
             continue
         if not found_object:
-            refuse_missing_object(item.key, item.what, name, item.remedy)
+            kind = f"{item.reference.kind} of {item.reference.api_version}"
+            refuse_missing_object(item.key, item.what, name or kind, item.remedy)
         if item.key == "image_pull_secret":
             remedy = "Make it with `kubectl create secret docker-registry`"
             refuse_wrong_secret_type(item.key, name, found_object.get("type", ""), PULL_TYPES, remedy)
@@ -199,6 +213,21 @@ def _check_external_ips(ctx: Context, settings: ExposureSettings, node: Object |
     info = ((node or {}).get("status") or {}).get("nodeInfo") or {}
     if warning := external_ips_warning(info.get("kubeletVersion", "")):
         pulumi.log.warn(warning)
+
+
+def _check_gateway(
+    ctx: Context,
+    settings: Settings,
+    gateway: Object,
+    namespace: Object | None,
+    listener: str,
+    hostname: str,
+    certificate_names: Sequence[str],
+) -> None:
+    """Refuse a listener that does not accept the route of this registry."""
+    labels = {**settings.labels, **ctx.selector} if settings.create_namespace else _labels(namespace or {})
+    route = Route(settings.namespace, labels, route_hostnames(hostname, certificate_names))
+    require_listener(gateway, listener, route)
 
 
 def _check_load_balancer(address: str | None, others: Others) -> None:
@@ -238,7 +267,7 @@ def _refuse_small_quotas(ctx: Context, settings: Settings, others: Others, deman
 
 
 def _labels(item: Object) -> Mapping[str, str]:
-    return item["metadata"].get("labels") or {}
+    return (item.get("metadata") or {}).get("labels") or {}
 
 
 def _items(objects: Object | None) -> list[Object] | None:

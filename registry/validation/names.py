@@ -37,6 +37,9 @@ RESERVED_KEYS = (
 
 KINDS = {
     "ingress_class": "ingressclasses",
+    "gateway": "gateways --all-namespaces",
+    "gateway_namespace": "gateways --all-namespaces",
+    "gateway_listener": "gateways --all-namespaces --output yaml",
     "storage_claim": "persistentvolumeclaims --all-namespaces",
     "backup.to.claim": "persistentvolumeclaims --all-namespaces",
     "storage_class": "storageclasses",

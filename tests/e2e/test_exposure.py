@@ -19,7 +19,7 @@ import pytest
 
 from dev.cluster.plan import MASTER, NODES, WORKER
 from registry.validation.external_ips import refuse_api_server_port
-from tests.e2e import checkov, ingress
+from tests.e2e import checkov, gateways, ingress
 from tests.e2e.kube_api import Object
 from tests.e2e.lab import Lab, Project, eventually, projects, read_location
 from tests.e2e.messages import message
@@ -43,7 +43,7 @@ for output in ("endpoint", "ca_pem", "password", "addresses"):
     pulumi.export(output, getattr(registry, output))
 '''
 
-HOST = "registry.example.com"
+HOST, OTHER_HOST = "registry.example.com", "images.example.com"
 PORT = 5050
 KINDS = (
     "Service",
@@ -111,6 +111,14 @@ class ExposedRegistry:
     @property
     def ca(self) -> Path:
         return self.project.folder / "ca.pem"
+
+    def trust_on_laptop(self, address: str) -> None:
+        """Let the Docker engine of the laptop trust the registry at the address."""
+        cluster = self.lab.cluster
+        cluster.set_hosts_entry("laptop", address, HOST)
+        folder = cluster.path("laptop", f"/etc/docker/certs.d/{self.outputs['endpoint'].removesuffix(':443')}")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "ca.crt").write_text(self.outputs["ca_pem"])
 
     def objects(self) -> list[Object]:
         """Return all objects in the namespace of the registry."""
@@ -259,11 +267,7 @@ def test_docker_pushes_and_pulls_through_an_ingress(registry: ExposedRegistry, c
     """Only a Docker engine and a controller show whether an image passes the controller."""
     registry.up(exposure="ingress", ingress_class=controller)
     assert registry.outputs["endpoint"] == f"{HOST}:443"
-    lab = registry.lab
-    lab.cluster.set_hosts_entry("laptop", ingress.ADDRESS, HOST)
-    certificates = lab.cluster.path("laptop", f"/etc/docker/certs.d/{HOST}")
-    certificates.mkdir(parents=True, exist_ok=True)
-    (certificates / "ca.crt").write_text(registry.outputs["ca_pem"])
+    registry.trust_on_laptop(ingress.ADDRESS)
     eventually(10, "the controller serves the Ingress", lambda: " 200 " in registry.curl("/", address=ingress.ADDRESS))
     registry.check(ingress.ADDRESS)
     push_and_pull(registry, f"{HOST}/busybox:1.35")
@@ -315,6 +319,32 @@ def test_an_ingress_accepts_only_the_networks_in_client_cidrs(registry: ExposedR
     for networks, status in ((["10.9.0.0/16"], " 403 "), (["10.9.0.0/16", "192.168.56.0/24"], " 200 ")):
         registry.up(exposure="ingress", ingress_class=controller, client_cidrs=networks)
         eventually(10, f"the status is {status} for {networks}", partial(has_status, status))
+
+
+def test_a_gateway_needs_the_gateway_api(registry: ExposedRegistry) -> None:
+    """Only a real cluster lacks an API, which the provider would ask for in vain."""
+    output = registry.expect_refusal(**gateways.INPUTS)
+    assert "`exposure` names the API 'TLSRoute of gateway.networking.k8s.io/v1', which does not exist." in output
+
+
+@pytest.fixture(scope="module")
+def gateway(lab: Lab) -> Iterator[str]:
+    """Run a controller with a Gateway, and yield host:port of its listener as clients type it."""
+    with gateways.serve(lab):
+        yield f"{HOST}:{gateways.PORT}"
+
+
+def test_docker_pushes_and_pulls_through_a_gateway(registry: ExposedRegistry, gateway: str) -> None:
+    """Only a Docker engine and a controller show that TLS passes the Gateway, and that the route has each name."""
+    registry.up(**gateways.INPUTS, certificate_names=[OTHER_HOST])
+    assert registry.outputs["endpoint"] == gateway
+    registry.trust_on_laptop(gateways.ADDRESS)
+    registry.check(gateways.ADDRESS)
+    push_and_pull(registry, f"{gateway}/busybox:1.35")
+    connect_to = ("--connect-to", f"{OTHER_HOST}:{gateways.PORT}:{gateways.ADDRESS}:{gateways.PORT}")
+    url = f"https://{OTHER_HOST}:{gateways.PORT}/v2/kept/blobs/uploads/"
+    response = registry.curl(url, "--request", "POST", *connect_to, address=gateways.ADDRESS)
+    assert read_location(response).startswith(url), "the upload goes on by the name that the client typed"
 
 
 def test_metrics_have_a_service_of_their_own(registry: ExposedRegistry) -> None:
@@ -414,12 +444,12 @@ def run_pod(lab: Lab, pod: str, overrides: Object, *argv: str) -> None:
 
 def push_and_pull(registry: ExposedRegistry, image: str, *, pulls_without_login: bool = False) -> None:
     """Log in on the laptop, push busybox:1.35 as `image`, and pull it."""
-    lab = registry.lab
-    run_docker(lab, "login", HOST, "--username", "centos", "--password-stdin", stdin=registry.outputs["password"])
+    lab, host = registry.lab, image.partition("/")[0]
+    run_docker(lab, "login", host, "--username", "centos", "--password-stdin", stdin=registry.outputs["password"])
     run_docker(lab, "tag", "busybox:1.35", image)
     run_docker(lab, "push", image)
     if pulls_without_login:
-        run_docker(lab, "logout", HOST)
+        run_docker(lab, "logout", host)
     run_docker(lab, "image", "rm", image)
     run_docker(lab, "pull", image)
 

@@ -49,7 +49,7 @@ schema: venv ## Write the generated files: schema, messages, configuration page,
 	@$(BIN)/python -m tests.golden
 
 clean: ## Delete the virtual environments and the caches of the tools
-	rm -rf venv registry/.venv policy/.venv examples/*/venv examples/*/sdks .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf venv registry/.venv policy/.venv examples/*/venv examples/*/sdks examples/*/node_modules examples/*/bin .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # The stamp is written last, so that an interrupted installation starts again.
 venv: venv/.installed

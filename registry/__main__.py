@@ -28,7 +28,7 @@ class Plugin(ComponentProvider):
 
     def __init__(self, components: list[type[pulumi.ComponentResource]], name: str) -> None:
         super().__init__(components, name)
-        self.schema = json.dumps(rename_types(json.loads(self.schema or "{}")))
+        self.schema = json.dumps(suit_generators(json.loads(self.schema or "{}")))
 
     def get_type_definition(self, prop: PropertyDefinition) -> TypeDefinition | None:
         """Return the definition of an object, and None for an enum.
@@ -69,13 +69,16 @@ class Plugin(ComponentProvider):
             raise
 
 
-def rename_types(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema with names that suit every language: a generator adds Args, and spells the words of an enum."""
-    renamed: dict[str, Any] = json.loads(re.sub(r'(:index:\w+)Args"', r'\1"', json.dumps(schema)))
-    for definition in renamed["types"].values():
+def suit_generators(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema with names and options for the generators of all SDKs."""
+    # A generator adds Args to the types of inputs, and spells the words of an enum as its language does.
+    suited: dict[str, Any] = json.loads(re.sub(r'(:index:\w+)Args"', r'\1"', json.dumps(schema)))
+    for definition in suited["types"].values():
         for word in definition.get("enum", []):
             word["name"] = word["name"].title().replace("_", "")  # EXTERNAL_IPS is ExternalIps
-    return renamed
+    # Without this option Go's generator leaves out types that only plain inputs use, and its SDK does not compile.
+    suited.setdefault("language", {})["go"] = {"generateExtraInputTypes": True}
+    return suited
 
 
 def load(folder: Path) -> ModuleType:

@@ -32,12 +32,12 @@ SCHEMA = golden.current_schema()
 TYPES = {token.rpartition(":")[2]: definition for token, definition in SCHEMA["types"].items()}
 
 
-def uses(schema: object, description: str = "") -> Iterator[tuple[str, bool, str]]:
-    """Yield the name of each type that the schema uses, whether it is plain, and the description of the property."""
+def uses(schema: object, description: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the name of each type that the schema uses, and the description of the property."""
     if isinstance(schema, Mapping):
         description = schema.get("description", description)
         if "$ref" in schema:
-            yield schema["$ref"].rpartition(":")[2], bool(schema.get("plain")), description
+            yield schema["$ref"].rpartition(":")[2], description
         for value in schema.values():
             yield from uses(value, description)
 
@@ -51,7 +51,7 @@ def test_the_schema_and_the_inputs_describe_every_word(name: str) -> None:
     assert [each["value"] for each in TYPES[name]["enum"]] == words
     assert all(re.fullmatch(r"([A-Z][a-z]*\d*)+", each["name"]) for each in TYPES[name]["enum"])
     assert all(each["description"].endswith(".") for each in [TYPES[name], *TYPES[name]["enum"]])
-    descriptions = [description for used, _, description in USES if used == name]
+    descriptions = [description for used, description in USES if used == name]
     assert descriptions
     assert all(word in description for word in words for description in descriptions)
 
@@ -75,18 +75,8 @@ def test_no_type_has_the_suffix_that_the_generators_add() -> None:
     assert not [name for name in TYPES if name.endswith("Args")]
 
 
-def test_an_object_with_outputs_is_used_as_an_input() -> None:
-    """The SDK of Go does not compile if every use of such an object is plain, because it lacks a type then."""
-    with_outputs = [
-        name for name, type_ in TYPES.items() if not all(map(is_plain, type_.get("properties", {}).values()))
-    ]
-    assert "TrustedRegistry" in with_outputs
-    for name in with_outputs:
-        assert not all(plain for used, plain, _ in USES if used == name), name
-
-
-def is_plain(schema: Mapping[str, Any]) -> bool:
-    return bool(schema.get("plain"))
+def test_the_schema_asks_for_every_type_in_go() -> None:
+    assert SCHEMA["language"]["go"]["generateExtraInputTypes"] is True
 
 
 class TestPlugin:

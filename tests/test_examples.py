@@ -19,10 +19,11 @@ def test_there_are_examples_of_both_kinds() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_an_end_to_end_test_runs_the_example(example: Path) -> None:
-    # A test creates the example with create_project("NAME") or create_example("NAME").
+    # A test creates the example with create_project("NAME") or create_example("NAME"), or copies "examples/NAME".
     names = ("test_examples.py", "test_package.py", "test_policy.py", "test_take_over.py")
     sources = [(ROOT / "tests/e2e" / name).read_text() for name in names]
-    assert any(f'("{example.name}")' in source for source in sources)
+    calls = (f'("{example.name}")', f'"examples/{example.name}"')
+    assert any(call in source for source in sources for call in calls)
 
 
 @pytest.mark.parametrize("example", IMPORTING, ids=lambda path: path.name)

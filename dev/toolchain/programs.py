@@ -30,7 +30,7 @@ class Program:
     """A program: `go build PACKAGE` in `modules/MODULE`, with its version set by the linker.
 
     Most programs share one module, so that a package that several need is compiled once. Some old programs, those of
-    Prometheus, and regsync have modules of their own.
+    Prometheus, regsync and gen-sdk have modules of their own.
     """
 
     name: str
@@ -226,6 +226,14 @@ PROGRAMS = {
             version=LANGUAGE_YAML,
             package="github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml",
             stamps=(f"github.com/pulumi/pulumi-yaml/pkg/version.Version=v{LANGUAGE_YAML}",),
+        ),
+        # Generators of SDKs for languages whose hosts are not published as modules. It shares packages with the engine.
+        Program(
+            name="gen-sdk",
+            version=PULUMI,
+            module="gen-sdk",
+            package=".",
+            stamps=(),  # It has no version of its own.
         ),
         Program(
             name="pulumi-resource-random",

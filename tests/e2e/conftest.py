@@ -31,7 +31,7 @@ from tests.e2e.lab import (
 from tests.e2e.s3 import S3, serve
 
 TEST_PROGRAMS = (
-    *("pulumi-language-yaml", "traefik", "versitygw", "registry-2.7", "regsync"),
+    *("pulumi-language-yaml", "gen-sdk", "traefik", "versitygw", "registry-2.7", "regsync"),
     *("crane", "oras", "helm", "conformance"),
     *("prometheus", "promtool", "kube-state-metrics"),
 )

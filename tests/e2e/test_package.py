@@ -1,12 +1,13 @@
-"""Use the component as a plugin package, from programs in Python and YAML that name only the path of its folder.
+"""Use the component as a plugin package, from programs in other languages that name only the path of its folder.
 
 The tests copy component and programs, because the engine writes files next to them. No offline test can show this,
-because only a real engine generates SDKs and starts the plugin.
+because only a real engine reads the schema and starts the plugin, and only compilers check the types of an SDK.
 """
 
 import dataclasses
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,20 +15,29 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 from dev.environment import PROJECT, STATE
+from dev.toolchain import golang
 from dev.toolchain.build import build_program
 from ops.recover.orphan_plugins import end_orphan_plugins
 from registry.inputs.table import INPUTS
 from tests import golden
-from tests.e2e.lab import NAME, WITHOUT_BYTECODE, Lab, Project
+from tests.e2e import stack_file
+from tests.e2e.lab import NAME, STACK, WITHOUT_BYTECODE, Lab, Project, marked_block
 from tests.e2e.messages import message
 
 pytestmark = pytest.mark.e2e
 
 CreateExample = Callable[[str], Project]
+
+GENERATOR = "gen-sdk"
+"""Program that generates an SDK. `pulumi package add` would ask the language host, which is not published."""
+
+NO_DOTNET = "The SDK for .NET is read and not compiled, because no package registry has a compiler of C#."
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +62,7 @@ def component_folder(lab: Lab) -> Path:
     target = STATE / NAME / "package"
     shutil.rmtree(target, ignore_errors=True)
     for name in ("registry", "examples"):
-        ignore = shutil.ignore_patterns(".venv", "venv", "sdks", "__pycache__")
+        ignore = shutil.ignore_patterns(".venv", "venv", "sdks", "node_modules", "bin", "__pycache__")
         shutil.copytree(PROJECT / name, target / name, symlinks=True, ignore=ignore)
     return target
 
@@ -72,9 +82,17 @@ def create_example(plugin_lab: Lab, component_folder: Path) -> Iterator[CreateEx
         project.pulumi("destroy", "--yes", "--skip-preview")
 
 
-def test_the_engine_reads_the_schema_from_the_folder(plugin_lab: Lab, component_folder: Path) -> None:
+@pytest.fixture(scope="module")
+def schema_file(plugin_lab: Lab, component_folder: Path) -> Path:
+    """Return a file with the schema that the engine reads from the folder."""
     done = run_on_this_machine(plugin_lab, component_folder, "pulumi", "package", "get-schema", "./registry")
-    assert sorted(json.loads(done.stdout)["resources"]) == sorted(golden.current_schema()["resources"])
+    file = component_folder / "schema.json"
+    file.write_text(done.stdout)
+    return file
+
+
+def test_the_engine_reads_the_schema_from_the_folder(schema_file: Path) -> None:
+    assert sorted(json.loads(schema_file.read_text())["resources"]) == sorted(golden.current_schema()["resources"])
 
 
 def test_a_python_program_uses_the_component_through_its_generated_sdk(
@@ -113,6 +131,97 @@ def test_a_yaml_program_gets_a_refusal_as_one_message(plugin_lab: Lab, yaml_proj
     assert 'File "' not in output, "the output has no traceback"
 
 
+@pytest.mark.skipif(not shutil.which("npm"), reason="Node.js is not installed, so its SDK is not compiled.")
+def test_a_nodejs_program_deploys_a_registry(plugin_lab: Lab, component_folder: Path, schema_file: Path) -> None:
+    folder = component_folder / "examples/nodejs"
+    generate_sdk("nodejs", schema_file, folder / "sdks/private-registry")
+    offline = dataclasses.replace(
+        plugin_lab, environment=plugin_lab.environment.with_variables({"NPM_CONFIG_PREFER_OFFLINE": "true"})
+    )
+    check_automation(offline, folder)
+
+
+def test_a_go_program_deploys_a_registry(plugin_lab: Lab, component_folder: Path, schema_file: Path) -> None:
+    folder = component_folder / "examples/go"
+    sdk = folder / "sdks/private-registry"
+    generate_sdk("go", schema_file, sdk)
+    go = golang.choose_go(folder)
+    go.ensure_installed()
+    path = os.pathsep.join([str(go.command.parent), plugin_lab.environment.env["PATH"]])
+    variables = {"PATH": path, "GOFLAGS": "-trimpath", "GOTOOLCHAIN": "local"}
+    lab = dataclasses.replace(plugin_lab, environment=plugin_lab.environment.with_variables(variables))
+    module = (sdk / "go.mod").read_text().split()[1]
+    run_on_this_machine(lab, folder, "go", "vet", "./...", f"{module}/...")
+    run_on_this_machine(lab, folder, "go", "build", "-o", os.devnull, ".")  # The laptop cannot download modules.
+    check_automation(lab, folder)
+
+
+@pytest.mark.skipif(not shutil.which("mvn"), reason="Maven is not installed, so the SDK for Java is not compiled.")
+def test_the_sdk_for_java_compiles(plugin_lab: Lab, schema_file: Path, tmp_path: Path) -> None:
+    generate_sdk("java", schema_file, tmp_path)
+    project = PROJECT / "tests/e2e/java/pom.xml"
+    run_on_this_machine(
+        plugin_lab, tmp_path, "mvn", "-q", "--batch-mode", "--file", str(project), "compile", f"-Dsdk={tmp_path}"
+    )
+    assert [*tmp_path.glob("target/classes/**/PrivateRegistry.class")]
+
+
+def test_the_sdk_for_dotnet_has_every_type_and_property(
+    schema_file: Path, tmp_path: Path, figures: Callable[[str], None]
+) -> None:
+    figures(NO_DOTNET)
+    generate_sdk("dotnet", schema_file, tmp_path)
+    schema = json.loads(schema_file.read_text())
+    (project,) = tmp_path.glob("*.csproj")
+    assert ElementTree.parse(project).getroot().get("Sdk") == "Microsoft.NET.Sdk"
+    sources = {file.stem: file.read_text() for file in tmp_path.rglob("*.cs")}
+    for token, resource in schema["resources"].items():
+        source = sources[token.rpartition(":")[2]]
+        assert all(f'[Input("{key}"' in source for key in resource["inputProperties"])
+        assert all(f'[Output("{key}"' in source for key in resource["properties"])
+    for token, definition in schema["types"].items():
+        name = token.rpartition(":")[2]
+        words = [f" {word['name']} {{ get; }} = new {name}(" for word in definition.get("enum", [])]
+        keys = [f'[Input("{key}"' for key in definition.get("properties", {})]
+        source = sources["Enums" if words else f"{name}Args"]
+        assert all(text in source for text in [*words, *keys]), name
+
+
+def generate_sdk(language: str, schema_file: Path, folder: Path) -> None:
+    """Generate the SDK as `pulumi package add` does."""
+    subprocess.run([build_program(GENERATOR) / GENERATOR, language, schema_file, folder], check=True)
+
+
+def check_automation(lab: Lab, folder: Path) -> None:
+    """Run the commands of an example's README: install its dependencies, deploy a registry, and destroy it.
+
+    The SDK must be there. The last commands run on the laptop, because they need the cluster.
+    """
+    add, *install, deploy, destroy = marked_block("these lines", "sh", f"examples/{folder.name}/README.md").splitlines()
+    assert add == "pulumi package add ../../registry"
+    for command in install:
+        run_on_this_machine(lab, folder, *shlex.split(command))
+    project = str(yaml.safe_load((folder / "Pulumi.yaml").read_text())["name"])
+    try:
+        run_on_laptop(lab, folder, deploy)
+        outputs = stack_file.read_outputs(lab.environment, project, "dev")
+        shown = json.loads(lab.pulumi("--cwd", str(folder), "stack", "output", "--json", *STACK).stdout)
+        assert {key for key in outputs if outputs[key] != shown[key]} == {"password"}, "The password alone is secret."
+        outputs["ca_pem"] = outputs["caPem"]
+        lab.wait_for_kube_proxies()
+        login = f"{outputs['username']}:{outputs['password']}"
+        assert response_status(lab, folder, outputs, "/v2/") == "401"
+        assert response_status(lab, folder, outputs, "/v2/_catalog", "--user", login) == "200"
+    finally:
+        run_on_laptop(lab, folder, destroy)
+    assert not lab.api.exists("namespaces", project)
+
+
+def run_on_laptop(lab: Lab, folder: Path, command: str) -> None:
+    done = lab.environment.run("env", "--chdir", str(folder), *shlex.split(command), check=False)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
 def run_on_this_machine(lab: Lab, folder: Path, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run a command on this machine, because the laptop does not reach the package index."""
     done = subprocess.run(argv, cwd=folder, env=lab.environment.env, capture_output=True, text=True, check=False)
@@ -123,14 +232,15 @@ def run_on_this_machine(lab: Lab, folder: Path, *argv: str, check: bool = True) 
 def check_deployment(lab: Lab, project: Project) -> None:
     """Deploy, send requests with and without a login, and deploy again."""
     outputs = project.up()
-    assert response_status(lab, project, outputs, "/v2/") == "401"
-    assert response_status(lab, project, outputs, "/v2/_catalog", "--user", f"centos:{outputs['password']}") == "200"
+    assert response_status(lab, project.folder, outputs, "/v2/") == "401"
+    login = f"centos:{outputs['password']}"
+    assert response_status(lab, project.folder, outputs, "/v2/_catalog", "--user", login) == "200"
     project.up("--expect-no-changes")
 
 
-def response_status(lab: Lab, project: Project, outputs: dict[str, Any], path: str, *arguments: str) -> str:
+def response_status(lab: Lab, folder: Path, outputs: dict[str, Any], path: str, *arguments: str) -> str:
     """Return the status of the response to a request from a node to the address of the Service."""
-    ca = project.folder / "ca.pem"
+    ca = folder / "ca.pem"
     ca.write_text(outputs["ca_pem"])
     address = lab.get("service", "docker-registry", outputs["namespace"])["spec"]["clusterIP"]
     done = lab.cluster.run(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import requests
 from oras.container import Container
@@ -20,6 +21,16 @@ from requests.auth import HTTPBasicAuth
 
 from .stack import Outputs
 from .tls import TIMEOUT
+
+MANIFEST_TYPES = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+)
+
+PAGE_SIZE = 1000
+"""Names in one answer of the catalog. The registry allows no more."""
 
 
 class CatalogDenied(Exception):
@@ -57,6 +68,32 @@ class RegistryClient(Registry):
             raise CatalogDenied
         response.raise_for_status()
         return response
+
+    def list_repositories(self) -> list[str]:
+        """Return all repositories of the catalog. Raise `CatalogDenied` if the access rules hide it."""
+        names: list[str] = []
+        page = f"https://{self.hostname}/v2/_catalog?n={PAGE_SIZE}"
+        while page:
+            response = self.read_catalog(page)
+            names += response.json()["repositories"] or []
+            page = _next_page(response, page)
+        return names
+
+    def list_tags(self, repository: str) -> list[str]:
+        """Return all tags of a repository. A repository that was deleted meanwhile has none."""
+        names: list[str] = []
+        page = f"https://{self.hostname}/v2/{repository}/tags/list?n={PAGE_SIZE}"
+        while page:
+            response = self.do_request(page)
+            names += (response.json().get("tags") or []) if response.status_code == 200 else []
+            page = _next_page(response, page)
+        return names
+
+    def read_manifest(self, repository: str, reference: str) -> bytes | None:
+        """Return the content of a manifest by its tag or digest, or None if the repository lacks it."""
+        url = f"https://{self.hostname}/v2/{repository}/manifests/{reference}"
+        response = self.do_request(url, headers={"Accept": ", ".join(MANIFEST_TYPES)})
+        return response.content if response.status_code == 200 else None
 
     def blob_exists(self, layer: dict[str, Any], container: Container) -> bool:
         """Return False, so that every push writes and a full disk is noticed."""
@@ -110,6 +147,11 @@ class _SessionCredentials:
 
     def load_configs(self, container: object, configs: list[str] | None = None) -> None:
         """Do not read ~/.docker or run its credential helpers."""
+
+
+def _next_page(response: requests.Response, url: str) -> str:
+    """Return the URL of the page after `response`, or "" if it is the last one. The header may have a path only."""
+    return urljoin(url, response.links["next"]["url"]) if "next" in response.links else ""
 
 
 def _basic_auth(username: str, password: str) -> HTTPBasicAuth:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urljoin
 
 from ..errors import CheckError
 from ..registry_client import RegistryClient
@@ -134,12 +133,7 @@ def check_pull(context: CheckContext) -> str:
 
 def check_catalog(context: CheckContext) -> str:
     """Check that the catalog lists the test image."""
-    repositories: list[str] = []
-    page = f"https://{context.outputs.endpoint}/v2/_catalog?n=1000"
-    while page:
-        response = context.client.read_catalog(page)
-        repositories += response.json()["repositories"]
-        page = urljoin(page, response.links["next"]["url"]) if "next" in response.links else ""
+    repositories = context.client.list_repositories()
     if sample_image.REPOSITORY not in repositories:
         raise CheckError(
             f"The catalog does not list {sample_image.REPOSITORY}.",

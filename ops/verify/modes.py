@@ -11,17 +11,11 @@ import requests
 
 from ..errors import CheckError
 from ..mode import MIRROR, READ_ONLY, READ_WRITE, push_blob
+from ..registry_client import MANIFEST_TYPES
 from ..server_errors import UPSTREAM, explain
 from ..upstream import TIMEOUT_ERROR, check_upstream
 from . import sample_image
 from .checks import DAMAGED, CheckContext, Checks, check_catalog, check_pull, check_push
-
-MANIFEST_TYPES = (
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-)
 
 MOST_REPOSITORIES = 20
 """Number of repositories to search for an image. A repository whose tags were deleted holds no image."""

@@ -77,6 +77,18 @@ def is_late(cron_job: Object, now: datetime) -> bool:
     return following is not None and now > following
 
 
+def next_run(cron_job: Object, now: datetime) -> datetime | None:
+    """Return the next time at which a run is due, or None if the CronJob is suspended."""
+    spec = cron_job["spec"]
+    return None if spec.get("suspend") else parse_schedule(spec["schedule"]).next_after(now)
+
+
+def last_success(cron_job: Object) -> datetime | None:
+    """Return the end of the last run that succeeded, or None if no run has succeeded."""
+    time = (cron_job.get("status") or {}).get("lastSuccessfulTime")
+    return parse_time(time) if time else None
+
+
 def remaining_damage(summary: Mapping[str, Any]) -> int:
     """Return the number of damaged files that the job could not repair."""
     return int(summary.get("damaged", 0)) - int(summary.get("repaired", 0))

@@ -253,6 +253,8 @@ def test_a_suspended_job_is_told(start: Callable[..., Cluster]) -> None:
     start([]).objects["CronJob"][0]["spec"]["suspend"] = True
     state = workload.read_job(None, "team", "collect")  # type: ignore[arg-type]  # the cluster is in memory
     verdict = verdicts.rate_job(state, "collect", "team")
+    assert state is not None
+    assert (state.schedule, state.next_run) == ("30 2 * * *", "")
     assert verdict.summary == "suspended, so it does not run"
     assert """`kubectl -n team patch cronjob docker-registry-collect --patch '{"spec":{"suspend":false}}'`""" in (
         verdict.remedy
@@ -271,8 +273,23 @@ def test_the_last_run_that_ended_is_read(start: Callable[..., Cluster]) -> None:
     assert state.hours is not None
     assert 2.9 < state.hours < 3.1
     assert state.summary["bytes_freed"] == 50 << 20
+    assert datetime.fromisoformat(state.last_success) == recently.replace(microsecond=0)
+    following = datetime.fromisoformat(state.next_run)
+    assert (following.hour, following.minute) == (2, 30)
+    assert timedelta() < following - datetime.now(UTC) <= timedelta(days=1)
     cluster.objects["CronJob"].clear()
     assert workload.read_job(None, "team", "scrub") is None  # type: ignore[arg-type]
+
+
+def test_after_a_failure_the_last_success_is_that_of_the_cron_job(start: Callable[..., Cluster]) -> None:
+    cluster = start([], condition="Failed", message="it was killed")
+    success = moment(NOW - timedelta(days=2))
+    cluster.objects["CronJob"][0]["status"] = {"lastSuccessfulTime": success}
+    cluster.add("a", "uid of collect", NOW)
+    state = workload.read_job(None, "team", "collect")  # type: ignore[arg-type]  # the cluster is in memory
+    assert state is not None
+    assert state.error == "it was killed"
+    assert moment(datetime.fromisoformat(state.last_success)) == success
 
 
 @pytest.mark.parametrize(

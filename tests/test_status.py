@@ -633,9 +633,22 @@ def test_a_command_runs_in_the_container_of_the_registry(monkeypatch: pytest.Mon
 
 
 def test_the_daemon_set_tells_how_many_nodes_trust_the_ca() -> None:
-    daemon_set = {"status": {"numberReady": 1, "desiredNumberScheduled": 2}}
-    assert workload.read_node_trust(api(daemon_set), "team") == NodeTrust(1, 2)
+    daemon_set = {"status": {"numberReady": 1, "desiredNumberScheduled": 3}}
+    pods = [agent("node-b", "False"), agent("node-a", "True"), agent("node-a", "False"), {"spec": {}, "status": {}}]
+    by_kind = {"DaemonSet": [daemon_set], "Pod": pods}
+
+    def get(kind: str, **_: Any) -> Any:
+        return SimpleNamespace(to_dict=lambda: {"items": by_kind[kind]})
+
+    cluster: Any = SimpleNamespace(resources=api().resources, get=get)
+    found = workload.read_node_trust(cluster, "team")
+    assert found == NodeTrust(1, 3, {"node-a": True, "node-b": False})
     assert workload.read_node_trust(api(), "team") is None
+
+
+def agent(node: str, ready: str) -> dict[str, Any]:
+    """Return a Pod of `node_trust`."""
+    return {"spec": {"nodeName": node}, "status": {"conditions": [{"type": "Ready", "status": ready}]}}
 
 
 def test_generations_are_read_from_the_names_of_generated_cas() -> None:

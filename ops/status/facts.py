@@ -4,7 +4,7 @@ The fields of the values are the keys of `facts` in the JSON.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -88,10 +88,17 @@ class SecretState:
 
 @dataclass(frozen=True)
 class NodeTrust:
-    """Number of nodes that have the files of `node_trust`, and number of nodes that should have them."""
+    """The nodes with the files of `node_trust`.
+
+    Attributes:
+        ready: Number of nodes that have the files.
+        desired: Number of nodes that should have them.
+        nodes: Whether a node has the files, by its name. A node without a Pod is missing.
+    """
 
     ready: int
     desired: int
+    nodes: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,9 @@ class JobState:
         is_late: Whether a scheduled run did not happen, and the next one neither.
         summary: Counts of the run, and the damage that it found.
         is_suspended: Whether the CronJob is suspended, so that no run is scheduled.
+        schedule: Its schedule.
+        last_success: Time of the last run that succeeded, or "".
+        next_run: Time of the next scheduled run, or "" if it is suspended.
     """
 
     name: str
@@ -122,6 +132,9 @@ class JobState:
     is_late: bool
     summary: Mapping[str, Any]
     is_suspended: bool = False
+    schedule: str = ""
+    last_success: str = ""
+    next_run: str = ""
 
 
 @dataclass(frozen=True)

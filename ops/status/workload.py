@@ -5,11 +5,12 @@ from datetime import UTC, datetime
 
 from kubernetes.dynamic import DynamicClient
 
+from registry.context import NAME
 from registry.node_trust import APP as NODE_TRUST_APP
 from registry.node_trust.for_registry import trust_namespace
 
 from .. import volume
-from ..jobs import end_of, failure_of, find_cron_job, is_late, list_jobs, read_summary
+from ..jobs import end_of, failure_of, find_cron_job, is_late, last_success, list_jobs, next_run, read_summary
 from ..kubernetes import (
     CONTAINER,
     Object,
@@ -63,12 +64,17 @@ def read_ends(client: DynamicClient, namespace: str) -> list[ContainerEnd]:
 
 
 def read_node_trust(client: DynamicClient, namespace: str) -> NodeTrust | None:
-    """Return the counts of the DaemonSet of `node_trust`, or None if there is no DaemonSet."""
-    selector = f"metadata.name={NODE_TRUST_APP}"
-    for daemon_set in list_objects(client, "DaemonSet", trust_namespace(namespace), field_selector=selector):
-        status = daemon_set["status"]
-        return NodeTrust(status.get("numberReady", 0), status.get("desiredNumberScheduled", 0))
-    return None
+    """Return the counts of the DaemonSet of `node_trust` and its nodes, or None if there is no DaemonSet."""
+    agents = trust_namespace(namespace)
+    found = list_objects(client, "DaemonSet", agents, field_selector=f"metadata.name={NODE_TRUST_APP}")
+    if not found:
+        return None
+    nodes: dict[str, bool] = {}
+    for pod in list_objects(client, "Pod", agents, label_selector=f"{NAME}={NODE_TRUST_APP}"):
+        if node := pod["spec"].get("nodeName"):
+            nodes[node] = nodes.get(node, False) or _is_ready(pod)  # an update runs two Pods on a node
+    status = found[0]["status"]
+    return NodeTrust(status.get("numberReady", 0), status.get("desiredNumberScheduled", 0), dict(sorted(nodes.items())))
 
 
 def read_job(client: DynamicClient, namespace: str, task: str) -> JobState | None:
@@ -81,14 +87,28 @@ def read_job(client: DynamicClient, namespace: str, task: str) -> JobState | Non
     last = max(jobs, key=lambda job: str(end_of(job)), default=None)
     ended = end_of(last) if last is not None else None
     summary = read_summary(client, namespace, last) if last is not None else {}
+    error = failure_of(last, summary) if last is not None else ""
     return JobState(
         cron_job["metadata"]["name"],
         (now - ended).total_seconds() / 3600 if ended is not None else None,
-        failure_of(last, summary) if last is not None else "",
+        error,
         is_late(cron_job, now),
         summary,
         bool(cron_job["spec"].get("suspend")),
+        cron_job["spec"]["schedule"],
+        _as_text(last_success(cron_job) if error else ended or last_success(cron_job)),
+        _as_text(next_run(cron_job, now)),
     )
+
+
+def _is_ready(pod: Object) -> bool:
+    conditions = pod["status"].get("conditions") or []
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+
+
+def _as_text(moment: datetime | None) -> str:
+    """Return a time for the JSON, or "" for None."""
+    return moment.isoformat() if moment else ""
 
 
 def _ends_of(pod: Object) -> Iterator[ContainerEnd]:

@@ -100,6 +100,9 @@ def status(
         Path | None, typer.Option(metavar="FILE", help="File with the `ca_pem` of the registry at --endpoint.")
     ] = None,
     drift: Annotated[bool, typer.Option(help="Compare the cluster with the stack, which takes some seconds.")] = True,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Also write the report and all images as a page.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Report the state of a registry, and what to do within 30 days.
@@ -108,23 +111,33 @@ def status(
     images, a push, free space, the volume, restarts, Secrets, an S3 server or
     upstream, nodes, jobs and drift. The command only reads, and pushes the same
     34 bytes each time. The exit code is 0 if no action is needed, otherwise 1.
+    With --html it also writes one page for a browser, with all repositories,
+    tags, digests and sizes. The page holds no password.
 
     \b
     EXAMPLES
       python -m ops status --stack dev
+      python -m ops status --html status.html
       python -m ops status --no-drift --json
       python -m ops status --endpoint docker-registry:5000 --ca ca.pem
     """
     from . import status as report
+    from .output_file import require_writable
     from .status.target import from_endpoint, from_stack
 
     if bool(endpoint) != bool(ca):
         raise typer.BadParameter("--endpoint and --ca must be used together.", param_hint="--endpoint")
+    if html:
+        require_writable(html)
     with _explain_missing_outputs(stack):
         target = from_endpoint(endpoint, ca) if ca else from_stack(stack, check_drift=drift)
     target = replace(target, address=_parse_address(address, target.outputs.port))
-    rows = report.run_checks(target)
+    rows = list(report.run_checks(target))
     healthy = report.print_status_json(rows, target) if json else report.print_status(rows, target)
+    if html:
+        from .status.page import write_page
+
+        write_page(html, rows, target)
     raise typer.Exit(0 if healthy else 1)
 
 

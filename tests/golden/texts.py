@@ -48,11 +48,12 @@ HIDDEN_CONSTANTS = {
     "LAUNCH_SCRIPT",
     "NFTABLES_CHECK",
     "OVERLAY_CHECK",
+    "POLICY",
     "SETUP_SCRIPT",
 }
 """Constants whose strings are scripts or configuration files."""
 
-HIDDEN_ARGUMENTS = {"check", "command", "help", "metavar", "param_hint"}
+HIDDEN_ARGUMENTS = {"check", "class_", "command", "help", "metavar", "param_hint"}
 """Keyword arguments that are no prose, or that `--help` shows."""
 
 PROSE = re.compile(r"(?:^|[\s(])[A-Za-z{`']\S*[a-z}`',:] [a-z{`(]\S* \S*[a-z}]")

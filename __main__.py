@@ -7,5 +7,5 @@ from registry.inputs.config import args_from
 
 redact_debug_log()
 registry = PrivateRegistry("registry", args_from(pulumi.Config()))
-for output in ("endpoint", "ca_pem", "username", "password", "passwords", "namespace", "addresses"):
+for output in PrivateRegistry.__annotations__:
     pulumi.export(output, getattr(registry, output))

@@ -70,6 +70,7 @@ class FoundObjects:
         claim: The claim that `storage_claim` names, with its StorageClass while it is pending.
         claims: All claims in the registry's namespace.
         gateway: The Gateway that clients connect to.
+        storage_class: The name of the cluster's default StorageClass, if the images are to be in a volume of it.
         accounts: The default ServiceAccounts that are to use a pull Secret, by namespace.
     """
 
@@ -78,6 +79,7 @@ class FoundObjects:
     claim: Object | None = None
     claims: Sequence[Object] | None = None
     gateway: Object | None = None
+    storage_class: str | None = None
     accounts: Mapping[str, Object | None] = field(default_factory=dict)
 
 

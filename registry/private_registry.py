@@ -18,6 +18,7 @@ from .maintenance import MaintenanceInputs, create_maintenance, program_files, s
 from .monitoring import ExporterInputs, create_monitoring, exporter_labels
 from .namespace import create_namespace, use_namespace
 from .network_policy import Ports, create_network_policy
+from .next_steps import next_steps
 from .node import label_node
 from .node_trust.for_registry import NO_TRUST, NodeAddress, trust_on_nodes
 from .pods import own_tolerations
@@ -68,6 +69,8 @@ class PrivateRegistry(pulumi.ComponentResource):
     """The namespace of its objects."""
     addresses: pulumi.Output[list[str]]
     """Addresses for clients outside the cluster, if known: external IPs, or those of the load balancer."""
+    next_steps: pulumi.Output[str]
+    """How a client with Docker trusts it, logs in and pushes: lines of text for people, without a secret."""
 
     def __init__(self, name: str, args: PrivateRegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("private-registry:index:PrivateRegistry", component_name(name), {}, opts)
@@ -173,4 +176,7 @@ class PrivateRegistry(pulumi.ComponentResource):
         self.passwords = users.passwords
         self.namespace = namespace.name
         self.addresses = external_addresses(exposure, service)
+        self.next_steps = next_steps(
+            settings, self.endpoint, self.username, self.addresses, is_external=kind.is_external
+        )
         self.register_outputs({key: getattr(self, key) for key in PrivateRegistry.__annotations__})

@@ -130,6 +130,11 @@ class StorageSettings:
         return self.kind.pods_overlap or self.storage_access == "ReadWriteMany" or self.replicas > 1
 
     @property
+    def uses_default_class(self) -> bool:
+        """Whether the cluster's default StorageClass provisions the volume."""
+        return self.storage == "class" and self.storage_class is None
+
+    @property
     def uses_node_role(self) -> bool:
         """Whether the registry takes its S3 keys from the role of its node."""
         return self.storage == "s3" and self.s3_access_key is None and self.s3_secret is None

@@ -86,6 +86,12 @@ PASSTHROUGH_LISTENER = {
 }
 
 
+def storage_class(name: str, *, is_default: bool = False, created: str = "2026-01-01T00:00:00Z") -> dict[str, Any]:
+    """Return a StorageClass of the cluster."""
+    annotations = {"storageclass.kubernetes.io/is-default-class": "true" if is_default else "false"}
+    return {"metadata": {"name": name, "annotations": annotations, "creationTimestamp": created}}
+
+
 def existing_object(kind: str, name: str) -> dict[str, Any]:
     """Return an object of the cluster whose properties suit every configuration."""
     labels = {"app.kubernetes.io/name": "docker-registry", "app.kubernetes.io/instance": name}
@@ -166,7 +172,7 @@ class Engine(mocks.Mocks):
 
     `live` has properties that replace its answers, by name of the resource. `found` has the objects that the chart of
     lookup.py finds. An empty object does not exist. Without an entry, the chart finds the Service of the API server and
-    each object that an input names, but no workload of the registry and no other object.
+    each object that an input names and a default StorageClass, but no workload of the registry and no other object.
     """
 
     resources: list[RegisteredResource] = field(default_factory=list)
@@ -203,6 +209,8 @@ class Engine(mocks.Mocks):
             return self.found[kind, namespace, name]
         if (kind, namespace, name) == ("Service", "default", "kubernetes"):
             return api_server_service()
+        if kind == "StorageClass" and not name:
+            return {"items": [storage_class("standard", is_default=True)]}
         if not name:
             return {"items": []}
         is_workload = name == "docker-registry" and kind in ("Pod", "Deployment", "Service")

@@ -56,7 +56,7 @@ def test_the_import_of_the_package_changes_nothing(monkeypatch: pytest.MonkeyPat
 
 def test_the_component_can_be_analyzed_as_a_plugin() -> None:
     description = Analyzer("private-registry").analyze_component(PrivateRegistry)
-    outputs = {"endpoint", "caPem", "username", "password", "passwords", "namespace", "addresses"}
+    outputs = {"endpoint", "caPem", "username", "password", "passwords", "namespace", "addresses", "nextSteps"}
     assert set(description.outputs) == outputs
     assert len(description.inputs) == len(PrivateRegistryArgs.__annotations__)
     undescribed = [name for name, each in (description.inputs | description.outputs).items() if not each.description]

@@ -21,7 +21,7 @@ from registry.context import INSTANCE, NAME
 from registry.validation import InvalidInput
 from registry.validation.external_ips import PORTS_OF_NODES
 from tests import parts
-from tests.conftest import Deploy, Engine, unwrap_secret
+from tests.conftest import Deploy, Engine, storage_class, unwrap_secret
 from tests.examples import GATEWAY
 from tests.parts import Part, preconditions
 
@@ -477,6 +477,72 @@ class TestStorageLocation:
         with pytest.raises(InvalidInput) as refusal:
             self.deploy_with(deploy, engine)
         assert (refusal.value.key, refusal.value.code) == ("storage_class", "relocation")
+
+
+DEFAULT: Inputs = {"storage": "class", "namespace": "team"}
+CLASSES = ("StorageClass", "", "")
+
+
+class TestDefaultClass:
+    """Without `storage_class`, the claim names the class that is the cluster's default when it is created."""
+
+    @pytest.mark.parametrize(
+        ("classes", "name"),
+        [
+            ([storage_class("other"), storage_class("standard", is_default=True)], "standard"),
+            (
+                [
+                    storage_class("old", is_default=True, created="2025-01-01T00:00:00Z"),
+                    storage_class("new", is_default=True, created="2026-01-01T00:00:00Z"),
+                    storage_class("newest", created="2026-05-01T00:00:00Z"),
+                ],
+                "new",
+            ),
+            ([storage_class("b", is_default=True), storage_class("a", is_default=True)], "a"),
+        ],
+        ids=["one default", "the newest of two", "the first by name of two equally old ones"],
+    )
+    def test_the_claim_names_the_default_class(
+        self, deploy: Deploy, engine: Engine, classes: list[Inputs], name: str
+    ) -> None:
+        engine.found[CLASSES] = {"items": classes}
+        deploy(lambda: registry(DEFAULT))
+        assert engine.one("PersistentVolumeClaim").inputs["spec"]["storageClassName"] == name
+        assert engine.by_name("registry-data-location").inputs["input"]["storage_class"] == name
+
+    @pytest.mark.parametrize(
+        ("classes", "remedy"),
+        [
+            ([], "`pulumi config set storage host-path`"),
+            ([storage_class("slow")], "`kubectl get storageclass`"),
+            ([{"metadata": {"name": "without-annotations"}}], "`pulumi config set storage_class`"),
+        ],
+    )
+    def test_a_cluster_without_a_default_class_is_refused_before_anything_is_created(
+        self, deploy: Deploy, engine: Engine, classes: list[Inputs], remedy: str
+    ) -> None:
+        engine.found[CLASSES] = {"items": classes}
+        refusal = refuse(deploy, DEFAULT)
+        assert (refusal.key, refusal.code) == ("storage_class", "no-default-class")
+        assert remedy in refusal.remedy
+        assert inputs_of_kind(engine, "Lease") == []
+
+    @pytest.mark.parametrize("classes", [[], [storage_class("new", is_default=True)]], ids=["no default", "another"])
+    def test_the_class_of_a_bound_claim_stays_if_the_default_changes(
+        self, deploy: Deploy, engine: Engine, classes: list[Inputs]
+    ) -> None:
+        saved = {"storage": "class", "storage_class": "slow", "storage_access": "ReadWriteOnce"}
+        engine.live["registry-data-location"] = {"output": saved}
+        engine.found[CLASSES] = {"items": classes}
+        engine.found["PersistentVolumeClaim", "team", ""] = {"items": [own_claim("repository", "slow", "Bound")]}
+        deploy(lambda: registry(DEFAULT))
+        claim = engine.one("PersistentVolumeClaim").inputs
+        assert (claim["metadata"]["name"], claim["spec"]["storageClassName"]) == ("repository", "slow")
+
+    def test_classes_are_not_listed_for_a_named_class(self, deploy: Deploy, engine: Engine) -> None:
+        deploy(lambda: preconditions(CLASS))
+        (chart,) = inputs_of_kind(engine, "Chart")
+        assert [each["name"] for each in chart["values"]["references"] if each["kind"] == "StorageClass"] == ["fast"]
 
 
 TEAM_NAMESPACE = ("Namespace", "", "team")

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from pulumi.runtime.config import set_all_config
 
+from registry import PrivateRegistry
 from registry.validation import InvalidInput
 from tests.conftest import Engine, unwrap_secret
 
@@ -44,7 +45,7 @@ def run_program(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_the_defaults_create_a_registry(run_program: Any, engine: Engine) -> None:
     exports = run_program()
-    assert list(exports) == ["endpoint", "ca_pem", "username", "password", "passwords", "namespace", "addresses"]
+    assert list(exports) == list(PrivateRegistry.__annotations__)
     assert exports["endpoint"] == "docker-registry.docker-registry.svc:5000"
     assert engine.one("Pod").name == "registry-workload-pod"
 

@@ -32,6 +32,9 @@ GROUPS = [
 ]
 """Inputs that can be set together. Existing Secrets are left out, because the engine has no data for them."""
 
+DEFAULT_CLASS = ["storage"]
+"""The input whose value `class` lists the StorageClasses."""
+
 Resource = tuple[str, str]
 """API group and plural."""
 
@@ -72,10 +75,12 @@ def used_resources(engine: Engine) -> Iterator[tuple[bool, Resource, set[str]]]:
 
 
 def deploy_group(keys: Sequence[str]) -> Engine:
+    if keys == DEFAULT_CLASS:
+        return deploy_once("registry", {"storage": "class"})
     return deploy_once("registry", {name: value for key in keys for name, value in example_inputs(key).items()})
 
 
-@pytest.mark.parametrize("keys", GROUPS, ids=" ".join)
+@pytest.mark.parametrize("keys", [*GROUPS, DEFAULT_CLASS], ids=" ".join)
 def test_the_roles_allow_every_object(keys: Sequence[str]) -> None:
     rights = {True: allowed_verbs(CLUSTER_ROLE), False: allowed_verbs(NAMESPACE_ROLE)}
     missing = [

@@ -16,5 +16,5 @@ registry = private_registry.PrivateRegistry(
     storage_size="1Gi",
     certificate_key="P-384",
 )
-for output in ("endpoint", "ca_pem", "password", "namespace"):
+for output in ("endpoint", "ca_pem", "password", "namespace", "next_steps"):
     pulumi.export(output, getattr(registry, output))

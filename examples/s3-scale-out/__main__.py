@@ -28,5 +28,5 @@ registry = PrivateRegistry(
         "log_level": config.require("log_level"),
     },
 )
-for output in ("endpoint", "ca_pem", "username", "password", "namespace"):
+for output in ("endpoint", "ca_pem", "username", "password", "namespace", "next_steps"):
     pulumi.export(output, getattr(registry, output))

@@ -34,5 +34,5 @@ registry = PrivateRegistry(
     },
     pulumi.ResourceOptions(transforms=[adopt] if config.get_bool("adopt") else []),
 )
-for output in ("endpoint", "ca_pem", "username", "password"):
+for output in ("endpoint", "ca_pem", "username", "password", "next_steps"):
     pulumi.export(output, getattr(registry, output))

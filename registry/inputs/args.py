@@ -236,7 +236,7 @@ class PrivateRegistryArgs(TypedDict):
     storage_claim: NotRequired[pulumi.Input[str]]
     """With claim: name of the existing PersistentVolumeClaim. No default."""
     storage_class: NotRequired[pulumi.Input[str]]
-    """With class: StorageClass that provisions the volume. No default."""
+    """With class: StorageClass that provisions the volume. Default: the cluster's default class."""
     storage_access: NotRequired[StorageAccess]
     """With class: ReadWriteOnce, ReadWriteOncePod or ReadWriteMany. Default ReadWriteOnce."""
     s3_bucket: NotRequired[pulumi.Input[str]]

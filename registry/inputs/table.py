@@ -213,7 +213,7 @@ INPUTS: dict[str, Row] = {
         storage.storage_size, default="2Gi", only_with=(Condition("storage", (*ON_NODE.values, "class")),)
     ),
     "storage_claim": _name("storage_claim", only_with=(CLAIM,), required="my-claim", existing=True),
-    "storage_class": _name("storage_class", only_with=(CLASS,), required="standard"),
+    "storage_class": _name("storage_class", only_with=(CLASS,)),
     "storage_access": Row(storage.storage_access, default="ReadWriteOnce", only_with=(CLASS,)),
     "s3_bucket": Row(storage.s3_bucket, only_with=(S3,), required="team-registry"),
     "s3_region": Row(storage.s3_region, default="us-east-1", only_with=(S3,)),

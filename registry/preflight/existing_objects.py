@@ -8,12 +8,14 @@ import pulumi
 from ..context import INSTANCE, NAME, Context
 from ..lookup import FoundObjects, Object, Objects, Reference, known_values, look_up_objects
 from ..settings import ExposureSettings, Settings
+from ..storage.claims import bound_claim, location_of, own_claims
 from ..validation.existing_objects import refuse_missing_object, refuse_other_namespace, refuse_wrong_secret_type
 from ..validation.external_ips import external_ips_warning, refuse_taken_addresses
 from ..validation.gateways import GATEWAY_API, Route, require_listener, route_hostnames
 from ..validation.maintenance import refuse_claim_of_one_pod
 from ..validation.network import require_cluster_family
 from ..validation.quotas import Container, Demand, refuse_exceeded_quotas
+from ..validation.storage import default_class
 
 PULL_TYPES = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg")
 """Types of Secrets that the kubelet reads to pull images."""
@@ -24,6 +26,9 @@ MONITORING_API = "v1.monitoring.coreos.com"
 Without them the provider would retry the ServiceMonitor for a minute, after everything else was created."""
 
 CLAIM_KIND = "PersistentVolumeClaim"
+
+CLASSES = Reference("storage.k8s.io/v1", "StorageClass")
+"""All StorageClasses."""
 
 OWN_OBJECTS = (("v1", "Pod"), ("apps/v1", "Deployment"), ("v1", "Service"))
 """API version and kind of objects with the name of the registry. It is deployed if one of them exists."""
@@ -84,7 +89,8 @@ def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bo
             node=by_key.get(("node", "")),
             namespace=by_key.get(("namespace", "")),
             claim=by_key.get(("storage_claim", settings.namespace)),
-            claims=_items(others[CLAIM_KIND, settings.namespace]),
+            claims=(claims := _items(others[CLAIM_KIND, settings.namespace])),
+            storage_class=_class_of_images(ctx, claims, others),
             gateway=by_key.get(("gateway", exposure.gateway_namespace or "")),
             accounts={namespace: item for (key, namespace), item in by_key.items() if key == "default_pull_secret"},
         )
@@ -185,6 +191,8 @@ def _more_objects(ctx: Context, settings: Settings) -> list[Reference]:
         more.append(API_SERVER)
     if settings.exposure.external_ips:
         more.append(Reference("v1", "Service"))
+    if settings.storage.uses_default_class:
+        more.append(CLASSES)
     return more
 
 
@@ -234,6 +242,19 @@ def _check_load_balancer(address: str | None, others: Others) -> None:
     """Refuse an address of another family than the cluster's Services. Nothing is checked while it is unknown."""
     if address and (api_server := _api_server(others)):
         require_cluster_family("load_balancer_address", [address], api_server["spec"]["clusterIP"])
+
+
+def _class_of_images(ctx: Context, claims: Sequence[Object] | None, others: Others) -> str | None:
+    """Return the class of the bound claim, else the cluster's default class. Return None if no class is looked up.
+
+    A later change of the default must not replace the claim, so the class of a bound claim stays.
+    """
+    classes = _items(others.get((CLASSES.kind, CLASSES.namespace)))
+    if classes is None:
+        return None
+    if bound := bound_claim(own_claims(claims or [], ctx.selector)):
+        return location_of(bound)["storage_class"]
+    return default_class(classes)
 
 
 def _api_server(others: Others) -> Object | None:

@@ -13,7 +13,7 @@ from pulumi_kubernetes.core.v1 import Namespace
 from ..context import Context
 from ..lookup import FoundObjects
 from ..settings import StorageSettings
-from .claims import create_claim_of_class, use_claim
+from .claims import class_of_claim, create_claim_of_class, use_claim
 from .location_lock import pin_storage_location
 from .node_folder import create_folder_claim
 from .s3 import s3_driver
@@ -55,8 +55,8 @@ class Storage(pulumi.ComponentResource):
             self.driver = _after(checked, s3_driver(ctx, settings))
         elif settings.storage_claim is not None:
             self.claim_name = _after(checked, use_claim(ctx, settings, settings.storage_claim, found))
-        elif settings.storage_class is not None:
-            storage_class = _after(checked, pulumi.Output.from_input(settings.storage_class))
+        elif settings.storage == "class":
+            storage_class = _after(checked, class_of_claim(settings, found))
             self.claim_name = create_claim_of_class(ctx, settings, storage_class, found)
         else:
             assert hostname is not None, "a folder needs a node"

@@ -1,7 +1,7 @@
 """Claims: an existing one, or one with a volume of a StorageClass."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 from pulumi_kubernetes.core.v1 import PersistentVolumeClaim
@@ -45,11 +45,15 @@ def _describe_claim(name: str, namespace: str, claim: Object) -> Claim:
 
 
 def create_claim_of_class(
-    ctx: Context, settings: StorageSettings, storage_class: pulumi.Output[str], found: pulumi.Output[FoundObjects]
+    ctx: Context,
+    settings: StorageSettings,
+    storage_class: pulumi.Output[str],
+    found: pulumi.Output[FoundObjects],
 ) -> pulumi.Output[str]:
     """Create a claim that may grow. `pulumi destroy` keeps it, because most classes delete the volume with the claim.
 
-    Do not wait for binding, because a class with WaitForFirstConsumer binds only once the Pod exists.
+    Do not wait for binding, because a class with WaitForFirstConsumer binds only once the Pod exists. The claim always
+    names its class, because it would wait for a volume without a class if the cluster's default class changed.
     """
     name = pulumi.Output.all(found, storage_class).apply(
         lambda both: claim_name(own_claims(both[0].claims or [], ctx.selector), both[1])
@@ -65,6 +69,13 @@ def create_claim_of_class(
         opts=ctx.options(retain_on_delete=True),
     )
     return claim.metadata.name.apply(str)
+
+
+def class_of_claim(settings: StorageSettings, found: pulumi.Output[FoundObjects]) -> pulumi.Output[str]:
+    """Return the class of the input, or the one that was looked up. Return None under Pulumi mocks."""
+    if settings.storage_class is not None:
+        return pulumi.Output.from_input(settings.storage_class)
+    return found.apply(lambda objects: cast(str, objects.storage_class))
 
 
 def claim_name(claims: Sequence[Object], storage_class: str) -> str:

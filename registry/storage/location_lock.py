@@ -9,7 +9,7 @@ from ..context import Context
 from ..lookup import FoundObjects, Object
 from ..settings import StorageSettings
 from ..validation.storage import refuse_relocation
-from .claims import bound_claim, location_of, own_claims
+from .claims import bound_claim, class_of_claim, location_of, own_claims
 
 
 def pin_storage_location(
@@ -21,6 +21,8 @@ def pin_storage_location(
     Stash depends on the namespace, because there are no images before it exists.
     """
     requested = {key: getattr(settings, key) for key in ("storage", *settings.kind.fixed)}
+    if settings.storage == "class":
+        requested["storage_class"] = class_of_claim(settings, found)
     stash = pulumi.Stash(
         f"{ctx.name}-location",
         input={"namespace": ctx.namespace, **requested},

@@ -4,7 +4,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..choices import Storage, StorageAccess
 from .basics import one_of, text
@@ -42,6 +42,9 @@ STORAGE_KINDS: dict[str, StorageKind] = {
     Storage.S3: StorageKind(is_mounted=False, pods_overlap=True, several_nodes=True),
 }
 """Kinds of storage. A `claim` counts as shared until its access modes are looked up."""
+
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+"""Annotation of the StorageClass for claims that name none."""
 
 LONGEST_PATH, LONGEST_FILE_NAME = 4095, 255
 """Bytes that Linux allows for a path and for each name in it (limits.h: PATH_MAX without its NUL, and NAME_MAX)."""
@@ -159,6 +162,24 @@ def s3_prefix(value: str, *, key: str = "s3_prefix") -> str:
         problem = f"must be a folder such as a/b, not {quoted(name)}"
         raise InvalidInput(key, "not-a-folder", problem, "For example 'registries/team'")
     return name
+
+
+def default_class(classes: Sequence[Mapping[str, Any]]) -> str:
+    """Return the name of the cluster's default StorageClass. Refuse a cluster without one.
+
+    If several classes are the default, the API server uses the newest, and the first by name of two equally old ones.
+    """
+    metadata = [item["metadata"] for item in classes]
+    defaults = [item for item in metadata if (item.get("annotations") or {}).get(DEFAULT_CLASS) == "true"]
+    problem = "is missing, and the cluster has no"
+    if not metadata:
+        remedy = "Install a provisioner of volumes, or run `pulumi config set storage host-path`"
+        raise InvalidInput("storage_class", "no-default-class", f"{problem} StorageClass", remedy)
+    if not defaults:
+        remedy = "Run `pulumi config set storage_class` with a name from `kubectl get storageclass`"
+        raise InvalidInput("storage_class", "no-default-class", f"{problem} default StorageClass", remedy)
+    by_name = sorted(defaults, key=lambda item: item["name"])
+    return str(max(by_name, key=lambda item: item.get("creationTimestamp") or "")["name"])
 
 
 def refuse_relocation(current: Mapping[str, str], requested: Mapping[str, str]) -> bool:

@@ -13,7 +13,7 @@ import pytest
 
 from dev.environment import PROJECT
 from registry.inputs.resolve import NONROOT
-from registry.validation.storage import refuse_relocation, refuse_unshared_claim
+from registry.validation.storage import DEFAULT_CLASS, refuse_relocation, refuse_unshared_claim
 from tests.e2e.lab import Lab, Project, Registry, eventually, is_ready
 from tests.e2e.messages import message
 from tests.e2e.s3 import S3
@@ -60,13 +60,14 @@ def claim_manifest(name: str, namespace: str, volume: str) -> str:
     )
 
 
-def storage_class_manifest(name: str) -> str:
+def storage_class_manifest(name: str, *, is_default: bool = False) -> str:
     """Return the manifest of a class without a provisioner, which binds the volumes of an administrator."""
+    annotations = {DEFAULT_CLASS: "true"} if is_default else {}
     return json.dumps(
         {
             "apiVersion": "storage.k8s.io/v1",
             "kind": "StorageClass",
-            "metadata": {"name": name},
+            "metadata": {"name": name, "annotations": annotations},
             "provisioner": "kubernetes.io/no-provisioner",
             "volumeBindingMode": "WaitForFirstConsumer",
         }
@@ -131,12 +132,16 @@ def test_an_existing_claim_is_mounted_and_kept(lab: Lab, deploy_registry: Callab
 def test_a_claim_of_a_storage_class_outlives_the_stack(lab: Lab, deploy_registry: Callable[..., Registry]) -> None:
     """The lab has no provisioner, so its class binds a volume that an administrator creates."""
     create_empty_folder(lab, "/var/lib/provisioned")
-    classes = map(storage_class_manifest, ("disks", "fast"))
+    classes = storage_class_manifest("disks", is_default=True), storage_class_manifest("fast")
     apply(lab, *classes, volume_manifest("disk", "/var/lib/provisioned", "disks"))
     try:
         settings = {**EXPOSURE, "namespace": "provisioned", "storage_size": "1Gi"}
-        registry = deploy_registry("provisioned", storage="class", storage_class="disks", **settings)
+        registry = deploy_registry("provisioned", storage="class", **settings)
         digest = registry.push("kept/provisioned")
+        assert lab.get("pvc", "repository", "provisioned")["spec"]["storageClassName"] == "disks"
+        lab.kubectl("annotate", "storageclass", "disks", f"{DEFAULT_CLASS}-")
+        lab.kubectl("annotate", "storageclass", "fast", f"{DEFAULT_CLASS}=true")
+        registry.project.pulumi("preview", "--expect-no-changes")
         registry.project.configure(storage="class", storage_class="fast", **settings)
         assert (
             message(refuse_relocation, {"storage_class": "disks"}, {"storage_class": "fast"})

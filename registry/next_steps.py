@@ -13,7 +13,7 @@ from .settings import Settings
 
 INSIDE = """\
 {endpoint} is deployed. Only Pods and nodes of the cluster reach it.
-  To serve other clients, run `pulumi config set exposure` with another value, and `pulumi up`.
+  To serve other clients, set `exposure` to another value, and run `pulumi up`.
 """
 
 OUTSIDE = """\

@@ -36,7 +36,7 @@ from registry.validation.existing_objects import (
 from registry.validation.rotation import require_next_step
 from registry.validation.secrets import ExistingSecret
 from registry.validation.servers import bucket_not_in_endpoint, region_of_endpoint
-from registry.validation.storage import refuse_relocation
+from registry.validation.storage import default_class, refuse_relocation
 from registry.validation.tolerations import check_taints
 from tests.examples import EXAMPLES, NIGHTLY, REFUSED, TOKEN, Inputs, companions, inputs_that_fulfil, rule
 from tests.issuing import issue, server_spec
@@ -120,6 +120,8 @@ def _texts_of_lookups() -> Iterator[tuple[str, Inputs]]:
     yield _message(refuse_unusable_claim, claim, "read-write"), {}
     yield _message(refuse_other_namespace, "team", {"metadata": {"name": "team"}}, is_own=False), {}
     yield _message(refuse_unusable_namespace, "team", {ENFORCE: "restricted"}, "Active", 0), {}
+    yield _message(default_class, []), {}
+    yield _message(default_class, [{"metadata": {"name": "fast"}}]), {"storage": "class"}
     taint = {"key": "dedicated", "value": "ops", "effect": "NoSchedule"}
     yield _message(check_taints, "worker", {"taints": [taint]}, [], 0), {}
 

@@ -22,7 +22,7 @@ docker login docker-registry:5000 --username centos --password-stdin
 
 INSIDE = """\
 docker-registry.docker-registry.svc:5000 is deployed. Only Pods and nodes of the cluster reach it.
-  To serve other clients, run `pulumi config set exposure` with another value, and `pulumi up`.
+  To serve other clients, set `exposure` to another value, and run `pulumi up`.
 """
 
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m ops verify`, `status`, `trust`, `login`, `recover`, and the maintenance jobs.
+"""The command line: `python -m ops propose`, `verify`, `status`, `trust`, `login`, `recover`, and the maintenance jobs.
 
 Exit codes: 0 for success, 1 if a check failed or action is needed, 2 if the command could not run or was called
 wrongly.
@@ -34,6 +34,39 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 @app.callback()
 def ops() -> None:
     """Operate a deployed registry."""
+
+
+@app.command()
+def propose(
+    write: Annotated[
+        str, typer.Option("--write", metavar="STACK", help="Set the values in this stack, except those that it has.")
+    ] = "",
+    json: Json = False,
+) -> None:
+    """Propose the config of a registry that works on your cluster.
+
+    The command reads nodes, StorageClasses, IngressClasses, Gateways, Services
+    and the version of the cluster of KUBECONFIG. It prints at most eight
+    commands, each with its reason, and what it did not choose. It changes
+    nothing on the cluster, and needs no deployed stack.
+
+    \b
+    EXAMPLES
+      python -m ops propose
+      python -m ops propose --write mine
+      python -m ops propose --json
+    """
+    from .propose import print_proposal, print_proposal_json
+    from .propose.choices import propose_config
+    from .propose.facts import read_facts
+    from .propose.stack_config import write_proposal
+
+    proposal = propose_config(read_facts())
+    written = write_proposal(write, proposal) if write else None
+    if json:
+        print_proposal_json(proposal, written)
+    else:
+        print_proposal(proposal, written, write)
 
 
 @app.command()
@@ -153,7 +186,7 @@ def trust(
         ),
     ] = None,
     address: Annotated[
-        str, typer.Option(metavar="IP", help="Address for /etc/hosts. Default: the stack's output `addresses`.")
+        str, typer.Option(metavar="IP", help="Address for /etc/hosts. Default: the stack's, or that of a node.")
     ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the changes without making them.")] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Remove the files that this command wrote.")] = False,
@@ -176,6 +209,7 @@ def trust(
       python -m ops trust --remove
     """
     from . import trust as trust_commands
+    from .nodes import find_address
     from .report import print_line
     from .trust.machine import describe_machine
 
@@ -187,6 +221,8 @@ def trust(
         raise typer.BadParameter(message, param_hint="--address")
     machine = describe_machine(typer.confirm)
     registry = PublicOutputs(endpoint, "", ()) if endpoint else read_public_outputs(stack)
+    if not (remove or address or registry.addresses):
+        address = find_address(registry)
     print_line(registry.endpoint if endpoint else f"{registry.endpoint} (stack {stack!r})")
     if remove:
         trust_commands.uninstall(machine, registry, names, dry_run, yes)

@@ -35,7 +35,14 @@ LOG_LINES = 1000
 BAD_REQUEST = 400
 """Status of the API server for the log of a container that has not started yet."""
 
-API_VERSIONS = {"DaemonSet": "apps/v1", "CronJob": "batch/v1", "Job": "batch/v1"}
+API_VERSIONS = {
+    "DaemonSet": "apps/v1",
+    "CronJob": "batch/v1",
+    "Job": "batch/v1",
+    "StorageClass": "storage.k8s.io/v1",
+    "IngressClass": "networking.k8s.io/v1",
+    "Gateway": "gateway.networking.k8s.io/v1",
+}
 """API version by kind, for the kinds that are not in v1."""
 
 CONTAINER = "registry"
@@ -50,7 +57,17 @@ def convert_api_errors() -> Iterator[None]:
     """Convert errors of the API server and of the kubeconfig into `ClusterError`."""
     try:
         yield
-    except (ConfigException, HTTPError, ApiException) as error:
+    except ConfigException as error:
+        raise ClusterError(
+            f"There is no usable kubeconfig: {api_error_message(error)}.",
+            "Set KUBECONFIG to the file of your cluster, and check it with `kubectl cluster-info`.",
+        ) from None
+    except HTTPError as error:
+        raise ClusterError(
+            f"The API server does not answer: {api_error_message(error)}.",
+            "Start the cluster, or set KUBECONFIG to the file of another one.",
+        ) from None
+    except ApiException as error:
         raise ClusterError(
             f"The cluster cannot be read: {api_error_message(error)}.",
             "Check KUBECONFIG and the permissions of its user, then try again.",

@@ -98,10 +98,22 @@ def read_all_outputs(stack: str) -> dict[str, Any]:
 
 def read_config(stack: str) -> dict[str, dict[str, Any]]:
     """Return the config of `stack` by key, with the defaults of Pulumi.yaml. No secret is decrypted."""
-    project = yaml.safe_load((PROJECT / "Pulumi.yaml").read_text())["name"]
     config: Mapping[str, Any] = json.loads(pulumi("config", "--json", "--stack", stack))
-    prefix = f"{project}:"
+    prefix = _prefix()
     return {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
+
+
+def read_own_config(stack: str) -> dict[str, Any]:
+    """Return the config that the stack sets itself, by key. A secret is a map with the key `secure`."""
+    read_config(stack)  # fails if the stack does not exist
+    file = PROJECT / f"Pulumi.{stack.rpartition('/')[2]}.yaml"
+    config = (yaml.safe_load(file.read_text()) or {}).get("config") if file.exists() else None
+    return {key.partition(":")[2]: value for key, value in (config or {}).items() if key.startswith(_prefix())}
+
+
+def _prefix() -> str:
+    """Return the prefix of the program's keys in the config."""
+    return f"{yaml.safe_load((PROJECT / 'Pulumi.yaml').read_text())['name']}:"
 
 
 def read_mode(stack: str) -> str | None:

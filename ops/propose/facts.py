@@ -1,0 +1,46 @@
+"""Read the objects of a cluster that the proposal depends on."""
+
+from dataclasses import dataclass
+
+from kubernetes.dynamic import DynamicClient
+from kubernetes.dynamic.exceptions import ResourceNotFoundError
+
+from ..kubernetes import Object, connect, convert_api_errors, get_object, list_objects
+from ..stack import DEFAULT_NAMESPACE
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The objects of a cluster, as the API server returns them, and its version."""
+
+    version: str
+    nodes: list[Object]
+    storage_classes: list[Object]
+    ingress_classes: list[Object]
+    gateways: list[Object]
+    services: list[Object]
+    namespace: Object | None
+    """The namespace `docker-registry`, or None if it does not exist."""
+
+
+def read_facts() -> Facts:
+    """Return the facts of the cluster of the kubeconfig. Raise `ClusterError` if they cannot be read."""
+    client = connect()
+    with convert_api_errors():
+        return Facts(
+            version=str(client.version["kubernetes"]["gitVersion"]),
+            nodes=list_objects(client, "Node"),
+            storage_classes=list_objects(client, "StorageClass"),
+            ingress_classes=list_objects(client, "IngressClass"),
+            gateways=_list_gateways(client),
+            services=list_objects(client, "Service"),
+            namespace=get_object(client, "Namespace", DEFAULT_NAMESPACE),
+        )
+
+
+def _list_gateways(client: DynamicClient) -> list[Object]:
+    """Return the Gateways. A cluster without the Gateway API has none."""
+    try:
+        return list_objects(client, "Gateway")
+    except ResourceNotFoundError:
+        return []

@@ -1,4 +1,4 @@
-"""The deployment of the stack `dev`: recover, `pulumi up`, trust the CA, verify, print the next steps."""
+"""The deployment: propose a config, recover, `pulumi up`, trust the CA, verify, print the next steps."""
 
 import json
 import shlex
@@ -9,10 +9,11 @@ from pathlib import Path
 from dev.cluster import Cluster
 from dev.cluster.plan import DOCKER_CERTIFICATES
 from dev.console import stage, step
-from dev.environment import STACK, Environment
+from dev.environment import OWN_STACK, STACK, Environment
 from dev.errors import DeploymentError, RequirementError
 
-RECOVER = (sys.executable, "-m", "ops", "recover", "--stack", STACK, "--json")
+OPS = (sys.executable, "-m", "ops")
+"""Beginning of the commands of `ops`."""
 
 PROXY_INPUTS = ("access", "anonymous_pull", "robots", "pull_secrets", "min_free")
 """Inputs that add a proxy in front of the registry. Its image is loaded into the nodes only if one of them is set."""
@@ -24,23 +25,28 @@ NEXT_STEPS = """
   {endpoint} is up{location}.
   CA        {ca}  (the output of `pulumi stack output ca_pem`)
   shell     {shell}
-            {provides}
+            provides pulumi, kubectl, and docker with an engine on another host that trusts the CA
   log in    pulumi stack output password --show-secrets | docker login {endpoint} --username {username} --password-stdin
   push      docker tag busybox:1.35 {endpoint}/busybox && docker push {endpoint}/busybox
   pull      docker pull {endpoint}/busybox
 """
+"""Text after the deployment to the embedded cluster."""
 
-
-EMBEDDED_CLIENTS = "provides pulumi, kubectl, and docker with an engine on another host that trusts the CA"
-"""Effect of `dev env` for the embedded cluster."""
-
-OWN_CLIENTS = f"provides pulumi. Set up docker with `{{python}} -m ops trust --stack {STACK}`"
-"""Effect of `dev env` for the cluster of KUBECONFIG, and the command that makes docker trust the CA."""
+OWN_NEXT_STEPS = """
+  {endpoint} is up{location}, with the values in Pulumi.{stack}.yaml.
+  shell     {shell}
+            provides pulumi, with the stack {stack}
+  trust     {python} -m ops trust --stack {stack}{option}
+  log in    {python} -m ops login --stack {stack}
+  push      docker tag busybox:1.35 {endpoint}/busybox && docker push {endpoint}/busybox
+  remove    pulumi destroy, which keeps the images
+"""
+"""Text after the deployment to the cluster of KUBECONFIG, whose clients do not trust the CA yet."""
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """The stack `dev` and the environment of its commands.
+    """A stack and the environment of its commands.
 
     `state` is the folder .dev/NAME, which gets the file `ca.pem`. `cluster` is None if the stack is on the cluster of
     KUBECONFIG.
@@ -50,60 +56,103 @@ class Deployment:
     state: Path
     cluster: Cluster | None
 
+    @property
+    def stack(self) -> str:
+        return STACK if self.cluster else OWN_STACK
+
     def up(self) -> None:
         """Deploy the registry and verify it. The Docker engine of an embedded cluster's laptop trusts its CA."""
         repaired = self._select_stack()
+        node_address = "" if self.cluster else self._propose()
         refresh = ["--refresh"] if self._recover() or repaired else []
-        config = json.loads(self._run("pulumi", "config", "--json", "--stack", STACK))
-        if self.cluster and any(f"private-registry:{key}" in config for key in PROXY_INPUTS):
-            self.cluster.load_haproxy()
-        if self.cluster and any(f"private-registry:{key}" in config for key in JOB_INPUTS):
-            self.cluster.load_python()
-        if self.cluster and "private-registry:backup" in config:
-            self.cluster.load_regsync()
+        if self.cluster:
+            self._load_images(self.cluster)
+        # The cluster of KUBECONFIG belongs to the user. With a preview, a refused value leaves nothing there.
+        preview = ["--skip-preview"] if self.cluster else []
         with stage("pulumi up"):
-            self._run_in_foreground("pulumi", "up", "--yes", "--skip-preview", "--stack", STACK, *refresh)
-        outputs = json.loads(self._run("pulumi", "stack", "output", "--json", "--stack", STACK))
+            self._run_in_foreground("pulumi", "up", "--yes", *preview, "--stack", self.stack, *refresh)
+        outputs = json.loads(self._run("pulumi", "stack", "output", "--json", "--stack", self.stack))
         # An address for `ops verify`, because this machine may not resolve the registry's name.
-        addresses = config.get("private-registry:external_ips", {}).get("objectValue") or []
-        address = str(addresses[0]) if addresses else None
+        address = next(iter(outputs.get("addresses") or []), node_address)
         if self.cluster:
             self._trust_on_laptop(self.cluster, outputs, address)
         ca = self.state / "ca.pem"
         ca.write_text(outputs["ca_pem"])
-        verify = (sys.executable, "-m", "ops", "verify", "--stack", STACK, "--wait", "30")
-        self._run_in_foreground(*verify, *(["--address", address] if address else []))
+        option = ["--address", address] if address else []
+        self._run_in_foreground(*OPS, "verify", "--stack", self.stack, "--wait", "30", *option)
+        text = NEXT_STEPS if self.cluster else OWN_NEXT_STEPS
         location = f" at {address}" if address else ""
-        print(NEXT_STEPS.format(**outputs, **self._shell(), location=location, ca=ca))
+        option_text = f" --address {address}" if address else ""
+        print(
+            text.format(
+                **outputs,
+                **{"location": location, "option": option_text, "ca": ca, "shell": self._shell()},
+                **{"stack": self.stack, "python": sys.executable},
+            )
+        )
 
-    def _shell(self) -> dict[str, str]:
-        """Return the command that sets up a shell, and what it provides."""
+    def _propose(self) -> str:
+        """Set the values that suit the cluster of KUBECONFIG, except those that the stack has.
+
+        Return the address of a node if clients connect to a node port, else "".
+        """
+        with step("a config for this cluster, by `ops propose`") as current_step:
+            result = self.environment.run(*OPS, "propose", "--write", self.stack, "--json", check=False)
+            if result.returncode:
+                raise RequirementError(
+                    "The command `python -m ops propose` found no config for the cluster of KUBECONFIG.",
+                    "Follow the advice above. Nothing was created on the cluster.",
+                    details=result.stderr.strip(),
+                )
+            proposal = json.loads(result.stdout)
+            for choice in proposal["choices"]:
+                if choice["key"].partition("[")[0] in proposal["written"]["keys"]:
+                    current_step.note(f"{choice['key']}: {choice['value']}. {choice['reason']}")
+            for key, value in proposal["written"]["kept"].items():
+                current_step.note(f"{key}: {value}, which the stack has already.")
+        is_node_port = proposal["written"]["kept"].get("exposure", "node-port") == "node-port"
+        return str(proposal["address"]) if is_node_port else ""
+
+    def _load_images(self, cluster: Cluster) -> None:
+        """Load the images that the config needs besides that of the registry."""
+        config = json.loads(self._run("pulumi", "config", "--json", "--stack", self.stack))
+        if any(f"private-registry:{key}" in config for key in PROXY_INPUTS):
+            cluster.load_haproxy()
+        if any(f"private-registry:{key}" in config for key in JOB_INPUTS):
+            cluster.load_python()
+        if "private-registry:backup" in config:
+            cluster.load_regsync()
+
+    def _shell(self) -> str:
+        """Return the command that sets up a shell."""
         name = self.state.name
         option = "" if name == STACK else f" --cluster {name}"
-        provides = EMBEDDED_CLIENTS if self.cluster else OWN_CLIENTS
-        shell = f'eval "$({sys.executable} -m dev env{option})"'
-        return {"shell": shell, "provides": provides.format(python=sys.executable)}
+        return f'eval "$({sys.executable} -m dev env{option})"'
 
     def _select_stack(self) -> bool:
         """Select the stack, and create it the first time. Return whether its state file had to be repaired.
 
         An engine that is killed while it writes may leave a truncated file. Every command then fails.
         """
-        select = ("pulumi", "stack", "select", "--create", "--stack", STACK)
-        with step(f"stack {STACK} selected"):
+        select = ("pulumi", "stack", "select", "--create", "--stack", self.stack)
+        with step(f"stack {self.stack} selected"):
             if self.environment.run(*select, check=False).returncode == 0:
                 return False
-            repaired = self.environment.run(*RECOVER, check=False).returncode == 0
+            repaired = self.environment.run(*self._recovery, check=False).returncode == 0
             self._run(*select)
         return repaired
+
+    @property
+    def _recovery(self) -> tuple[str, ...]:
+        return *OPS, "recover", "--stack", self.stack, "--json"
 
     def _recover(self) -> bool:
         """Clean up after an interrupted `up`. Return whether the next one has to refresh the state."""
         with step("checked for an interrupted up") as current_step:
-            result = self.environment.run(*RECOVER, check=False)
+            result = self.environment.run(*self._recovery, check=False)
             if result.returncode:
                 raise RequirementError(
-                    f"The command `python -m ops recover` failed for the stack {STACK}.",
+                    f"The command `python -m ops recover` failed for the stack {self.stack}.",
                     "Follow the advice above, then run the same command again.",
                     details=result.stderr.strip(),
                 )
@@ -112,7 +161,7 @@ class Deployment:
                 current_step.title = "cleaned up after an interrupted up"
         return refresh
 
-    def _trust_on_laptop(self, cluster: Cluster, outputs: dict[str, str], address: str | None) -> None:
+    def _trust_on_laptop(self, cluster: Cluster, outputs: dict[str, str], address: str) -> None:
         """Write the registry's name to the laptop's /etc/hosts, and its CA to Docker's certs.d."""
         folder = cluster.path("laptop", f"{DOCKER_CERTIFICATES}/{outputs['endpoint']}")
         folder.mkdir(parents=True, exist_ok=True)

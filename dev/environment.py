@@ -18,6 +18,11 @@ PROJECT = Path(__file__).resolve().parent.parent
 STATE = PROJECT / ".dev"
 
 STACK = "dev"
+"""Stack of the embedded cluster. Its file has the guide's values."""
+
+OWN_STACK = "own"
+"""Stack of the cluster of KUBECONFIG. Its file has the values that `ops propose` chose for that cluster."""
+
 PASSPHRASE = "embedded"
 """Passphrase of the stack. The file backend requires one. It is public, so it protects no secret."""
 
@@ -68,9 +73,9 @@ class Environment:
 
 
 def create_environment(name: str, engine: Engine, cluster: Cluster | None) -> Environment:
-    """Return the environment for the stack `dev` on the cluster `name`, or on the cluster of KUBECONFIG."""
+    """Return the environment of the embedded cluster `name`, or of the cluster of KUBECONFIG, with its stack."""
     state = STATE / name
-    variables = {**engine.env, **_backend_variables(state), "PULUMI_STACK": STACK}
+    variables = {**engine.env, **_backend_variables(state), "PULUMI_STACK": STACK if cluster else OWN_STACK}
     search_path = os.environ.get("PATH", os.defpath)
     if cluster:
         search_path = cluster.search_path(search_path)

@@ -17,7 +17,7 @@ INSIDE = """\
 """
 
 OUTSIDE = """\
-{endpoint} is deployed. On a client with Docker:
+{endpoint} is deployed. On a client with Docker (`pulumi stack output next_steps` prints all lines):
   trust   pulumi stack output ca_pem > ca.pem && sudo install -D --mode 644 ca.pem {folder}/ca.crt
   name    {name}
   log in  {login}

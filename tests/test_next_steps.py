@@ -11,7 +11,7 @@ from registry.next_steps import describe_client_steps
 from tests.conftest import Deploy, Engine, is_secret
 
 WITH_AN_ADDRESS = """\
-docker-registry:5000 is deployed. On a client with Docker:
+docker-registry:5000 is deployed. On a client with Docker (`pulumi stack output next_steps` prints all lines):
   trust   pulumi stack output ca_pem > ca.pem && sudo install -D --mode 644 ca.pem \
 /etc/docker/certs.d/docker-registry:5000/ca.crt
   name    echo "192.168.56.10 docker-registry" | sudo tee -a /etc/hosts  # unless DNS resolves the name

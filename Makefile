@@ -53,7 +53,7 @@ clean: ## Delete the virtual environments and the caches of the tools
 
 # The stamp is written last, so that an interrupted installation starts again.
 venv: venv/.installed
-venv/.installed: requirements.txt requirements-dev.txt registry/requirements.txt policy/requirements.txt
+venv/.installed: requirements.txt requirements-dev.txt registry/requirements.txt ops/requirements.txt policy/requirements.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "$(PYTHON) is older than Python 3.11. Choose another one: make PYTHON=python3.12 ..." >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip' 2> /dev/null \

@@ -14,7 +14,10 @@ from tests import golden
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 CONFIG: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    *(ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "dev/README.md"),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 MARKED = re.compile(r"^<!-- a test runs ([^>]+) -->\n```(?:sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 """Block that an end-to-end test runs, after a comment that names it."""
 

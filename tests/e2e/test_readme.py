@@ -16,11 +16,11 @@ def test_the_commands_for_the_embedded_cluster_work_in_the_shell_of_dev_env(lab:
     lab.up()
     lab.trust(lab.outputs())
     in_checkout = ("env", f"--chdir={checkout()}")
-    # The lab has already installed the CA and the name, so the lines with `sudo` are left out.
-    lines = marked_block("these lines on a client", "sh").splitlines()
+    # The lab has already installed the CA and the name, so the line with `sudo` is left out.
+    lines = marked_block("these lines on a client", "sh").replace("--stack mine", "--stack dev").splitlines()
     log_in_and_push = "\n".join(line for line in lines if "sudo " not in line)
-    checks = marked_block("this block", "sh") + marked_block("this command", "sh", "docs/clients.md")
-    script = f"{log_in_and_push}\n{checks}"
+    checks = marked_block("this block", "sh", "dev/README.md") + marked_block("this command", "sh", "docs/clients.md")
+    script = f"{log_in_and_push}\npulumi stack output ca_pem > ca.pem\n{checks}"
     done = lab.environment.run(*in_checkout, "bash", "-euxo", "pipefail", "-c", script, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Login Succeeded" in done.stdout

@@ -94,7 +94,7 @@ class Deployment:
     def _propose(self) -> str:
         """Set the values that suit the cluster of KUBECONFIG, except those that the stack has.
 
-        Return the address of a node if clients connect to a node port, else "".
+        Return the address for clients if the stack will not know it, as with a node port, else "".
         """
         with step("a config for this cluster, by `ops propose`") as current_step:
             result = self.environment.run(*OPS, "propose", "--write", self.stack, "--json", check=False)
@@ -110,8 +110,9 @@ class Deployment:
                     current_step.note(f"{choice['key']}: {choice['value']}. {choice['reason']}")
             for key, value in proposal["written"]["kept"].items():
                 current_step.note(f"{key}: {value}, which the stack has already.")
-        is_node_port = proposal["written"]["kept"].get("exposure", "node-port") == "node-port"
-        return str(proposal["address"]) if is_node_port else ""
+        chosen = next((choice["value"] for choice in proposal["choices"] if choice["key"] == "exposure"), "")
+        is_used = proposal["written"]["kept"].get("exposure", chosen) == chosen
+        return str(proposal["address"]) if is_used else ""
 
     def _load_images(self, cluster: Cluster) -> None:
         """Load the images that the config needs besides that of the registry."""

@@ -48,7 +48,11 @@ IMAGE_LINES = {
 }
 """Last line by mode."""
 
-SERVERS = {Exposure.LOAD_BALANCER: "load balancer", Exposure.INGRESS: "Ingress controller"}
+SERVERS = {
+    Exposure.LOAD_BALANCER: "load balancer",
+    Exposure.INGRESS: "Ingress controller",
+    Exposure.GATEWAY: "Gateway",
+}
 """Server that the clients' name must resolve to, by exposure, if its address is not known."""
 
 

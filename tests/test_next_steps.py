@@ -41,6 +41,7 @@ def test_the_steps_of_a_client_are_commands() -> None:
         ("load-balancer", ["192.0.2.1"], 'echo "192.0.2.1 docker-registry" | sudo tee -a /etc/hosts'),
         ("load-balancer", [], "Let DNS resolve docker-registry to the address or name of the load balancer."),
         ("ingress", [], "Let DNS resolve docker-registry to the address or name of the Ingress controller."),
+        ("gateway", [], "Let DNS resolve docker-registry to the address or name of the Gateway."),
     ],
 )
 def test_the_name_resolves_as_the_exposure_permits(exposure: str, addresses: Sequence[str], line: str) -> None:

@@ -23,7 +23,7 @@ from ops.propose.stack_config import SUBJECTS, write_proposal
 from ops.stack import Endpoint
 from registry.inputs.table import INPUTS
 from tests import test_program
-from tests.conftest import Engine, storage_class
+from tests.conftest import PASSTHROUGH_LISTENER, Engine, storage_class
 from tests.serving import serving
 
 run_program = test_program.run_program
@@ -75,6 +75,12 @@ def provisioned(name: str, *, is_default: bool = False, provisioner: str = "exam
 
 def ingress_class(name: str, controller: str) -> Object:
     return {"metadata": {"name": name}, "spec": {"controller": controller}}
+
+
+def gateway(name: str, *listeners: Object) -> Object:
+    addresses = [{"type": "IPAddress", "value": "192.0.2.9"}]
+    metadata = {"namespace": "gateways", "name": name}
+    return {"metadata": metadata, "spec": {"listeners": list(listeners)}, "status": {"addresses": addresses}}
 
 
 def cluster(*nodes: Object, version: str = "v1.36.3", **objects: Any) -> Facts:
@@ -136,9 +142,32 @@ CLUSTERS: dict[str, tuple[Facts, dict[str, str]]] = {
         cluster(
             node("gke-pool-1-a", provider="gce://project/europe-west9-a/gke-pool-1-a"),
             storage_classes=[provisioned("standard-rwo", is_default=True), provisioned("premium-rwo")],
-            gateways=[{"metadata": {"namespace": "web", "name": "public"}}],
+            gateways=[gateway("public")],
         ),
         {"exposure": "load-balancer", "storage": "class"},
+    ),
+    "a Gateway that passes TLS through": (
+        cluster(
+            node("one"),
+            gateways=[
+                gateway("https", {"name": "web", "port": 443, "protocol": "HTTPS", "tls": {"mode": "Terminate"}}),
+                gateway("of-others", {**PASSTHROUGH_LISTENER, "allowedRoutes": {"namespaces": {"from": "Same"}}}),
+                gateway("shared", PASSTHROUGH_LISTENER),
+            ],
+        ),
+        {
+            **{"exposure": "gateway", "gateway": "shared", "gateway_namespace": "gateways"},
+            **{"gateway_listener": "passthrough", "node": "one"},
+        },
+    ),
+    "a Gateway that terminates TLS": (
+        cluster(
+            node("one"),
+            gateways=[
+                gateway("https", {"name": "web", "port": 443, "protocol": "HTTPS", "tls": {"mode": "Terminate"}}),
+            ],
+        ),
+        {"exposure": "node-port", "node_port": "30500", "node": "one"},
     ),
     "several classes, none the default": (
         cluster(node("one"), storage_classes=[provisioned("fast"), provisioned("slow")]),
@@ -222,6 +251,7 @@ def test_the_program_accepts_the_choices_for_each_kind_of_cluster(
     reasons = [*(choice.reason for choice in proposal.choices), *(omission.reason for omission in proposal.omissions)]
     assert all(reason.endswith(".") for reason in reasons)
     engine.found |= {("Node", "", each["metadata"]["name"]): each for each in facts.nodes}
+    engine.found |= {("Gateway", "gateways", each["metadata"]["name"]): each for each in facts.gateways}
     engine.found["StorageClass", "", ""] = {"items": facts.storage_classes}
     engine.found["Namespace", "", "private-registry"] = {}
     run_program(**set_values(proposal))
@@ -254,6 +284,7 @@ def test_what_was_not_chosen_has_a_reason() -> None:
 def test_clients_of_a_node_port_get_the_address_of_a_node() -> None:
     assert propose_config(CLUSTERS["kind"][0]).address == "172.18.0.2"
     assert propose_config(CLUSTERS["k3d"][0]).address == "", "The load balancer has its own."
+    assert propose_config(CLUSTERS["a Gateway that passes TLS through"][0]).address == "192.0.2.9"
     public = node("one")
     public["status"]["addresses"].append({"type": "ExternalIP", "address": "192.0.2.1"})
     assert propose_config(cluster(public)).address == "192.0.2.1"

@@ -2,12 +2,14 @@
 
 import shlex
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from registry.pods import CONTROL_PLANE
 from registry.validation import InvalidInput
 from registry.validation.existing_objects import hostname_of
 from registry.validation.external_ips import external_ips_warning
+from registry.validation.gateways import Route, require_listener
 from registry.validation.storage import default_class
 from registry.validation.tolerations import CONDITION_PREFIXES, Toleration, check_taints
 
@@ -20,8 +22,8 @@ from .facts import Facts
 MOST_CHOICES = 8
 """Most `pulumi config set` lines of a proposal."""
 
-NAME_LABEL = "app.kubernetes.io/name"
-"""Label of the registry's objects, with the value docker-registry."""
+NAME_LABEL, APP = "app.kubernetes.io/name", "docker-registry"
+"""Label of the registry's objects, and its value, which is also the default hostname."""
 
 FIRST_NODE_PORT, LAST_NODE_PORT = 30500, 32767
 """Ports that are proposed, the first free one."""
@@ -87,7 +89,7 @@ class Proposal:
     Attributes:
         version: Version of the API server.
         nodes: Names of all nodes.
-        address: Address of a node for clients, with a node port, else "".
+        address: Address for clients, if the stack will not know it: that of a node or of a Gateway.
     """
 
     version: str
@@ -95,6 +97,10 @@ class Proposal:
     choices: list[Choice] = field(default_factory=list)
     omissions: list[Omission] = field(default_factory=list)
     address: str = ""
+
+    def value_of(self, key: str) -> str:
+        """Return the value that was chosen for an input, or ""."""
+        return next((choice.value for choice in self.choices if choice.key == key), "")
 
     def choose(self, key: str, value: str, reason: str) -> None:
         """Add a choice."""
@@ -126,11 +132,11 @@ def propose_config(facts: Facts) -> Proposal:
     if not nodes:
         raise CommandError("No node of the cluster can run the registry.", "See `kubectl get nodes`, and add a node.")
     proposal = Proposal(facts.version, [node["metadata"]["name"] for node in facts.nodes])
+    _choose_namespace(proposal, facts.namespace)
     _choose_exposure(proposal, facts, nodes)
     _choose_storage(proposal, facts, nodes[0])
     reason = "A Deployment starts again on its own after a drain or a deletion, and a bare Pod does not."
     proposal.choose("workload", "deployment", reason)
-    _choose_namespace(proposal, facts.namespace)
     if nodes[0].tainted_by:
         reason = f"Every node has a taint, and {nodes[0].name} has only {nodes[0].tainted_by}."
         proposal.choose("tolerations[0].key", nodes[0].tainted_by, reason)
@@ -168,11 +174,22 @@ def _needed_toleration(name: str, node: Object) -> str | None:
 
 
 def _choose_exposure(proposal: Proposal, facts: Facts, nodes: list[UsableNode]) -> None:
-    """Choose a load balancer if the cluster has one, else a node port."""
+    """Choose a load balancer if the cluster has one, else a Gateway that passes TLS through, else a node port."""
     address = first_address(node.node for node in nodes)
     if reason := _load_balancer(facts):
         proposal.choose("exposure", "load-balancer", reason)
         proposal.omit("exposure node-port", "The load balancer serves the usual port 5000, at an address of its own.")
+    elif found := _passthrough_listener(proposal, facts, nodes[0]):
+        gateway, listener = found
+        name, namespace = gateway["metadata"]["name"], gateway["metadata"]["namespace"]
+        reason = f"The listener {listener} of the Gateway {namespace}/{name} passes TLS through."
+        proposal.choose("exposure", "gateway", reason)
+        proposal.choose("gateway", name, "It is the first Gateway with such a listener.")
+        proposal.choose("gateway_namespace", namespace, "The Gateway is in this namespace.")
+        proposal.choose("gateway_listener", listener, "It accepts routes of the registry's namespace.")
+        addresses = (gateway.get("status") or {}).get("addresses") or []
+        proposal.address = next((item["value"] for item in addresses if item.get("type") == "IPAddress"), "")
+        proposal.omit("exposure node-port", "The Gateway serves all clients at one address.")
     elif address:
         port = _free_node_port(facts.services)
         reason = f"No Service has an address from a load balancer. Clients connect to a node, such as {address}."
@@ -202,6 +219,20 @@ def _load_balancer(facts: Facts) -> str:
         if scheme in CLOUDS:
             return f"The nodes run on {CLOUDS[scheme]}, which creates load balancers, at a price."
     return ""
+
+
+def _passthrough_listener(proposal: Proposal, facts: Facts, node: UsableNode) -> tuple[Object, str] | None:
+    """Return a Gateway and its listener that accepts the route of the registry, or None.
+
+    With tolerations, the choices would be more than MOST_CHOICES.
+    """
+    route = Route(proposal.value_of("namespace") or DEFAULT_NAMESPACE, {NAME_LABEL: APP}, [APP])
+    for gateway in facts.gateways if not node.tainted_by else []:
+        for listener in gateway["spec"]["listeners"]:
+            with suppress(InvalidInput):
+                require_listener(gateway, listener["name"], route)
+                return gateway, listener["name"]
+    return None
 
 
 def _free_node_port(services: list[Object]) -> int:
@@ -272,4 +303,4 @@ def _choose_namespace(proposal: Proposal, namespace: Object | None) -> None:
 
 def _is_of_registry(item: Object) -> bool:
     """Return whether a registry of this component created the object."""
-    return (item["metadata"].get("labels") or {}).get(NAME_LABEL) == "docker-registry"
+    return (item["metadata"].get("labels") or {}).get(NAME_LABEL) == APP

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import ResourceNotFoundError
 
-from ..kubernetes import Object, connect, convert_api_errors, get_object, list_objects
+from ..kubernetes import API_VERSIONS, Object, connect, convert_api_errors, get_object, list_objects
 from ..stack import DEFAULT_NAMESPACE
 
 
@@ -39,8 +39,9 @@ def read_facts() -> Facts:
 
 
 def _list_gateways(client: DynamicClient) -> list[Object]:
-    """Return the Gateways. A cluster without the Gateway API has none."""
+    """Return the Gateways. A cluster without routes for TLS, or without the Gateway API, has none that help."""
     try:
+        client.resources.get(api_version=API_VERSIONS["Gateway"], kind="TLSRoute")
         return list_objects(client, "Gateway")
     except ResourceNotFoundError:
         return []

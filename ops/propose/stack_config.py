@@ -8,7 +8,10 @@ from ..stack import pulumi, read_own_config
 from .choices import Choice, Proposal
 
 SUBJECTS = (
-    ("exposure", "external_ips", "node_port", "load_balancer_class", "load_balancer_address", "ingress_class"),
+    (
+        *("exposure", "external_ips", "node_port", "load_balancer_class", "load_balancer_address", "ingress_class"),
+        *("gateway", "gateway_namespace", "gateway_listener"),
+    ),
     (
         *("storage", "storage_path", "storage_claim", "storage_class", "storage_access", "node", "node_label"),
         *("s3_bucket", "s3_region", "s3_endpoint", "s3_prefix", "s3_access_key", "s3_secret_key", "s3_secret"),

@@ -66,6 +66,11 @@ class Context:
         """Return a context for the children of `parent`, whose names begin with this name and `suffix`."""
         return replace(self, parent=parent, name=f"{self.name}-{suffix}")
 
+    def for_workload(self, app: str, component: str, image: pulumi.Input[str]) -> "Context":
+        """Return a context for the objects of another workload, with its own recommended labels and selector."""
+        recommended = {**self.recommended, COMPONENT: component, VERSION: _version_label(image)}
+        return replace(self, app=app, selector={**self.selector, NAME: app}, recommended=recommended)
+
     def options(self, depends_on: Sequence[pulumi.Input[pulumi.Resource]] = (), **more: Any) -> pulumi.ResourceOptions:
         """Return options for a resource that belongs to the parent."""
         return pulumi.ResourceOptions(parent=self.parent, depends_on=[*depends_on] or None, **more)
@@ -107,13 +112,11 @@ def create_context(
     annotations: Mapping[str, str],
 ) -> Context:
     """Return the context of a component. `component` and the version of `image` become recommended labels."""
-    # The tag is public even if the image is a secret, which would make the metadata of every object secret.
-    version = pulumi.Output.unsecret(pulumi.Output.from_input(image).apply(version_of))
     recommended: Labels = {
         PART_OF: "private-registry",
         MANAGED_BY: "pulumi",
         COMPONENT: component,
-        VERSION: version,
+        VERSION: _version_label(image),
     }
     return Context(
         name=name,
@@ -125,3 +128,9 @@ def create_context(
         parent=parent,
         namespace=namespace,
     )
+
+
+def _version_label(image: pulumi.Input[str]) -> pulumi.Output[str]:
+    """Return the version of the image for the label of its objects."""
+    # The tag is public even if the image is a secret, which would make the metadata of every object secret.
+    return pulumi.Output.unsecret(pulumi.Output.from_input(image).apply(version_of))

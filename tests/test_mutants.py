@@ -53,14 +53,12 @@ PROTECTIONS = {
 """Protections by function and kind. Change a row when a protection moves or disappears."""
 
 UNMARKED = {
-    "context.create_context": "the tag of the image",
+    "context._version_label": "the tag of the image",
     "context.lookup_id": "the name of an object",
     "existing.__init__": "certificates, which the registry shows to every client",
     "exporter._create_network_policy": "the ports of the servers and proxies",
-    "exporter._own_context": "the tag of the image",
     "exporter.create_exporter": "a checksum with the keys of the bucket in it",
     "maintenance._create_network_policy": "the ports of the servers and proxies",
-    "maintenance._own_context": "the tag of the image",
     "maintenance.create_maintenance": "a checksum with the keys of the bucket in it",
     "network_policy.create_network_policy": "the ports of the servers and proxies",
     "node_of_images.check_node": "the name of a node",

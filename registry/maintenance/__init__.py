@@ -6,7 +6,6 @@ Their program is in `job/`. It runs from a ConfigMap in an image of Python, so t
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -19,14 +18,13 @@ from pulumi_kubernetes.core.v1 import (
     VolumeMountArgsDict,
 )
 
-from ..context import COMPONENT, NAME, VERSION, Context
+from ..context import Context
 from ..distribution import no_proxy_value, proxy_files
 from ..pods import CONFIG_CHECKSUM, base_pod_spec, checksum
 from ..program import Program, program_container, program_volumes
 from ..settings import MaintenanceSettings, StorageSettings, WorkloadSettings
 from ..upstreams import egress_rules, never_proxied
 from ..validation.backup import TIMEOUT as BACKUP_TIMEOUT
-from ..validation.images import version_of
 from ..validation.maintenance import SCRUB_DAYS, TIMEOUT, duration_seconds, rule_patterns
 from .backup import SECRET_FOLDER, SECRET_NAME, add_registries, backup_files, backup_place, backup_servers
 from .job import DAMAGE_REMAINS
@@ -91,7 +89,7 @@ def create_maintenance(
 ) -> None:
     """Create the jobs with their program, settings and NetworkPolicy."""
     registry_labels = ctx.selector
-    ctx = _own_context(ctx, settings)
+    ctx = ctx.for_workload(APP, "maintenance", settings.maintenance_image)
     own_servers = backup_servers(settings)
     inputs = inputs._replace(
         servers=_joined(inputs.servers, own_servers), upstreams=_joined(inputs.upstreams, own_servers)
@@ -147,13 +145,6 @@ def create_maintenance(
 def program_files() -> dict[str, str]:
     """Return the content of the program's files by name."""
     return {file.name: file.read_text() for file in sorted(PROGRAM.glob("*.py"))}
-
-
-def _own_context(ctx: Context, settings: MaintenanceSettings) -> Context:
-    """Return a context whose labels are those of the jobs."""
-    version = pulumi.Output.unsecret(pulumi.Output.from_input(settings.maintenance_image).apply(version_of))
-    labels = {**ctx.recommended, COMPONENT: "maintenance", VERSION: version}
-    return replace(ctx, app=APP, selector={**ctx.selector, NAME: APP}, recommended=labels)
 
 
 def _job_settings(

@@ -19,12 +19,11 @@ from pulumi_kubernetes.core.v1 import (
     VolumeMountArgsDict,
 )
 
-from ..context import COMPONENT, NAME, VERSION, Context
+from ..context import NAME, Context
 from ..pods import ANY_POD, CONFIG_CHECKSUM, base_pod_spec, checksum, security_context
 from ..program import Program, program_container, program_volumes
 from ..settings import MonitoringSettings, Settings
 from ..upstreams import egress_rules, upstream_urls, with_proxies
-from ..validation.images import version_of
 from .scraping import PORT_NAME, create_metrics_service
 
 APP = "docker-registry-exporter"
@@ -111,7 +110,7 @@ def create_exporter(
 ) -> None:
     """Create the exporter, with its program, settings, NetworkPolicy and Service. `periods` are those of the jobs."""
     registry_labels = ctx.selector
-    ctx = _own_context(ctx, monitoring)
+    ctx = ctx.for_workload(APP, "exporter", monitoring.maintenance_image)
     program = inputs.program
     config_map = kubernetes.core.v1.ConfigMap(
         f"{ctx.name}-exporter-program", metadata=ctx.metadata(APP), data=program, opts=ctx.options()
@@ -143,13 +142,6 @@ def create_exporter(
         opts=ctx.options(depends_on=[config_map, secret, *inputs.after]),
     )
     create_metrics_service(ctx, f"{ctx.name}-exporter-metrics", PORT, monitoring)
-
-
-def _own_context(ctx: Context, monitoring: MonitoringSettings) -> Context:
-    """Return a context whose labels are those of the exporter."""
-    version = pulumi.Output.unsecret(pulumi.Output.from_input(monitoring.maintenance_image).apply(version_of))
-    labels = {**ctx.recommended, COMPONENT: "exporter", VERSION: version}
-    return replace(ctx, app=APP, selector=exporter_labels(ctx), recommended=labels)
 
 
 def _settings_file(settings: Settings, periods: Mapping[str, int], inputs: ExporterInputs) -> pulumi.Output[str]:

@@ -57,6 +57,12 @@ print("/dev/vda 1000 500 500", open(kind).read().strip(), "/images")
 """
 """Fake of `df -P`. The used percent are in the files `space` and `inodes`. Each call adds a character to `looks`."""
 
+SLEEP = """#!/bin/sh
+[ "$1" != 1 ] || exec /bin/sleep 0.1
+exec /bin/sleep "$@"
+"""
+"""`sleep` with a tenth of the second between two checks of the files."""
+
 LONGEST_WAIT = 60
 """Seconds until a test fails, on a machine of any load. The program itself acts within a second or two."""
 
@@ -71,10 +77,9 @@ def run(
     for name in FILES:
         (folder / name).write_text("content")
     (folder / "bin").mkdir()
-    (folder / "bin/haproxy").write_text(HAPROXY)
-    (folder / "bin/haproxy").chmod(0o755)
-    (folder / "bin/df").write_text(DF)
-    (folder / "bin/df").chmod(0o755)
+    for name, script in (("haproxy", HAPROXY), ("df", DF), ("sleep", SLEEP)):
+        (folder / "bin" / name).write_text(script)
+        (folder / "bin" / name).chmod(0o755)
     (folder / WATCH_SCRIPT).write_text(Path(package).with_name(WATCH_SCRIPT).read_text())
     (folder / "events").touch()
     path = f"{folder / 'bin'}:/usr/bin:/bin"

@@ -110,8 +110,12 @@ class Runner:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without the variables of make, which would change a make that a test runs."""
-    return {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    """Return the environment without variables that change or slow down the parts.
+
+    The variables of make would change a make that a test runs. Without bytecode files, each worker compiles all tests.
+    """
+    ignored = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if name not in ignored}
 
 
 def _workers(pid: int) -> list[int]:

@@ -15,7 +15,10 @@ from dev.errors import DeploymentError, RequirementError
 OPS = (sys.executable, "-m", "ops")
 """Beginning of the commands of `ops`."""
 
-PROXY_INPUTS = ("access", "anonymous_pull", "robots", "pull_secrets", "min_free")
+PROXY_INPUTS = (
+    *("access", "anonymous_pull", "robots", "pull_secrets", "min_free"),
+    *("tls_secret", "certificate_issuer"),
+)
 """Inputs that add a proxy in front of the registry. Its image is loaded into the nodes only if one of them is set."""
 
 JOB_INPUTS = ("collect", "scrub", "backup", "alerts", "dashboard")

@@ -81,6 +81,15 @@ class AccessRight(StrEnum):
     """Delete tags and images."""
 
 
+class IssuerKind(StrEnum):
+    """Kind of an issuer of cert-manager."""
+
+    ISSUER = "Issuer"
+    """An issuer of the registry's namespace."""
+    CLUSTER_ISSUER = "ClusterIssuer"
+    """An issuer of the cluster."""
+
+
 class CertificateKey(StrEnum):
     """Kind of private key that Docker, containerd, podman, OpenSSL and Apple's clients accept."""
 

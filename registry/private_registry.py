@@ -8,7 +8,15 @@ from functools import partial
 
 import pulumi
 
-from .access import ACCESS_SECRET, WATCH_SCRIPT, Certificate, Endpoints, Logging, create_access_secret
+from .access import (
+    ACCESS_SECRET,
+    WATCH_SCRIPT,
+    Certificate,
+    Endpoints,
+    Logging,
+    create_access_secret,
+    create_tls_proxy_secret,
+)
 from .context import Context, create_context
 from .discovery import create_discovery_config_map
 from .exposure import EXPOSURES, cluster_address, create_service, external_addresses, resolve_endpoint
@@ -26,13 +34,23 @@ from .preflight import check_preconditions
 from .pull_secrets import Login, create_pull_secrets
 from .settings import Settings
 from .storage import MOUNT_PATH, Storage
-from .tls import CertificateAuthority, ExistingCertificate
+from .tls import CertificateAuthority, ExistingCertificate, request_certificate
 from .upstreams import upstream_urls, with_proxies
 from .users import Users
 from .validation.access_rules import PULL_USER
 from .validation.names import component_name
 from .validation.users import current_login
-from .workload import FRONT_FOLDER, METRICS_PORT, PORT, SOCKET, STORAGE_STATE, Front, Workload, WorkloadInputs
+from .workload import (
+    FRONT_FOLDER,
+    LIVE_CERTIFICATE,
+    METRICS_PORT,
+    PORT,
+    SOCKET,
+    STORAGE_STATE,
+    Front,
+    Workload,
+    WorkloadInputs,
+)
 
 APP = "docker-registry"
 """Name of the workload, the Service and the policy. It is fixed, so a namespace has place for one registry."""
@@ -91,15 +109,18 @@ class PrivateRegistry(pulumi.ComponentResource):
         ctx = ctx.in_namespace(namespace.name)
 
         authority: CertificateAuthority | ExistingCertificate
-        if tls.tls_secret is None:
+        if tls.is_generated:
             authority = CertificateAuthority(ctx, tls, endpoint.hosts)
+        elif tls.tls_secret is None:
+            secret = request_certificate(ctx, tls, endpoint.host, exposure.certificate_names)
+            authority = ExistingCertificate(ctx, secret, None, is_hostname=False, key="certificate_issuer")
         else:
             authority = ExistingCertificate(ctx, tls.tls_secret, endpoint.host, is_hostname=kind.is_external)
         service = create_service(ctx, exposure, PORT)
         trust = NO_TRUST
         if settings.node_trust is not None:
             # An existing certificate is not for the Service's address, so the nodes use the name then.
-            address = NodeAddress(cluster_address(service), exposure.port) if tls.tls_secret is None else None
+            address = NodeAddress(cluster_address(service), exposure.port) if tls.is_generated else None
             trust = trust_on_nodes(ctx, settings.node_trust, endpoint.host_port, authority.ca_pem, address)
         certificate = authority.issue(trust.with_addresses(endpoint.hosts), after=trust.after)
 
@@ -107,23 +128,27 @@ class PrivateRegistry(pulumi.ComponentResource):
         before_pods: list[pulumi.Resource] = [certificate, users]
         credentials: pulumi.Resource = users
         front: Front | None = None
-        if settings.access is not None and settings.front is not None:
+        if settings.front is not None:
             logging = Logging(settings.front.log_level, settings.front.log_format)
-            key_pair = Certificate(certificate.chain, certificate.key)
+            key_pair = None if tls.is_live else Certificate(certificate.chain, certificate.key)
             state = STORAGE_STATE if settings.front.min_free else ""
-            endpoints = Endpoints(f":{PORT}", SOCKET, FRONT_FOLDER, state)
-            credentials = create_access_secret(
-                ctx, settings.access, logging, endpoints, key_pair, users.passwords, users.hashes
-            )
-            front = Front(settings.front, ACCESS_SECRET, WATCH_SCRIPT, MOUNT_PATH)
-            before_pods.append(credentials)
+            endpoints = Endpoints(f":{PORT}", SOCKET, FRONT_FOLDER, state, LIVE_CERTIFICATE if tls.is_live else "")
+            if settings.access is None:
+                proxy = create_tls_proxy_secret(ctx, logging, endpoints)
+            else:
+                proxy = credentials = create_access_secret(
+                    ctx, settings.access, logging, endpoints, key_pair, users.passwords, users.hashes
+                )
+            live = certificate.secret_name if tls.is_live else None
+            front = Front(settings.front, ACCESS_SECRET, WATCH_SCRIPT, MOUNT_PATH, live, settings.access is not None)
+            before_pods.append(proxy)
         images = Storage(ctx, storage, namespace.own, found, node.hostname if node is not None else None)
         upstreams = upstream_urls(storage, settings.serving.mirror)
         node_selector = label_node(ctx, storage.node_label, node.name) if node is not None else None
         inputs = WorkloadInputs(
             certificate=certificate.secret_name if front is None else None,
             certificate_revision=certificate.revision if front is None else "",
-            users=users.secret_name if front is None and settings.users.token is None else None,
+            users=users.secret_name if settings.access is None and settings.users.token is None else None,
             front=front,
             claim=images.claim_name,
             claim_path=MOUNT_PATH,

@@ -49,6 +49,18 @@ class TlsSettings:
     ca_certificate: Text | None
     ca_key: Text | None
     tls_secret: Text | None
+    certificate_reload: bool
+    certificate_issuer: Mapping[str, str] | None
+
+    @property
+    def is_generated(self) -> bool:
+        """Whether the component issues the server certificate."""
+        return self.tls_secret is None and self.certificate_issuer is None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether others renew the server certificate, and a proxy in the Pod serves it then."""
+        return self.certificate_issuer is not None or (self.tls_secret is not None and self.certificate_reload)
 
 
 @dataclass(frozen=True)

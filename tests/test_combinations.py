@@ -134,6 +134,11 @@ COMBINATIONS: list[tuple[Inputs, str, str]] = [
         "load_balancer_address",
         "family-of-clients",
     ),
+    ({"certificate_issuer": {"name": "team-ca"}}, "create_namespace", "namespace-is-new"),
+    (
+        {"certificate_issuer": {"name": "ca", "kind": "ClusterIssuer"}, "renew_before_days": 0},
+        *("renew_before_days", "renewed-too-late"),
+    ),
     ({**GATEWAY, "client_cidrs": ["10.0.0.0/8"]}, "client_cidrs", "clients-hidden"),
     ({"hostnam": "x"}, "hostnam", "unknown-key"),
     ({"host_port": 5000}, "host_port", "unknown-key"),

@@ -30,6 +30,7 @@ def test_the_package_exports_the_components_and_their_arguments() -> None:
         "Exposure",
         "ImagePullPolicy",
         "InvalidInput",
+        "IssuerKind",
         "LogFormat",
         "LogLevel",
         "Mode",

@@ -8,7 +8,7 @@ from tests import mutants
 PACKAGE = Path(__file__).parent.parent / "registry"
 
 PROTECTIONS = {
-    "access.create_access_secret: kubernetes.core.v1.Secret": 1,
+    "access._create_secret: kubernetes.core.v1.Secret": 1,
     "config._read: from None": 1,
     "config._read: is_config_secret": 1,
     "config._read: problem": 2,

@@ -4,35 +4,40 @@ tests/e2e/test_rights.py deploys with these rights.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
 import yaml
 
 from dev.environment import PROJECT
-from tests.conftest import Engine, deploy_once
-from tests.examples import compatible_groups, example_inputs
+from registry import PrivateRegistry
+from tests.conftest import Engine, attach, run, to_base64
+from tests.examples import CA, compatible_groups, example_inputs
+from tests.issuing import issue, server_spec
 
 NAMESPACE_ROLE, CLUSTER_ROLE = yaml.safe_load_all((PROJECT / "docs/rights.yaml").read_text())
+SERVER = issue(server_spec("docker-registry"), CA)
 CHANGE = {"get", "list", "watch", "create", "patch", "delete"}
 PATCH = {"get", "patch"}
 OUTSIDE = {
     *("namespaces", "nodes", "persistentvolumes", "ingressclasses", "priorityclasses", "storageclasses", "leases"),
-    *("validatingadmissionpolicies", "validatingadmissionpolicybindings", "apiservices", "gateways"),
+    *("validatingadmissionpolicies", "validatingadmissionpolicybindings", "apiservices", "gateways", "clusterissuers"),
 }
 """Resources without a namespace, and the Leases, which are in the namespace `default`."""
 
-EXISTING_SECRETS = {"tls_secret", "users_secret", "s3_secret", "backup_secret"}
+EXISTING_SECRETS = {"tls_secret", "certificate_reload", "users_secret", "s3_secret", "backup_secret"}
+"""Inputs with an existing Secret."""
 
 GROUPS = [
-    [key for key in group if key not in EXISTING_SECRETS]
+    tuple(key for key in group if key not in EXISTING_SECRETS)
     for group in compatible_groups()
     if {*group} - EXISTING_SECRETS
 ]
 """Inputs that can be set together. Existing Secrets are left out, because the engine has no data for them."""
 
-DEFAULT_CLASS = ["storage"]
+DEFAULT_CLASS = ("storage",)
 """The input whose value `class` lists the StorageClasses."""
 
 Resource = tuple[str, str]
@@ -74,14 +79,20 @@ def used_resources(engine: Engine) -> Iterator[tuple[bool, Resource, set[str]]]:
             yield name in OUTSIDE, (group.rpartition("/")[0].removeprefix("core"), name), verbs
 
 
-def deploy_group(keys: Sequence[str]) -> Engine:
+@cache
+def deploy_group(keys: tuple[str, ...]) -> Engine:
+    """Deploy a registry with the example of each input. cert-manager has written its Secret."""
+    data = {"tls.crt": to_base64(SERVER.pem), "tls.key": to_base64(SERVER.key_pem), "ca.crt": to_base64(CA.pem)}
+    attach(engine := Engine(live={"registry-tls-from-kubectl-get-secrets": {"data": data}}))
+    inputs: Any = {name: value for key in keys for name, value in example_inputs(key).items()}
     if keys == DEFAULT_CLASS:
-        return deploy_once("registry", {"storage": "class"})
-    return deploy_once("registry", {name: value for key in keys for name, value in example_inputs(key).items()})
+        inputs = {"storage": "class"}
+    run(lambda: PrivateRegistry("registry", inputs))
+    return engine
 
 
 @pytest.mark.parametrize("keys", [*GROUPS, DEFAULT_CLASS], ids=" ".join)
-def test_the_roles_allow_every_object(keys: Sequence[str]) -> None:
+def test_the_roles_allow_every_object(keys: tuple[str, ...]) -> None:
     rights = {True: allowed_verbs(CLUSTER_ROLE), False: allowed_verbs(NAMESPACE_ROLE)}
     missing = [
         (resource, verbs)
@@ -92,7 +103,8 @@ def test_the_roles_allow_every_object(keys: Sequence[str]) -> None:
 
 
 def test_the_roles_allow_no_other_resource() -> None:
-    watched_by_provider = {("apps", "replicasets")}
+    # The example of `certificate_issuer` is a ClusterIssuer. An Issuer is looked up in the same way.
+    watched_by_provider = {("apps", "replicasets"), ("cert-manager.io", "issuers")}
     needed = {
         resource for keys in GROUPS for _, resource, _ in used_resources(deploy_group(keys))
     } | watched_by_provider

@@ -57,7 +57,9 @@ CUSTOM = CertificateAuthority("Corporate Root", None, 3650)
         (20.0, StackSettings(renew_before_days=5), "last 5 days (`renew_before_days`)"),
         (5.0, StackSettings(renew_before_days=5), "`pulumi up`, which"),
         (20.0, StackSettings(), "`pulumi up`, which"),
-        (20.0, StackSettings(tls_secret="custom"), "the Secret custom (`tls_secret`)"),
+        (20.0, StackSettings(tls_secret="custom"), "serves it within two minutes"),
+        (20.0, StackSettings(tls_secret="custom", certificate_reload=False), "then run `pulumi up`"),
+        (20.0, StackSettings(has_issuer=True), "why cert-manager has not renewed it"),
     ],
 )
 def test_a_certificate_in_its_last_thirty_days_has_a_remedy(days: float, settings: StackSettings, remedy: str) -> None:
@@ -136,7 +138,9 @@ def test_an_unfinished_rotation_is_reported_with_its_step_and_the_next_one(
     assert bool(verdict.remedy) == bool(remedy)
 
 
-@pytest.mark.parametrize("settings", [StackSettings(tls_secret="custom"), StackSettings(has_custom_ca=True)])
+@pytest.mark.parametrize(
+    "settings", [StackSettings(tls_secret="custom"), StackSettings(has_issuer=True), StackSettings(has_custom_ca=True)]
+)
 def test_a_custom_ca_has_no_rotation_whatever_its_name(settings: StackSettings) -> None:
     assert verdicts.rate_rotation(ONE.name, [ONE, TWO], settings).remedy == ""
 
@@ -781,7 +785,7 @@ def stack_outputs(monkeypatch: pytest.MonkeyPatch, outputs: Outputs) -> dict[str
 
 def test_settings_are_those_of_the_project_in_the_stacks_config(stack_outputs: dict[str, Any]) -> None:
     registry = target.from_stack("dev", check_drift=False)
-    assert registry.settings == StackSettings(None, True, 7, [1, 2])
+    assert registry.settings == StackSettings(has_custom_ca=True, renew_before_days=7, ca_generations=[1, 2])
     assert registry.users == ("centos", "ci")
 
 

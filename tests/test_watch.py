@@ -127,6 +127,19 @@ def test_haproxy_is_ended_after_the_drain_seconds_if_a_request_is_open(tmp_path:
         assert events() == ["start", "SIGUSR1", "SIGTERM"]
 
 
+def test_a_renewed_certificate_in_a_secret_of_its_own_is_loaded(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "live/tls.crt", tmp_path / "live/tls.key"
+    certificate.parent.mkdir()
+    for file in (certificate, key):
+        file.write_text("first")
+    with run(tmp_path, {"CERTIFICATE": str(certificate)}) as (_, events):
+        expect(events, ["start"])
+        certificate.write_text("second")
+        expect(events, ["start", "reload"])
+        key.write_text("second")
+        expect(events, ["start", "reload", "reload"])
+
+
 def test_a_changed_file_is_loaded_if_the_configuration_is_valid(tmp_path: Path) -> None:
     with run(tmp_path) as (_, events):
         expect(events, ["start"])

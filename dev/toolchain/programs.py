@@ -205,6 +205,14 @@ PROGRAMS = {
             package="k8s.io/kube-state-metrics/v2",
             stamps=("github.com/prometheus/common/version.Version=v2.15.0",),
         ),
+        # The main package of cert-manager is not published, so the module has one.
+        Program(
+            name="cert-manager",
+            version="1.21.2",
+            module="cert-manager",
+            package=".",
+            stamps=(),  # It has no version of its own.
+        ),
         Program(
             name="pulumi",
             version=PULUMI,

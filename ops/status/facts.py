@@ -142,7 +142,14 @@ class StackSettings:
     """The settings of the stack that the verdicts depend on. None means that a setting is unknown or not set."""
 
     tls_secret: str | None = None
+    certificate_reload: bool = True
+    has_issuer: bool = False
     has_custom_ca: bool = False
     renew_before_days: int | None = None
     ca_generations: Sequence[int] | None = None
     mode: str | None = None
+
+    @property
+    def has_generated_ca(self) -> bool:
+        """Whether the CA is not known to be one of the user's or of cert-manager."""
+        return self.tls_secret is None and not self.has_issuer and not self.has_custom_ca

@@ -76,6 +76,8 @@ def _read_settings(stack: str) -> StackSettings:
     renew_before_days = values.get("renew_before_days", {}).get("value")
     return StackSettings(
         tls_secret=values.get("tls_secret", {}).get("value"),
+        certificate_reload=values.get("certificate_reload", {}).get("value") != "false",
+        has_issuer="certificate_issuer" in values,
         has_custom_ca="ca_certificate" in values,
         renew_before_days=int(renew_before_days) if renew_before_days else None,
         ca_generations=values.get("ca_generations", {}).get("objectValue"),

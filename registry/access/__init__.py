@@ -1,7 +1,7 @@
 """The Secret of the proxy that decides who may do what: users, rules and certificate.
 
 The proxy watches the files of the Secret. So a new user, rule or certificate changes only the Secret, and the Pod keeps
-running.
+running. A certificate that others renew is in a Secret of its own, which the Pod mounts too.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from ..validation.access_rules import (
 )
 from ..validation.errors import InvalidInput
 from ..validation.users import Hashes, logins
-from .haproxy import Endpoints, KeyPair, Logging, files
+from .haproxy import Endpoints, KeyPair, Logging, files, tls_files
 
 __all__ = [
     "ACCESS_SECRET",
@@ -36,6 +36,7 @@ __all__ = [
     "Endpoints",
     "Logging",
     "create_access_secret",
+    "create_tls_proxy_secret",
     "resolve_access",
 ]
 
@@ -93,11 +94,14 @@ def create_access_secret(
     settings: AccessSettings,
     logging: Logging,
     endpoints: Endpoints,
-    certificate: Certificate,
+    certificate: Certificate | None,
     passwords: pulumi.Output[dict[str, str]],
     hashes: pulumi.Output[Hashes],
 ) -> kubernetes.core.v1.Secret:
-    """Create the Secret with the files of the proxy. Raise `InvalidInput` if the files are too large for a Secret."""
+    """Create the Secret with the files of the proxy. Raise `InvalidInput` if the files are too large for a Secret.
+
+    `certificate` is None if others renew it. Then `endpoints` has its path.
+    """
     access = resolve_access(settings)
     _refuse_large(sum(map(len, _largest_files(endpoints, logging, access).values())))
     token_key = random.RandomPassword(
@@ -105,13 +109,26 @@ def create_access_secret(
     ).result
 
     def render(resolved: Sequence[Any]) -> dict[str, str]:
-        chain, key, known_passwords, known_hashes, signing_key = resolved
-        rendered = files(endpoints, logging, KeyPair(chain, key), known_passwords, known_hashes, signing_key, access)
-        return {**rendered, WATCH_SCRIPT: Path(__file__).with_name(WATCH_SCRIPT).read_text()}
+        pair, known_passwords, known_hashes, signing_key = resolved
+        key_pair = KeyPair(*pair) if pair else None
+        return files(endpoints, logging, key_pair, known_passwords, known_hashes, signing_key, access)
 
-    content = pulumi.Output.all(certificate.chain, certificate.key, passwords, hashes, token_key).apply(render)
+    content = pulumi.Output.all([*(certificate or ())], passwords, hashes, token_key).apply(render)
+    return _create_secret(ctx, content)
+
+
+def create_tls_proxy_secret(ctx: Context, logging: Logging, endpoints: Endpoints) -> kubernetes.core.v1.Secret:
+    """Create the Secret with the files of a proxy that only terminates TLS."""
+    return _create_secret(ctx, pulumi.Output.from_input(tls_files(endpoints, logging)))
+
+
+def _create_secret(ctx: Context, files_by_name: pulumi.Output[dict[str, str]]) -> kubernetes.core.v1.Secret:
+    script = {WATCH_SCRIPT: Path(__file__).with_name(WATCH_SCRIPT).read_text()}
     return kubernetes.core.v1.Secret(
-        f"{ctx.name}-access", metadata=ctx.metadata(ACCESS_SECRET), string_data=content, opts=ctx.options()
+        f"{ctx.name}-access",
+        metadata=ctx.metadata(ACCESS_SECRET),
+        string_data=files_by_name.apply(lambda rendered: {**rendered, **script}),
+        opts=ctx.options(),
     )
 
 

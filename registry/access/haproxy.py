@@ -6,6 +6,8 @@ signature of its hash, so that bcrypt is computed once for each token. Tokens ha
 the password (docs/adr/0023-access.md).
 
 The rules of the frontend are read from top to bottom. The last one refuses what no rule has allowed.
+
+Without access rules the proxy only terminates TLS, with a certificate that others renew, and the registry decides.
 """
 
 import json
@@ -77,12 +79,14 @@ class Endpoints(NamedTuple):
         registry: Path of the registry's Unix socket.
         folder: Folder of the files.
         storage_state: Path of the map to which watch.sh writes whether the storage is nearly full, or "".
+        certificate: Path of a certificate that others renew, or "". Its key is next to it, with the ending .key.
     """
 
     address: str
     registry: str
     folder: str
     storage_state: str = ""
+    certificate: str = ""
 
 
 class Logging(NamedTuple):
@@ -102,7 +106,7 @@ class KeyPair(NamedTuple):
 def files(
     endpoints: Endpoints,
     logging: Logging,
-    key_pair: KeyPair,
+    key_pair: KeyPair | None,
     passwords: Mapping[str, str],
     hashes: Hashes,
     key: str,
@@ -110,17 +114,35 @@ def files(
 ) -> dict[str, str]:
     """Return the files of the proxy by name. They are as secret as the key of the certificate.
 
-    `key` signs the tokens of users with a chosen password.
+    `key_pair` is None if others renew the certificate. `key` signs the tokens of users with a chosen password.
     """
     generated = {login: passwords[login] for login in hashes.by_login if login not in hashes.chosen}
     chosen = {login: hashes.by_login[login] for login in hashes.by_login if login in hashes.chosen}
     frontend = _frontend(endpoints, logging, chosen, key, access)
     return {
         "haproxy.cfg": "\n".join([*_common_sections(endpoints, logging), *_userlist(chosen), *frontend, ""]),
-        "certificate.pem": key_pair.certificate + key_pair.key,
+        **({"certificate.pem": key_pair.certificate + key_pair.key} if key_pair is not None else {}),
         "logins.map": "".join(f"{fingerprint(login, word)} {login}\n" for login, word in generated.items()),
         "hashes.map": "".join(f"{login} {hashed}\n" for login, hashed in chosen.items()),
     }
+
+
+def tls_files(endpoints: Endpoints, logging: Logging) -> dict[str, str]:
+    """Return the files of a proxy that only terminates TLS. The registry decides on every request, and logs it."""
+    frontend = (
+        "frontend clients",
+        f"    {_bind(endpoints)}",
+        "    http-request set-log-level silent",
+        "    http-request set-header X-Forwarded-Proto https",
+        "    default_backend registry",
+        "",
+    )
+    return {"haproxy.cfg": "\n".join([*_common_sections(endpoints, logging), *frontend])}
+
+
+def _bind(endpoints: Endpoints) -> str:
+    certificate = endpoints.certificate or f"{endpoints.folder}/certificate.pem"
+    return f"bind {endpoints.address} ssl crt {certificate} alpn http/1.1"
 
 
 def fingerprint(login: str, password: str) -> str:
@@ -142,6 +164,7 @@ def _common_sections(endpoints: Endpoints, logging: Logging) -> Iterator[str]:
         f"    tune.bufsize {BUFFER_BYTES}",
         f"    ssl-default-bind-ciphersuites {CIPHERS}",
         "    ssl-default-bind-options ssl-min-ver TLSv1.2",
+        *(["    ssl-load-extra-del-ext"] if endpoints.certificate else []),
         "",
         "defaults",
         "    mode http",
@@ -185,7 +208,7 @@ def _frontend(
     endpoints: Endpoints, logging: Logging, chosen: Mapping[str, str], key: str, access: Access
 ) -> Iterator[str]:
     yield "frontend clients"
-    yield f"    bind {endpoints.address} ssl crt {endpoints.folder}/certificate.pem alpn http/1.1"
+    yield f"    {_bind(endpoints)}"
     yield f"    log-format '{LOGGED_AS_TEXT if logging.format == 'text' else LOGGED_AS_JSON}'"
     for section in (
         _path_rules(),

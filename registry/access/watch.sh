@@ -5,7 +5,8 @@
 cd "$(dirname "$0")" || exit
 
 checksum() {
-    sha256sum haproxy.cfg certificate.pem logins.map hashes.map ${STORAGE_STATE:+"$STORAGE_STATE"}
+    sha256sum haproxy.cfg ./*.pem ./*.map ${CERTIFICATE:+"$CERTIFICATE" "${CERTIFICATE%.crt}.key"} \
+        ${STORAGE_STATE:+"$STORAGE_STATE"} 2>/dev/null
 }
 
 # Print the free percent of space, or with -i of inodes. Some file systems count no inodes: for these print 100.

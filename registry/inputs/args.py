@@ -15,6 +15,7 @@ from ..choices import (
     CertificateKey,
     Exposure,
     ImagePullPolicy,
+    IssuerKind,
     LogFormat,
     LogLevel,
     Mode,
@@ -33,6 +34,15 @@ class AccessRuleArgs(TypedDict):
     """Names of repositories. A part of a name may be *, and any number of parts **."""
     rights: list[AccessRight]
     """pull, push and delete. Whoever may push or delete may pull too."""
+
+
+class CertificateIssuerArgs(TypedDict):
+    """An issuer of cert-manager."""
+
+    name: str
+    """Name of the existing issuer."""
+    kind: NotRequired[IssuerKind]
+    """Kind of the issuer: Issuer, in the registry's namespace, or ClusterIssuer. Default Issuer."""
 
 
 class RobotArgs(TypedDict):
@@ -181,6 +191,10 @@ class PrivateRegistryArgs(TypedDict):
     """Private key of that CA, unencrypted PEM in any form of OpenSSL, a secret. No default."""
     tls_secret: NotRequired[pulumi.Input[str]]
     """Name of an existing TLS Secret to serve instead. Its root is in ca.crt, in tls.crt or public. Default none."""
+    certificate_reload: NotRequired[bool]
+    """With tls_secret: whether a proxy in the Pod serves a renewed certificate without `pulumi up`. Default true."""
+    certificate_issuer: NotRequired[CertificateIssuerArgs]
+    """Issuer of cert-manager that issues the server certificate and renews it: name and kind. Default none."""
 
     # Users
     users: NotRequired[list[str]]
@@ -202,7 +216,7 @@ class PrivateRegistryArgs(TypedDict):
     token: NotRequired[Mapping[str, str]]
     """Instead of users: realm, service, issuer and jwks of a token service such as GitLab or Keycloak. Default none."""
     front_image: NotRequired[pulumi.Input[str]]
-    """With access rules, robots, pull_secrets or min_free: image of HAProxy. Default haproxy:3.4.6-alpine."""
+    """With access rules, min_free or a certificate of others: image of HAProxy. Default haproxy:3.4.6-alpine."""
     front_requests: NotRequired[pulumi.Input[dict[str, str]]]
     """With that proxy: its requested cpu and memory, Kubernetes quantities. Default cpu 100m, memory 64Mi."""
     front_limits: NotRequired[pulumi.Input[dict[str, str]]]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..choices import IssuerKind
 from ..validation.errors import InvalidInput
 from ..validation.external_ips import refuse_port_of_nodes
 from ..validation.storage import STORAGE_KINDS
@@ -31,6 +32,7 @@ def check_combinations(values: Values) -> None:
     if values["exposure"] == "external-ips":
         refuse_port_of_nodes(values["port"])
     _refuse_clients_of_a_gateway(values)
+    _refuse_unusable_issuer(values)
     _refuse_own_namespace(values)
 
 
@@ -146,6 +148,20 @@ def _refuse_min_free_of_a_mirror(values: Values) -> None:
     if values["min_free"] and values["mode"] == "mirror":
         problem = "limits pushes, and a mirror accepts no pushes, but fills its storage by pulls"
         raise InvalidInput("min_free", "no-pushes", problem, "Remove `min_free`, or change `mode`")
+
+
+def _refuse_unusable_issuer(values: Values) -> None:
+    """Refuse an Issuer in a namespace that does not exist yet, and a certificate that cert-manager renews too late."""
+    issuer = values.get("certificate_issuer")
+    if issuer is None:
+        return
+    if issuer["kind"] == IssuerKind.ISSUER and values["create_namespace"]:
+        problem = "is true, but `certificate_issuer` names an Issuer, and a new namespace would be empty"
+        remedy = "Set `create_namespace` to false, or use a ClusterIssuer"
+        raise InvalidInput("create_namespace", "namespace-is-new", problem, remedy)
+    if not values["renew_before_days"]:
+        problem = "must be at least 1 with `certificate_issuer`, because cert-manager renews before the end"
+        raise InvalidInput("renew_before_days", "renewed-too-late", problem, "Use for example 30")
 
 
 def _refuse_clients_of_a_gateway(values: Values) -> None:

@@ -27,7 +27,7 @@ from ..validation import contains_output, require_plain_value, validate
 from ..validation.basics import refuse_unknown_keys
 from .args import PrivateRegistryArgs
 from .combinations import check_combinations
-from .table import ADVICE, CROSS_FIELD_RULES, DEFAULTS, FRONT_CONDITIONS, INPUTS, JOB_CONDITIONS, SECRETS
+from .table import ACCESS_CONDITIONS, ADVICE, CROSS_FIELD_RULES, DEFAULTS, INPUTS, JOB_CONDITIONS, SECRETS
 
 Subject = TypeVar("Subject")
 
@@ -97,16 +97,17 @@ def _log_warning(advice: Callable[..., str], operands: list[Any]) -> None:
 
 def _settings(values: Mapping[str, Any]) -> Settings:
     node_trust = {**values, "node_trust_image": values.get("node_trust_image") or values["image"]}
-    has_front = any(condition.holds(values) for condition in FRONT_CONDITIONS)
+    has_access = any(condition.holds(values) for condition in ACCESS_CONDITIONS)
+    tls = _subject(TlsSettings, values)
     has_jobs = any(condition.holds(values) for condition in JOB_CONDITIONS)
     return _subject(
         Settings,
         values,
         exposure=_subject(ExposureSettings, values),
-        tls=_subject(TlsSettings, values),
+        tls=tls,
         users=_subject(UserSettings, values),
-        access=_subject(AccessSettings, values) if has_front else None,
-        front=_subject(FrontSettings, values) if has_front else None,
+        access=_subject(AccessSettings, values) if has_access else None,
+        front=_subject(FrontSettings, values) if has_access or tls.is_live else None,
         storage=_subject(StorageSettings, values),
         workload=_subject(WorkloadSettings, values),
         serving=_subject(

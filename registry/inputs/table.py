@@ -101,8 +101,11 @@ PYTHON_CONDITIONS = (*JOB_CONDITIONS, Condition("alerts", (True,)), Condition("d
 PROXY_INPUTS = ("access", "anonymous_pull", "robots", "pull_secrets", "min_free")
 """Inputs that need the proxy in the Pod, which checks each request."""
 
-FRONT_CONDITIONS = tuple(map(Condition, PROXY_INPUTS))
-"""Conditions, one of which is enough for the proxy in the Pod."""
+ACCESS_CONDITIONS = tuple(map(Condition, PROXY_INPUTS))
+"""Conditions, one of which is enough for a proxy in the Pod that decides on requests."""
+
+FRONT_CONDITIONS = (*ACCESS_CONDITIONS, Condition("certificate_issuer"), Condition("tls_secret"))
+"""Conditions, one of which is enough for a proxy in the Pod. It also serves certificates that others renew."""
 
 
 def _flag(key: str, **more: Any) -> Row:
@@ -160,6 +163,11 @@ INPUTS: dict[str, Row] = {
             "ca_certificate",
             "ca_key",
         ),
+    ),
+    "certificate_reload": Row(partial(flag, "certificate_reload"), default=True, only_with=(Condition("tls_secret"),)),
+    "certificate_issuer": Row(
+        certificates.certificate_issuer,
+        replaces=("tls_secret", "ca_days", "ca_generations", "ca_certificate", "ca_key"),
     ),
     # Users
     "users": Row(users.users, default=["centos"]),

@@ -92,10 +92,13 @@ def thresholds(settings: Settings) -> Thresholds:
     the old CA ends soon, and is gone after the last step.
     """
     tls, min_free = settings.tls, settings.front.min_free if settings.front is not None else 0
-    is_generated = tls.tls_secret is None and tls.ca_certificate is None
+    is_generated = tls.is_generated and tls.ca_certificate is None
     is_alone = is_generated and len(tls.ca_generations) == 1
+    certificate_days = NOTICE_DAYS if tls.tls_secret is not None else max(tls.renew_before_days, 1)
+    if tls.certificate_issuer is not None:  # cert-manager has tried to renew it for half of that time
+        certificate_days = max(tls.renew_before_days // 2, 1)
     return Thresholds(
-        certificate_days=NOTICE_DAYS if tls.tls_secret is not None else max(tls.renew_before_days, 1),
+        certificate_days=certificate_days,
         ca_days=LONGEST_CERTIFICATE_DAYS + NOTICE_DAYS if is_alone else NOTICE_DAYS,
         low_percent=max(LOW_PERCENT, min_free + MIN_FREE_MARGIN) if min_free else LOW_PERCENT,
         full_percent=max(FULL_PERCENT, min_free),

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import pulumi
 
+from ..choices import IssuerKind
 from ..context import INSTANCE, NAME, Context
 from ..lookup import FoundObjects, Object, Objects, Reference, known_values, look_up_objects
 from ..settings import ExposureSettings, Settings
@@ -12,6 +13,7 @@ from ..storage.claims import bound_claim, location_of, own_claims
 from ..validation.existing_objects import refuse_missing_object, refuse_other_namespace, refuse_wrong_secret_type
 from ..validation.external_ips import external_ips_warning, refuse_taken_addresses
 from ..validation.gateways import GATEWAY_API, Route, require_listener, route_hostnames
+from ..validation.issuers import CERT_MANAGER_API, issuer_advice, refuse_unusable_issuer
 from ..validation.maintenance import refuse_claim_of_one_pod
 from ..validation.network import require_cluster_family
 from ..validation.quotas import Container, Demand, refuse_exceeded_quotas
@@ -24,6 +26,9 @@ MONITORING_API = "v1.monitoring.coreos.com"
 """The APIService of every cluster that has the CRDs of the Prometheus operator.
 
 Without them the provider would retry the ServiceMonitor for a minute, after everything else was created."""
+
+ISSUER = "certificate_issuer"
+"""Input that names an issuer of cert-manager."""
 
 CLAIM_KIND = "PersistentVolumeClaim"
 
@@ -94,6 +99,8 @@ def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bo
             gateway=by_key.get(("gateway", exposure.gateway_namespace or "")),
             accounts={namespace: item for (key, namespace), item in by_key.items() if key == "default_pull_secret"},
         )
+        if (issuer := settings.tls.certificate_issuer) is not None:
+            _check_issuer(issuer["name"], by_key.get((ISSUER, _namespace_of(issuer, settings.namespace))))
         if settings.create_namespace:
             _refuse_other_namespace(ctx, settings.namespace, others)
         if settings.maintenance is not None and found.claim:
@@ -143,6 +150,13 @@ def named_objects(settings: Settings, *, needs_node: bool) -> Iterator[NamedObje
     for key, (version, kind, class_name) in classes.items():
         if class_name is not None:
             yield _object(key, kind, Reference(version, kind, class_name), kind.lower())
+    if (issuer := settings.tls.certificate_issuer) is not None:
+        # The list of the Certificates is {} only if the cluster does not have the API.
+        remedy = "Install cert-manager, or remove `certificate_issuer`"
+        yield NamedObject(ISSUER, "API", Reference(CERT_MANAGER_API, "Certificate", "", namespace), remedy)
+        reference = Reference(CERT_MANAGER_API, issuer["kind"], issuer["name"], _namespace_of(issuer, namespace))
+        item = _object("--path certificate_issuer.name", issuer["kind"], reference, f"{issuer['kind'].lower()}s")
+        yield item._replace(key=ISSUER)
     if (gateway := settings.exposure.gateway) is not None:
         # The list of the routes is {} only if the cluster does not have the API.
         remedy = "Install the standard CRDs of Gateway API 1.5 or newer, or set another `exposure`"
@@ -162,6 +176,11 @@ def named_objects(settings: Settings, *, needs_node: bool) -> Iterator[NamedObje
         remedy = "Install the Prometheus operator, or run `pulumi config set service_monitor false`"
         reference = Reference("apiregistration.k8s.io/v1", "APIService", MONITORING_API)
         yield NamedObject("service_monitor", "API", reference, remedy)
+
+
+def _namespace_of(issuer: Mapping[str, str], namespace: str) -> str:
+    """Return the namespace of an Issuer, or "" for a ClusterIssuer."""
+    return namespace if issuer["kind"] == IssuerKind.ISSUER else ""
 
 
 def _backup_claim(settings: Settings) -> str | None:
@@ -221,6 +240,13 @@ def _check_external_ips(ctx: Context, settings: ExposureSettings, node: Object |
     info = ((node or {}).get("status") or {}).get("nodeInfo") or {}
     if warning := external_ips_warning(info.get("kubeletVersion", "")):
         pulumi.log.warn(warning)
+
+
+def _check_issuer(name: str, issuer: Object | None) -> None:
+    """Refuse an issuer that cannot issue the certificate. Say what a public issuer means for the CA bundle."""
+    refuse_unusable_issuer(name, issuer or {})
+    if advice := issuer_advice(issuer or {}):
+        pulumi.log.info(advice)
 
 
 def _check_gateway(
@@ -321,7 +347,7 @@ def _demand(settings: Settings, storage_size: str, *resources: Mapping[str, str]
     if settings.storage.kind.is_mounted and settings.storage.storage_claim is None:
         counts |= {"persistentvolumeclaims": "1", "requests.storage": storage_size}
     created = (settings.tls.tls_secret is None, settings.users.users_secret is None and settings.users.token is None)
-    counts["secrets"] = str(1 + sum(created) + (settings.maintenance is not None) + has_exporter)
+    counts["secrets"] = str(1 + sum(created) + (settings.maintenance is not None) + has_exporter + settings.tls.is_live)
     if settings.maintenance is not None:
         # A backup has two CronJobs, of which one is suspended and restores the images.
         backup = settings.maintenance.backup

@@ -1,4 +1,4 @@
-"""A server certificate that the user made: the existing Secret that `tls_secret` names."""
+"""A server certificate in a Secret that the user made, named by `tls_secret`, or that cert-manager wrote."""
 
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
@@ -28,11 +28,19 @@ class ExistingCertificate(pulumi.ComponentResource):
     """The name of the Secret, known once the certificate is checked."""
 
     def __init__(
-        self, ctx: Context, tls_secret: pulumi.Input[str], host: pulumi.Output[str], *, is_hostname: bool
+        self,
+        ctx: Context,
+        tls_secret: pulumi.Input[str],
+        host: pulumi.Output[str] | None,
+        *,
+        is_hostname: bool,
+        key: str = "tls_secret",
     ) -> None:
         """Look up the Secret. Clients that type `host` must accept its certificate.
 
-        `is_hostname` means that `host` is the input `hostname`, and not the name of the Service.
+        `host` is None if cert-manager issues the certificate, which may still have the names before a change of them.
+        `is_hostname` means that `host` is the input `hostname`, and not the name of the Service. `key` is the input
+        that names the Secret or its issuer.
         """
         name = f"{ctx.name}-tls"
         super().__init__("private-registry:index:ExistingCertificate", name, {}, ctx.options())
@@ -44,7 +52,7 @@ class ExistingCertificate(pulumi.ComponentResource):
         # Certificates are public, though the data of a Secret is secret.
         chain = pulumi.Output.unsecret(
             pulumi.Output.all(secret.data, host, ctx.namespace, tls_secret).apply(
-                lambda values: _read_chain(*values, is_hostname=is_hostname)
+                lambda values: _read_chain(key, *values, is_hostname=is_hostname)
             )
         )
         self.ca_pem, self.revision = chain.apply(lambda pair: pair[0]), chain.apply(lambda pair: pair[1])
@@ -66,14 +74,17 @@ def _read_files(data: Mapping[str, str]) -> tuple[str, str]:
     return b64decode(data["tls.crt"]).decode(), b64decode(data["tls.key"]).decode()
 
 
-def _read_chain(data: Mapping[str, str], host: str, namespace: str, name: str, *, is_hostname: bool) -> tuple[str, str]:
+def _read_chain(
+    key: str, data: Mapping[str, str], host: str | None, namespace: str, name: str, *, is_hostname: bool
+) -> tuple[str, str]:
     """Return the CAs that clients trust, and the server certificate."""
     # Imported here, because `cryptography` takes longer to import than everything else.
     from ..validation.chains import TypedHost, validate_server_chain
     from ..validation.pem import to_pem
     from ..validation.system_roots import system_roots
 
-    secret = ExistingSecret("tls_secret", namespace, name, ("tls.crt", "tls.key"), "kubernetes.io/tls")
+    secret = ExistingSecret(key, namespace, name, ("tls.crt", "tls.key"), "kubernetes.io/tls")
     texts = decode_secret_data(secret, data, optional=("ca.crt",))
-    chain = validate_server_chain(secret, texts, TypedHost(host, is_hostname), system_roots)
+    typed = TypedHost(host, is_hostname) if host is not None else None
+    chain = validate_server_chain(secret, texts, typed, system_roots)
     return to_pem(chain.trusted), to_pem(chain.certificates[:1])

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
-from ..choices import CertificateKey
+from ..choices import CertificateKey, IssuerKind
 from .basics import one_of, refuse_unknown_keys, typed_text, whole_number
 from .commands import set_numbers
 from .errors import InvalidInput, quoted
@@ -97,6 +97,23 @@ def refuse_endless_renewal(renew_before_days: int, certificate_days: int) -> Non
     if renew_before_days >= certificate_days:
         problem = f"is {renew_before_days}, but must be less than `certificate_days`, which is {certificate_days}"
         raise InvalidInput("renew_before_days", "longer-than-lifetime", problem, "Use for example 30 of 356 days")
+
+
+def certificate_issuer(value: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the name and the kind of an issuer of cert-manager."""
+    from .names import object_name
+
+    key = "certificate_issuer"
+    if not isinstance(value, Mapping):
+        problem = f"must be a map, not {quoted(value)}"
+        raise InvalidInput(key, "not-a-map", problem, f"Run `pulumi config set --path {key}.name my-ca`")
+    refuse_unknown_keys([f"{key}.{field}" for field in value], [f"{key}.name", f"{key}.kind"])
+    if value.get("name") is None:
+        problem = "is missing, but `certificate_issuer` is set"
+        remedy = f"For example `pulumi config set --path {key}.name my-ca`"
+        raise InvalidInput(f"{key}.name", "missing", problem, remedy)
+    kind = one_of(f"{key}.kind", value.get("kind") or IssuerKind.ISSUER, IssuerKind, "Use the kind of the issuer")
+    return {"name": object_name(f"{key}.name", value["name"]), "kind": kind}
 
 
 def ca_certificate(value: str) -> str:

@@ -105,9 +105,11 @@ def validate_trusted(key: str, value: str) -> str:
 
 
 def validate_server_chain(
-    secret: ExistingSecret, texts: Mapping[str, str], host: TypedHost, system_roots: Callable[[], Certificates]
+    secret: ExistingSecret, texts: Mapping[str, str], host: TypedHost | None, system_roots: Callable[[], Certificates]
 ) -> ServedChain:
     """Return the chain of a TLS Secret, and the CAs that clients trust. Clients that type `host` must accept it.
+
+    `host` is None for a Secret that cert-manager writes.
 
     The CAs are those of `ca.crt`. Without it they are the end of the chain, up to a root of the chain or of
     `system_roots`, as public CAs send no root.
@@ -115,11 +117,11 @@ def validate_server_chain(
     with_ca = ("ca.crt",) if "ca.crt" in texts else ()
     command = secret.replace_command(*with_ca)
     origins = {name: Origin(secret.key, name, command, f" in {name}") for name in texts}
-    source = _secret_source(secret, with_ca, host.name)
+    source = _secret_source(secret, with_ca, host.name) if host is not None else _issuer_source(secret)
     leaf, *above = _read_pair(origins, texts)
     require_valid_today(secret.key, leaf)
     require_server_certificate(source, leaf)
-    if not covers(leaf, host.name):
+    if host is not None and not covers(leaf, host.name):
         problem = f"has a certificate without the subject alternative name {host.name}, which clients type"
         names = [name for name in dns_names(leaf) if is_dns_name(name)] if host.is_hostname else []
         other = f", or run `pulumi config set hostname {names[0]}`" if names else ""
@@ -162,6 +164,11 @@ def _secret_source(secret: ExistingSecret, with_ca: tuple[str, ...], host: str) 
         f"`{secret.replace_command(*with_ca)}`",
         make_again,
     )
+
+
+def _issuer_source(secret: ExistingSecret) -> ChainSource:
+    remedy = "Add the CAs above it, up to the root, to tls.crt in the Secret of the issuer's CA"
+    return ChainSource(secret.key, remedy, remedy, "Use an issuer with a CA that clients accept")
 
 
 def _require_root(source: ChainSource, served: Certificates, trusted: Certificates, authorities_below: int) -> None:

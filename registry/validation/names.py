@@ -37,6 +37,7 @@ RESERVED_KEYS = (
 
 KINDS = {
     "ingress_class": "ingressclasses",
+    "certificate_issuer.name": "issuers,clusterissuers --all-namespaces",
     "gateway": "gateways --all-namespaces",
     "gateway_namespace": "gateways --all-namespaces",
     "gateway_listener": "gateways --all-namespaces --output yaml",

@@ -32,11 +32,12 @@ from .configuration import (
     login_script,
 )
 from .container import Mounts
-from .front import FRONT_FOLDER, STORAGE_STATE, Front
+from .front import FRONT_FOLDER, LIVE_CERTIFICATE, STORAGE_STATE, Front
 from .pod import pod_spec
 
 __all__ = [
     "FRONT_FOLDER",
+    "LIVE_CERTIFICATE",
     "METRICS_PORT",
     "PORT",
     "SOCKET",
@@ -65,7 +66,7 @@ class WorkloadInputs(NamedTuple):
         certificate: Name of the TLS Secret, or None if the proxy serves the certificate.
         certificate_revision: Text that restarts the Pods if it changes. It is "" if the proxy serves the certificate.
         users: Name of the htpasswd Secret, or None if the registry has no users of its own.
-        front: The proxy that decides who may do what, or None.
+        front: The proxy in front of the registry, or None.
         claim: Name of the claim, or None for an object store.
         claim_path: Path of the claim in the container.
         driver: Storage section of the configuration.
@@ -120,6 +121,7 @@ class Workload(pulumi.ComponentResource):
                 drain_seconds=drain,
                 is_direct=is_direct,
                 has_front=inputs.front is not None,
+                logs_requests=inputs.front is None or not inputs.front.decides,
             )
         }
         if serving.token is not None:

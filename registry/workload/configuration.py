@@ -82,11 +82,13 @@ def configuration(
     drain_seconds: int,
     is_direct: bool,
     has_front: bool,
+    logs_requests: bool,
 ) -> pulumi.Output[str]:
     """Return the content of the file, a secret because `http_secret` is one.
 
     `drain_seconds` is the time in which open requests may finish when the Pod stops.
-    `has_front` means that a proxy in the Pod decides about every request.
+    `has_front` means that clients connect to a proxy in the Pod.
+    `logs_requests` means that the registry logs the requests, because no proxy does.
     `is_direct` means that the registry connects to its object store without an outbound proxy.
     `external_url` is the URL for the next requests of an upload. If it is None, the registry takes the name that the
     client typed. Behind an Ingress, the registry gets what the controller passes on, so the URL is set.
@@ -96,7 +98,7 @@ def configuration(
         http_secret=http_secret,
         external_url=external_url,
         upstream=_upstream(settings.mirror),
-    ).apply(lambda resolved: render(_file(settings, drain_seconds, is_direct, has_front, **resolved)))
+    ).apply(lambda resolved: render(_file(settings, drain_seconds, is_direct, has_front, logs_requests, **resolved)))
 
 
 def login_script(mirror: MirrorSettings) -> pulumi.Output[str]:
@@ -110,6 +112,7 @@ def _file(
     drain_seconds: int,
     is_direct: bool,
     has_front: bool,
+    logs_requests: bool,
     driver: Mapping[str, Any],
     http_secret: str,
     external_url: str | None,
@@ -121,7 +124,7 @@ def _file(
         "storage": {**driver, **_storage_maintenance(settings)},
         "http": {**_http(settings, drain_seconds, http_secret, external_url), **_address(has_front=has_front)},
     }
-    if has_front:  # the proxy logs the requests with their users, whom the registry does not know
+    if not logs_requests:  # the proxy logs the requests with their users, whom the registry does not know
         file["log"]["accesslog"] = {"disabled": True}
     if settings.token is not None:
         file["auth"] = {"token": _token(settings.token)}

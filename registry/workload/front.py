@@ -1,4 +1,6 @@
-"""The container of the proxy that decides who may do what. It passes allowed requests to the registry's Unix socket.
+"""The container of the proxy, which decides who may do what, or only terminates TLS with a certificate of others.
+
+It passes requests to the registry's Unix socket.
 
 In names, `front` is this proxy, and `proxy` is the outbound proxy.
 """
@@ -19,6 +21,12 @@ FRONT_FOLDER = "/etc/access"
 VOLUME = "access"
 """Name of the Pod's volume with the proxy's Secret."""
 
+CERTIFICATE_VOLUME, CERTIFICATE_FOLDER = "certificate", "/etc/certificate"
+"""Name of the Pod's volume with a TLS Secret that others renew, and its mount path."""
+
+LIVE_CERTIFICATE = f"{CERTIFICATE_FOLDER}/tls.crt"
+"""Path of that certificate. The kubelet replaces it when the Secret changes."""
+
 STORAGE_STATE = f"{SOCKET_FOLDER}/storage.map"
 """File in which the proxy reads whether the storage is nearly full."""
 
@@ -31,12 +39,16 @@ class Front(NamedTuple):
         secret: Name of the Secret with its files.
         program: The file of the Secret that runs the proxy.
         storage_path: Mount path of the claim in both containers.
+        certificate: Name of the TLS Secret that others renew, or None if `secret` has the certificate.
+        decides: Whether the proxy decides on requests and logs them. Otherwise it only terminates TLS.
     """
 
     settings: FrontSettings
     secret: pulumi.Input[str]
     program: str
     storage_path: str
+    certificate: pulumi.Input[str] | None
+    decides: bool
 
 
 def front_container(front: Front, settings: WorkloadSettings, drain_seconds: int) -> ContainerArgsDict:
@@ -54,6 +66,7 @@ def front_container(front: Front, settings: WorkloadSettings, drain_seconds: int
         "volume_mounts": [
             {"name": VOLUME, "mount_path": FRONT_FOLDER, "read_only": True},
             SOCKET_MOUNT,
+            *_certificate_mounts(front),
             *_storage_mounts(front),
         ],
         "resources": {"requests": front.settings.front_requests, "limits": front.settings.front_limits},
@@ -64,10 +77,18 @@ def front_container(front: Front, settings: WorkloadSettings, drain_seconds: int
 def _variables(front: Front, drain_seconds: int) -> dict[str, str]:
     """Return the variables of the program."""
     variables = {"DRAIN_SECONDS": str(drain_seconds)}
+    if front.certificate is not None:
+        variables["CERTIFICATE"] = LIVE_CERTIFICATE
     if not front.settings.min_free:
         return variables
     limit = {"MIN_FREE": str(front.settings.min_free), "STORAGE": front.storage_path, "STORAGE_STATE": STORAGE_STATE}
     return variables | limit
+
+
+def _certificate_mounts(front: Front) -> list[VolumeMountArgsDict]:
+    if front.certificate is None:
+        return []
+    return [{"name": CERTIFICATE_VOLUME, "mount_path": CERTIFICATE_FOLDER, "read_only": True}]
 
 
 def _storage_mounts(front: Front) -> list[VolumeMountArgsDict]:
@@ -78,8 +99,11 @@ def _storage_mounts(front: Front) -> list[VolumeMountArgsDict]:
 
 
 def front_volumes(front: Front) -> list[VolumeArgsDict]:
-    """Return the volume of the proxy, and the one that it shares with the registry."""
-    return [
+    """Return the volumes of the proxy, and the one that it shares with the registry."""
+    volumes: list[VolumeArgsDict] = [
         {"name": SOCKET_MOUNT["name"], "empty_dir": {"medium": "Memory", "size_limit": "1Mi"}},
         {"name": VOLUME, "secret": {"secret_name": front.secret}},
     ]
+    if front.certificate is not None:
+        volumes.append({"name": CERTIFICATE_VOLUME, "secret": {"secret_name": front.certificate}})
+    return volumes

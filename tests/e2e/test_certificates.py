@@ -13,7 +13,10 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from tests.e2e.lab import ADDRESS, Lab, Project, Registry, read_secret, unpack_package
+from tests.conftest import to_base64
+from tests.e2e import cert_manager
+from tests.e2e.lab import ADDRESS, Lab, Project, Registry, eventually, read_secret, unpack_package
+from tests.e2e.load import all_failures, under_load
 from tests.issuing import CertificateSpec, IssuedCertificate, issue, server_spec
 
 pytestmark = pytest.mark.e2e
@@ -99,6 +102,7 @@ def test_an_existing_tls_secret_is_served_and_a_wrong_one_is_refused(
         registry = deploy_registry("certified", tls_secret="matching", create_namespace=False, **SETTINGS)
         assert registry.outputs["ca_pem"] == ca.pem
         assert registry.status("/v2/") == 200
+        renew_and_expect_no_gap(registry, lambda: replace_certificate(lab, "matching", ca))
         registry.project.configure(tls_secret="other", create_namespace=False, **SETTINGS)
         assert "without the subject alternative name registry.example.com," in registry.project.expect_refusal()
         type_remedy_for_missing_root(lab, registry, ca, issue(CertificateSpec("Issuing CA"), ca))
@@ -106,6 +110,59 @@ def test_an_existing_tls_secret_is_served_and_a_wrong_one_is_refused(
         registry.project.pulumi("destroy", "--yes", "--skip-preview")
     finally:
         lab.kubectl("delete", "namespace", "certified")
+
+
+def replace_certificate(lab: Lab, secret: str, ca: IssuedCertificate) -> str:
+    """Put another certificate of the CA into the Secret. Return it, PEM."""
+    renewed = issue(server_spec("registry.example.com"), ca)
+    data = {"tls.crt": to_base64(renewed.pem + ca.pem), "tls.key": to_base64(renewed.key_pem)}
+    lab.kubectl("patch", "secret", secret, "--namespace", "certified", "--patch", json.dumps({"data": data}))
+    return renewed.pem
+
+
+def test_cert_manager_issues_the_certificate_and_renews_it_without_a_gap(
+    lab: Lab, deploy_registry: Callable[..., Registry]
+) -> None:
+    """Only a real cert-manager issues, and only a kubelet, HAProxy and clients show a renewal without a gap."""
+    with cert_manager.serve(lab) as ca:
+        names = ["mirror.example.com", "192.168.56.10"]
+        registry = deploy_registry(
+            "certified", certificate_issuer=cert_manager.ISSUER, certificate_names=names, **SETTINGS
+        )
+        assert registry.outputs["ca_pem"] == ca.pem
+        for host in names:
+            verify_with_strict_clients(registry, ca.pem, host)
+        renew_and_expect_no_gap(registry, lambda: cert_manager.renew(lab, "certified"))
+        report = json.loads(registry.ops("status", "--json").stdout)
+        assert re.fullmatch(r"35[56] days left, issued by cert-manager's CA", report["leaf"]["seen"])
+        assert report["leaf"]["remedy"] == report["secrets"]["remedy"] == ""
+        registry.project.pulumi("destroy", "--yes", "--skip-preview")
+
+
+def renew_and_expect_no_gap(registry: Registry, renew: Callable[[], str]) -> None:
+    """Renew the certificate in its Secret under load. The same Pod must serve it, and `up` has nothing to do.
+
+    `renew` returns the new certificate, PEM.
+    """
+    lab = registry.project.lab
+    uid = lab.get("pod", "docker-registry", "certified")["metadata"]["uid"]
+    path = f"/v2/busybox/blobs/{registry.push('busybox')}"
+    with under_load(registry, path, {"persistent": 1, "reconnecting": 1, "pushing": 1}) as results:
+        renewed = x509.load_pem_x509_certificates(renew().encode())[0]
+        eventually(90, "the renewed certificate is served", lambda: served_certificate(registry) == renewed)
+    assert all_failures(results) == []
+    assert len(results["reconnecting"]["certificates"]) == 2
+    assert results["pushing"]["pushes"] > 0
+    assert lab.get("pod", "docker-registry", "certified")["metadata"]["uid"] == uid
+    registry.project.pulumi("preview", "--expect-no-changes")
+
+
+def served_certificate(registry: Registry) -> x509.Certificate:
+    """Return the certificate that a new connection gets."""
+    shown = registry.project.lab.environment.run(
+        "openssl", "s_client", "-connect", registry.address, "-servername", "registry.example.com", stdin=""
+    )
+    return x509.load_pem_x509_certificates(shown.stdout.encode())[0]
 
 
 def type_remedy_for_missing_root(

@@ -13,6 +13,7 @@ from registry.inputs.args import (
     BackupBucketArgs,
     BackupRegistryArgs,
     BackupTargetArgs,
+    CertificateIssuerArgs,
     CollectArgs,
     RetentionRuleArgs,
     RobotArgs,
@@ -54,6 +55,7 @@ Every node trusts them until you destroy it, and new nodes trust them too
 
 
 NAMES = {
+    "CertificateIssuerArgs": ("map", "maps"),
     "AccessRuleArgs": ("rule", "rules"),
     "RobotArgs": ("robot", "robots"),
     "CollectArgs": ("map", "maps"),
@@ -99,6 +101,7 @@ def _node_trust(schema: dict[str, Any]) -> Iterator[str]:
 def _rules(schema: dict[str, Any]) -> Iterator[str]:
     """Yield the keys of rules, robots and jobs."""
     objects = {
+        CertificateIssuerArgs: "`certificate_issuer`",
         AccessRuleArgs: "a rule of `access`",
         RobotArgs: "a robot",
         CollectArgs: "`collect`",

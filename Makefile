@@ -21,6 +21,7 @@ wipe: venv ## Stop the development cluster, delete images and state
 	@$(BIN)/python -m dev down --wipe
 
 # ARGS are arguments for pytest, for example: make e2e ARGS="-k rotation"
+# K8S is the release of Kubernetes of `up`, `test`, `e2e`, `soak` and `drills`, for example: make e2e K8S=1.36
 test: venv ## Run everything that CI runs, and print one summary
 	@$(BIN)/python -m tests -- $(ARGS)
 

@@ -8,7 +8,8 @@ from importlib.metadata import version
 import psutil
 
 from bench.lab import Lab
-from dev.toolchain.programs import PROGRAMS
+from dev.cluster.programs import choose_release
+from dev.toolchain.programs import KUBERNETES
 
 
 def describe_machine() -> str:
@@ -28,7 +29,7 @@ def describe_lab(lab: Lab) -> str:
     kubectl = json.loads(lab.run(lab.environment.env["KUBECTL"], "version", "--client", "--output", "json"))
     versions = (
         f"engine {lab.run('pulumi', 'version').strip().lstrip('v')}",
-        f"Kubernetes {PROGRAMS['kube'].version}",
+        f"Kubernetes {KUBERNETES[choose_release()]}",
         f"kubectl {kubectl['clientVersion']['gitVersion'].lstrip('v')}",
         " ".join(lab.run("openssl", "version").split()[:2]),
         f"Docker {lab.run('docker', 'version', '--format', '{{.Server.Version}}').strip()}",

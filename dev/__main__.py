@@ -21,7 +21,7 @@ from typing import Annotated
 import typer
 
 from dev.cluster import Cluster
-from dev.cluster.programs import BUILT_PROGRAMS
+from dev.cluster.programs import list_built_programs
 from dev.console import step
 from dev.deploy import Deployment
 from dev.environment import STATE, create_environment
@@ -58,7 +58,7 @@ def up(name: Name = "dev", isolated: Isolated = False, default_periods: DefaultP
     cluster = _select_cluster(name, isolated, default_periods)
     if cluster:
         cluster.check()
-    engine = provide_engine(programs=BUILT_PROGRAMS if cluster else ())
+    engine = provide_engine(programs=list_built_programs() if cluster else ())
     if cluster:
         with step("two nodes of Kubernetes, and a laptop"):
             cluster.up()

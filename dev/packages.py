@@ -18,9 +18,6 @@ from dev.console import Step, step
 from dev.errors import RequirementError
 
 COMMANDS: Mapping[str, str] = {
-    "containerd": "containerd",
-    "containerd-shim-runc-v2": "containerd",
-    "ctr": "containerd",
     "runc": "runc",
     "host-local": "containernetworking-plugins",
     "nft": "nftables",

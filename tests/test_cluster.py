@@ -1,18 +1,20 @@
 """The parts of the embedded cluster that need no root: plan, keys, processes, control groups, requirements."""
 
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 
 import pytest
 
-from dev.cluster import Cluster, cgroup, inotify, laptop, network, node, pki, plan, process, requirements
+from dev.cluster import Cluster, cgroup, inotify, laptop, network, node, pki, plan, process, programs, requirements
 from dev.cluster.archive import Image
 from dev.cluster.plan import HOSTS, MACHINE, MASTER, NETWORK, NODES, PODS, SERVICES, Plan
 from dev.errors import ClusterError, RequirementError
+from dev.toolchain.programs import KUBERNETES, OTHER_RELEASES, PROGRAMS, RELEASE
 from registry.validation.nodes import CONTAINERD_FOLDER, DOCKER_FOLDER
 
 MAX_LINK_NAME = 15
@@ -53,6 +55,39 @@ class TestInotify:
         inotify.raise_limit_if_needed()
         assert [file.name for file in sorted(machine.iterdir())] == ["limit", "netns"]
         assert (machine / "limit").read_text() == "100\n"
+
+
+class TestRelease:
+    @pytest.mark.parametrize(
+        ("variable", "program"),
+        [("", "kube"), (RELEASE, "kube"), *((release, f"kube-{release}") for release in OTHER_RELEASES)],
+    )
+    def test_a_variable_selects_the_release_of_kubernetes(
+        self, monkeypatch: pytest.MonkeyPatch, variable: str, program: str
+    ) -> None:
+        monkeypatch.setenv(programs.RELEASE_VARIABLE, variable)
+        assert programs.list_built_programs()[0] == program
+        assert PROGRAMS[program].version == KUBERNETES[variable or RELEASE]
+
+    @pytest.mark.parametrize("release", ["1.35", "1.36.3", "latest"])
+    def test_another_release_is_refused(self, monkeypatch: pytest.MonkeyPatch, release: str) -> None:
+        monkeypatch.setenv(programs.RELEASE_VARIABLE, release)
+        with pytest.raises(RequirementError) as raised:
+            programs.choose_release()
+        assert repr(release) in raised.value.cause
+        assert all(supported in raised.value.remedy for supported in KUBERNETES)
+
+    def test_data_of_a_newer_release_are_refused_before_anything_is_built(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setattr(programs, "build_program", lambda name: pytest.fail(name))
+        monkeypatch.setenv(programs.RELEASE_VARIABLE, [*KUBERNETES][-1])
+        saved = programs.Programs("kube", "registry", "busybox", "plugins", kubernetes="1.100.0")
+        (tmp_path / "programs.json").write_text(json.dumps(asdict(saved)))
+        with pytest.raises(RequirementError) as raised:
+            programs.provide_programs(tmp_path / "programs.json")
+        assert "1.100.0" in raised.value.cause
+        assert "make wipe" in raised.value.remedy
 
 
 def test_inotify_instances_are_counted_up_to_a_number_and_closed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,7 +93,7 @@ class TestPins:
 
 
 class TestGo:
-    @pytest.mark.parametrize(("version", "is_used"), [("1.26.0", True), ("1.25.12", False), ("1.26rc1", False)])
+    @pytest.mark.parametrize(("version", "is_used"), [("1.26.6", True), ("1.25.12", False), ("1.26rc1", False)])
     def test_go_on_path_is_used_if_it_is_new_enough(self, install: Install, version: str, is_used: bool) -> None:
         on_path = install("go", GO.replace("{version}", version))
 
@@ -171,6 +171,19 @@ class TestBuild:
         assert len(programs) == 2
         install("go", GO.replace("{version}", "1.99.1").replace("build*)", "build*) exit 1 ;; other)"))
         assert build.build_programs(["kube", "registry"]) == folders, "Nothing is built twice."
+
+    def test_packages_with_different_tags_are_not_compiled_by_one_command(
+        self, install: Install, tmp_path: Path
+    ) -> None:
+        install("go", GO.replace("{version}", "1.99.1"))
+
+        build.build_programs(["kube", "registry", "containerd"])
+
+        commands = [line for line in (tmp_path / "go.log").read_text().splitlines() if line.startswith("build")]
+        assert [line.endswith(" example.com/shared") for line in commands] == [True, False, False, False]
+        assert [line for line in commands if "no_zfs" in line] == [
+            line for line in commands if line.endswith("./cmd/containerd")
+        ]
 
     def test_a_module_is_replaced_in_the_copy_for_its_program_alone(self, install: Install, tmp_path: Path) -> None:
         install("go", GO.replace("{version}", "1.99.1"))

@@ -10,9 +10,12 @@ from dev.cluster.plan import LAPTOP, Plan
 from dev.cluster.process import Daemon
 
 CONTAINERD_CONFIG = """\
-version = 2
+version = 3
 oom_score = 0
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
+disabled_plugins = [
+  "io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", "io.containerd.cri.v1.runtime",
+  "io.containerd.nri.v1.nri",
+]
 """
 
 

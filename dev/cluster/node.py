@@ -32,29 +32,33 @@ QUICK_PERIODS = {
 """Settings that update a Secret in a Pod within 5 s (default: a minute), and renew the node's Lease every 4 s."""
 
 CONTAINERD_CONFIG = Template("""\
-version = 2
+version = 3
 oom_score = 0
 disabled_plugins = [
-  "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper",
-  "io.containerd.snapshotter.v1.zfs", "io.containerd.internal.v1.opt", "io.containerd.internal.v1.tracing",
-  "io.containerd.tracing.processor.v1.otlp",
+  "io.containerd.snapshotter.v1.blockfile", "io.containerd.snapshotter.v1.erofs", "io.containerd.differ.v1.erofs",
+  "io.containerd.internal.v1.opt", "io.containerd.nri.v1.nri",
 ]
 
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "$pause"
+[plugins."io.containerd.cri.v1.images"]
+  [plugins."io.containerd.cri.v1.images".pinned_images]
+    sandbox = "$pause"
+  [plugins."io.containerd.cri.v1.images".registry]
+    config_path = "$certificates"
+
+[plugins."io.containerd.cri.v1.runtime"]
   disable_apparmor = true
   # In a container, root may lack CAP_SYS_RESOURCE. Each sandbox would fail with "can't get final child's PID".
   restrict_oom_score_adj = true
+  [plugins."io.containerd.cri.v1.runtime".cni]
+    bin_dirs = ["$plugins"]
+  [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+      SystemdCgroup = false
+
+[plugins."io.containerd.grpc.v1.cri"]
   stream_server_address = "127.0.0.1"
   stream_server_port = "0"
-  [plugins."io.containerd.grpc.v1.cri".cni]
-    bin_dir = "$plugins"
-  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-    runtime_type = "io.containerd.runc.v2"
-    [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-      SystemdCgroup = false
-  [plugins."io.containerd.grpc.v1.cri".registry]
-    config_path = "$certificates"
 """)
 
 

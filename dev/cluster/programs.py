@@ -8,10 +8,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from dev import packages
+from dev.errors import RequirementError
 from dev.toolchain.build import build_program
+from dev.toolchain.programs import KUBERNETES, OLDEST_KUBERNETES, PROGRAMS, RELEASE
 
-BUILT_PROGRAMS = ("kube", "registry")
-"""Names of the programs that are built from Go modules."""
+RELEASE_VARIABLE = "K8S"
+"""Variable with the release of Kubernetes, such as 1.36, for `make up`, `make test` and `make e2e`."""
+
+CONTAINER_RUNTIME = ("containerd", "containerd-shim-runc-v2")
+"""Names of the programs of the container runtime."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +34,29 @@ class Programs:
     environment: Mapping[str, str] = field(default_factory=dict)
     """Variables of the daemons. They do not depend on the shell in which `up` runs."""
 
+    kubernetes: str = OLDEST_KUBERNETES
+    """Version of Kubernetes."""
+
     def add_to_environment(self, variables: Mapping[str, str]) -> dict[str, str]:
         """Return the variables for a command of the user. They include the user's PATH."""
         return {**self.environment, "PATH": f"{self.kube}:{variables.get('PATH', '')}:{self.environment['PATH']}"}
+
+
+def choose_release() -> str:
+    """Return the release of Kubernetes that the variable K8S selects, else the default one."""
+    release = os.environ.get(RELEASE_VARIABLE) or RELEASE
+    if release not in KUBERNETES:
+        raise RequirementError(
+            f"The variable {RELEASE_VARIABLE} is {release!r}, which is not a release of Kubernetes that can be built.",
+            f"Use {' or '.join(KUBERNETES)}, or leave it out for {RELEASE}.",
+        )
+    return release
+
+
+def list_built_programs() -> tuple[str, ...]:
+    """Return the names of the programs that are built from Go modules: Kubernetes, the registry, and the runtime."""
+    release = choose_release()
+    return ("kube" if release == RELEASE else f"kube-{release}", "registry", *CONTAINER_RUNTIME)
 
 
 def provide_programs(file: Path) -> Programs:
@@ -39,25 +64,44 @@ def provide_programs(file: Path) -> Programs:
 
     apt takes seconds to answer.
     """
-    kube, registry = (build_program(name) for name in BUILT_PROGRAMS)
-    registry /= "registry"
+    names = list_built_programs()
     saved_programs = read_saved_programs(file)
+    kubernetes = PROGRAMS[names[0]].version
+    if saved_programs:
+        _refuse_older_release(saved_programs.kubernetes, kubernetes)
+    kube, registry, *runtime = (build_program(name) for name in names)
+    search_path = os.pathsep.join(map(str, [kube, *runtime]))
     if (
         saved_programs
-        and (saved_programs.kube, saved_programs.registry) == (str(kube), str(registry))
+        and saved_programs.registry == str(registry / "registry")
+        and saved_programs.environment["PATH"].startswith(search_path)
         and _exist(saved_programs)
     ):
         return saved_programs
     debian_packages = packages.provide_packages()
     programs = Programs(
         kube=str(kube),
-        registry=str(registry),
+        registry=str(registry / "registry"),
         busybox=str(debian_packages.find("busybox")),
         network_plugins=str(debian_packages.find("host-local").parent),
-        environment={**debian_packages.env, "PATH": f"{kube}:{debian_packages.env['PATH']}"},
+        environment={**debian_packages.env, "PATH": f"{search_path}:{debian_packages.env['PATH']}"},
+        kubernetes=kubernetes,
     )
     file.write_text(json.dumps(asdict(programs), indent=2))
     return programs
+
+
+def _refuse_older_release(saved_version: str, version: str) -> None:
+    """Raise `RequirementError` if the cluster's data are those of a newer Kubernetes. etcd cannot read newer data."""
+    if _numbers(version) < _numbers(saved_version):
+        raise RequirementError(
+            f"The cluster has data of Kubernetes {saved_version}, which {version} cannot read.",
+            f"Use the same {RELEASE_VARIABLE} again, or delete the cluster: `make wipe`.",
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 def read_saved_programs(file: Path) -> Programs | None:

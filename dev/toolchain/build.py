@@ -46,8 +46,12 @@ def build_programs(names: Sequence[str]) -> dict[str, Path]:
     targets = {name: _find_target(PROGRAMS[name]) for name in names}
     missing = [PROGRAMS[name] for name, (_, target) in targets.items() if not target.is_dir()]
     compiled: set[str] = set()
-    for module in dict.fromkeys(program.module for program in missing):
-        sharing = [program for program in missing if program.module == module and program.shares_packages]
+    for module, tags in dict.fromkeys((program.module, program.tags) for program in missing):
+        sharing = [
+            program
+            for program in missing
+            if (program.module, program.tags) == (module, tags) and program.shares_packages
+        ]
         if len(sharing) > 1:
             _compile_shared_packages(sharing)
             compiled |= {program.name for program in sharing}
@@ -159,7 +163,7 @@ class _Module:
 
 
 def _compile_shared_packages(programs: Sequence[Program]) -> None:
-    """Compile the packages of the programs into Go's cache. They have the same module."""
+    """Compile the packages of the programs into Go's cache. They have the same module and the same tags."""
     go = golang.choose_go(programs[0].sources)
     go.ensure_installed()
     with (

@@ -13,7 +13,16 @@ from dev.toolchain.golang import Go
 
 MODULES = Path(__file__).with_name("modules")
 
-KUBERNETES = "1.36.3"
+KUBERNETES = {"1.37": "1.37.2", "1.36": "1.36.3"}
+"""Versions of Kubernetes by their release. The first is the default, and the last is the oldest that is promised."""
+
+RELEASE, *OTHER_RELEASES = KUBERNETES
+"""The default release of Kubernetes, and those that only a run with `K8S` builds."""
+
+OLDEST_KUBERNETES = [*KUBERNETES.values()][-1]
+"""Version of the oldest Kubernetes that is promised."""
+
+CONTAINERD = "2.4.2"
 PULUMI = "3.259.0"
 LANGUAGE_PYTHON = "3.201.0"
 """Version of the newest language host that is published as a Go module. Newer engines accept it."""
@@ -30,7 +39,7 @@ class Program:
     """A program: `go build PACKAGE` in `modules/MODULE`, with its version set by the linker.
 
     Most programs share one module, so that a package that several need is compiled once. Some old programs, those of
-    Prometheus, regsync and gen-sdk have modules of their own.
+    Prometheus, regsync and gen-sdk have modules of their own. A module of an older Kubernetes shares its main package.
     """
 
     name: str
@@ -89,28 +98,54 @@ def _pin(version: str, *modules: str) -> tuple[str, ...]:
     return tuple(f"{module}={module}@{version}" for module in modules)
 
 
+def _kubernetes(release: str, name: str, module: str) -> Program:
+    """Return the program with etcd, every daemon of Kubernetes, and kubectl."""
+    version = KUBERNETES[release]
+    major, minor = release.split(".")
+    return Program(
+        name=name,
+        version=version,
+        module=module,
+        package="./cmd/kube",
+        stamps=(
+            f"k8s.io/component-base/version.gitVersion=v{version}",
+            f"k8s.io/component-base/version.gitMajor={major}",
+            f"k8s.io/component-base/version.gitMinor={minor}",
+            f"k8s.io/client-go/pkg/version.gitVersion=v{version}",
+        ),
+        aliases=(
+            "etcd",
+            "kube-apiserver",
+            "kube-controller-manager",
+            "kube-scheduler",
+            "kube-proxy",
+            "kubelet",
+            "kubectl",
+        ),
+    )
+
+
 PROGRAMS = {
     program.name: program
     for program in (
+        _kubernetes(RELEASE, "kube", "current"),
+        *(_kubernetes(release, f"kube-{release}", f"kube-{release}") for release in OTHER_RELEASES),
+        # The container runtime of the nodes and of the laptop, without snapshotters and tracing that need other tools.
         Program(
-            name="kube",
-            version=KUBERNETES,
-            package="./cmd/kube",
-            stamps=(
-                f"k8s.io/component-base/version.gitVersion=v{KUBERNETES}",
-                "k8s.io/component-base/version.gitMajor=1",
-                f"k8s.io/component-base/version.gitMinor={KUBERNETES.split('.')[1]}",
-                f"k8s.io/client-go/pkg/version.gitVersion=v{KUBERNETES}",
-            ),
-            aliases=(
-                "etcd",
-                "kube-apiserver",
-                "kube-controller-manager",
-                "kube-scheduler",
-                "kube-proxy",
-                "kubelet",
-                "kubectl",
-            ),
+            name="containerd",
+            version=CONTAINERD,
+            package="./cmd/containerd",
+            stamps=(f"github.com/containerd/containerd/v2/version.Version=v{CONTAINERD}",),
+            tags=("no_devmapper", "no_tracing", "no_zfs"),
+            aliases=("ctr",),
+        ),
+        # One process runs for each Pod, so it is built without gRPC.
+        Program(
+            name="containerd-shim-runc-v2",
+            version=CONTAINERD,
+            package="github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+            stamps=(f"github.com/containerd/containerd/v2/version.Version=v{CONTAINERD}",),
+            tags=("no_grpc",),
         ),
         Program(
             name="registry",

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 import pytest
 
-from dev.cluster.programs import BUILT_PROGRAMS
+from dev.cluster.programs import list_built_programs
 from dev.deploy import JOB_INPUTS, PROXY_INPUTS
 from dev.environment import PROJECT, STATE, create_environment
 from dev.toolchain.engine import provide_engine
@@ -64,7 +64,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         ) from None
     config.stash[LOCK] = lock
     artifacts.delete_old()
-    provide_engine(programs=(*BUILT_PROGRAMS, *TEST_PROGRAMS))
+    provide_engine(programs=(*list_built_programs(), *TEST_PROGRAMS))
     # Every command of a worker inherits this variable. Engine, providers and kubectl are Go programs that run for
     # seconds. With less garbage collection `pulumi version` takes a quarter less processor time.
     os.environ.setdefault("GOGC", "400")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from dev.cluster.programs import choose_release
 from dev.toolchain.programs import KUBERNETES
 from tests.harness.parts import ROOT
 from tests.harness.progress import clock
@@ -28,8 +29,9 @@ def write(result: Result, path: Path = PAGE) -> None:
 
 
 def _lines(result: Result) -> Iterator[str]:
+    kubernetes = KUBERNETES[choose_release()]
     cores, memory = psutil.cpu_count(), psutil.virtual_memory().total // 2**30
-    yield f"\nLast run: {datetime.now(UTC):%Y-%m-%d}, in {clock(result.seconds)}, with Kubernetes {KUBERNETES},\n"
+    yield f"\nLast run: {datetime.now(UTC):%Y-%m-%d}, in {clock(result.seconds)}, with Kubernetes {kubernetes},\n"
     yield f"{cores} cores, {memory} GiB of memory and Python {platform.python_version()}.\n\n"
     yield "| drill | figures |\n|---|---|\n"
     report = result.report or RunReport()

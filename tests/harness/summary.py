@@ -53,7 +53,7 @@ def _closing_line(report: RunReport) -> str:
 
 def _commands(result: Result) -> Iterator[str]:
     """Yield a command for each failed test of the part, or one command for the part if it has no failed test."""
-    make = f"{soak_variables(os.environ)}make {result.part.name}"
+    make = f"{run_variables(os.environ)}make {result.part.name}"
     failed = result.report.failed() if result.report else []
     if not failed:
         yield make
@@ -63,9 +63,9 @@ def _commands(result: Result) -> Iterator[str]:
         yield f"{make}  # and {len(failed) - MAX_COMMANDS} more"
 
 
-def soak_variables(environment: Mapping[str, str]) -> str:
-    """Return the variables of a run with full counts for the front of a command, or ""."""
-    names = [name for name in ("SOAK", "SOAK_SEED", "DRILLS") if name in environment]
+def run_variables(environment: Mapping[str, str]) -> str:
+    """Return the variables that select the release of Kubernetes and full counts, for the front of a command."""
+    names = [name for name in ("K8S", "SOAK", "SOAK_SEED", "DRILLS") if environment.get(name)]
     return "".join(f"{name}={environment[name]} " for name in names)
 
 

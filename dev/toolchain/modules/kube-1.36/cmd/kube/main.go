@@ -1,0 +1,1 @@
+../../../current/cmd/kube/main.go

@@ -1,5 +1,6 @@
 """The program of the jobs: storages, output and exit codes. tests/e2e/test_maintenance.py runs it on a cluster."""
 
+import base64
 import hashlib
 import json
 import os
@@ -8,7 +9,9 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +21,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import pytest
 
 from registry.maintenance.job import s3 as s3_module
+from registry.maintenance.job.api import Registry as Client
+from registry.maintenance.job.api import Server
 from registry.maintenance.job.layout import LAYER, Link, data_path
 from registry.maintenance.job.s3 import S3Settings, S3Storage, proxy_for, sign
 from registry.maintenance.job.storage import FolderStorage, Storage, StorageError, read
@@ -121,6 +126,61 @@ def test_a_request_is_signed_as_botocore_signs_it(request_name: str) -> None:
 def test_a_proxy_is_used_unless_the_server_is_excluded(endpoint: str, no_proxy: str, expected: str) -> None:
     proxies = {"http": "http://proxy:3128", "https": "https://proxy:3129"}
     assert proxy_for(S3Settings("images", "r", "a", "s", endpoint, proxies=proxies, no_proxy=no_proxy)) == expected
+
+
+@contextmanager
+def listening_proxy() -> Iterator[tuple[str, list[str]]]:
+    """Yield the address of a proxy that refuses every request, and the beginnings of the requests that it gets."""
+    requests: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with suppress(OSError):  # the end of the block closes the socket
+                while True:
+                    connection, _ = server.accept()
+                    with connection:
+                        requests.append(connection.recv(4096).decode())
+                        connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{server.getsockname()[1]}", requests
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def request_of_bucket(proxy: str, scheme: str) -> None:
+    settings = S3Settings("images", "x", "AKID", "key", f"{scheme}://s3.example.com", proxies={scheme: proxy})
+    S3Storage(settings, lambda _: None, attempts=1).entry("a")
+
+
+def request_of_registry(proxy: str, scheme: str) -> None:
+    Client(Server(f"{scheme}://registry.example.com", proxy=proxy), lambda _: None).digest_of("team/web", "1")
+
+
+@pytest.mark.parametrize(
+    ("request_server", "scheme", "beginning"),
+    [
+        (request_of_bucket, "https", "CONNECT s3.example.com:443 "),
+        (request_of_bucket, "http", "HEAD http://s3.example.com/images/a "),
+        (request_of_registry, "https", "CONNECT registry.example.com:443 "),
+    ],
+)
+def test_a_proxy_gets_the_decoded_login(
+    request_server: Callable[[str, str], None], scheme: str, beginning: str
+) -> None:
+    """The login in a URL is percent-encoded."""
+    with listening_proxy() as (address, requests), pytest.raises(StorageError):
+        request_server(f"http://us%40er:p%3Ass@{address}", scheme)
+    login = base64.b64encode(b"us@er:p:ss").decode()
+    assert all(request.startswith(beginning) for request in requests)
+    assert f"proxy-authorization: basic {login}".lower() in requests[0].lower()
+
+
+@pytest.mark.parametrize("request_server", [request_of_bucket, request_of_registry])
+def test_a_proxy_with_tls_is_refused(request_server: Callable[[str, str], None]) -> None:
+    with pytest.raises(StorageError, match="`outbound_proxy` has an https URL"):
+        request_server("https://127.0.0.1:1", "https")
 
 
 def test_a_proxy_with_an_https_url_is_refused_by_name() -> None:

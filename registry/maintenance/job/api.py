@@ -1,6 +1,5 @@
 """The API of a registry (OCI distribution specification), as far as a backup reads it and writes the list of images."""
 
-import base64
 import hashlib
 import http.client
 import json
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
+from .connections import basic, connect, parse_proxy
 from .manifests import MOST_BYTES
 from .storage import CHUNK_BYTES, StorageError
 
@@ -261,18 +261,9 @@ class Registry:
             self._idle.pop().close()
 
     def _connect(self) -> http.client.HTTPConnection:
-        parts, proxy = urlsplit(self.server.url), urlsplit(self.server.proxy)
-        host = parts.hostname or ""
-        if self._context is None:
-            return http.client.HTTPConnection(host, parts.port or 80, timeout=TIMEOUT_SECONDS)
-        if not proxy.hostname:
-            return http.client.HTTPSConnection(host, parts.port or 443, timeout=TIMEOUT_SECONDS, context=self._context)
-        tunnel = http.client.HTTPSConnection(
-            proxy.hostname, proxy.port or 80, timeout=TIMEOUT_SECONDS, context=self._context
-        )
-        login = {"Proxy-Authorization": _basic(proxy.username, proxy.password or "")} if proxy.username else {}
-        tunnel.set_tunnel(host, parts.port or 443, login)
-        return tunnel
+        # Only registries with TLS are reached through the proxy.
+        proxy = parse_proxy(self.server.proxy) if self._context else None
+        return connect(urlsplit(self.server.url), proxy, self._context, TIMEOUT_SECONDS)
 
     def _authorization(self, repository: str) -> dict[str, str]:
         token = self._tokens.get(repository)
@@ -285,7 +276,7 @@ class Registry:
         """
         kind, _, rest = answer.headers.get("www-authenticate", "").partition(" ")
         if kind.lower() == "basic" and self.server.username:
-            self._tokens[repository] = _basic(self.server.username, self.server.password)
+            self._tokens[repository] = basic(self.server.username, self.server.password)
             return self._authorization(repository) != refused
         fields = dict(CHALLENGE.findall(rest))
         if kind.lower() != "bearer" or "realm" not in fields:
@@ -299,7 +290,7 @@ class Registry:
         query |= {"service": fields["service"]} if "service" in fields else {}
         realm = urlsplit(fields["realm"])
         server = Server(f"{realm.scheme}://{realm.netloc}", ca_pem=self.server.ca_pem, proxy=self.server.proxy)
-        login = {"Authorization": _basic(self.server.username, self.server.password)} if self.server.username else {}
+        login = {"Authorization": basic(self.server.username, self.server.password)} if self.server.username else {}
         with closing(Registry(server)) as registry:
             answer = registry._send("GET", f"{realm.path}?{urlencode(query)}", login, b"")
         try:
@@ -312,7 +303,3 @@ class Registry:
 
 def _lower(response: http.client.HTTPResponse) -> dict[str, str]:
     return {name.lower(): value for name, value in response.getheaders()}
-
-
-def _basic(username: str, password: str) -> str:
-    return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"

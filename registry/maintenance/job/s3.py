@@ -1,6 +1,5 @@
 """The storage in an object store that speaks S3."""
 
-import base64
 import hashlib
 import hmac
 import http.client
@@ -14,8 +13,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from random import random
 from typing import NamedTuple
-from urllib.parse import SplitResult, quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
+from .connections import connect, parse_proxy
 from .storage import CHUNK_BYTES, Entry, StorageError
 
 PARALLEL = 16
@@ -375,10 +375,10 @@ class S3Storage:
         target = quote(f"/{self._settings.bucket}{key}", safe="/-_.~")
         signed = sign(self._settings, method, target, query, headers, body_hash, datetime.now(UTC))
         url = f"{target}?{query_string(query)}" if query else target
-        proxy, login = self._proxy()
-        if proxy.hostname and self._context is None:
-            url, signed = f"{self._server.scheme}://{self._server.netloc}{url}", {**signed, **login}
-        connection = self._idle.pop() if self._idle else self._connect(proxy.hostname, proxy.port, login)
+        proxy = parse_proxy(proxy_for(self._settings))
+        if proxy and self._context is None:
+            url, signed = f"{self._server.scheme}://{self._server.netloc}{url}", {**signed, **proxy.login}
+        connection = self._idle.pop() if self._idle else connect(self._server, proxy, self._context, self._timeout)
         is_reusable = False
         try:
             connection.request(method, url, body, signed)
@@ -390,30 +390,6 @@ class S3Storage:
                 self._idle.append(connection)
             else:
                 connection.close()
-
-    def _proxy(self) -> tuple[SplitResult, Mapping[str, str]]:
-        """Return the URL of the proxy, and the header with its login. Without a proxy, the URL has no host."""
-        proxy = urlsplit(proxy_for(self._settings))
-        if proxy.scheme == "https":
-            raise StorageError("`outbound_proxy` has an https URL, which the jobs cannot use. Use its http port.")
-        if proxy.username is None:
-            return proxy, {}
-        pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
-        return proxy, {"proxy-authorization": f"Basic {base64.b64encode(pair).decode()}"}
-
-    def _connect(
-        self, proxy: str | None, proxy_port: int | None, login: Mapping[str, str]
-    ) -> http.client.HTTPConnection:
-        host, port = self._server.hostname or "", self._server.port
-        if self._context is None:
-            return http.client.HTTPConnection(
-                proxy or host, (proxy_port or 80) if proxy else port, timeout=self._timeout
-            )
-        if not proxy:
-            return http.client.HTTPSConnection(host, port, timeout=self._timeout, context=self._context)
-        tunnel = http.client.HTTPSConnection(proxy, proxy_port or 80, timeout=self._timeout, context=self._context)
-        tunnel.set_tunnel(host, port or 443, {**login})
-        return tunnel
 
     def close(self) -> None:
         """Close the idle connections."""

@@ -163,6 +163,11 @@ class Lab:
     def get(self, kind: str, name: str, namespace: str = NAMESPACE) -> Object:
         return self.api.get(kind, name, namespace)
 
+    def kill_registry(self, namespace: str = NAMESPACE, target: str = NAMESPACE) -> None:
+        """End process 1 of the registry's container, which then starts again."""
+        # The command may fail, because it ends with process 1.
+        self.kubectl("exec", "--namespace", namespace, target, "--", "kill", "1", check=False)
+
     def docker(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         return self.environment.run("docker", *arguments, check=False, stdin=stdin)
 

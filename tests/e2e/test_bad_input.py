@@ -43,7 +43,7 @@ REFUSED_CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"node": "no-such-node"}, "`node` names the node 'no-such-node', which does not exist. "),
     ({"namespace": "renamed"}, "`namespace` was 'docker-registry' and cannot become 'renamed'"),
     ({"passwords": {"centos": SECRET}}, "`passwords` "),
-    ({"port": "five thousand"}, "port"),
+    ({"port": "five thousand"}, "with configuration key 'port' must be of type 'integer'"),
 ]
 
 

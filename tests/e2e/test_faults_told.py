@@ -162,8 +162,7 @@ def certificate_of_another_ca(registry: Registry) -> Iterator[None]:
         lambda: lab.kubectl(*exec_in_pod, "base64", "-w0", "/certs/tls.crt") == encoded_certificate,
         pause=1,
     )
-    # `kill` may fail, because it ends with process 1.
-    lab.kubectl(*exec_in_pod, "kill", "1", check=False)
+    lab.kill_registry(NAME, f"deploy/{NAMESPACE}")
     eventually(30, "the container has restarted", lambda: has_restarted(lab))
     lab.wait_for_kube_proxies()
     yield
@@ -276,7 +275,7 @@ def test_ops_reports_a_fault_and_its_remedy_helps(
     """Only a real fault has the text of the disk or the kubelet, and shows whether the typed commands end it."""
     fault = FAULTS[name]
     options = () if fault.needs_drift else ("--no-drift",)
-    digest = faulty.push(*BLOB) if name not in FULL_DISK_FAULTS else ""
+    digest = faulty.push(*BLOB)
     pod_before = uid_and_restarts(lab)
     with fault.cause(faulty):
         report, failure = read_both(faulty, *options)
@@ -291,7 +290,7 @@ def test_ops_reports_a_fault_and_its_remedy_helps(
             assert commands == marked_block("full-disk", "sh", "docs/maintenance.md").splitlines()
         type_commands(faulty, commands)
         eventually(120, "status and verify report no problem", lambda: is_healthy(faulty, *options), pause=1)
-    assert faulty.has(BLOB[0], digest or faulty.push(*BLOB))
+    assert faulty.has(BLOB[0], digest)
     if name in (*FULL_DISK_FAULTS, "read-only", "another user"):
         assert uid_and_restarts(lab) == pod_before, "the Pod was neither replaced nor restarted"
 

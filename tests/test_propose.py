@@ -17,8 +17,9 @@ from ops import kubernetes, nodes, stack
 from ops.errors import ClusterError, CommandError
 from ops.propose import facts as facts_module
 from ops.propose import stack_config
-from ops.propose.choices import MOST_CHOICES, Proposal, propose_config
+from ops.propose.choices import MOST_CHOICES, propose_config
 from ops.propose.facts import Facts, read_facts
+from ops.propose.proposal import Proposal
 from ops.propose.stack_config import SUBJECTS, write_proposal
 from ops.stack import Endpoint
 from registry.inputs.table import INPUTS
@@ -88,6 +89,8 @@ def cluster(*nodes: Object, version: str = "v1.36.3", **objects: Any) -> Facts:
     return Facts(version=version, nodes=list(nodes), **{**kinds, "namespace": None, **objects})
 
 
+SHARED = gateway("shared", PASSTHROUGH_LISTENER)
+
 ALL_CORDONED = cluster(node("one", CORDONED, unschedulable=True), node("two", CORDONED, unschedulable=True))
 
 CLUSTERS: dict[str, tuple[Facts, dict[str, str]]] = {
@@ -152,7 +155,7 @@ CLUSTERS: dict[str, tuple[Facts, dict[str, str]]] = {
             gateways=[
                 gateway("https", {"name": "web", "port": 443, "protocol": "HTTPS", "tls": {"mode": "Terminate"}}),
                 gateway("of-others", {**PASSTHROUGH_LISTENER, "allowedRoutes": {"namespaces": {"from": "Same"}}}),
-                gateway("shared", PASSTHROUGH_LISTENER),
+                SHARED,
             ],
         ),
         {
@@ -277,6 +280,11 @@ def test_what_was_not_chosen_has_a_reason() -> None:
     assert "443" in omitted(CLUSTERS["minikube"][0])["exposure ingress with nginx"]
     assert "deprecates" in omitted(CLUSTERS["kind"][0])["exposure external-ips"]
     assert "ignores" in omitted(CLUSTERS["Kubernetes 1.40"][0])["exposure external-ips"]
+    assert "listeners" in omitted(CLUSTERS["a Gateway that terminates TLS"][0])["exposure gateway with gateways/https"]
+    assert (
+        "more inputs"
+        in omitted(cluster(node("infra", DEDICATED), gateways=[SHARED]))["exposure gateway with gateways/shared"]
+    )
     assert "/etc/hosts" in omitted(CLUSTERS["kind"][0])["hostname"]
     assert "registry already" in omitted(CLUSTERS["a registry that is deployed"][0])["namespace"]
 

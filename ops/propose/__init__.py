@@ -6,7 +6,7 @@ It needs no deployed stack. The proposal is written to a stack only on request, 
 from dataclasses import asdict
 
 from ..report import print_json, print_line
-from .choices import Proposal
+from .proposal import Proposal
 from .stack_config import Written
 
 

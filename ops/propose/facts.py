@@ -8,6 +8,9 @@ from kubernetes.dynamic.exceptions import ResourceNotFoundError
 from ..kubernetes import API_VERSIONS, Object, connect, convert_api_errors, get_object, list_objects
 from ..stack import DEFAULT_NAMESPACE
 
+NAME_LABEL, APP = "app.kubernetes.io/name", "docker-registry"
+"""Label of the registry's objects, and its value, which is also the default hostname."""
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -45,3 +48,8 @@ def _list_gateways(client: DynamicClient) -> list[Object]:
         return list_objects(client, "Gateway")
     except ResourceNotFoundError:
         return []
+
+
+def is_of_registry(item: Object) -> bool:
+    """Return whether a registry of this component created the object."""
+    return (item["metadata"].get("labels") or {}).get(NAME_LABEL) == APP

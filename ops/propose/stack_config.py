@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..stack import pulumi, read_own_config
-from .choices import Choice, Proposal
+from .proposal import Choice, Proposal
 
 SUBJECTS = (
     (

@@ -16,7 +16,7 @@ from dev.cluster.plan import MASTER, WORKER
 from dev.environment import PASSPHRASE, PROJECT, STATE
 from dev.errors import RequirementError
 from dev.toolchain.engine import provide_engine
-from ops.propose.choices import FIRST_NODE_PORT as NODE_PORT
+from ops.propose.exposure import FIRST_NODE_PORT as NODE_PORT
 from tests.e2e.lab import ADDRESS, NAME, NAMESPACE, STACK, UP, WITHOUT_BYTECODE, Lab, marked_block
 
 pytestmark = pytest.mark.e2e

@@ -19,6 +19,9 @@ from .private_registry import PrivateRegistry
 from .redaction import redact_debug_log
 from .validation import InvalidInput
 
+__version__ = "0.1.0"
+"""Version of the package, of its schema and of the newest release."""
+
 __all__ = [
     "AccessRight",
     "CertificateKey",
@@ -37,5 +40,6 @@ __all__ = [
     "StorageAccess",
     "TrustedRegistryArgs",
     "Workload",
+    "__version__",
     "redact_debug_log",
 ]

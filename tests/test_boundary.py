@@ -17,8 +17,8 @@ from pulumi.errors import InputPropertiesError
 from pulumi.runtime import rpc
 
 from registry import PrivateRegistry, PrivateRegistryArgs
-from registry.__main__ import NAME, Plugin
 from registry.inputs.table import DEFAULTS
+from registry.plugin import Plugin
 from registry.preflight import duplicates
 from registry.validation import InvalidInput
 from tests import golden
@@ -44,7 +44,7 @@ LIVE: dict[str, Any] = {
 }
 """Existing objects, by name of their lookup."""
 
-PLUGIN = Plugin([PrivateRegistry], NAME)
+PLUGIN = Plugin()
 TOKEN, SCHEMA = next(iter(golden.current_schema()["resources"].items()))
 DEFINITION = PLUGIN.analyzer.analyze_component(PrivateRegistry)
 WIRE_NAMES = {python: wire for wire, python in DEFINITION.inputs_mapping.items()}

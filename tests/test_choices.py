@@ -10,11 +10,11 @@ import pytest
 from google.protobuf.struct_pb2 import Struct  # type: ignore[import-untyped]
 from pulumi.runtime import rpc
 
-from registry import NodeTrust, PrivateRegistry, choices
-from registry.__main__ import NAME, Plugin
+from registry import choices
 from registry.choices import CertificateKey, Exposure, Storage
 from registry.exposure import EXPOSURES
 from registry.inputs.table import INPUTS
+from registry.plugin import Plugin
 from registry.validation import InvalidInput
 from registry.validation.certificates import KEY_KINDS
 from registry.validation.storage import STORAGE_KINDS
@@ -85,7 +85,7 @@ class TestPlugin:
     def construct(self, inputs: dict[str, Any]) -> None:
         wire = Struct()
         wire.update(inputs)
-        plugin = Plugin([PrivateRegistry, NodeTrust], NAME)
+        plugin = Plugin()
 
         @pulumi.runtime.test  # type: ignore[untyped-decorator]
         def main() -> Any:

@@ -42,6 +42,7 @@ def test_the_package_exports_the_components_and_their_arguments() -> None:
         "StorageAccess",
         "TrustedRegistryArgs",
         "Workload",
+        "__version__",
         "redact_debug_log",
     ]
 
@@ -108,6 +109,13 @@ def test_the_schema_describes_every_property_of_two_resources() -> None:
     assert not [path for path, each in properties(schema).items() if not each.get("description")]
 
 
+def test_the_schema_marks_every_secret() -> None:
+    resource = golden.current_schema()["resources"]["private-registry:index:PrivateRegistry"]
+    secrets = {key for key, each in resource["inputProperties"].items() if each.get("secret")}
+    assert secrets == {"backupPassword", "caKey", "mirrorPassword", "outboundProxy", "passwords", "s3SecretKey"}
+    assert {key for key, each in resource["properties"].items() if each.get("secret")} == {"password", "passwords"}
+
+
 def test_the_folder_is_a_plugin_under_any_name(tmp_path: Path) -> None:
     """The engine runs a copy in its cache. The language host calls `python FOLDER ENGINE`."""
     copy = Path(shutil.copytree(registry.__path__[0], tmp_path / "v1", ignore=shutil.ignore_patterns(".venv")))
@@ -150,7 +158,7 @@ SHARED = {
 }
 """Modules that every part may import."""
 
-TOP = {"__init__", "__main__", "private_registry", "redaction"}
+TOP = {"__init__", "__main__", "plugin", "private_registry", "redaction"}
 """Modules above the parts, or independent of them."""
 
 

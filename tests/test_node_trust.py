@@ -12,8 +12,8 @@ from google.protobuf.struct_pb2 import Struct  # type: ignore[import-untyped]
 from pulumi.runtime import rpc
 
 from registry import NodeTrust, NodeTrustArgs, PrivateRegistry
-from registry.__main__ import NAME, Plugin
 from registry.node_trust.files import all_files, hosts_toml
+from registry.plugin import Plugin
 from registry.validation import InvalidInput, nodes
 from registry.validation.network import image_reference_hosts
 from tests.conftest import Deploy, Engine, to_base64
@@ -266,7 +266,7 @@ def test_a_program_in_another_language_writes_the_keys_in_camel_case(engine: Eng
     """The plugin server gets names in camelCase, also inside lists and Outputs."""
     wire = Struct()
     wire.update({"registries": [{"endpoint": "team.example.com:5000", "caPem": CA, "address": "10.0.0.7:5000"}]})
-    plugin = Plugin([PrivateRegistry, NodeTrust], NAME)
+    plugin = Plugin()
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]
     def main() -> Any:

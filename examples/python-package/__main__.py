@@ -5,7 +5,7 @@ dependencies nor its version of Python, unlike one with `from registry import Pr
 """
 
 import pulumi
-import pulumi_private_registry as private_registry
+import platform_private_registry as private_registry
 
 registry = private_registry.PrivateRegistry(
     "python",

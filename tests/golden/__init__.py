@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from registry import NodeTrust, PrivateRegistry
-from registry.__main__ import NAME, Plugin
+from registry.plugin import Plugin
 
 SCHEMA = Path(__file__).with_name("schema.json")
 """Schema of the components. A change of it affects programs outside of this repository."""
@@ -13,7 +12,7 @@ SCHEMA = Path(__file__).with_name("schema.json")
 
 def current_schema() -> dict[str, Any]:
     """Return the schema that the plugin would send to the engine."""
-    return dict(json.loads(Plugin([PrivateRegistry, NodeTrust], NAME).schema or "{}"))
+    return dict(json.loads(Plugin().schema or "{}"))
 
 
 def render_schema(schema: dict[str, Any]) -> str:

@@ -441,10 +441,10 @@ def _is_ip(text: str) -> bool:
     return True
 
 
-def main() -> None:
+def main(program: str = "python -m ops") -> None:
     """Run a command. Print a `CommandError` as a message instead of a traceback."""
     try:
-        app(prog_name="python -m ops")
+        app(prog_name=program)
     except CommandError as error:
         typer.echo(error, err=True)
         sys.exit(2)

@@ -16,8 +16,10 @@ import yaml
 
 from .errors import CommandError, NotDeployedError, PulumiError
 
-PROJECT = Path(__file__).parents[1]
-"""Directory of Pulumi.yaml. Commands use it whatever the current directory is."""
+CHECKOUT = Path(__file__).parents[1]
+
+PROJECT = CHECKOUT if (CHECKOUT / "Pulumi.yaml").exists() else Path.cwd()
+"""Directory of Pulumi.yaml: that of the checkout, or the current directory if `ops` is in a wheel."""
 
 TIMEOUT = 60
 """Seconds to wait for one Pulumi command, whose backend may be slow."""

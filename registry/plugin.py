@@ -43,7 +43,7 @@ METADATA = {
     "license": "Apache-2.0",
     "publisher": "The private-registry maintainers",
 }
-"""What the Pulumi Registry and the package indexes of the languages show."""
+"""Description that the Pulumi Registry and the package indexes of the languages show."""
 
 SECRET_OUTPUTS = ("password", "passwords")
 """Outputs that a program keeps encrypted."""

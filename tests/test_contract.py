@@ -116,9 +116,16 @@ def test_the_schema_marks_every_secret() -> None:
     assert {key for key, each in resource["properties"].items() if each.get("secret")} == {"password", "passwords"}
 
 
-def test_the_folder_is_a_plugin_under_any_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_whole_repository", [False, True], ids=["folder", "repository"])
+def test_the_folder_is_a_plugin_under_any_name(tmp_path: Path, has_whole_repository: bool) -> None:
     """The engine runs a copy in its cache. The language host calls `python FOLDER ENGINE`."""
-    copy = Path(shutil.copytree(registry.__path__[0], tmp_path / "v1", ignore=shutil.ignore_patterns(".venv")))
+    folder, copy = Path(registry.__path__[0]), tmp_path / "v1"
+    ignored = shutil.ignore_patterns(".venv", "__pycache__")
+    if has_whole_repository:
+        shutil.copytree(folder, copy / "registry", ignore=ignored)
+        shutil.copy(folder.parent / "__main__.py", copy)
+    else:
+        shutil.copytree(folder, copy, ignore=ignored)
     command = [sys.executable, str(copy), "127.0.0.1:1"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as plugin:
         try:
@@ -158,7 +165,7 @@ SHARED = {
 }
 """Modules that every part may import."""
 
-TOP = {"__init__", "__main__", "plugin", "private_registry", "redaction"}
+TOP = {"__init__", "__main__", "command", "plugin", "private_registry", "redaction"}
 """Modules above the parts, or independent of them."""
 
 

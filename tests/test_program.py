@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def run_program(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Any:
         values = {key: declaration["default"] for key, declaration in DECLARATIONS.items()} | changes
         config = {f"private-registry:{k}": v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
         monkeypatch.setenv("PULUMI_CONFIG", json.dumps(config))
+        monkeypatch.setattr(sys, "argv", ["."])
         set_all_config(config, [f"private-registry:{key}" for key in secret])
         exports: dict[str, Any] = {}
         monkeypatch.setattr(pulumi, "export", exports.__setitem__)

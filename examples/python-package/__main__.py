@@ -4,8 +4,8 @@ The component runs in a process and a virtual environment of its own. This progr
 dependencies nor its version of Python, unlike one with `from registry import PrivateRegistry`.
 """
 
-import pulumi
 import platform_private_registry as private_registry
+import pulumi
 
 registry = private_registry.PrivateRegistry(
     "python",

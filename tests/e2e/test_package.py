@@ -24,9 +24,11 @@ from dev.environment import PROJECT, STATE
 from dev.toolchain import golang
 from dev.toolchain.build import build_program
 from ops.recover.orphan_plugins import end_orphan_plugins
+from registry import __version__
 from registry.inputs.table import INPUTS
+from registry.plugin import NAMESPACE
 from tests import golden
-from tests.e2e import stack_file
+from tests.e2e import git_server, stack_file
 from tests.e2e.lab import NAME, STACK, WITHOUT_BYTECODE, Lab, Project, marked_block
 from tests.e2e.messages import message
 
@@ -93,6 +95,52 @@ def schema_file(plugin_lab: Lab, component_folder: Path) -> Path:
 
 def test_the_engine_reads_the_schema_from_the_folder(schema_file: Path) -> None:
     assert sorted(json.loads(schema_file.read_text())["resources"]) == sorted(golden.current_schema()["resources"])
+
+
+def test_the_sdk_from_a_git_server_has_the_name_and_the_version_of_the_folder(plugin_lab: Lab, tmp_path: Path) -> None:
+    """The engine clones the tag, and runs the repository's root, which is also the folder of the program."""
+    url = f"{git_server.ADDRESS}/platform/private-registry"
+    commit_as = ("-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false")
+    repository = tmp_path / "repositories/platform/private-registry.git"
+    (tmp_path / "work").mkdir()
+    for name in ("PulumiPlugin.yaml", "__main__.py", "requirements.txt"):
+        shutil.copy(PROJECT / name, tmp_path / "work")
+    ignored = shutil.ignore_patterns(".venv", "__pycache__")
+    shutil.copytree(PROJECT / "registry", tmp_path / "work/registry", ignore=ignored)
+    for command in (
+        ("init", "--quiet"),
+        ("add", "--all"),
+        (*commit_as, "commit", "--quiet", "--message", "The files that a plugin needs"),
+        ("tag", f"v{__version__}"),
+        ("clone", "--quiet", "--bare", ".", repository),
+    ):
+        subprocess.run(["git", *command], cwd=tmp_path / "work", check=True)
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "Pulumi.yaml").write_text("name: from-git\nruntime: {name: python, options: {virtualenv: venv}}\n")
+    home = tmp_path / "home"  # the engine keeps the clone there
+    (home / "plugins").mkdir(parents=True)
+    for plugin in Path(plugin_lab.environment.env.get("PULUMI_HOME", Path.home() / ".pulumi"), "plugins").iterdir():
+        (home / "plugins" / plugin.name).symlink_to(plugin)
+    with git_server.serve_repositories(repository.parents[1]) as trusted:
+        variables = {
+            "PULUMI_HOME": str(home),
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "false",
+            "SSL_CERT_FILE": str(trusted),
+            "PIP_NO_COMPILE": "1",
+        }
+        lab = dataclasses.replace(plugin_lab, environment=plugin_lab.environment.with_variables(variables))
+        done = run_on_this_machine(
+            lab, project, "pulumi", "package", "add", f"https://{url}@v{__version__}", check=False
+        )
+        assert done.returncode == 0 or "error: linking package" in done.stderr, done.stderr
+    package = project / f"sdks/{NAMESPACE}-private-registry/{NAMESPACE}_private_registry"
+    assert json.loads((package / "pulumi-plugin.json").read_text()) == {
+        "resource": True,
+        "name": "private-registry",
+        "version": __version__,
+        "server": f"git://{url}",
+    }
 
 
 def test_a_python_program_uses_the_component_through_its_generated_sdk(

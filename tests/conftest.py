@@ -301,10 +301,12 @@ class InlineLoop(asyncio.SelectorEventLoop):
 LOOP = InlineLoop()
 
 
-def attach(engine: "Engine") -> None:
-    """Let the programs that run next register their resources with `engine`."""
+def attach(engine: "Engine") -> RecordingMonitor:
+    """Let the programs that run next register their resources with `engine`. Return the monitor, which has the URNs."""
     asyncio.set_event_loop(LOOP)
-    pulumi.runtime.set_mocks(engine, project="private-registry", stack="test", monitor=RecordingMonitor(engine))
+    monitor = RecordingMonitor(engine)
+    pulumi.runtime.set_mocks(engine, project="private-registry", stack="test", monitor=monitor)
+    return monitor
 
 
 # The SDK sends the call stack with each resource. No test reads it, and it takes a quarter of a deployment's time.

@@ -1,6 +1,6 @@
 # The targets of the project, for people and CI. `make` without a target lists them.
 .DEFAULT_GOAL := help
-.PHONY: help up down status wipe test lint types unit e2e soak drills bench schema clean
+.PHONY: help up down status wipe test lint types unit e2e soak drills bench schema release clean
 
 PYTHON ?= python3
 BIN := venv/bin
@@ -48,6 +48,9 @@ bench: venv ## Measure the speed, write bench/results
 
 schema: venv ## Write the generated files: schema, messages, configuration page, Pulumi.yaml
 	@$(BIN)/python -m tests.golden
+
+release: venv ## Release a version: make release VERSION=1.2.3 (ARGS=--dry-run)
+	@$(BIN)/python -m dev release $(VERSION) $(ARGS)
 
 clean: ## Delete the virtual environments and the caches of the tools
 	rm -rf venv registry/.venv policy/.venv examples/*/venv examples/*/sdks examples/*/node_modules examples/*/bin .mypy_cache .pytest_cache .ruff_cache .hypothesis

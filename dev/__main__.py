@@ -24,7 +24,7 @@ from dev.cluster import Cluster
 from dev.cluster.programs import list_built_programs
 from dev.console import step
 from dev.deploy import Deployment
-from dev.environment import STATE, create_environment
+from dev.environment import PROJECT, STATE, create_environment
 from dev.errors import CommandError, RequirementError
 from dev.toolchain.engine import provide_engine
 
@@ -40,6 +40,26 @@ DefaultPeriods = Annotated[
 Isolated = Annotated[
     bool, typer.Option(help="Give this machine no address in the cluster. Commands then run on its laptop.")
 ]
+
+
+@app.command()
+def release(
+    version: Annotated[str, typer.Argument(help="Number of the new version, such as 1.2.3.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Build and test it, but keep nothing.")] = False,
+) -> None:
+    """Release a version of the package: its changelog, its wheel in dist/, its commit and its tag.
+
+    The clone must have no changes. A failed release leaves nothing, and the same command finishes an interrupted one.
+    Nothing is pushed.
+
+    \b
+    Examples:
+      python -m dev release 1.2.3 --dry-run
+      python -m dev release 1.2.3
+    """
+    from dev import release as releases
+
+    typer.echo(releases.release(PROJECT, version, releases.build_and_test, dry_run=dry_run))
 
 
 @app.command()

@@ -15,8 +15,7 @@ from packaging.requirements import Requirement
 
 import registry
 from tests import golden
-
-ROOT = Path(__file__).resolve().parent.parent
+from tests.wheel import ROOT, build_wheel
 
 RUN_COMMAND = "from private_registry.command import run; run()"
 """Code of the script `private-registry`."""
@@ -25,11 +24,7 @@ RUN_COMMAND = "from private_registry.command import run; run()"
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel, and return its file."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (built,) = folder.glob("*.whl")
-    return built
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +46,8 @@ def test_wheel_schema_changelog_and_tag_have_one_version(installed: Path) -> Non
     assert versions[0] == registry.__version__
     assert golden.current_schema()["version"] == registry.__version__
     assert read_metadata(installed)["Version"] == registry.__version__
+    pages = "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
+    assert {*re.findall(r"/private-registry@v([\d.]+)", pages)} == {registry.__version__}
     tags = subprocess.run(["git", "tag", "--points-at", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert {tag for tag in tags.stdout.split() if tag.startswith("v")} <= {f"v{registry.__version__}"}
 

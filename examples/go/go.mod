@@ -3,7 +3,7 @@ module registry-from-go
 go 1.26
 
 require (
-	example.com/pulumi-private-registry/sdk/go v0.0.0
+	git.example.com/platform/private-registry/sdk/go v0.0.0
 	github.com/pulumi/pulumi/sdk/v3 v3.259.0
 )
 
@@ -122,4 +122,4 @@ require (
 	lukechampine.com/frand v1.4.2 // indirect
 )
 
-replace example.com/pulumi-private-registry/sdk/go => ./sdks/private-registry
+replace git.example.com/platform/private-registry/sdk/go => ./sdks/platform-private-registry

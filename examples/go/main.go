@@ -11,7 +11,7 @@ import (
 	"os"
 	"slices"
 
-	"example.com/pulumi-private-registry/sdk/go/privateregistry"
+	"git.example.com/platform/private-registry/sdk/go/privateregistry"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optdestroy"
 	"github.com/pulumi/pulumi/sdk/v3/go/auto/optup"

@@ -1,7 +1,7 @@
 // A registry that this program deploys itself, through the Automation API. It needs the engine, but no language host.
 //     npm start               # deploys
 //     npm start -- destroy
-import { PrivateRegistry } from "@pulumi/private-registry";
+import { PrivateRegistry } from "@platform/private-registry";
 import { LocalWorkspace } from "@pulumi/pulumi/automation";
 
 async function createRegistry() {

@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from tests import golden
 from tests.e2e import git_server, stack_file
 from tests.e2e.lab import NAME, STACK, WITHOUT_BYTECODE, Lab, Project, marked_block
 from tests.e2e.messages import message
+from tests.wheel import build_wheel
 
 pytestmark = pytest.mark.e2e
 
@@ -59,13 +61,24 @@ def plugin_lab(lab: Lab) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def component_folder(lab: Lab) -> Path:
-    """Copy the component and its examples without generated files, and return the folder."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel, and return its file."""
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def component_folder(lab: Lab, wheel: Path) -> Path:
+    """Copy the component from the wheel, and the examples without generated files. Return the folder.
+
+    So all programs of these tests show that the plugin works from the wheel.
+    """
     target = STATE / NAME / "package"
     shutil.rmtree(target, ignore_errors=True)
-    for name in ("registry", "examples"):
-        ignore = shutil.ignore_patterns(".venv", "venv", "sdks", "node_modules", "bin", "__pycache__")
-        shutil.copytree(PROJECT / name, target / name, symlinks=True, ignore=ignore)
+    ignore = shutil.ignore_patterns(".venv", "venv", "sdks", "node_modules", "bin", "__pycache__")
+    shutil.copytree(PROJECT / "examples", target / "examples", symlinks=True, ignore=ignore)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(target)
+    (target / "private_registry").rename(target / "registry")
     return target
 
 
@@ -156,6 +169,23 @@ def test_a_python_program_uses_the_component_through_its_generated_sdk(
     check_deployment(plugin_lab, project)
 
 
+def test_a_program_of_five_lines_deploys_a_registry_with_the_wheel(plugin_lab: Lab, wheel: Path) -> None:
+    """The virtual environment is new, and has the wheel alone."""
+    folder = STATE / NAME / "wheel"
+    shutil.rmtree(folder, ignore_errors=True)
+    run_on_this_machine(plugin_lab, STATE, sys.executable, "-m", "venv", str(folder / "venv"))
+    run_on_this_machine(plugin_lab, folder, "venv/bin/pip", "install", "--quiet", "--no-compile", str(wheel))
+    (folder / "Pulumi.yaml").write_text("name: wheel\nruntime: {name: python, options: {virtualenv: venv}}\n")
+    program = marked_block("this program from the wheel", "python", "docs/_index.md")
+    (folder / "__main__.py").write_text(program.replace("k8s-worker", "k8s-master"))
+    project = Project(plugin_lab, folder)
+    project.pulumi("stack", "select", "--create")
+    try:
+        check_deployment(plugin_lab, project)
+    finally:
+        project.pulumi("destroy", "--yes", "--skip-preview")
+
+
 @pytest.fixture(scope="module")
 def yaml_project(plugin_lab: Lab, create_example: CreateExample) -> Project:
     project = create_example("yaml")
@@ -182,7 +212,7 @@ def test_a_yaml_program_gets_a_refusal_as_one_message(plugin_lab: Lab, yaml_proj
 @pytest.mark.skipif(not shutil.which("npm"), reason="Node.js is not installed, so its SDK is not compiled.")
 def test_a_nodejs_program_deploys_a_registry(plugin_lab: Lab, component_folder: Path, schema_file: Path) -> None:
     folder = component_folder / "examples/nodejs"
-    generate_sdk("nodejs", schema_file, folder / "sdks/private-registry")
+    generate_sdk("nodejs", schema_file, folder / "sdks/platform-private-registry")
     offline = dataclasses.replace(
         plugin_lab, environment=plugin_lab.environment.with_variables({"NPM_CONFIG_PREFER_OFFLINE": "true"})
     )
@@ -191,7 +221,7 @@ def test_a_nodejs_program_deploys_a_registry(plugin_lab: Lab, component_folder: 
 
 def test_a_go_program_deploys_a_registry(plugin_lab: Lab, component_folder: Path, schema_file: Path) -> None:
     folder = component_folder / "examples/go"
-    sdk = folder / "sdks/private-registry"
+    sdk = folder / "sdks/platform-private-registry"
     generate_sdk("go", schema_file, sdk)
     go = golang.choose_go(folder)
     go.ensure_installed()

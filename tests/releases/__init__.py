@@ -62,9 +62,7 @@ def record(config: dict[str, Any]) -> Resources:
     monitor = attach(engine)
     run(lambda: PrivateRegistry("registry", config))  # type: ignore[arg-type]
     urns = {(kind_of(urn), name_of(urn)): urn for urn in monitor.resources}
-    return {
-        urns[each.type, each.name]: without_metadata(each.inputs) for each in engine.resources if each.type in KEPT
-    }
+    return {urns[each.type, each.name]: without_metadata(each.inputs) for each in engine.resources if each.type in KEPT}
 
 
 def kind_of(urn: str) -> str:

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import sysconfig
 import tomllib
 import zipfile
 from collections.abc import Iterable
@@ -117,3 +118,27 @@ def test_without_its_extra_the_command_names_what_to_install(installed: Path) ->
     assert (done.returncode, done.stdout) == (2, "")
     assert "pip install 'pulumi-private-registry[ops]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+MISTAKES = {
+    "an unknown key": '{"hostnam": "registry.example.com"}',
+    "a number in quotes": '{"port": "5000"}',
+    "a list that is text": '{"users": "centos"}',
+    "a word that is no choice": '{"exposure": "clusterr"}',
+}
+
+
+def test_mypy_finds_mistakes_in_a_program_with_the_wheel(installed: Path, tmp_path: Path) -> None:
+    """Only the marker py.typed lets mypy read the types of an installed package."""
+    environment = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    (packages / "shared.pth").write_text(f"{installed}\n{sysconfig.get_path('purelib')}\n")
+    lines = [f'PrivateRegistry("r{number}", {args})' for number, args in enumerate(MISTAKES.values())]
+    lines.append('PrivateRegistry("good", {"port": 5000, "users": ["centos"]})')
+    program = tmp_path / "program.py"
+    program.write_text("\n".join(["from private_registry import PrivateRegistry", "", *lines, ""]))
+    command = [sys.executable, "-m", "mypy", "--strict", "--python-executable", str(environment / "bin/python")]
+    done = subprocess.run([*command, str(program)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    found = re.findall(r"^program\.py:(\d+): error: ", done.stdout, re.MULTILINE)
+    assert [int(line) - 3 for line in dict.fromkeys(found)] == [*range(len(MISTAKES))], done.stdout

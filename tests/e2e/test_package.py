@@ -119,7 +119,8 @@ def test_the_sdk_from_a_git_server_has_the_name_and_the_version_of_the_folder(pl
     for name in ("PulumiPlugin.yaml", "__main__.py", "requirements.txt"):
         shutil.copy(PROJECT / name, tmp_path / "work")
     ignored = shutil.ignore_patterns(".venv", "__pycache__")
-    shutil.copytree(PROJECT / "registry", tmp_path / "work/registry", ignore=ignored)
+    for name in ("registry", "ops"):
+        shutil.copytree(PROJECT / name, tmp_path / "work" / name, ignore=ignored)
     for command in (
         ("init", "--quiet"),
         ("add", "--all"),

@@ -116,6 +116,25 @@ def test_the_schema_marks_every_secret() -> None:
     assert {key for key, each in resource["properties"].items() if each.get("secret")} == {"password", "passwords"}
 
 
+@pytest.mark.parametrize(
+    ("language", "inputs", "outputs"),
+    [
+        ("typescript", r"^    (\w+): ", r"\bconst \{ (.*) \}"),
+        ("go", r"^\t\t\t(\w+): ", r"\bregistry\.(\w+)\)"),
+        ("yaml", r"^      (\w+): ", r"\$\{team\.(\w+)\}"),
+    ],
+)
+def test_the_samples_of_each_language_use_names_of_the_schema(language: str, inputs: str, outputs: str) -> None:
+    """An end-to-end test runs the sample in Python."""
+    page = (Path(__file__).parent.parent / "docs/_index.md").read_text()
+    (sample,) = re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
+    resource = golden.current_schema()["resources"]["private-registry:index:PrivateRegistry"]
+    for pattern, properties in ((inputs, "inputProperties"), (outputs, "properties")):
+        names = re.findall(r"\w+", " ".join(re.findall(pattern, sample, re.MULTILINE)))
+        assert len(names) >= 2
+        assert {name[0].lower() + name[1:] for name in names} <= resource[properties].keys()
+
+
 @pytest.mark.parametrize("has_whole_repository", [False, True], ids=["folder", "repository"])
 def test_the_folder_is_a_plugin_under_any_name(tmp_path: Path, has_whole_repository: bool) -> None:
     """The engine runs a copy in its cache. The language host calls `python FOLDER ENGINE`."""

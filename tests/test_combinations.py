@@ -134,6 +134,10 @@ COMBINATIONS: list[tuple[Inputs, str, str]] = [
         "load_balancer_address",
         "family-of-clients",
     ),
+    (
+        {"tls_secret": "tls", **EXISTING_NAMESPACE, "certificate_reload": False, "front_limits": {"memory": "200Mi"}},
+        *("front_limits", "no-effect"),
+    ),
     ({"certificate_issuer": {"name": "team-ca"}}, "create_namespace", "namespace-is-new"),
     (
         {"certificate_issuer": {"name": "ca", "kind": "ClusterIssuer"}, "renew_before_days": 0},

@@ -6,7 +6,7 @@ from ..choices import IssuerKind
 from ..validation.errors import InvalidInput
 from ..validation.external_ips import refuse_port_of_nodes
 from ..validation.storage import STORAGE_KINDS
-from .table import INPUTS, Row, Values
+from .table import ACCESS_CONDITIONS, INPUTS, Row, Values
 
 KINDS_IN_WORDS = {"claim": "claim", "s3": "bucket or prefix"}
 """Names of places for a backup."""
@@ -33,6 +33,7 @@ def check_combinations(values: Values) -> None:
         refuse_port_of_nodes(values["port"])
     _refuse_clients_of_a_gateway(values)
     _refuse_unusable_issuer(values)
+    _refuse_front_without_reload(values)
     _refuse_own_namespace(values)
 
 
@@ -162,6 +163,16 @@ def _refuse_unusable_issuer(values: Values) -> None:
     if not values["renew_before_days"]:
         problem = "must be at least 1 with `certificate_issuer`, because cert-manager renews before the end"
         raise InvalidInput("renew_before_days", "renewed-too-late", problem, "Use for example 30")
+
+
+def _refuse_front_without_reload(values: Values) -> None:
+    """Refuse settings of the proxy if `certificate_reload` turns it off, and no access rule needs it."""
+    if values["certificate_reload"] or any(condition.holds(values) for condition in ACCESS_CONDITIONS):
+        return
+    for key in ("front_image", "front_requests", "front_limits"):
+        if _is_set(key, values):
+            problem = "has no effect, because `certificate_reload` is false, and so the Pod has no proxy"
+            raise InvalidInput(key, "no-effect", problem, f"Remove `{key}` or `certificate_reload`")
 
 
 def _refuse_clients_of_a_gateway(values: Values) -> None:

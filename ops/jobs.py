@@ -34,7 +34,7 @@ def list_jobs(client: DynamicClient, namespace: str, cron_job: Object) -> list[O
 
 
 def end_of(job: Object) -> datetime | None:
-    """Return the time at which a job ended, or None while it runs."""
+    """Return the end of a job, or None while it runs."""
     condition = _end_condition(job)
     return parse_time(condition["lastTransitionTime"]) if condition is not None else None
 
@@ -62,7 +62,7 @@ def read_summary(client: DynamicClient, namespace: str, job: Object) -> dict[str
 
 
 def list_pods(client: DynamicClient, namespace: str, job: Object) -> list[Object]:
-    """Return the Pods of a job, of which a failed attempt leaves one."""
+    """Return the Pods of a job. Each failed attempt leaves one."""
     name = job["metadata"]["name"]
     return list_objects(client, "Pod", namespace, label_selector=f"batch.kubernetes.io/job-name={name}")
 
@@ -78,7 +78,7 @@ def is_late(cron_job: Object, now: datetime) -> bool:
 
 
 def next_run(cron_job: Object, now: datetime) -> datetime | None:
-    """Return the next time at which a run is due, or None if the CronJob is suspended."""
+    """Return the time of the next run, or None if the CronJob is suspended."""
     spec = cron_job["spec"]
     return None if spec.get("suspend") else parse_schedule(spec["schedule"]).next_after(now)
 

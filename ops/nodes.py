@@ -15,7 +15,7 @@ ADDRESS_TYPES = ("ExternalIP", "InternalIP")
 
 
 def address_of_node(node: dict[str, Any]) -> str:
-    """Return the address by which clients reach the node, or "" if it has none."""
+    """Return the address that clients reach the node at, or "" without an address."""
     addresses = (node.get("status") or {}).get("addresses") or []
     by_type = {item["type"]: item["address"] for item in reversed(addresses)}
     return next((by_type[kind] for kind in ADDRESS_TYPES if kind in by_type), "")

@@ -86,7 +86,7 @@ FAILURES = (
     ),
     (
         r"AuthorizationHeaderMalformed|BucketRegionError|PermanentRedirect|IllegalLocation|invalid region provided",
-        "The bucket is in another region, or there is no such region.",
+        "The bucket is in another region, or the region does not exist.",
         f"Set `s3_region` to the region of the bucket. {UP}",
     ),
     (
@@ -103,7 +103,7 @@ FAILURES = (
     (
         r"InvalidAccessKeyId|SignatureDoesNotMatch|XAdminUserNotFound|AccessDenied|Forbidden|status code: 40[13]"
         r"|UNAUTHORIZED|incorrect username or password",
-        "The {server.name} refused the login, or that user may not do this.",
+        "The {server.name} refused the login, or the user lacks a right.",
         f"Correct {{server.login_keys}}, and check the rights of that user. {UP}",
     ),
     (

@@ -106,7 +106,7 @@ class CertificateKey(StrEnum):
 
 
 class ImagePullPolicy(StrEnum):
-    """Occasions at which a node pulls the image."""
+    """Occasions when a node pulls the image."""
 
     ALWAYS = "Always"
     """At every start of a Pod."""

@@ -23,7 +23,7 @@ S3 takes 10,000 parts, so a layer may have 48 GiB. With the driver's default of 
 
 
 MEMORY_SHARE = Decimal("0.85")
-"""Share of the memory limit from which Go's garbage collector works harder.
+"""Share of the memory limit above which Go's garbage collector works harder.
 
 Without it, the collector would wait too long during a burst of pushes, and the kernel would end the container."""
 

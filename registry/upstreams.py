@@ -14,7 +14,7 @@ from pulumi_kubernetes.networking.v1 import NetworkPolicyEgressRuleArgsDict
 from .settings import MirrorSettings, StorageSettings
 
 AWS = "https://s3.amazonaws.com"
-"""URL that stands for the S3 servers of AWS, all of which have this port."""
+"""URL that stands for the S3 servers of AWS, which all have this port."""
 
 TOKEN_SERVER = "https://auth.docker.io"
 """URL of the token server of Docker Hub."""
@@ -35,7 +35,7 @@ NEVER_PROXIED = (
 """Entries of NO_PROXY for every cluster. They are hosts, domains with a leading dot, and networks."""
 
 DNS: NetworkPolicyEgressRuleArgsDict = {"ports": [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]}
-"""Rule of a NetworkPolicy for DNS, by which the names of servers are resolved."""
+"""Rule of a NetworkPolicy for DNS, which resolves the names of servers."""
 
 
 def upstream_urls(storage: StorageSettings, mirror: MirrorSettings | None) -> pulumi.Output[list[str]]:

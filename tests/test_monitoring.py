@@ -174,7 +174,7 @@ def test_the_exporter_has_no_privileges_and_is_never_root() -> None:
         assert all(mount["readOnly"] for mount in container["volumeMounts"])
 
 
-def test_an_exporter_of_a_folder_of_root_changes_no_owner() -> None:
+def test_an_exporter_changes_no_owner_of_a_folder_of_root() -> None:
     assert "fsGroup" not in pod(deployed("folder"))["securityContext"]
 
 
@@ -194,7 +194,7 @@ def test_the_container_runs_the_whole_program() -> None:
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-def test_a_claim_is_mounted_if_it_cannot_keep_the_registry_from_moving(storage: str) -> None:
+def test_a_claim_is_mounted_unless_that_keeps_the_registry_on_its_node(storage: str) -> None:
     spec = pod(deployed(storage))
     assert ("repository" in [each["name"] for each in spec["volumes"]]) == (storage in MOUNTED)
     assert ("nodeSelector" in spec) == (storage in ("folder", "local"))

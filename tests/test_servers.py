@@ -159,7 +159,7 @@ def test_a_pod_that_is_not_ready_and_logs_no_error_waits_for_its_store(monkeypat
             'panic: Get "https://up.example.com/v2/": dial tcp 10.0.0.7:443: connect: connection refused',
             "upstream",
         ),
-        ("panic: invalid region provided: eu-wst-3", "no such region"),
+        ("panic: invalid region provided: eu-wst-3", "the region does not exist"),
         ("panic: s3aws: NoSuchBucket: The specified bucket does not exist", "bucket does not exist"),
         ("panic: unable to configure authorization (htpasswd): open /auth: permission denied", ""),
     ],

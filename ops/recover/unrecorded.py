@@ -52,7 +52,7 @@ def read_failed_periods(stack: str) -> list[Period]:
 
 
 def interrupted_period(deployment: Mapping[str, Any]) -> Period:
-    """Return the period in which a plugin may have completed the pending operations. It ends now.
+    """Return the period when a plugin may have completed the pending operations. It ends now.
 
     The history lacks a killed update. But the engine writes the state when an operation begins or ends, and a plugin
     may complete its request after that.

@@ -1,4 +1,4 @@
-"""Read what runs on the cluster: the Pods with their images, ends and volume, nodes with `node_trust`, and jobs."""
+"""Read the state of the cluster: the Pods with their images, terminations and volume, `node_trust`, and jobs."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -58,7 +58,7 @@ def read_volume(client: DynamicClient, namespace: str) -> VolumeState | None:
 
 
 def read_ends(client: DynamicClient, namespace: str) -> list[ContainerEnd]:
-    """Return the last end of each container that was started again, the latest one first."""
+    """Return the last termination of each restarted container, the latest one first."""
     ends = [end for pod in list_registry_pods(client, namespace) for end in _ends_of(pod)]
     return sorted(ends, key=lambda end: end.hours)
 
@@ -78,7 +78,7 @@ def read_node_trust(client: DynamicClient, namespace: str) -> NodeTrust | None:
 
 
 def read_job(client: DynamicClient, namespace: str, task: str) -> JobState | None:
-    """Return the last run of a maintenance job, or None if the job is not set."""
+    """Return the last run of a maintenance job, or None if its input is not set."""
     cron_job = find_cron_job(client, namespace, task)
     if cron_job is None:
         return None
@@ -112,7 +112,7 @@ def _as_text(moment: datetime | None) -> str:
 
 
 def _ends_of(pod: Object) -> Iterator[ContainerEnd]:
-    """Yield the ends of the component's containers. Injected sidecars are ignored."""
+    """Yield the last terminations of the component's containers. Injected sidecars are ignored."""
     limits = {
         container["name"]: ((container.get("resources") or {}).get("limits") or {}).get("memory", "")
         for container in pod["spec"]["containers"]

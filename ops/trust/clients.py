@@ -146,7 +146,7 @@ def detect_clients(machine: Machine) -> list[str]:
 
 
 def installed_paths(client: str, registry: Endpoint, machine: Machine) -> list[PurePosixPath]:
-    """Return the paths at which this command, or another program, may have installed a CA for the client."""
+    """Return the paths where this command, or another program, may have installed a CA for the client."""
     if client == "system":
         return [
             store.anchors / path.name

@@ -49,7 +49,7 @@ LOGGED_AS_JSON = (
 """Log lines of a request. The user is "-" without a login, and after a wrong login."""
 
 REMEMBERED_SECONDS = 3600
-"""Seconds after a login in which the same password is accepted without bcrypt. Each login starts them again."""
+"""Seconds after a login during which bcrypt does not check the same password again. Each login starts them again."""
 
 BUFFER_BYTES = 65_536
 """Bytes of a buffer. With 16 KiB, the default, large layers take a tenth to a fifth more of a core."""
@@ -58,11 +58,11 @@ MOST_CONNECTIONS = 2000
 """Open connections of clients. Each takes up to 95 KiB before its login is known, and the container has 256 MiB."""
 
 IDLE_SECONDS = 60
-"""Seconds after which an idle connection is closed. After a reload, its next request is still decided by the old rules,
+"""Seconds until an idle connection is closed. After a reload, its next request is still decided by the old rules,
 which must end within 90 seconds."""
 
 RELOAD_SECONDS = 3600
-"""Seconds in which requests that are open at a reload may finish. When the Pod stops, watch.sh ends them earlier."""
+"""Seconds that open requests may take to finish after a reload. When the Pod stops, watch.sh ends them earlier."""
 
 CIPHERS = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 """Ciphers of TLS 1.3, in Go's order. OpenSSL prefers 256 bits, which take more of a core."""
@@ -78,7 +78,7 @@ class Endpoints(NamedTuple):
         address: Address and port for clients, such as `:5000`.
         registry: Path of the registry's Unix socket.
         folder: Folder of the files.
-        storage_state: Path of the map to which watch.sh writes whether the storage is nearly full, or "".
+        storage_state: Path of the map with the state of the storage, which watch.sh writes, or "".
         certificate: Path of a certificate that others renew, or "". Its key is next to it, with the ending .key.
     """
 

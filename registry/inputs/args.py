@@ -62,7 +62,7 @@ class CollectArgs(TypedDict):
     delete_untagged: NotRequired[bool]
     """Whether images without a tag are deleted too. Default false."""
     timeout: NotRequired[str]
-    """Time after which the job is stopped, such as 90m or 6h. Default 6h."""
+    """Longest time that the job may take, such as 90m or 6h. Default 6h."""
 
 
 class RetentionRuleArgs(TypedDict):
@@ -84,7 +84,7 @@ class ScrubArgs(TypedDict):
     schedule: str
     """Time of the job, five fields of cron, UTC."""
     days: NotRequired[int]
-    """Days in which every blob is read once, 1 to 365. Default 30."""
+    """Days until every blob is read once, 1 to 365. Default 30."""
     heal: NotRequired[bool]
     """Whether to repair links and move damaged data aside, so that the next push sends it again. Default false."""
 
@@ -130,7 +130,7 @@ class BackupArgs(TypedDict):
     to: BackupTargetArgs
     """Place of the backup: claim, s3 or registry."""
     timeout: NotRequired[str]
-    """Time after which the job is stopped, such as 90m or 6h. Default 12h."""
+    """Longest time that the job may take, such as 90m or 6h. Default 12h."""
 
 
 class PrivateRegistryArgs(TypedDict):

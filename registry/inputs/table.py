@@ -93,19 +93,19 @@ BACKUP = Condition("backup")
 METRICS = Condition("metrics", (True,))
 SERVICE_MONITOR = Condition("service_monitor", (True,))
 JOB_CONDITIONS = (Condition("collect"), Condition("scrub"), BACKUP)
-"""Conditions, one of which is enough for the maintenance jobs."""
+"""Conditions that each suffice for the maintenance jobs."""
 
 PYTHON_CONDITIONS = (*JOB_CONDITIONS, Condition("alerts", (True,)), Condition("dashboard", (True,)))
-"""Conditions, one of which is enough for a Pod with the program of the jobs: a job or the exporter."""
+"""Conditions that each suffice for a Pod with the program of the jobs: a job or the exporter."""
 
 PROXY_INPUTS = ("access", "anonymous_pull", "robots", "pull_secrets", "min_free")
 """Inputs that need the proxy in the Pod, which checks each request."""
 
 ACCESS_CONDITIONS = tuple(map(Condition, PROXY_INPUTS))
-"""Conditions, one of which is enough for a proxy in the Pod that decides on requests."""
+"""Conditions that each suffice for a proxy in the Pod that decides on requests."""
 
 FRONT_CONDITIONS = (*ACCESS_CONDITIONS, Condition("certificate_issuer"), Condition("tls_secret"))
-"""Conditions, one of which is enough for a proxy in the Pod. It also serves certificates that others renew."""
+"""Conditions that each suffice for a proxy in the Pod. It also serves certificates that others renew."""
 
 
 def _flag(key: str, **more: Any) -> Row:

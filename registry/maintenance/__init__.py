@@ -41,7 +41,7 @@ JOB = Program(APP, SECRET_NAME, "/opt/maintenance", SECRET_FOLDER)
 TIME_ZONE = "Etc/UTC"
 
 SCRUB_SECONDS = 24 * 3600
-"""Seconds after which a scrub is stopped. The next scrub goes on from there."""
+"""Seconds that a scrub may take. The next scrub continues there."""
 
 STARTING_DEADLINE_SECONDS = 3600
 """Seconds that a job may start late, for example after the control plane was down."""
@@ -214,7 +214,7 @@ def _joined(urls: pulumi.Output[list[str]], more: list[str]) -> pulumi.Output[li
 
 
 def _seconds(key: str, job: Mapping[str, Any] | None, default: str) -> int:
-    """Return the seconds after which a job is stopped."""
+    """Return the seconds that a job may take."""
     return duration_seconds(f"{key}.timeout", (job or {}).get("timeout", default))
 
 

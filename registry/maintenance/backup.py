@@ -217,7 +217,7 @@ def _registry(
 
 
 def _tool(settings: MaintenanceSettings, workload: WorkloadSettings) -> ContainerArgsDict:
-    """Return the container that copies regsync to the folder from which the program runs it."""
+    """Return the container that copies regsync to the folder where the program runs it."""
     return {
         "name": "tool",
         "image": settings.backup_image,

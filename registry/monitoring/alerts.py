@@ -35,7 +35,7 @@ RESTARTS = 3
 """Restarts of a container within half an hour that make a loop."""
 
 HOURS_OF_OOM = 1
-"""Hours for which an OOM kill is reported."""
+"""Hours that an OOM kill is reported."""
 
 DAY_SECONDS = 24 * 3600
 
@@ -59,7 +59,7 @@ class Thresholds(NamedTuple):
 
 
 class Alert(NamedTuple):
-    """An alert. `duration` is the time for which its condition must hold, such as 5m. `labels` are further labels."""
+    """An alert. Its condition must hold for `duration`, such as 5m. `labels` are further labels."""
 
     name: str
     expression: str

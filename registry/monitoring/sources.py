@@ -9,7 +9,7 @@ PREFIX = "private_registry_"
 """Beginning of the names of the exporter's metrics (maintenance/job/export.py)."""
 
 LATE_PERIODS = 2
-"""Periods of its schedule without success, after which a job is late."""
+"""Periods of its schedule without success until a job is late."""
 
 
 class Volume(NamedTuple):

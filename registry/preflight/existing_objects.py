@@ -349,7 +349,7 @@ def _demand(settings: Settings, storage_size: str, *resources: Mapping[str, str]
     created = (settings.tls.tls_secret is None, settings.users.users_secret is None and settings.users.token is None)
     counts["secrets"] = str(1 + sum(created) + (settings.maintenance is not None) + has_exporter + settings.tls.is_live)
     if settings.maintenance is not None:
-        # A backup has two CronJobs, of which one is suspended and restores the images.
+        # A backup has two CronJobs. One is suspended, and restores the images.
         backup = settings.maintenance.backup
         jobs = (settings.maintenance.collect, settings.maintenance.scrub, backup, backup)
         counts["cronjobs.batch"] = str(sum(job is not None for job in jobs))

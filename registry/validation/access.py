@@ -84,7 +84,7 @@ def _entries(key: str, value: object, field: str) -> list[str]:
 
 
 def check_glob(key: str, glob: str) -> None:
-    """Require a repository name (OCI distribution specification), in which a whole part may be `*` or `**`."""
+    """Require a repository name (OCI distribution specification), whose parts may also be `*` or `**`."""
     parts = glob.split("/")
     is_name = all(part in ("*", EVERYTHING) or re.fullmatch(COMPONENT, part, re.ASCII) for part in parts)
     if not is_name or len(glob.encode()) > LONGEST_GLOB:
@@ -235,7 +235,7 @@ def _check_realm(value: str) -> None:
 
 
 def _check_keys(value: str) -> None:
-    """Require a JSON Web Key Set (RFC 7517) with public keys only, each with the ID by which tokens name it."""
+    """Require a JSON Web Key Set (RFC 7517) with public keys only, each with the ID that tokens name it by."""
     remedy = "Take it from the issuer, for example `curl https://gitlab.example.com/oauth/discovery/keys`"
     try:
         keys = json.loads(value)["keys"]

@@ -17,7 +17,7 @@ from .workload import mirror_username
 IMAGE = "ghcr.io/regclient/regsync:v0.11.7-alpine"
 
 TIMEOUT = "12h"
-"""Time after which a backup is stopped. The next one goes on with the images that are left."""
+"""Longest time of a backup. The next backup copies the remaining images."""
 
 FIELDS = ("schedule", "to", "timeout")
 KINDS = ("claim", "s3", "registry")

@@ -120,7 +120,7 @@ def _rule(key: str, value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_tag_glob(key: str, glob: str) -> None:
-    """Require a tag (OCI distribution specification), in which `*` stands for any characters."""
+    """Require a tag (OCI distribution specification). `*` stands for any characters."""
     if not re.fullmatch(r"[\w*][\w.*-]*", glob, re.ASCII) or len(glob) > LONGEST_TAG:
         problem = f"must be tags, in which '*' stands for any characters, not {quoted(glob)}"
         raise InvalidInput(key, "not-a-glob", problem, "For example 'pr-*', or '*' for every tag")

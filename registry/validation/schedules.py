@@ -18,7 +18,7 @@ MOST_DAYS = 8 * 366
 DAY_SECONDS = 24 * 3600
 
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
-"""Start of the days in which `longest_interval` looks for the longest interval of a schedule."""
+"""Start of the days that `longest_interval` searches for the longest interval of a schedule."""
 
 
 class Field(NamedTuple):

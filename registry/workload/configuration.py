@@ -57,7 +57,7 @@ UPLOAD_PURGE_INTERVAL = "1h"
 After a start it may take an hour longer (CNCF Distribution, handlers.startUploadPurger)."""
 
 DRAIN_SECONDS = 20
-"""Seconds in which the open requests of a Pod that stops may finish. The kubelet kills it after 30."""
+"""Seconds that the open requests of a stopping Pod may take to finish. The kubelet kills it after 30."""
 
 DRAIN_SECONDS_ALONE = 5
 """The same if the new Pod starts only after the old one has ended. Every second of them interrupts the service.
@@ -66,7 +66,7 @@ A push in chunks continues after the interruption."""
 
 
 def drain_seconds(workload: str, *, pods_overlap: bool) -> int:
-    """Return the seconds in which the open requests of a Pod that stops may finish.
+    """Return the seconds that the open requests of a stopping Pod may take to finish.
 
     `pods_overlap` means that a new Pod can use the storage while the old one runs.
     """
@@ -86,7 +86,7 @@ def configuration(
 ) -> pulumi.Output[str]:
     """Return the content of the file, a secret because `http_secret` is one.
 
-    `drain_seconds` is the time in which open requests may finish when the Pod stops.
+    When the Pod stops, its open requests may take `drain_seconds` to finish.
     `has_front` means that clients connect to a proxy in the Pod.
     `logs_requests` means that the registry logs the requests, because no proxy does.
     `is_direct` means that the registry connects to its object store without an outbound proxy.

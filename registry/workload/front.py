@@ -28,7 +28,7 @@ LIVE_CERTIFICATE = f"{CERTIFICATE_FOLDER}/tls.crt"
 """Path of that certificate. The kubelet replaces it when the Secret changes."""
 
 STORAGE_STATE = f"{SOCKET_FOLDER}/storage.map"
-"""File in which the proxy reads whether the storage is nearly full."""
+"""File with the state of the storage, which the proxy reads."""
 
 
 class Front(NamedTuple):
@@ -54,7 +54,7 @@ class Front(NamedTuple):
 def front_container(front: Front, settings: WorkloadSettings, drain_seconds: int) -> ContainerArgsDict:
     """Return the container without probes. Its probes reach the registry too, because it passes them on.
 
-    `drain_seconds` is the time in which open requests may finish when the Pod stops.
+    When the Pod stops, its open requests may take `drain_seconds` to finish.
     """
     return {
         "name": "proxy",

@@ -18,7 +18,7 @@ from .front import Front, front_container, front_volumes
 from .probes import probes
 
 PRE_STOP_SLEEP_SECONDS = 3
-"""Seconds by which a preStop hook delays SIGTERM in a Deployment, so that kube-proxies can remove the endpoint."""
+"""Seconds that a preStop hook delays SIGTERM in a Deployment, so that kube-proxies can remove the endpoint."""
 
 REGISTRY_EXTRA_SLEEP_SECONDS = 2
 """Seconds by which the hook of a registry behind a proxy is longer. The proxy stops first, and passes on requests."""
@@ -34,8 +34,8 @@ def pod_spec(
 ) -> PodSpecArgsDict:
     """Return the spec of the Pod. `node_selector` pins it to a node. `no_proxy` is the value of NO_PROXY, if any.
 
-    With `front`, clients connect to that proxy, and the registry listens on a Unix socket. `drain_seconds` is the time
-    in which open requests may finish when the Pod stops.
+    With `front`, clients connect to that proxy, and the registry listens on a Unix socket. When the Pod
+    stops, its open requests may take `drain_seconds` to finish.
     """
     containers = _containers(settings, mounts, no_proxy, front, drain_seconds)
     volumes = [*_volumes(mounts), *(front_volumes(front) if front is not None else [])]

@@ -9,7 +9,7 @@ def probes(*, is_remote: bool) -> tuple[ProbeArgsDict, ProbeArgsDict]:
     """Return the probes for readiness and liveness.
 
     GET / needs no credentials. If the images are in an object store (`is_remote`), the answer is 503 while the store
-    fails. Then the Pod is not ready, but goes on running: a restart would not help, and its back-off would delay the
+    fails. Then the Pod is not ready, but continues to run: a restart would not help, and its back-off would delay the
     recovery.
     """
     http_get: HTTPGetActionArgsDict = {"path": "/", "port": PORT, "scheme": "HTTPS"}

@@ -29,7 +29,7 @@ def split_pem(text: str) -> list[bytes]:
 
 
 def end_of(certificate: bytes) -> float:
-    """Return the POSIX time at which a certificate, DER, ends. Raise ValueError if it is not a certificate."""
+    """Return the end of a certificate, DER, as POSIX time. Raise ValueError if it is not a certificate."""
     try:
         whole = _element(certificate, 0)
         fields = [*_children(certificate, _element(certificate, whole.start))]

@@ -32,7 +32,7 @@ TIMEOUT_SECONDS = 3
 """Seconds to wait for each answer of the registry and of the object store. Prometheus waits for ten seconds."""
 
 LATE_PERIODS = 2
-"""Periods of its schedule without success, after which a job is late."""
+"""Periods of its schedule without success until a job is late."""
 
 PREFIX = "private_registry_"
 """Beginning of the names of all metrics."""

@@ -42,7 +42,7 @@ PARTIAL = re.compile(rf"{ROOT}/(?!.*/_uploads/).*/(?:link|data)\.[0-9a-f-]{{36}}
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 
 PARTIAL_SECONDS = 24 * 3600
-"""Seconds after the last change of a partial file, after which the registry does not write it any more."""
+"""Seconds between the last change of a partial file and the end of all writes to it by the registry."""
 
 
 class Stamp(NamedTuple):

@@ -34,10 +34,10 @@ MOST_COPIED_BYTES = 5 << 30
 """Bytes of the largest object that one request copies (S3, CopyObject)."""
 
 PART_BYTES = 1 << 30
-"""Bytes of each part in which a larger object is copied."""
+"""Bytes of each part of a larger object that is copied."""
 
 RETRIED = (408, 429, 500, 502, 503, 504)
-"""Statuses after which a request is sent again."""
+"""Statuses that cause a request to be sent again."""
 
 EMPTY_HASH = hashlib.sha256(b"").hexdigest()
 

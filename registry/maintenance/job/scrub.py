@@ -35,7 +35,7 @@ class ScrubOptions:
     """The options of a scrub.
 
     Attributes:
-        days: Days in which every blob is hashed once.
+        days: Days that hashing every blob once takes.
         heal: Whether damaged data is moved aside, and damaged or missing links are written again.
         everything: Whether to hash all blobs in this run.
     """

@@ -17,7 +17,7 @@ NAME_LENGTH = 200
 """Characters of a name in the trash. A longer one is split into folders, because Linux allows 255 bytes."""
 
 CLOCK_SECONDS = 2
-"""Seconds by which the times of files may be too early. S3 cuts fractions off."""
+"""Seconds that the times of files may be too early. S3 cuts fractions off."""
 
 
 class Trash:

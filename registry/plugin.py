@@ -45,9 +45,6 @@ METADATA = {
 }
 """Description that the Pulumi Registry and the package indexes of the languages show."""
 
-SECRET_OUTPUTS = ("password", "passwords")
-"""Outputs that a program keeps encrypted."""
-
 
 class Plugin(ComponentProvider):
     """Serve the components. A refused input ends in its message alone, as it does in a Python program."""
@@ -55,9 +52,10 @@ class Plugin(ComponentProvider):
     def __init__(self) -> None:
         super().__init__([PrivateRegistry, NodeTrust], NAME, NAMESPACE, __version__)
         schema = suit_generators(json.loads(self.schema or "{}"))
+        # Secret outputs arrive as secrets without a mark. With one the SDK for Java does not compile, because its
+        # generator calls a method that the options of components lack.
         for resource in schema["resources"].values():
             mark_secrets(resource["inputProperties"], SECRETS)
-            mark_secrets(resource["properties"], SECRET_OUTPUTS)
         self.schema = json.dumps(schema | METADATA)
 
     def get_type_definition(self, prop: PropertyDefinition) -> TypeDefinition | None:
@@ -107,7 +105,7 @@ def suit_generators(schema: dict[str, Any]) -> dict[str, Any]:
         for word in definition.get("enum", []):
             word["name"] = word["name"].title().replace("_", "")  # EXTERNAL_IPS is ExternalIps
     # Without this option Go's generator leaves out types that only plain inputs use, and its SDK does not compile.
-    suited.setdefault("language", {})["go"] = {"generateExtraInputTypes": True}
+    suited["language"]["go"]["generateExtraInputTypes"] = True
     return suited
 
 

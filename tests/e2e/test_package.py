@@ -38,6 +38,9 @@ pytestmark = pytest.mark.e2e
 
 CreateExample = Callable[[str], Project]
 
+SDK_FOLDER = f"sdks/{NAMESPACE}-private-registry"
+"""Folder that `pulumi package add` writes an SDK to."""
+
 GENERATOR = "gen-sdk"
 """Program that generates an SDK. `pulumi package add` would ask the language host, which is not published."""
 
@@ -100,7 +103,9 @@ def create_example(plugin_lab: Lab, component_folder: Path) -> Iterator[CreateEx
 @pytest.fixture(scope="module")
 def schema_file(plugin_lab: Lab, component_folder: Path) -> Path:
     """Return a file with the schema that the engine reads from the folder."""
-    done = run_on_this_machine(plugin_lab, component_folder, "pulumi", "package", "get-schema", "./registry")
+    # In a folder without a project the engine would look in the folders above, and the clone has two project files.
+    folder = component_folder / "examples/yaml"
+    done = run_on_this_machine(plugin_lab, folder, "pulumi", "package", "get-schema", "../../registry")
     file = component_folder / "schema.json"
     file.write_text(done.stdout)
     return file
@@ -148,7 +153,7 @@ def test_the_sdk_from_a_git_server_has_the_name_and_the_version_of_the_folder(pl
             lab, project, "pulumi", "package", "add", f"https://{url}@v{__version__}", check=False
         )
         assert done.returncode == 0 or "error: linking package" in done.stderr, done.stderr
-    package = project / f"sdks/{NAMESPACE}-private-registry/{NAMESPACE}_private_registry"
+    package = project / f"{SDK_FOLDER}/{NAMESPACE}_private_registry"
     assert json.loads((package / "pulumi-plugin.json").read_text()) == {
         "resource": True,
         "name": "private-registry",
@@ -213,7 +218,7 @@ def test_a_yaml_program_gets_a_refusal_as_one_message(plugin_lab: Lab, yaml_proj
 @pytest.mark.skipif(not shutil.which("npm"), reason="Node.js is not installed, so its SDK is not compiled.")
 def test_a_nodejs_program_deploys_a_registry(plugin_lab: Lab, component_folder: Path, schema_file: Path) -> None:
     folder = component_folder / "examples/nodejs"
-    generate_sdk("nodejs", schema_file, folder / "sdks/platform-private-registry")
+    generate_sdk("nodejs", schema_file, folder / SDK_FOLDER)
     offline = dataclasses.replace(
         plugin_lab, environment=plugin_lab.environment.with_variables({"NPM_CONFIG_PREFER_OFFLINE": "true"})
     )
@@ -222,7 +227,7 @@ def test_a_nodejs_program_deploys_a_registry(plugin_lab: Lab, component_folder: 
 
 def test_a_go_program_deploys_a_registry(plugin_lab: Lab, component_folder: Path, schema_file: Path) -> None:
     folder = component_folder / "examples/go"
-    sdk = folder / "sdks/platform-private-registry"
+    sdk = folder / SDK_FOLDER
     generate_sdk("go", schema_file, sdk)
     go = golang.choose_go(folder)
     go.ensure_installed()

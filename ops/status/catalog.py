@@ -206,5 +206,5 @@ class _Reader:
 def _build_tag(name: str, answer: Answer, size: int, missing: int) -> Tag:
     if answer.value is None:
         return Tag(name, problem=answer.problem)
-    problem = f"{missing} of its manifests are missing." if missing else ""
+    problem = f"The registry lacks {missing} of its manifests." if missing else ""
     return Tag(name, answer.value.digest, size, answer.value.kind, problem)

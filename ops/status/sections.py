@@ -228,12 +228,14 @@ def _name(repository: Repository) -> Element:
 
 def _repository(repository: Repository) -> Element:
     problems = sum(bool(tag.problem) for tag in repository.tags) + bool(repository.problem)
-    count = f"{repository.tag_count:,} {plural(repository.tag_count, 'tag', 'tags')}"
+    count = (
+        "unknown" if repository.problem else f"{repository.tag_count:,} {plural(repository.tag_count, 'tag', 'tags')}"
+    )
     summary = element(
         "summary",
         element("span", repository.name, class_="name"),
         element("span", count, " " if problems else None, *(mark(True) if problems else ()), class_="muted small"),
-        element("span", format_size(repository.size), class_="number"),
+        element("span", None if repository.problem else format_size(repository.size), class_="number"),
     )
     left_out = repository.tag_count - len(repository.tags)
     notes = [repository.problem, f"{left_out:,} more tags were not read." if left_out > 0 and repository.tags else ""]

@@ -100,7 +100,7 @@ def _certificates(rows: Mapping[str, Row], now: datetime) -> Element:
         "Certificates",
         *(_failure(row) for row in unread),
         table({"Certificate": None, "Ends": None, "Days left": "number"}, lines) if lines else None,
-        element("p", "CA rotation: ", *_sentence(rotation.verdict.summary), class_="muted small") if is_known else None,
+        element("p", "Rotation: ", *_sentence(rotation.verdict.summary), class_="muted small") if is_known else None,
     )
 
 

@@ -1,5 +1,6 @@
 """Write every generated file. `make schema` runs it."""
 
+from tests import versions
 from tests.golden import SCHEMA, current_schema, messages, policies, project, reference, render_schema
 
 if __name__ == "__main__":
@@ -8,3 +9,4 @@ if __name__ == "__main__":
     project.FILE.write_text(project.page())
     policies.PAGE.write_text(policies.page())
     messages.PAGE.write_text(messages.page())
+    versions.README.write_text(versions.page())

@@ -27,7 +27,13 @@ LOG_SECONDS, TERMINAL_SECONDS = 15.0, 1.0
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.getgroup("progress").addoption(
+    group = parser.getgroup("progress")
+    group.addoption(
+        "--write-versions",
+        action="store_true",
+        help="Update tests/versions.json, the versions in the README, with those of the programs in this run.",
+    )
+    group.addoption(
         "--write-durations",
         action="store_true",
         help="Update tests/durations.json, the expected durations, with the tests that pass in this run.",

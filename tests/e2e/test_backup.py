@@ -54,18 +54,45 @@ class Place(NamedTuple):
 
 
 class Site(NamedTuple):
-    """The registry that is lost, and the inputs of its storage and of its backup."""
+    """The lab, the S3 server and the function that deploy a registry with its backup."""
 
-    project: Project
+    lab: Lab
     s3: S3
     deploy: Callable[..., Registry]
 
 
 @pytest.fixture(scope="module")
 def site(lab: Lab, s3: S3, deploy_for_module: Callable[..., Registry]) -> Site:
-    empty(lab, FOLDER)
-    registry = deploy(deploy_for_module, s3_place(s3), storage="host-path", storage_path=FOLDER)
-    return Site(registry.project, s3, deploy_for_module)
+    return Site(lab, s3, deploy_for_module)
+
+
+@pytest.fixture(scope="module")
+def registry(site: Site) -> Registry:
+    """Return a registry on a folder, with images of all kinds and a place for its backup."""
+    empty(site.lab, FOLDER)
+    registry = deploy(site.deploy, s3_place(site.s3), storage="host-path", storage_path=FOLDER)
+    push_all_kinds(registry)
+    return registry
+
+
+@pytest.fixture
+def backed_up(site: Site, registry: Registry) -> Registry:
+    """Return the registry after its backup, which the test before has made if it ran."""
+    if not (site.s3.folder / "backup").exists():
+        run_ops(registry, "backup")
+    return registry
+
+
+@pytest.fixture
+def restored(site: Site) -> Path:
+    """Return the folder of the images in the bucket, from which the restored registry serves.
+
+    If no test has restored the registry, it is deployed on the bucket with images of all kinds.
+    """
+    folder = site.s3.folder / "restored"
+    if not folder.exists():
+        push_all_kinds(deploy(site.deploy, s3_place(site.s3), site.s3.secret_key, **s3_storage(site.s3)))
+    return folder
 
 
 def deploy(deployer: Callable[..., Registry], place: Place, s3_key: str = "", **storage: Any) -> Registry:
@@ -204,9 +231,9 @@ def lose_everything(project: Project) -> None:
     shutil.rmtree(stack_file.path(project.lab.environment, project.name, "dev").parent)
 
 
-def test_a_backup_under_pushes_has_every_image_that_was_complete(site: Site, figures: Callable[[str], None]) -> None:
-    registry = Registry(site.project, site.project.outputs(), f"{ADDRESS}:{INPUTS['port']}")
-    push_all_kinds(registry)
+def test_a_backup_under_pushes_has_every_image_that_was_complete(
+    site: Site, registry: Registry, figures: Callable[[str], None]
+) -> None:
     program = Path(pushers.__file__)
     with run_clients(registry, program, client_job(registry, "load", seed="before", least=8, **CLIENTS)) as before:
         pass
@@ -229,7 +256,7 @@ def test_a_backup_under_pushes_has_every_image_that_was_complete(site: Site, fig
     second = run_ops(registry, "backup")
     second_seconds = time.monotonic() - start
     third = run_ops(registry, "backup")
-    live = site.project.lab.cluster.path("k8s-master", FOLDER)
+    live = site.lab.cluster.path("k8s-master", FOLDER)
     expected, now = images_in(live), images_in(folder)
     expect_images(now, expected)
     assert wrong_blobs(folder) == []
@@ -244,8 +271,10 @@ def test_a_backup_under_pushes_has_every_image_that_was_complete(site: Site, fig
     assert status["backup"]["remedy"] == ""
 
 
-def test_everything_lost_comes_back_on_another_storage(site: Site, figures: Callable[[str], None]) -> None:
-    project, s3 = site.project, site.s3
+def test_everything_lost_comes_back_on_another_storage(
+    site: Site, backed_up: Registry, figures: Callable[[str], None]
+) -> None:
+    project, s3 = backed_up.project, site.s3
     type_block(project, marked_block("save-state", "sh", PAGE))
     before, images = project.outputs(), images_in(project.lab.cluster.path("k8s-master", FOLDER))
     lose_everything(project)
@@ -260,9 +289,9 @@ def test_everything_lost_comes_back_on_another_storage(site: Site, figures: Call
     outputs = project.outputs()
     for key in ("endpoint", "ca_pem", "username", "password", "passwords"):
         assert outputs[key] == before[key], key
-    restored = s3.folder / "restored"
-    expect_images(images_in(restored), images)
-    assert wrong_blobs(restored) == []
+    folder = s3.folder / "restored"
+    expect_images(images_in(folder), images)
+    assert wrong_blobs(folder) == []
     registry = Registry(project, outputs, f"{ADDRESS}:{INPUTS['port']}")
     assert registry.status("/v2/kinds/manifests/multi", "--header", f"Accept: {INDEX}") == 200
     count = sum(len(manifests) for manifests, _ in images.values())
@@ -293,15 +322,17 @@ spec:
 """
 
 
-def test_a_backup_on_a_claim_names_what_is_missing_or_damaged(site: Site, figures: Callable[[str], None]) -> None:
-    lab = site.project.lab
+def test_a_backup_on_a_claim_names_what_is_missing_or_damaged(
+    site: Site, restored: Path, figures: Callable[[str], None]
+) -> None:
+    lab = site.lab
     folder = empty(lab, CLAIM_FOLDER, owner=65532)
     lab.environment.run("kubectl", "apply", "--filename=-", stdin=CLAIM.replace("FOLDER", CLAIM_FOLDER))
     try:
         place = Place({**SCHEDULE, "to": {"claim": "backup"}}, {}, {})
         registry = deploy(site.deploy, place, site.s3.secret_key, **s3_storage(site.s3))
         done = run_ops(registry, "backup")
-        images = images_in(site.s3.folder / "restored")
+        images = images_in(restored)
         expect_images(images_in(folder), images)
         layers = {name: pushers.digest_of(name.encode()) for name in ("a signature", "amd64")}
         data = folder / data_path(layers["a signature"])
@@ -318,8 +349,10 @@ def test_a_backup_on_a_claim_names_what_is_missing_or_damaged(site: Site, figure
         lab.kubectl("delete", "pv", "backup", "--wait=false")
 
 
-def test_a_second_site_is_kept_current_and_serves_after_the_switch(site: Site, figures: Callable[[str], None]) -> None:
-    lab = site.project.lab
+def test_a_second_site_is_kept_current_and_serves_after_the_switch(
+    site: Site, restored: Path, figures: Callable[[str], None]
+) -> None:
+    lab = site.lab
     other_folder = empty(lab, OTHER_FOLDER)
     other_inputs = {"exposure": "external-ips", "external_ips": [ADDRESS], "storage_path": OTHER_FOLDER}
     second = site.deploy("second-site", namespace="second-site", port=5064, **other_inputs)
@@ -335,7 +368,7 @@ def test_a_second_site_is_kept_current_and_serves_after_the_switch(site: Site, f
     later = run_ops(first, "backup")
     assert later["copied"] == 1
     lost = run_client(first, push=[("team/new", "2", "config", "a layer after the last run")])
-    images = images_in(site.s3.folder / "restored")
+    images = images_in(restored)
     start = time.monotonic()
     there = images_in(other_folder)
     missing = {(name, tag) for name, (_, tags) in images.items() for tag in tags if tag not in there[name][1]}

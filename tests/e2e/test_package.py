@@ -176,11 +176,14 @@ def test_a_python_program_uses_the_component_through_its_generated_sdk(
 
 
 def test_a_program_of_five_lines_deploys_a_registry_with_the_wheel(plugin_lab: Lab, wheel: Path) -> None:
-    """The virtual environment is new, and has the wheel alone."""
+    """The virtual environment is new, and has the wheel alone, with the providers that the built engine has."""
     folder = STATE / NAME / "wheel"
     shutil.rmtree(folder, ignore_errors=True)
     run_on_this_machine(plugin_lab, STATE, sys.executable, "-m", "venv", str(folder / "venv"))
-    run_on_this_machine(plugin_lab, folder, "venv/bin/pip", "install", "--quiet", "--no-compile", str(wheel))
+    pins = str(PROJECT / "registry/requirements.txt")
+    run_on_this_machine(
+        plugin_lab, folder, "venv/bin/pip", "install", "--quiet", "--no-compile", "--constraint", pins, str(wheel)
+    )
     (folder / "Pulumi.yaml").write_text("name: wheel\nruntime: {name: python, options: {virtualenv: venv}}\n")
     program = marked_block("this program from the wheel", "python", "docs/_index.md")
     (folder / "__main__.py").write_text(program.replace("k8s-worker", "k8s-master"))

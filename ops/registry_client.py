@@ -18,6 +18,7 @@ from oras.logger import setup_logger
 from oras.provider import Registry
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from .stack import Outputs
 from .tls import TIMEOUT
@@ -47,8 +48,9 @@ class RegistryClient(Registry):
         self.session.trust_env = False
         self.session.verify = str(ca)
         self.session.auth = _basic_auth(outputs.username, outputs.password)
-        if address:
-            self.session.mount(f"https://{outputs.endpoint}/", PinnedAddress(outputs, address))
+        self.session.mount("https://", OtherServers(ca))
+        own = PinnedAddress(outputs, address) if address else HTTPAdapter()
+        self.session.mount(f"https://{outputs.endpoint}/", own)
 
     def do_request(self, url: str, method: str = "GET", **options: Any) -> requests.Response:
         """Send one request without retries. Raise for 401, 403, 429 and 5xx. Return any other response."""
@@ -117,6 +119,19 @@ def open_client(outputs: Outputs, address: tuple[str, int] | None) -> Iterator[R
         client = RegistryClient(outputs, ca, address)
         with closing(client.session):
             yield client
+
+
+class OtherServers(HTTPAdapter):
+    """Adapter for a bucket that the registry sends clients to (`s3_redirect`). It trusts public CAs too."""
+
+    def __init__(self, ca: Path) -> None:
+        self._bundle = ca.with_name("other-servers.pem")
+        self._bundle.write_text(f"{Path(DEFAULT_CA_BUNDLE_PATH).read_text()}\n{ca.read_text()}")
+        super().__init__()
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
+        """Send a request with the larger trust."""
+        return super().send(request, *args, **{**options, "verify": str(self._bundle)})
 
 
 class PinnedAddress(HTTPAdapter):

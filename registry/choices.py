@@ -39,6 +39,23 @@ class Storage(StrEnum):
     """A bucket of S3, or of a server with its API."""
 
 
+class S3StorageClass(StrEnum):
+    """Storage class of objects in S3 that are read without a delay."""
+
+    NONE = "NONE"
+    """None, for servers that know no classes."""
+    STANDARD = "STANDARD"
+    """For frequent reads."""
+    STANDARD_IA = "STANDARD_IA"
+    """For rare reads."""
+    ONEZONE_IA = "ONEZONE_IA"
+    """For rare reads, in one zone."""
+    INTELLIGENT_TIERING = "INTELLIGENT_TIERING"
+    """Chosen by the server for each object."""
+    GLACIER_IR = "GLACIER_IR"
+    """For archives that are read at once."""
+
+
 class StorageAccess(StrEnum):
     """Access mode of a claim that the registry can write to."""
 

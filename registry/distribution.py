@@ -43,9 +43,19 @@ def render(file: Mapping[str, Any]) -> str:
 
 
 def driver_section(
-    bucket: str, region: str, endpoint: str | None, prefix: str | None, keys: Mapping[str, str]
+    bucket: str,
+    region: str,
+    endpoint: str | None,
+    prefix: str | None,
+    keys: Mapping[str, str],
+    *,
+    objects: Mapping[str, Any] | None = None,
+    redirect: bool = False,
 ) -> Mapping[str, Any]:
-    """Return the section for a bucket. `keys` are those of the driver."""
+    """Return the section for a bucket. `keys` are those of the driver, and `objects` its options for new objects.
+
+    `redirect` means that clients download layers from the bucket.
+    """
     server = {"regionendpoint": endpoint, "forcepathstyle": True} if endpoint else {}
     is_secure = not (endpoint or "").startswith("http://")
     root = {"rootdirectory": f"/{prefix}"} if prefix else {}
@@ -57,9 +67,10 @@ def driver_section(
             "chunksize": PART_BYTES,
             **server,
             **root,
+            **(objects or {}),
             **keys,
         },
-        "redirect": {"disable": True},
+        "redirect": {"disable": not redirect},
     }
 
 

@@ -35,7 +35,7 @@ from .pull_secrets import Login, create_pull_secrets
 from .settings import Settings
 from .storage import MOUNT_PATH, Storage
 from .tls import CertificateAuthority, ExistingCertificate, request_certificate
-from .upstreams import upstream_urls, with_proxies
+from .upstreams import upstream_urls, with_bucket_ca, with_proxies
 from .users import Users
 from .validation.access_rules import PULL_USER
 from .validation.names import component_name
@@ -76,7 +76,7 @@ class PrivateRegistry(pulumi.ComponentResource):
     endpoint: pulumi.Output[str]
     """host:port, as in `docker login` and in image references."""
     ca_pem: pulumi.Output[str]
-    """Every CA that clients must trust, PEM: a whole file for certs.d."""
+    """Every CA that clients must trust, PEM: a whole file for certs.d. With s3_redirect also that of the bucket."""
     username: pulumi.Output[str]
     """The login of the first of `users`. Empty with `users_secret` or `token`."""
     password: pulumi.Output[str]
@@ -116,12 +116,13 @@ class PrivateRegistry(pulumi.ComponentResource):
             authority = ExistingCertificate(ctx, secret, None, is_hostname=False, key="certificate_issuer")
         else:
             authority = ExistingCertificate(ctx, tls.tls_secret, endpoint.host, is_hostname=kind.is_external)
+        ca_pem = with_bucket_ca(authority.ca_pem, storage, workload.upstream_ca)
         service = create_service(ctx, exposure, PORT)
         trust = NO_TRUST
         if settings.node_trust is not None:
             # An existing certificate is not for the Service's address, so the nodes use the name then.
             address = NodeAddress(cluster_address(service), exposure.port) if tls.is_generated else None
-            trust = trust_on_nodes(ctx, settings.node_trust, endpoint.host_port, authority.ca_pem, address)
+            trust = trust_on_nodes(ctx, settings.node_trust, endpoint.host_port, ca_pem, address)
         certificate = authority.issue(trust.with_addresses(endpoint.hosts), after=trust.after)
 
         users = Users(ctx, settings.users, has_file=settings.access is None)
@@ -196,7 +197,7 @@ class PrivateRegistry(pulumi.ComponentResource):
             create_discovery_config_map(ctx, endpoint.host_port, exposure.port)
 
         self.endpoint = endpoint.host_port
-        self.ca_pem = authority.ca_pem
+        self.ca_pem = ca_pem
         self.username, self.password = users.username, users.password
         self.passwords = users.passwords
         self.namespace = namespace.name

@@ -127,6 +127,10 @@ class StorageSettings:
     s3_access_key: Text | None
     s3_secret_key: Text | None
     s3_secret: Text | None
+    s3_encrypt: bool
+    s3_kms_key: Text | None
+    s3_storage_class: str
+    s3_redirect: bool
 
     @property
     def kind(self) -> StorageKind:

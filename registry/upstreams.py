@@ -48,6 +48,15 @@ def upstream_urls(storage: StorageSettings, mirror: MirrorSettings | None) -> pu
     return pulumi.Output.all(*urls)
 
 
+def with_bucket_ca(
+    ca_pem: pulumi.Output[str], storage: StorageSettings, upstream_ca: pulumi.Input[str] | None
+) -> pulumi.Output[str]:
+    """Return the CAs that clients must trust: those of the registry, and that of a bucket that they are sent to."""
+    if not storage.s3_redirect or upstream_ca is None:
+        return ca_pem
+    return pulumi.Output.concat(ca_pem, upstream_ca)
+
+
 def with_proxies(
     urls: pulumi.Output[list[str]], proxies: pulumi.Input[Mapping[str, str]] | None
 ) -> pulumi.Output[list[str]]:

@@ -35,8 +35,8 @@ from registry.validation.existing_objects import (
 )
 from registry.validation.rotation import require_next_step
 from registry.validation.secrets import ExistingSecret
-from registry.validation.servers import bucket_not_in_endpoint, region_of_endpoint
-from registry.validation.storage import default_class, refuse_relocation
+from registry.validation.servers import bucket_not_in_endpoint, clients_reach_bucket, region_of_endpoint
+from registry.validation.storage import class_is_read, default_class, refuse_relocation
 from registry.validation.tolerations import check_taints
 from tests.examples import EXAMPLES, NIGHTLY, REFUSED, TOKEN, Inputs, companions, inputs_that_fulfil, rule
 from tests.issuing import issue, server_spec
@@ -122,6 +122,10 @@ def _texts_of_lookups() -> Iterator[tuple[str, Inputs]]:
     yield _message(refuse_unusable_namespace, "team", {ENFORCE: "restricted"}, "Active", 0), {}
     yield _message(default_class, []), {}
     yield _message(default_class, [{"metadata": {"name": "fast"}}]), {"storage": "class"}
+    in_cluster = companions("s3_endpoint") | {"s3_redirect": True}
+    yield _message(clients_reach_bucket, True, "http://minio:9000"), in_cluster
+    old_image = companions("s3_storage_class") | {"s3_storage_class": "GLACIER_IR"}
+    yield _message(class_is_read, "registry:2.7.1", "GLACIER_IR"), old_image
     taint = {"key": "dedicated", "value": "ops", "effect": "NoSchedule"}
     yield _message(check_taints, "worker", {"taints": [taint]}, [], 0), {}
 

@@ -144,6 +144,9 @@ COMBINATIONS: list[tuple[Inputs, str, str]] = [
         *("renew_before_days", "renewed-too-late"),
     ),
     ({**GATEWAY, "client_cidrs": ["10.0.0.0/8"]}, "client_cidrs", "clients-hidden"),
+    ({**S3, "s3_endpoint": "http://minio.storage.svc:9000", "s3_redirect": True}, "s3_redirect", "endpoint-in-cluster"),
+    ({**S3, "s3_endpoint": "http://minio:9000", "s3_redirect": True}, "s3_redirect", "endpoint-in-cluster"),
+    ({**S3, "s3_storage_class": "GLACIER_IR", "image": "registry:2.7.1"}, "image", "unknown-storage-class"),
     ({"hostnam": "x"}, "hostnam", "unknown-key"),
     ({"host_port": 5000}, "host_port", "unknown-key"),
 ]

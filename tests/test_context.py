@@ -78,6 +78,10 @@ def test_storage_needs_only_its_own_settings(engine: Engine) -> None:
         s3_access_key=None,
         s3_secret_key=None,
         s3_secret=None,
+        s3_encrypt=False,
+        s3_kms_key=None,
+        s3_storage_class="STANDARD",
+        s3_redirect=False,
     )
     run_part(lambda ctx: Storage(ctx, settings, None, pulumi.Output.from_input(FoundObjects()), None))
     assert engine.one("Stash").inputs["input"]["storage"] == "s3"

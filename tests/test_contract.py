@@ -38,6 +38,7 @@ def test_the_package_exports_the_components_and_their_arguments() -> None:
         "NodeTrustArgs",
         "PrivateRegistry",
         "PrivateRegistryArgs",
+        "S3StorageClass",
         "Storage",
         "StorageAccess",
         "TrustedRegistryArgs",

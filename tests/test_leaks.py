@@ -88,6 +88,7 @@ SECRETS = ("backup_password", "ca_key", "mirror_password", "outbound_proxy", "pa
 NOT_SECRET = {
     "certificate_key": "a kind of key",
     "s3_access_key": "an ID",
+    "s3_kms_key": "an ID",
     "password_generations": "numbers",
     "pull_secrets": "namespaces",
     "pull_secret_repositories": "globs",

@@ -194,7 +194,8 @@ class FakeS3(ThreadingHTTPServer):
     """A small S3 server. It accepts every signature of the access key AKID.
 
     `errors` has the statuses of the next responses. `cut` is the number of bytes after which the next download breaks,
-    or 0. `uploads` has the key and the start of each unfinished upload by its ID.
+    or 0. `uploads` has the key and the start of each unfinished upload by its ID. `headers` has those of each request,
+    with names in lower case.
     """
 
     daemon_threads = True
@@ -206,6 +207,7 @@ class FakeS3(ThreadingHTTPServer):
         self.errors: list[int] = []
         self.cut = 0
         self.requests: list[str] = []
+        self.headers: dict[str, dict[str, str]] = {}
         self.connections = 0
 
 
@@ -225,7 +227,9 @@ class Handler(BaseHTTPRequestHandler):
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         key = unquote(parts.path).removeprefix("/images").removeprefix("/")
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        self.server.requests.append(f"{self.command} {key} {' '.join(sorted(query))}".strip())
+        request = f"{self.command} {key} {' '.join(sorted(query))}".strip()
+        self.server.requests.append(request)
+        self.server.headers[request] = {name.lower(): value for name, value in self.headers.items()}
         if not self.headers["authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKID/"):
             return self.answer(403, b"<Error><Code>AccessDenied</Code></Error>")
         if self.server.errors:
@@ -435,6 +439,23 @@ def test_a_server_of_an_untrusted_ca_is_reported_at_once(server: FakeS3, tmp_pat
     trusted = S3Storage(S3Settings("images", "r", "AKID", "s", endpoint, ca_pem=ca.pem))
     assert list(trusted.entries("docker")) == []
     trusted.close()
+
+
+def test_every_object_is_made_with_the_headers_for_its_encryption(
+    server: FakeS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    headers = {"x-amz-server-side-encryption": "AES256", "x-amz-storage-class": "STANDARD_IA"}
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    storage = S3Storage(S3Settings("images", "r", "AKID", "secret", endpoint, object_headers=headers))
+    storage.write("a", b"content")
+    storage.move("a", "b")
+    monkeypatch.setattr(s3_module, "MOST_COPIED_BYTES", 1)
+    storage.move("b", "c")
+    assert server.objects == {"c": b"content"}
+    for request in ("PUT a", "PUT b", "POST c uploads"):
+        assert headers.items() <= server.headers[request].items(), request
+    assert "x-amz-storage-class" not in server.headers["DELETE a"]
+    storage.close()
 
 
 # The command line

@@ -30,7 +30,10 @@ def read_server_certificate(outputs: Outputs, address: tuple[str, int] | None) -
 
 
 def read_authorities(ca_pem: str) -> list[CertificateAuthority]:
-    """Return the CAs of a PEM text in the order of the text. Raise `CommandError` if it has none."""
+    """Return the CAs of a PEM text in the order of the text. Raise `CommandError` if it has none.
+
+    If the component generated the CAs of the registry, the CA of a bucket (`s3_redirect`) after them is left out.
+    """
     authorities = []
     for certificate in _load_certificates(ca_pem):
         name = _common_name(certificate.subject)
@@ -38,7 +41,8 @@ def read_authorities(ca_pem: str) -> list[CertificateAuthority]:
         is_generated = match and certificate.subject == certificate.issuer
         generation = int(match["generation"] or 1) if match and is_generated else None
         authorities.append(CertificateAuthority(name, generation, _days_left(certificate)))
-    return authorities
+    first = {ca.generation: ca for ca in reversed(authorities)}
+    return [ca for ca in authorities if ca.generation is not None and first[ca.generation] is ca] or authorities
 
 
 def clean_pem(pem: str) -> str:

@@ -19,6 +19,7 @@ from ..choices import (
     LogFormat,
     LogLevel,
     Mode,
+    S3StorageClass,
     Storage,
     StorageAccess,
     Workload,
@@ -267,6 +268,14 @@ class PrivateRegistryArgs(TypedDict):
     """With s3: secret of the access key. No default."""
     s3_secret: NotRequired[pulumi.Input[str]]
     """With s3: name of an existing Secret with access-key and secret-key, instead of the two. Default none."""
+    s3_encrypt: NotRequired[bool]
+    """With s3: whether the server encrypts the objects with a key of its own, or with s3_kms_key. Default false."""
+    s3_kms_key: NotRequired[pulumi.Input[str]]
+    """With s3_encrypt: ID or ARN of the key of KMS that encrypts the objects. Default none."""
+    s3_storage_class: NotRequired[S3StorageClass]
+    """With s3: STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER_IR or NONE. Default STANDARD."""
+    s3_redirect: NotRequired[bool]
+    """With s3: whether clients download layers from the bucket, whose name and CA they then need. Default false."""
     upstream_ca: NotRequired[pulumi.Input[str]]
     """With s3 or a mirror: CA of that server's certificate, PEM. Default the public ones."""
     outbound_proxy: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from ..choices import Exposure
+from ..choices import Exposure, S3StorageClass
 from ..validation import (
     access,
     backup,
@@ -234,6 +234,10 @@ INPUTS: dict[str, Row] = {
         partial(external_credential, "s3_secret_key"), secret=True, only_with=(S3,), both_or_neither="s3_access_key"
     ),
     "s3_secret": _name("s3_secret", only_with=(S3,), existing=True, replaces=("s3_access_key", "s3_secret_key")),
+    "s3_encrypt": _flag("s3_encrypt", only_with=(S3,)),
+    "s3_kms_key": Row(storage.s3_kms_key, only_with=(Condition("s3_encrypt", (True,)),)),
+    "s3_storage_class": Row(storage.s3_storage_class, default=S3StorageClass.STANDARD.value, only_with=(S3,)),
+    "s3_redirect": _flag("s3_redirect", only_with=(S3,)),
     "upstream_ca": Row(certificates.upstream_ca, only_with=(S3, MIRROR)),
     "outbound_proxy": Row(
         proxy.outbound_proxy, secret=True, is_public=proxy.has_no_login, only_with=(S3, MIRROR, BACKUP)
@@ -330,6 +334,8 @@ CROSS_FIELD_RULES: dict[Callable[..., None], tuple[str, ...]] = {
     network.load_balancer_reaches_clients: ("load_balancer_address", "client_cidrs"),
     servers.bucket_not_in_endpoint: ("s3_endpoint", "s3_bucket"),
     servers.region_of_endpoint: ("s3_endpoint", "s3_region"),
+    servers.clients_reach_bucket: ("s3_redirect", "s3_endpoint"),
+    storage.class_is_read: ("image", "s3_storage_class"),
 }
 """Rules for the values of several inputs. The first input's value is held back until its rule accepts them."""
 

@@ -18,6 +18,7 @@ from pulumi_kubernetes.core.v1 import (
     VolumeMountArgsDict,
 )
 
+from ..choices import S3StorageClass
 from ..context import Context
 from ..distribution import no_proxy_value, proxy_files
 from ..pods import CONFIG_CHECKSUM, base_pod_spec, checksum
@@ -198,8 +199,19 @@ def _s3_settings(
         "endpoint": s3.get("regionendpoint", ""),
         "prefix": s3.get("rootdirectory", "").removeprefix("/"),
         "ca_pem": ca_pem or "",
+        "object_headers": _object_headers(s3),
         **_proxy_settings(proxies, upstreams),
     }
+
+
+def _object_headers(s3: Mapping[str, Any]) -> dict[str, str]:
+    """Return the headers of a request that makes an object. A bucket may refuse an object without encryption."""
+    headers = {"x-amz-server-side-encryption": "aws:kms" if "keyid" in s3 else "AES256"} if s3.get("encrypt") else {}
+    if "keyid" in s3:
+        headers["x-amz-server-side-encryption-aws-kms-key-id"] = s3["keyid"]
+    if s3.get("storageclass", S3StorageClass.NONE) != S3StorageClass.NONE:
+        headers["x-amz-storage-class"] = s3["storageclass"]
+    return headers
 
 
 def _proxy_settings(proxies: Mapping[str, str], upstreams: Sequence[str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
+from ..choices import S3StorageClass
 from ..context import Context
 from ..distribution import DRIVER_KEYS, driver_section
 from ..lookup import lookup_name
@@ -16,7 +17,7 @@ from ..validation.secrets import ExistingSecret, s3_credentials
 def s3_driver(ctx: Context, settings: StorageSettings) -> pulumi.Output[Mapping[str, Any]]:
     """Return the storage section of the registry's configuration.
 
-    Clients download from the registry, not from the bucket: they know neither its name nor its CA.
+    By default clients download from the registry, not from the bucket: they know neither its name nor its CA.
     """
     return pulumi.Output.all(
         bucket=settings.s3_bucket,
@@ -24,7 +25,20 @@ def s3_driver(ctx: Context, settings: StorageSettings) -> pulumi.Output[Mapping[
         endpoint=settings.s3_endpoint,
         prefix=settings.s3_prefix,
         keys=_keys(ctx, settings),
-    ).apply(lambda resolved: driver_section(**resolved))
+        objects=_object_options(settings),
+    ).apply(lambda resolved: driver_section(**resolved, redirect=settings.s3_redirect))
+
+
+def _object_options(settings: StorageSettings) -> dict[str, pulumi.Input[Any]]:
+    """Return the options of the driver for the objects that it writes."""
+    options: dict[str, pulumi.Input[Any]] = {}
+    if settings.s3_encrypt:
+        options["encrypt"] = True
+    if settings.s3_kms_key is not None:
+        options["keyid"] = settings.s3_kms_key
+    if settings.s3_storage_class != S3StorageClass.STANDARD:
+        options["storageclass"] = settings.s3_storage_class
+    return options
 
 
 def _keys(ctx: Context, settings: StorageSettings) -> pulumi.Input[Mapping[str, Any]]:

@@ -19,7 +19,7 @@ from .access_rules import (
 )
 from .basics import MOST_ENTRIES, did_you_mean, rule_list, text, texts
 from .errors import InvalidInput, quoted
-from .images import NEWEST, image, version_of
+from .images import NEWEST, image, is_before_3, version_of
 
 RULE_FIELDS = ("users", "repositories", "rights")
 
@@ -216,8 +216,7 @@ def token(value: Mapping[str, str]) -> Mapping[str, str]:
 
 def keys_are_read(image: str, token: Mapping[str, str]) -> None:
     """Refuse tokens with a version that does not read a JSON Web Key Set (CNCF Distribution: since 3.0)."""
-    version = re.match(r"v?(\d+)", version_of(image))
-    if token and version and int(version[1]) < 3:
+    if token and is_before_3(image):
         problem = f"must be version 3 or newer with `token`, not {quoted(image)}, because older ones read no `jwks`"
         raise InvalidInput("image", "no-key-set", problem, f"Run `pulumi config set image {NEWEST}`")
 

@@ -50,6 +50,12 @@ def version_of(reference: str) -> str:
     return tag if tag and QUALIFIED.fullmatch(tag) else ""
 
 
+def is_before_3(reference: str) -> bool:
+    """Return whether the tag is a version of CNCF Distribution before 3. A digest alone does not tell."""
+    version = re.match(r"v?(\d+)", version_of(reference))
+    return version is not None and int(version[1]) < 3
+
+
 def image_pull_policy(value: str) -> str:
     """Require one of the pull policies of Kubernetes."""
     return one_of("image_pull_policy", value, ImagePullPolicy, "IfNotPresent suits a pinned version")

@@ -82,6 +82,15 @@ def region_of_endpoint(s3_endpoint: str, s3_region: str, *, prefix: str = "s3_")
         raise InvalidInput(f"{prefix}region", "region-of-endpoint", problem, remedy)
 
 
+def clients_reach_bucket(s3_redirect: bool, s3_endpoint: str) -> None:
+    """Refuse redirects to a Service of the cluster, whose name neither nodes nor other machines resolve."""
+    labels = _host(s3_endpoint).split(".")
+    if s3_redirect and (len(labels) == 1 or "svc" in labels[2:]):
+        problem = f"must be false, because `s3_endpoint` is {quoted(s3_endpoint)}, whose name clients cannot resolve"
+        remedy = "Run `pulumi config set s3_redirect false`, or use a server that clients reach by the same URL"
+        raise InvalidInput("s3_redirect", "endpoint-in-cluster", problem, remedy)
+
+
 def mirror_of(value: str) -> str:
     """Require the URL of a registry, and not that of a website or of a prefix of image names."""
     url = server_url("mirror_of", value, DOCKER_HUB)

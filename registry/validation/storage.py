@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from ..choices import Storage, StorageAccess
+from ..choices import S3StorageClass, Storage, StorageAccess
 from .basics import one_of, text
 from .errors import InvalidInput, quoted
+from .images import NEWEST, is_before_3
 from .quantities import amount, quantity
 
 
@@ -48,6 +49,9 @@ DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 LONGEST_PATH, LONGEST_FILE_NAME = 4095, 255
 """Bytes that Linux allows for a path and for each name in it (limits.h: PATH_MAX without its NUL, and NAME_MAX)."""
+
+OLD_CLASSES = (S3StorageClass.NONE, S3StorageClass.STANDARD)
+"""Classes that the registry takes since 2.7."""
 
 SMALLEST_SIZE = 2**20
 """Bytes below which no image fits. A `2` or `2m` is a forgotten or mistaken suffix."""
@@ -180,6 +184,27 @@ def default_class(classes: Sequence[Mapping[str, Any]]) -> str:
         raise InvalidInput("storage_class", "no-default-class", f"{problem} default StorageClass", remedy)
     by_name = sorted(defaults, key=lambda item: item["name"])
     return str(max(by_name, key=lambda item: item.get("creationTimestamp") or "")["name"])
+
+
+def s3_kms_key(value: str) -> str:
+    """Require the form of a key's ID, alias or ARN. The S3 server decides which keys exist."""
+    name = text("s3_kms_key", value, "1234abcd-12ab-34cd-56ef-1234567890ab")
+    if not re.fullmatch(r"[A-Za-z0-9:/_-]{1,2048}", name, re.ASCII):
+        problem = f"must be the ID, the alias or the ARN of a key, not {quoted(name)}"
+        raise InvalidInput("s3_kms_key", "not-a-key", problem, "For example '1234abcd-12ab-34cd-56ef-1234567890ab'")
+    return name
+
+
+def s3_storage_class(value: str) -> str:
+    """Require a class that the registry takes (CNCF Distribution, s3StorageClasses)."""
+    return one_of("s3_storage_class", value, S3StorageClass, "STANDARD is the class of S3 itself")
+
+
+def class_is_read(image: str, s3_storage_class: str) -> None:
+    """Refuse a class that older versions do not take (CNCF Distribution 2.7, s3-aws)."""
+    if s3_storage_class not in OLD_CLASSES and is_before_3(image):
+        problem = f"must be version 3 or newer with `s3_storage_class` {s3_storage_class}, not {quoted(image)}"
+        raise InvalidInput("image", "unknown-storage-class", problem, f"Run `pulumi config set image {NEWEST}`")
 
 
 def refuse_relocation(current: Mapping[str, str], requested: Mapping[str, str]) -> bool:

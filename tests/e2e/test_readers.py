@@ -11,9 +11,11 @@ import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
+from urllib.parse import parse_qs, urlsplit
 from urllib.request import Request, urlopen
 
 import bcrypt
@@ -21,7 +23,7 @@ import pytest
 from hypothesis import strategies as st
 
 from dev.toolchain.build import build_program
-from registry.distribution import render
+from registry.distribution import driver_section, render
 from registry.validation import InvalidInput
 from registry.validation.chains import TypedHost, validate_server_chain
 from registry.validation.pem import to_pem
@@ -32,7 +34,9 @@ from tests.e2e.lab import SOAK
 from tests.e2e.oracles import build_go_verifier, go_objections
 from tests.file_inputs import HOST, ISSUING_CA, ROOT, TLS
 from tests.file_variants import HARMLESS_CHANGES, variants_of
+from tests.serving import serving
 from tests.test_file_variants import KEY_KINDS, certificate_files, key_files, server_certificate
+from tests.test_maintenance_job import FakeS3
 from tests.tls_clients import ServedChain
 
 pytestmark = pytest.mark.e2e
@@ -194,3 +198,44 @@ def test_the_registry_reads_every_accepted_credential_unchanged(program: str, tm
     assert len(values) > LEAST_ACCEPTED
     # YAML writers may encode characters outside of the basic plane in a form that Go does not read.
     assert any(ord(character) > 0xFFFF for value in values.values() for character in value)
+
+
+def test_the_registry_makes_objects_with_the_encryption_and_the_class_of_its_section(tmp_path: Path) -> None:
+    """Only the real driver shows which headers it makes of its section. The S3 server of the labs ignores them."""
+    objects = {"encrypt": True, "keyid": "alias/registry", "storageclass": "STANDARD_IA"}
+    with serving(FakeS3()) as server:
+        endpoint, keys = f"http://127.0.0.1:{server.server_port}", {"accesskey": "AKID", "secretkey": "secret"}
+        section = driver_section("images", "us-east-1", endpoint, None, keys, objects=objects)
+        with running_registry("registry", tmp_path, storage=section) as address:
+            upload = Request(f"http://{address}/v2/team/image/blobs/uploads/", method="POST", data=b"")
+            with urlopen(upload, timeout=10) as response:
+                assert response.status == 202
+        (started,) = [key for key in server.headers if key.startswith("PUT ") and key.endswith("/startedat")]
+        assert {
+            "x-amz-server-side-encryption": "aws:kms",
+            "x-amz-server-side-encryption-aws-kms-key-id": "alias/registry",
+            "x-amz-storage-class": "STANDARD_IA",
+        }.items() <= server.headers[started].items()
+
+
+def test_the_registry_sends_clients_to_the_bucket_for_a_layer(tmp_path: Path) -> None:
+    """Only the real driver signs the URL. Its client needs no login for the bucket."""
+    digest = "0" * 64
+    with serving(FakeS3()) as server:
+        folder = "docker/registry/v2"
+        server.objects[f"{folder}/blobs/sha256/00/{digest}/data"] = b"a layer"
+        server.objects[f"{folder}/repositories/team/image/_layers/sha256/{digest}/link"] = f"sha256:{digest}".encode()
+        endpoint, keys = f"http://127.0.0.1:{server.server_port}", {"accesskey": "AKID", "secretkey": "secret"}
+        section = driver_section("images", "us-east-1", endpoint, None, keys, redirect=True)
+        with running_registry("registry", tmp_path, storage=section) as address:
+            connection = HTTPConnection(address, timeout=10)
+            connection.request("GET", f"/v2/team/image/blobs/sha256:{digest}")
+            response = connection.getresponse()
+            response.read()
+            connection.close()
+    assert response.status == 307
+    location = urlsplit(response.headers["Location"])
+    assert f"{location.scheme}://{location.netloc}{location.path}" == (
+        f"{endpoint}/images/{folder}/blobs/sha256/00/{digest}/data"
+    )
+    assert parse_qs(location.query)["X-Amz-Expires"] == ["1200"], "the page says 20 minutes"

@@ -52,6 +52,7 @@ class S3Settings:
         ca_pem: CAs of the server, PEM, or "" for the public ones.
         proxies: URLs of the proxies for servers with the schemes http and https.
         no_proxy: Servers that are reached without a proxy, in the form of the variable NO_PROXY.
+        object_headers: Headers of requests that make an object, for its encryption and its storage class.
     """
 
     bucket: str
@@ -63,6 +64,7 @@ class S3Settings:
     ca_pem: str = ""
     proxies: Mapping[str, str] = field(default_factory=dict, repr=False)
     no_proxy: str = ""
+    object_headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -251,7 +253,7 @@ class S3Storage:
         raise StorageError(f"GET of {path} failed: {last!r}.")
 
     def write(self, path: str, content: bytes) -> None:
-        self._request("PUT", path, body=content)
+        self._request("PUT", path, headers=self._settings.object_headers, body=content)
 
     def move(self, path: str, target: str) -> None:
         self._copy(path, target)
@@ -294,9 +296,11 @@ class S3Storage:
             raise FileNotFoundError(path)
         source = {"x-amz-copy-source": quote(f"/{self._settings.bucket}/{self._prefix}{path}")}
         if entry.size <= MOST_COPIED_BYTES:
-            self._require(self._request("PUT", target, headers=source), "CopyObjectResult", target)
+            answer = self._request("PUT", target, headers={**source, **self._settings.object_headers})
+            self._require(answer, "CopyObjectResult", target)
             return
-        upload = {"uploadId": self._request("POST", target, {"uploads": ""}).field("UploadId")}
+        started = self._request("POST", target, {"uploads": ""}, self._settings.object_headers)
+        upload = {"uploadId": started.field("UploadId")}
         parts = []
         for number, start in enumerate(range(0, entry.size, PART_BYTES), 1):
             end = min(start + PART_BYTES, entry.size) - 1

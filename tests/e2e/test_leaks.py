@@ -229,7 +229,7 @@ def runs_in_lab(process: Path, argv: bytes) -> bool:
 
 
 def ops_places(project: Project) -> Iterator[Place]:
-    """Yield output and processes of `ops recover` and `ops verify`."""
+    """Yield output and processes of `ops recover`, `ops verify` and `ops status`, and the page of the last one."""
     # `recover` edits the state only if there is a pending operation.
     add_pending_operation(STATE / NAME / f"pulumi/.pulumi/stacks/{NAMESPACE}/{NAMESPACE}.json")
     (project.folder / "ops").symlink_to(PROJECT / "ops")
@@ -238,12 +238,17 @@ def ops_places(project: Project) -> Iterator[Place]:
         "ops recover": (f"{ops} recover --stack {NAMESPACE}", "dropped"),
         "ops verify": (f"{ops} verify --stack {NAMESPACE} --address {ADDRESS}:{PORT}", "docker-registry"),
         "ops verify that fails": (f"{ops} verify --stack {NAMESPACE} --address {ADDRESS}:1", "refused"),
+        "ops status": (
+            f"{ops} status --stack {NAMESPACE} --address {ADDRESS}:{PORT} --no-drift --html status.html",
+            "Secrets in use",
+        ),
     }
     for activity, (command, expected_text) in commands.items():
         with ProcessWatch() as watch:
             done = project.lab.environment.run("sh", "-c", command, check=False)
         yield Place(activity, done.stdout + done.stderr, expected_text)
         yield from process_places(activity, watch, "ops")
+    yield Place("page of ops status", (project.folder / "status.html").read_text(), "Secrets in use")
 
 
 def add_pending_operation(file: Path) -> None:

@@ -339,6 +339,8 @@ def test_docker_pushes_and_pulls_through_a_gateway(registry: ExposedRegistry, ga
     registry.up(**gateways.INPUTS, certificate_names=[OTHER_HOST])
     assert registry.outputs["endpoint"] == gateway
     registry.trust_on_laptop(gateways.ADDRESS)
+    # Traefik accepts a route some seconds before it serves the route.
+    eventually(30, "the Gateway serves the route", lambda: " 200 " in registry.curl("/", address=gateways.ADDRESS))
     registry.check(gateways.ADDRESS)
     push_and_pull(registry, f"{gateway}/busybox:1.35")
     connect_to = ("--connect-to", f"{OTHER_HOST}:{gateways.PORT}:{gateways.ADDRESS}:{gateways.PORT}")

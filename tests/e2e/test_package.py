@@ -186,7 +186,9 @@ def test_a_program_of_five_lines_deploys_a_registry_with_the_wheel(plugin_lab: L
     )
     (folder / "Pulumi.yaml").write_text("name: wheel\nruntime: {name: python, options: {virtualenv: venv}}\n")
     program = marked_block("this program from the wheel", "python", "docs/_index.md")
-    (folder / "__main__.py").write_text(program.replace("k8s-worker", "k8s-master"))
+    (folder / "__main__.py").write_text(
+        program.replace('"k8s-worker"', '"k8s-master", "storage_path": "/var/lib/wheel"')
+    )
     project = Project(plugin_lab, folder)
     project.pulumi("stack", "select", "--create")
     try:

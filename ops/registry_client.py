@@ -131,6 +131,7 @@ class OtherServers(HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         """Send a request with the larger trust."""
+        request.headers.pop("Host", None)  # the registry's, which requests keeps in a redirect, breaks the signature
         return super().send(request, *args, **{**options, "verify": str(self._bundle)})
 
 

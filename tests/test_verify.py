@@ -22,6 +22,7 @@ from ops.errors import CommandError, PulumiError
 from ops.stack import Outputs, parse_address
 from ops.verify import CheckResult, run_checks, sample_image, wait_for_port
 from tests.issuing import CertificateSpec, issue, server_spec
+from tests.serving import serving
 
 HOST = "docker-registry"
 PASSWORD = "pässwörd € 0123456789"
@@ -44,6 +45,8 @@ class Registry(ThreadingHTTPServer):
         self.hides_catalog = False
         """Whether access rules forbid the catalog, as for a user who may not pull every repository."""
         self.names = ["another", sample_image.REPOSITORY]
+        self.bucket = ""
+        """URL of the server that clients download blobs from, or ""."""
         self.upstream_error = ""
         """Error of the upstream of a mirror: a status, or the text that a mirror answers with status 500."""
 
@@ -109,6 +112,8 @@ class Handler(BaseHTTPRequestHandler):
         if key == "list":
             tags = [sample_image.TAG] if sample_image.REPOSITORY in self.path else None
             return self.answer(200, json.dumps({"tags": tags}).encode())
+        if self.server.bucket and "/blobs/" in self.path and self.command == "GET":
+            return self.answer(307, Location=self.server.bucket + self.path)
         if key and key not in self.server.contents:
             return self.ask_upstream()
         body = self.server.contents.get(key, b"{}")
@@ -196,6 +201,20 @@ def test_a_healthy_registry_passes_every_check_and_keeps_one_small_image(outputs
 def test_requests_name_the_endpoint_as_host_whatever_address_is_used(outputs: Outputs, registry: Registry) -> None:
     check(outputs, registry)
     assert registry.hosts == {f"{HOST}:5000"}
+
+
+def test_a_download_from_the_bucket_names_the_bucket_as_host(
+    outputs: Outputs, registry: Registry, tmp_path: Path
+) -> None:
+    ca_pem, chain = issue_chain(tmp_path, host="127.0.0.1")
+    bucket = Registry()
+    bucket.speak_tls(chain)
+    bucket.password, bucket.contents = None, registry.contents
+    registry.bucket = f"https://127.0.0.1:{bucket.port}"
+    with serving(bucket):
+        results = check(replace(outputs, ca_pem=outputs.ca_pem + ca_pem), registry)
+    assert [result.title for result in results if not result.passed] == []
+    assert bucket.hosts == {f"127.0.0.1:{bucket.port}"}
 
 
 def test_the_image_is_deleted_if_the_registry_allows_it(outputs: Outputs, registry: Registry) -> None:

@@ -24,7 +24,7 @@ ROWS: Mapping[str, tuple[str, ...]] = {
     "cluster": ("Kubernetes", OLDEST, "containerd", "runc"),
     "Pulumi": ("engine", "SDK", *PROVIDERS),
     "clients": ("Docker", "podman", "skopeo", "crane", "oras", "Helm"),
-    "images": ("Distribution", "Distribution 2", "HAProxy", "regsync"),
+    "images": ("Distribution", "the guide's Distribution", "HAProxy", "regsync"),
     "programs": ("Python",),
 }
 """Names in each row of the table."""
@@ -38,7 +38,7 @@ PINS: Mapping[str, str] = {
     **{name: PROGRAMS[name].version for name in ("containerd", "crane", "oras", "regsync")},
     "Helm": PROGRAMS["helm"].version,
     "Distribution": PROGRAMS["registry"].version,
-    "Distribution 2": PROGRAMS["registry-2.7"].version,
+    "the guide's Distribution": PROGRAMS["registry-2.7"].version,
 }
 """Version of each program that this repository pins."""
 

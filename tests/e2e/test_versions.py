@@ -32,7 +32,7 @@ BUILT = {
     "oras": ("oras", "version"),
     "Helm": ("helm", "version", "--short"),
     "Distribution": ("registry", "--version"),
-    "Distribution 2": ("registry-2.7", "--version"),
+    "the guide's Distribution": ("registry-2.7", "--version"),
     "regsync": ("regsync", "version"),
 }
 """Programs of the toolchain, and their arguments that print the version."""

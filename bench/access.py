@@ -30,7 +30,7 @@ from bench.wrong_logins import send_wrong_login
 from dev.console import step
 
 LAYERS, LAYER_SIZE = 10, 10_000
-"""Layers of the pushed image, and bytes of each."""
+"""Number of layers in the pushed image, and bytes of one layer."""
 
 PUSHES = 5
 """Pushes of such an image in a round. The median counts."""
@@ -68,7 +68,7 @@ TARGETS = (UNKNOWN, READER, WRITER)
 """User names of the wrong logins."""
 
 Key = tuple[Setup, str]
-"""A setup, and the name of a measure or of a user that gets wrong logins. The user "" stands for no flood."""
+"""Setup, and the name of a measure or of the user whose logins are wrong. The user "" stands for no flood."""
 
 
 @dataclass

@@ -48,7 +48,7 @@ SALT = "abcdefghijklmnopqrstu"
 
 
 class Setup(NamedTuple):
-    """A setup of the registry that is compared with the others: how it authenticates users.
+    """A setup of the registry to compare: how it authenticates users.
 
     Attributes:
         title: Name in the tables.

@@ -56,7 +56,7 @@ LOGIN_GOAL = 0.003
 PLOTTED = {PUSH: "push", READ: "GET", PUSHED_CPU: "CPU, pushed layer", PULLED_CPU: "CPU, pulled layer"}
 
 MOST_PLOTTED = 10
-"""Highest ratio that the plot shows. Greater ones would hide the others."""
+"""Highest ratio that the plot shows. A greater ratio would make the small ones invisible."""
 
 TARGET_TITLES = {
     "": "none",

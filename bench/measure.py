@@ -1,4 +1,4 @@
-"""Measure in a new process, in which no module is loaded yet. `python -m bench.measure` prints JSON.
+"""Measure in a new process, so that no module is loaded yet. `python -m bench.measure` prints JSON.
 
 program COUNT                     seconds and resources of a program with COUNT registries
 config_maps COUNT                 seconds of a program with COUNT ConfigMaps

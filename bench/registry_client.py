@@ -31,7 +31,7 @@ READ_BUFFER = 256 * 1024
 
 
 class Blob(NamedTuple):
-    """A layer or a config: its digest, and the chunks of its content, each of `CHUNK` bytes at most."""
+    """A layer or a config: its digest, and its content in chunks of at most `CHUNK` bytes."""
 
     digest: str
     chunks: Sequence[bytes]
@@ -70,7 +70,7 @@ class Client:
         )
 
     def log_in(self) -> None:
-        """Ask the registry how to log in, and fetch a token if it says so."""
+        """Ask the registry how to log in, and fetch a token if it requires one."""
         with closing(self.connect()) as connection:
             ping = self.send(connection, "GET", "/v2/", (200, 401))
             challenge = ping.getheader("WWW-Authenticate", "").lower()

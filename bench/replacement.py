@@ -14,7 +14,7 @@ from bench.tables import Outcome, compute_ratios, format_goal, format_rows, form
 from dev.console import step
 
 BLOB_COUNTS = (0, 25_000, 256_000)
-"""Numbers of stored blobs, with a stack for each."""
+"""Numbers of stored blobs. Every number has its own stack."""
 
 POLICY = "default_ownership"
 """Config key of the program for `fsGroupChangePolicy`: 0 for the component's, 1 for Kubernetes' default."""
@@ -44,7 +44,7 @@ Times = dict[tuple[int, bool], list[float]]
 
 def _project(blobs: int) -> PulumiProject:
     name = f"blobs-{blobs}"
-    # The first measured `up` changes the policy, as all others do.
+    # The first measured `up` changes the policy, like every later one.
     return PulumiProject(f"{blobs:,} blobs", STATE_FOLDER / name, name, PACKAGE / "ownership_program.py", {POLICY: 1})
 
 
@@ -75,7 +75,7 @@ def _deployed(lab: Lab) -> Iterator[None]:
 
 
 def store_blobs(folder: Path, count: int) -> None:
-    """Create blobs as the registry stores them: a folder with a file each, in 256 groups."""
+    """Create blobs as the registry stores them: one folder with one file for every blob, in 256 groups."""
     folder.mkdir(parents=True)
     for number in range(count):
         blob = folder / f"docker/registry/v2/blobs/sha256/{number % 256:02x}/{number:064x}"

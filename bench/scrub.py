@@ -32,7 +32,7 @@ from dev.console import step
 from dev.errors import BenchmarkError
 
 LAYERS, LAYER_SIZE = 32, 64 * 2**20
-"""Layers that are stored, and bytes of each."""
+"""Number of stored layers, and bytes of one layer."""
 
 READER_GOAL = 1.5
 """Highest ratio of the reader's p99 with a scrub to the p99 without one that meets the goal."""

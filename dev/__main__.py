@@ -49,8 +49,8 @@ def release(
 ) -> None:
     """Release a version of the package: its changelog, its wheel in dist/, its commit and its tag.
 
-    The clone must have no changes. A failed release leaves nothing, and the same command finishes an interrupted one.
-    Nothing is pushed.
+    The clone must have no changes. A failed release does not change it, and the same command finishes an interrupted
+    release. The command does not push.
 
     \b
     Examples:

@@ -31,7 +31,7 @@ _lock = Lock()
 
 
 class Step:
-    """A running step. `total` is the number of its units, or None until it is known. `advance` moves the bar."""
+    """A running step. `total` is the number of its units, or None if it is not known yet. `advance` moves the bar."""
 
     def __init__(self, title: str, total: int | None, task: TaskID) -> None:
         self.title = title

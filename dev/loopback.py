@@ -1,4 +1,4 @@
-"""A registry, and the proxy in front of it, as processes on the loopback address. No cluster is needed."""
+"""Run a registry with its proxy as processes on the loopback address. No cluster is needed."""
 
 import os
 import shutil

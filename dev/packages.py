@@ -39,7 +39,7 @@ APT_INSTALL = (
 
 @dataclass(frozen=True)
 class Packages:
-    """The location of each command: in a folder of the system, or below `root` if its package was unpacked."""
+    """The location of each command. It is in a folder of the system, or below `root` if its package was unpacked."""
 
     unpacked_commands: frozenset[str] = frozenset()
     root: Path = Path("/")

@@ -1,7 +1,7 @@
 """Release a version: its number, its changelog, its wheel, its commit and its tag.
 
-Everything happens in a worktree of its own. The clone changes at the end, by a tag and a fast-forward to it. So a
-failed release leaves nothing, and the same command finishes an interrupted one.
+All steps run in a separate worktree. The clone changes only at the end, by a tag and a fast-forward to it. So a failed
+release does not change the clone, and the same command finishes an interrupted release.
 """
 
 import re
@@ -35,7 +35,7 @@ Build = Callable[[Path, str], Path]
 
 
 def release(root: Path, version: str, build: Build, *, dry_run: bool = False) -> str:
-    """Release `version` of the clone `root`, and return what to do next. A dry run keeps nothing but its output."""
+    """Release `version` of the clone `root`, and return what to do next. A dry run does not change the clone."""
     tag = f"v{version}"
     if _git(root, "tag", "--list", tag):
         if not dry_run:
@@ -114,7 +114,7 @@ def _worktree(root: Path) -> Iterator[Path]:
 
 
 def _finish(root: Path, tag: str) -> None:
-    """Move the branch to the tag. It is there already if the release was finished before."""
+    """Fast-forward the branch to the tag. This has no effect if the release was finished before."""
     _git(root, "merge", "--ff-only", "--quiet", tag)
 
 

@@ -47,8 +47,8 @@ def propose(
 
     The command reads nodes, StorageClasses, IngressClasses, Gateways, Services
     and the version of the cluster of KUBECONFIG. It prints at most eight
-    commands, each with its reason, and what it did not choose. It changes
-    nothing on the cluster, and needs no deployed stack.
+    commands, each with its reason, and the choices that it did not make.
+    It does not change the cluster, and needs no deployed stack.
 
     \b
     EXAMPLES
@@ -84,8 +84,8 @@ def verify(
     """Check a registry from end to end as a client uses it.
 
     The checks cover the name, TLS, the password, push, pull and the catalog.
-    A read-only registry and a mirror must refuse the push, and serve what they
-    hold. The upstream of a mirror must answer.
+    A read-only registry and a mirror must refuse the push, and serve the images
+    that they have. The upstream of a mirror must answer.
     The first check that fails ends the run. The command prints its cause and
     remedy. If the cause may be an S3 server, the upstream or the disk, the
     command asks the Pods. The exit code is 0 if all checks pass, otherwise 1.
@@ -345,8 +345,9 @@ def backup(stack: Stack = "dev", dry_run: DryRun = False, json: Json = False) ->
     """Copy all images to the place of the backup, now.
 
     The command runs the job of the input `backup` at once, and prints its
-    progress. It copies only what the backup lacks. Clients can push and pull
-    meanwhile. The exit code is 1 if an image is damaged, otherwise 0.
+    progress. It copies only the images that the backup does not have. Clients
+    can push and pull meanwhile. The exit code is 1 if an image is damaged,
+    otherwise 0.
 
     \b
     EXAMPLES
@@ -370,10 +371,10 @@ def restore(
 ) -> None:
     """Copy all images of the last backup to the registry.
 
-    The command copies what the registry lacks, checks all digests, and names
-    what is missing. Tags that the registry has with another digest stay. It
-    asks before it writes. The exit code is 1 if an image is missing or
-    damaged, otherwise 0.
+    The command copies the images that the registry does not have, and checks
+    all digests. It names the missing images. Tags that the registry has with
+    another digest stay. It asks before it writes. The exit code is 1 if an
+    image is missing or damaged, otherwise 0.
 
     \b
     EXAMPLES

@@ -1,4 +1,4 @@
-"""Read the maintenance jobs of a registry: when they ran, and what they did."""
+"""Read the maintenance jobs of a registry, with the times and results of their runs."""
 
 import json
 from collections.abc import Mapping
@@ -95,7 +95,7 @@ def remaining_damage(summary: Mapping[str, Any]) -> int:
 
 
 def describe_run(summary: Mapping[str, Any]) -> str:
-    """Return what a job did, in words."""
+    """Describe the result of a job in words."""
     if not summary:
         return "no summary is left"
     damage = f"{remaining_damage(summary)} damaged" if remaining_damage(summary) else "no damage"

@@ -179,7 +179,7 @@ def get_object(client: DynamicClient, kind: str, name: str, namespace: str | Non
 
 def exec_in_pod(pod: Object, command: Sequence[str], container: str = CONTAINER) -> str:
     """Run `command` in a container of `pod`. Return stdout and stderr, whatever its exit code is."""
-    from kubernetes.client.api.core_v1_api import CoreV1Api  # slow, and most commands run nothing in a Pod
+    from kubernetes.client.api.core_v1_api import CoreV1Api  # slow to import, and few commands need it
 
     # Use a separate client, because `stream` turns all requests of a client into web sockets during the call.
     run = CoreV1Api(connect_api_client()).connect_get_namespaced_pod_exec

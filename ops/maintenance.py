@@ -1,4 +1,4 @@
-"""`ops collect`, `prune`, `scrub`, `backup` and `restore`: run a maintenance job now, follow it, and print what it did.
+"""`ops collect`, `prune`, `scrub`, `backup` and `restore`: run a maintenance job now, follow it, and print its result.
 
 The job is made from the CronJob of the component, as `kubectl create job --from` does it. So it runs with the same
 program, settings and rights.
@@ -85,7 +85,7 @@ def confirm_restore(stack: str, ask: Callable[[str], bool]) -> None:
 
 
 def print_run(run: Run) -> bool:
-    """Print a table of what was done. Return whether no damage remains."""
+    """Print the result of a run as tables. Return whether no damage remains."""
     summary, remaining = run.summary, remaining_damage(run.summary)
     removed = [
         event for event in run.events if event["event"] in ("removed", "would-remove") and event["kind"] == "tag"

@@ -31,7 +31,7 @@ MANIFEST_TYPES = (
 )
 
 PAGE_SIZE = 1000
-"""Names in one answer of the catalog. The registry allows no more."""
+"""Names in one answer of the catalog. This is the registry's maximum."""
 
 
 class CatalogDenied(Exception):
@@ -82,7 +82,7 @@ class RegistryClient(Registry):
         return names
 
     def list_tags(self, repository: str) -> list[str]:
-        """Return all tags of a repository. A repository that was deleted meanwhile has none."""
+        """Return all tags of a repository. The list is empty if the repository was deleted meanwhile."""
         names: list[str] = []
         page = f"https://{self.hostname}/v2/{repository}/tags/list?n={PAGE_SIZE}"
         while page:

@@ -37,7 +37,7 @@ def is_ready(pod: Object) -> bool:
 
 
 def _problem_of(pod: Object) -> CheckError | None:
-    """Return the last problem in the Pod's log, or a timeout if the log has none and an object store stays silent."""
+    """Return the last problem in the Pod's log. Without one, return a timeout if an object store is silent."""
     statuses = container_statuses(pod)
     if CONTAINER not in statuses or is_ready(pod):
         return None

@@ -32,7 +32,7 @@ REGISTRY_CONTAINER = "registry"
 """Name of the registry's container, and last component of the name of its image."""
 
 NO_VALUES = (None, "", "none", "silly")
-"""Values of a variable of the registry that set nothing. The login check "silly" accepts every client."""
+"""Values that count as an unset variable of the registry. The login check "silly" accepts every client."""
 
 PROXY_CONTAINER = "proxy"
 """Name of the container that decides on requests before the registry."""

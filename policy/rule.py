@@ -101,7 +101,7 @@ def pod_rule(
 def container_rule(
     name: str, description: str, remediation: str, **fields: Any
 ) -> Callable[[ContainerCheck], ResourceRule]:
-    """Make a rule for the containers of Pods. The function yields what is said after the name of a container."""
+    """Make a rule for the containers of Pods. The function yields the text after the container's name."""
 
     def decorate(check: ContainerCheck) -> ResourceRule:
         def check_containers(pod: Pod, config: Config) -> Iterator[str]:

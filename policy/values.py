@@ -89,14 +89,14 @@ class _UnknownFields(dict[str, Any]):
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """Return the value if it is a mapping, and unknown fields if it is unknown. Else return an empty mapping."""
+    """Return a mapping unchanged, unknown fields for an unknown value, and an empty mapping for any other value."""
     if value is UNKNOWN:
         return _UnknownFields()
     return value if isinstance(value, Mapping) else {}
 
 
 def items(value: Any) -> list[Any]:
-    """Return the value if it is a list, and one unknown item if it is unknown. Else return an empty list."""
+    """Return a list unchanged, one unknown item for an unknown value, and an empty list for any other value."""
     if value is UNKNOWN:
         return [UNKNOWN]
     return value if isinstance(value, list) else []

@@ -22,7 +22,7 @@ def load(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    # Top-level modules called `node` or `storage` would hide others with these names.
+    # Top-level modules called `node` or `storage` would hide modules of other packages with these names.
     sys.path[:] = [path for path in sys.path if Path(path).resolve() != HERE]
     load(HERE)
     import_module("registry.plugin").serve()

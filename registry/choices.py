@@ -28,7 +28,7 @@ class Storage(StrEnum):
     """Storage of the images."""
 
     HOST_PATH = "host-path"
-    """A folder of one node, as in the guide."""
+    """A folder of one node. The guide uses it."""
     LOCAL = "local"
     """A folder of one node that exists, as a local volume."""
     CLAIM = "claim"
@@ -71,7 +71,7 @@ class Workload(StrEnum):
     """Kind of object that runs the registry."""
 
     POD = "pod"
-    """A Pod, as in the guide."""
+    """A Pod without a controller. The guide uses it."""
     DEPLOYMENT = "deployment"
     """A Deployment, which comes back after a drain or a node loss."""
 
@@ -88,7 +88,7 @@ class Mode(StrEnum):
 
 
 class AccessRight(StrEnum):
-    """Right of a user or robot. Whoever may push or delete may pull too, because clients read what they replace."""
+    """Right of a user or robot. Push and delete include pull, because clients read an image before they replace it."""
 
     PULL = "pull"
     """Read images."""
@@ -143,7 +143,7 @@ class LogLevel(StrEnum):
     INFO = "info"
     """Every request too."""
     DEBUG = "debug"
-    """Everything, for the search of a fault."""
+    """All details, to find the cause of an error."""
 
 
 class LogFormat(StrEnum):

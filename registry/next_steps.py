@@ -64,7 +64,7 @@ def next_steps(
     *,
     is_external: bool,
 ) -> pulumi.Output[str]:
-    """Return the text once the addresses are known. `is_external` tells whether clients type the hostname."""
+    """Return the text when the addresses are resolved. `is_external` means that clients type the hostname."""
     if not is_external:
         return endpoint.apply(lambda host_port: INSIDE.format(endpoint=host_port))
     exposure, mode = settings.exposure.exposure, settings.serving.mode

@@ -61,8 +61,8 @@ class Plugin(ComponentProvider):
     def get_type_definition(self, prop: PropertyDefinition) -> TypeDefinition | None:
         """Return the definition of an object, and None for an enum.
 
-        The SDK would refuse a wrong word of an enum without a remedy, and lose the words of a list. So a word stays as
-        it is, and the rule of the input checks it.
+        The SDK would refuse a wrong value of an enum without a remedy, and lose the values of a list. So a value stays
+        a string, and the rule of the input checks it.
         """
         definition = super().get_type_definition(prop)
         return None if definition and definition.enum else definition

@@ -59,7 +59,7 @@ class TlsSettings:
 
     @property
     def is_live(self) -> bool:
-        """Whether others renew the server certificate, and a proxy in the Pod serves it then."""
+        """Whether cert-manager or the user renews the server certificate. A proxy in the Pod then serves it."""
         return self.certificate_issuer is not None or (self.tls_secret is not None and self.certificate_reload)
 
 
@@ -233,7 +233,7 @@ class MonitoringSettings:
 
     @property
     def has_exporter(self) -> bool:
-        """Whether an exporter measures what the registry does not."""
+        """Whether an exporter adds the metrics that the registry does not have."""
         return self.alerts or self.dashboard
 
 

@@ -32,7 +32,7 @@ class Programs:
     """Folder of the CNI plugins."""
 
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables of the daemons. They do not depend on the shell in which `up` runs."""
+    """Variables of the daemons. They do not depend on the shell that runs `up`."""
 
     kubernetes: str = OLDEST_KUBERNETES
     """Version of Kubernetes."""

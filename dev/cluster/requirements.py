@@ -30,7 +30,7 @@ table ip probe {
 
 
 def check(plan: Plan) -> None:
-    """Raise `RequirementError` for the first requirement that is not met. Create nothing but the state folder.
+    """Raise `RequirementError` for the first requirement that is not met. Create only the state folder.
 
     `check_nftables` is not included, because it needs the packages.
     """

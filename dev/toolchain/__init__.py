@@ -4,6 +4,6 @@ programs    the table of the programs
 build       the build of a program into the cache
 golang      the Go command
 prepare     the files that the providers embed
-partial     the modules of which only a part is compiled
+partial     the modules that are compiled only in part
 engine      a `pulumi` that works on this machine
 """

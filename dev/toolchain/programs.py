@@ -55,7 +55,7 @@ class Program:
     prepare: Callable[[Go, Path, str], None] | None = None
     """Function that writes the files that PACKAGE embeds. Its arguments are Go, the copy and the version."""
     replacements: tuple[str, ...] = ()
-    """Modules that replace others for this program alone, as arguments of `go mod edit -replace`."""
+    """Replacements of modules for this program alone, as arguments of `go mod edit -replace`."""
     tags: tuple[str, ...] = ()
     """Build tags for this program alone."""
     scripts: tuple[str, ...] = ()
@@ -179,7 +179,7 @@ PROGRAMS = {
             version="3.7.13",
             package="github.com/traefik/traefik/v3/cmd/traefik",
             stamps=("github.com/traefik/traefik/v3/pkg/version.Version=v3.7.13",),
-            # Traefik needs a fork of gorilla/mux, of which the registry needs the original, and older log packages.
+            # Traefik needs older log packages, and a fork of gorilla/mux. The registry needs the original.
             replacements=(
                 "github.com/gorilla/mux=github.com/containous/mux@v0.0.0-20250523120546-41b6ec3aed59",
                 *_pin(

@@ -1,6 +1,6 @@
 """`ops propose`: read a cluster, and propose the config of a registry that works there.
 
-It needs no deployed stack. The proposal is written to a stack only on request, and never replaces what the user set.
+It needs no deployed stack. The proposal is written to a stack only on request, and never replaces a value of the user.
 """
 
 from dataclasses import asdict
@@ -11,7 +11,7 @@ from .stack_config import Written
 
 
 def print_proposal(proposal: Proposal, written: Written | None, stack: str) -> None:
-    """Print each command below its reason, then what was not chosen, and what was set."""
+    """Print each command below its reason, then the omitted choices, and the values that were set."""
     print_line(f"Kubernetes {proposal.version}, nodes: {', '.join(proposal.nodes)}")
     for choice in proposal.choices:
         print_line(f"\n# {choice.reason}\n{choice.command}")

@@ -42,7 +42,7 @@ def read_facts() -> Facts:
 
 
 def _list_gateways(client: DynamicClient) -> list[Object]:
-    """Return the Gateways. A cluster without routes for TLS, or without the Gateway API, has none that help."""
+    """Return the Gateways. The list is empty on a cluster without routes for TLS or without the Gateway API."""
     try:
         client.resources.get(api_version=API_VERSIONS["Gateway"], kind="TLSRoute")
         return list_objects(client, "Gateway")

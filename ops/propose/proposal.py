@@ -1,4 +1,4 @@
-"""A proposal: the choices for a stack, and what was not chosen, each with its reason."""
+"""A proposal: the choices for a stack and the omitted ones, each with its reason."""
 
 import shlex
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Choice:
-    """A value for an input, or for a part of it, and the reason in one sentence."""
+    """A value for an input or a part of it, with the reason in one sentence."""
 
     key: str
     value: str
@@ -29,7 +29,7 @@ class Omission:
 
 @dataclass
 class Proposal:
-    """The choices, and what was not chosen.
+    """The choices and the omitted choices.
 
     Attributes:
         version: Version of the API server.
@@ -52,5 +52,5 @@ class Proposal:
         self.choices.append(Choice(key, value, reason))
 
     def omit(self, subject: str, reason: str) -> None:
-        """Add what was not chosen."""
+        """Add an omitted choice."""
         self.omissions.append(Omission(subject, reason))

@@ -38,7 +38,7 @@ class Written:
 
 
 def write_proposal(stack: str, proposal: Proposal) -> Written:
-    """Set the choices whose subject the stack does not set. A second call changes nothing."""
+    """Set the choices whose subject the stack does not set. A second call has no effect."""
     config = read_own_config(stack)
     taken = [subject for subject in SUBJECTS if not config.keys().isdisjoint(subject)]
     chosen = {_input_of(choice) for choice in proposal.choices}

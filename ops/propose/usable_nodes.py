@@ -50,7 +50,7 @@ def _usable_nodes(nodes: list[Object]) -> Iterator[UsableNode]:
 
 
 def _needed_toleration(name: str, node: Object) -> str | None:
-    """Return the key of the taint that must be tolerated, "" if there is none, or None if Pods cannot run there."""
+    """Return the key of the taint that must be tolerated, "" without such a taint, or None if Pods cannot run there."""
     spec = node.get("spec") or {}
     own: list[Toleration] = [{"key": str(CONTROL_PLANE["key"]), "operator": "Exists", "effect": "NoSchedule"}]
     keys = [taint["key"] for taint in spec.get("taints") or []]

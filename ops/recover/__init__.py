@@ -42,8 +42,8 @@ class Recovery:
 def recover(stack: str) -> Recovery:
     """Prepare `stack` for `pulumi up --refresh`. Change nothing if no run was interrupted.
 
-    The plugins end before the state is read. Otherwise a plugin without an engine could still create an object that
-    the state then lacks.
+    End the plugins before reading the state. Otherwise a plugin without an engine could still create an object, and
+    the state would not contain it.
     """
     files = file_backend.find_stack_files(stack)
     lock_owner = file_backend.find_stale_lock(stack, files) if files else ""

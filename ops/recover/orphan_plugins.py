@@ -49,7 +49,7 @@ def _find_orphans() -> Iterator[psutil.Process]:
 def _is_orphan(process: psutil.Process) -> bool:
     """Return whether the engine of a plugin has ended, so that init or a user's systemd became its parent.
 
-    An engine is in the same session as its plugins, and init or systemd is not.
+    An engine is in the same session as its plugins. Init and systemd are in another session.
     """
     parent = process.parent()
     return parent is None or parent.pid == 1 or os.getsid(parent.pid) != os.getsid(process.pid)

@@ -54,8 +54,8 @@ def read_failed_periods(stack: str) -> list[Period]:
 def interrupted_period(deployment: Mapping[str, Any]) -> Period:
     """Return the period when a plugin may have completed the pending operations. It ends now.
 
-    The history lacks a killed update. But the engine writes the state when an operation begins or ends, and a plugin
-    may complete its request after that.
+    The history does not contain a killed update, so the time of the state counts. The engine writes the state when an
+    operation begins or ends, and a plugin may complete its request after that.
     """
     written_at = datetime.fromisoformat(deployment["manifest"]["time"])
     return Period(written_at - LONGEST_REQUEST, datetime.now(UTC))

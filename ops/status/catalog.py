@@ -21,7 +21,7 @@ WORKERS = 4
 """Number of requests at once. More would take processor time from the clients of the registry."""
 
 MOST_TAGS = 10_000
-"""Number of tags that are read. They make a page of about 3 MB."""
+"""Number of tags to read at most. They make a page of about 3 MB."""
 
 Item = TypeVar("Item")
 

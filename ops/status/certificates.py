@@ -30,7 +30,7 @@ def read_server_certificate(outputs: Outputs, address: tuple[str, int] | None) -
 
 
 def read_authorities(ca_pem: str) -> list[CertificateAuthority]:
-    """Return the CAs of a PEM text in the order of the text. Raise `CommandError` if it has none.
+    """Return the CAs of a PEM text in the order of the text. Raise `CommandError` if the text has no CA.
 
     If the component generated the CAs of the registry, the CA of a bucket (`s3_redirect`) after them is left out.
     """

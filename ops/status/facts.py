@@ -32,7 +32,7 @@ class CertificateAuthority:
 
 @dataclass(frozen=True)
 class PushState:
-    """The answer to a push: the `mode` that it shows, or the reason why nothing was pushed."""
+    """The answer to a push: the `mode` that it shows, or the reason why no push was possible."""
 
     mode: str = ""
     reason: str = ""
@@ -115,7 +115,7 @@ class JobState:
     """The last run of a maintenance job.
 
     Attributes:
-        name: Name of the CronJob, whose log tells more.
+        name: Name of the CronJob, whose log has the details.
         hours: Hours since its end, or None if no run has ended.
         error: Reason of a failure, or "".
         is_late: Whether a scheduled run did not happen, and the next one neither.

@@ -39,7 +39,7 @@ POLICY = (
     "default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; img-src data:; base-uri 'none'; "
     "form-action 'none'"
 )
-"""Policy that allows the style, the script and the icon of the page, and nothing else."""
+"""Content security policy that allows only the style, the script and the icon of the page."""
 
 
 def write_page(path: Path, rows: Sequence[Row], target: Target) -> None:

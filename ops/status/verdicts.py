@@ -32,7 +32,7 @@ from .facts import (
 )
 
 NOTICE_DAYS = 30
-"""Days before an event, such as the end of a certificate, from which action is needed."""
+"""Days before an event, such as the end of a certificate, when action becomes necessary."""
 
 LEAST_FREE_SHARE = 0.1
 """Share of a volume that must be free. With less, action is needed."""
@@ -110,7 +110,7 @@ def rate_rotation(signer: str, authorities: Sequence[CertificateAuthority], sett
 def deployed_generations(signer: str, authorities: Sequence[CertificateAuthority]) -> list[int]:
     """Return the deployed `ca_generations`, the issuing one first.
 
-    Return [] if a CA was not generated, if there are more than two, or if none of them issued the certificate.
+    Return [] if a CA was not generated, if there are more than two, or if the certificate is from another CA.
     """
     generations = [ca.generation for ca in authorities if ca.generation is not None]
     issuing = [ca.generation for ca in authorities if ca.name == signer]

@@ -132,8 +132,8 @@ DETECTED_BY = {
     "containerd": (("containerd", "ctr", "nerdctl"), "/etc/containerd"),
     "skopeo": (("skopeo",), "/etc/containers"),
 }
-"""Programs and folder by which a client is detected. `system` and `python` would trust the CA for every name, so they
-are configured only on request."""
+"""Programs and folder that show that a client is installed. `system` and `python` would trust the CA for every name, so
+they are configured only on request."""
 
 
 def detect_clients(machine: Machine) -> list[str]:

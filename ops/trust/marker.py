@@ -1,8 +1,8 @@
 """The first line of every file that `ops trust` writes. The command changes only files with this line.
 
-Readers of PEM ignore text before a block (RFC 7468, section 2), and the line is a comment in TOML. The line also tells
-how many folders were created for the file, counted from its own folder upwards. They are removed with it if they are
-empty.
+Readers of PEM ignore text before a block (RFC 7468, section 2), and the line is a comment in TOML. The line also has
+the number of folders that were created for the file, counted from its own folder upwards. They are removed with it if
+they are empty.
 """
 
 import re

@@ -69,7 +69,7 @@ def plan_hosts_line(machine: Machine, registry: PublicOutputs) -> Change:
     """Return the change that makes the registry's name resolve.
 
     The file is kept if the name resolves to another address, if the stack has no address, or without permission to
-    write. The note then tells what to do.
+    write. The note then has the remedy.
     """
     text, host, addresses = machine.read(hosts.PATH), registry.host, registry.addresses
     current_address = hosts.marked_address(text or "", registry)  # None without a line of this command

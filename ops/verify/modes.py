@@ -109,4 +109,4 @@ CHECKS_BY_MODE: dict[str, Checks] = {
         "upstream": check_upstream_answers,
     },
 }
-"""Checks after the login, by mode. The upstream is checked last, because a mirror serves what it holds without it."""
+"""Checks after the login, by mode. The upstream is checked last, because a mirror serves cached images without it."""

@@ -1,7 +1,7 @@
 """The Secret of the proxy that decides who may do what: users, rules and certificate.
 
 The proxy watches the files of the Secret. So a new user, rule or certificate changes only the Secret, and the Pod keeps
-running. A certificate that others renew is in a Secret of its own, which the Pod mounts too.
+running. A certificate that cert-manager or the user renews is in its own Secret, which the Pod mounts too.
 """
 
 from collections.abc import Sequence
@@ -100,7 +100,7 @@ def create_access_secret(
 ) -> kubernetes.core.v1.Secret:
     """Create the Secret with the files of the proxy. Raise `InvalidInput` if the files are too large for a Secret.
 
-    `certificate` is None if others renew it. Then `endpoints` has its path.
+    `certificate` is None if cert-manager or the user renews it. Then `endpoints` has its path.
     """
     access = resolve_access(settings)
     _refuse_large(sum(map(len, _largest_files(endpoints, logging, access).values())))

@@ -1,13 +1,14 @@
 """The configuration of HAProxy, the proxy that decides on every request.
 
-A client asks `GET /v2/`. The answer names `/token`, where the client gets a token for its login. For a generated
-password the token is the credentials themselves, which are compared by their SHA-256. For a chosen one it is a
-signature of its hash, so that bcrypt is computed once for each token. Tokens have no end of their own: they end with
-the password (docs/adr/0023-access.md).
+A client requests `GET /v2/`. The answer names `/token`, and the client gets a token there for its login. For a
+generated password, the token is the credentials themselves, which are compared by their SHA-256. For a chosen password,
+the token is a signature of its hash, so bcrypt is computed once for each token. A token is valid as long as the
+password (docs/adr/0023-access.md).
 
 The rules of the frontend are read from top to bottom. The last one refuses what no rule has allowed.
 
-Without access rules the proxy only terminates TLS, with a certificate that others renew, and the registry decides.
+Without access rules, the registry decides. The proxy then only terminates TLS, with a certificate that cert-manager or
+the user renews.
 """
 
 import json
@@ -55,7 +56,7 @@ BUFFER_BYTES = 65_536
 """Bytes of a buffer. With 16 KiB, the default, large layers take a tenth to a fifth more of a core."""
 
 MOST_CONNECTIONS = 2000
-"""Open connections of clients. Each takes up to 95 KiB before its login is known, and the container has 256 MiB."""
+"""Open connections of clients. Each takes up to 95 KiB before the login, and the container has 256 MiB."""
 
 IDLE_SECONDS = 60
 """Seconds until an idle connection is closed. After a reload, its next request is still decided by the old rules,
@@ -79,7 +80,8 @@ class Endpoints(NamedTuple):
         registry: Path of the registry's Unix socket.
         folder: Folder of the files.
         storage_state: Path of the map with the state of the storage, which watch.sh writes, or "".
-        certificate: Path of a certificate that others renew, or "". Its key is next to it, with the ending .key.
+        certificate: Path of the certificate, if its files are not in `folder`, or "". Its key is next to it, with the
+            suffix .key.
     """
 
     address: str
@@ -114,7 +116,8 @@ def files(
 ) -> dict[str, str]:
     """Return the files of the proxy by name. They are as secret as the key of the certificate.
 
-    `key_pair` is None if others renew the certificate. `key` signs the tokens of users with a chosen password.
+    `key_pair` is None if `endpoints` has the path of the certificate. `key` signs the tokens of users with a chosen
+    password.
     """
     generated = {login: passwords[login] for login in hashes.by_login if login not in hashes.chosen}
     chosen = {login: hashes.by_login[login] for login in hashes.by_login if login in hashes.chosen}
@@ -293,7 +296,7 @@ def _token_rules(*, is_public: bool) -> Iterator[str]:
 
 
 def _api_rules(access: Access) -> Iterator[str]:
-    """Yield the rules of the API: those that allow requests, and the refusal of all others."""
+    """Yield the rules of the API. They allow requests, and the last rule refuses the rest."""
     yield ""
     yield "http-request del-header Authorization"
     yield "acl ping path /v2 /v2/"

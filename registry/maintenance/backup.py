@@ -54,7 +54,7 @@ def backup_servers(settings: MaintenanceSettings) -> list[str]:
 
 
 def backup_place(ctx: Context, settings: MaintenanceSettings) -> pulumi.Output[dict[str, Any]]:
-    """Return what is known of the place of the backup, or an empty map without a backup.
+    """Return the settings of the backup's place, or an empty map without a backup.
 
     `program` are the settings of the program. `driver` is the storage section of the registry that serves the backup,
     or None if the place is another registry. `ca_pem` are the CAs of the server.
@@ -121,7 +121,7 @@ def backup_files(
     live_driver: pulumi.Input[Mapping[str, Any]],
     place: pulumi.Output[dict[str, Any]],
 ) -> pulumi.Output[dict[str, str]]:
-    """Return the files of the registries in the Pod: a configuration for each role of each of them, and CAs."""
+    """Return the files of the registries in the Pod: a configuration for each registry and role, and CAs."""
     if settings.backup is None:
         return pulumi.Output.from_input({})
     return pulumi.Output.all(

@@ -19,9 +19,9 @@ __all__ = ["ExporterInputs", "create_monitoring", "exporter_labels"]
 
 
 def create_monitoring(ctx: Context, settings: Settings, port: int, inputs: ExporterInputs) -> None:
-    """Create the Service for the metrics of the registry, and what the inputs ask for. `port` is that of the metrics.
+    """Create the Service for the metrics of the registry, and the monitoring that the inputs enable.
 
-    The exporter exists for the alerts and the dashboard alone.
+    `port` is that of the metrics. The exporter exists for the alerts and the dashboard alone.
     """
     monitoring = settings.monitoring
     assert monitoring is not None, "the caller has checked `metrics`"

@@ -14,19 +14,20 @@ from .sources import Sources, Volume
 from .tasks import TASKS
 
 NOTICE_DAYS = 30
-"""Days before the end of a certificate from which a person has to act, as in `ops status`."""
+"""Days before the end of a certificate when a person has to act. `ops status` uses the same number."""
 
 LOW_PERCENT, FULL_PERCENT = 10, 3
 """Percent of free space and inodes below which a volume is nearly full, and full."""
 
 MIN_FREE_MARGIN = 5
-"""Percent above `min_free` at which the volume counts as nearly full, because pushes are refused below `min_free`."""
+"""Percent to add to `min_free` for the limit of a nearly full volume, because pushes are refused below `min_free`."""
 
 PREDICTED_HOURS = 96
 """Hours within which a volume will be full if it fills as in the last six hours."""
 
 PREDICTED_BELOW_PERCENT = 40
-"""Percent of free space and inodes above which nothing is predicted. A large volume may grow fast for some hours."""
+"""Percent of free space and inodes. Only below it an alert predicts a full volume. A volume with more free may fill
+fast for some hours."""
 
 ERROR_PERCENT, LEAST_ERRORS = 5, 5
 """Percent of requests, and number of them, that fail with status 5xx within five minutes before it is an alert."""
@@ -46,8 +47,8 @@ class Thresholds(NamedTuple):
     """Limits that depend on the inputs.
 
     Attributes:
-        certificate_days: Days before the end of the server certificate from which `pulumi up` renews it.
-        ca_days: Days before the end of a CA from which a person has to act.
+        certificate_days: Days before the end of the server certificate when `pulumi up` begins to renew it.
+        ca_days: Days before the end of a CA when a person has to act.
         low_percent: Percent of free space and inodes below which the volume is nearly full.
         full_percent: Percent below which it is full, or below which the registry refuses pushes.
     """

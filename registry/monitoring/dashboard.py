@@ -1,4 +1,4 @@
-"""The dashboard for Grafana, as the JSON model that its sidecar loads from a ConfigMap."""
+"""The dashboard for Grafana. Its sidecar loads the JSON model from a ConfigMap."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ QUANTILES = (0.5, 0.95, 0.99)
 
 
 class Query(NamedTuple):
-    """A query, and the text of its series in the legend."""
+    """A query with the text of its series in the legend."""
 
     expression: str
     legend: str

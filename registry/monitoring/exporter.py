@@ -1,4 +1,4 @@
-"""The exporter: a small Deployment for what the registry itself does not measure.
+"""The exporter: a small Deployment for the metrics that the registry does not have.
 
 It measures the certificate that the Service serves, the volume or the object store, and the results of the jobs. It
 runs the program of the jobs, `maintenance/job`, and has no rights at the API server.

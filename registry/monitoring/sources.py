@@ -30,7 +30,7 @@ class Sources(NamedTuple):
         exporter: Name of the exporter's Deployment.
         claim: Name of the claim, or "" for an object store.
         reads_storage: Whether the exporter reads the storage. Otherwise the kubelet measures the volume, and the
-            CronJobs tell when the jobs have succeeded.
+            CronJobs show when the jobs have succeeded.
         periods: Periods of the jobs in seconds, by task.
     """
 

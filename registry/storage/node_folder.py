@@ -2,8 +2,8 @@
 
 The volume is retained and its folder is never emptied, so the next `pulumi up` finds the images again.
 
-Claim and volume bind within a second, and to nothing else (docs/adr/0006-volume-and-claim.md). The claim has no storage
-class, and selects a label that only this volume has. The volume names the claim. If the component created the
+Claim and volume bind within a second, and only to each other (docs/adr/0006-volume-and-claim.md). The claim has no
+storage class, and selects a label that only this volume has. The volume names the claim. If the component created the
 namespace, the claim comes first, and the volume also names its UID, so that both bind again after a loss. The namespace
 owns the volume then, so that both are deleted together. In an existing namespace the volume comes first.
 """

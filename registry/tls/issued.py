@@ -18,7 +18,7 @@ from ..validation.network import ip_version
 from .issuer import HOURS_PER_DAY
 
 ISSUED_SECRET = "issued-cert-secret"
-"""Name of the Secret that cert-manager writes. It is not the one of a certificate that the component issues."""
+"""Name of the Secret that cert-manager writes. A certificate that the component issues is in another Secret."""
 
 LONGEST_COMMON_NAME = 64
 """Characters of a common name (X.520)."""

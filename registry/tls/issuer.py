@@ -1,4 +1,4 @@
-"""The issuer of the server certificate, and private keys of the configured kind."""
+"""Create the issuer of the server certificate, and private keys of the configured kind."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

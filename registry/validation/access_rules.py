@@ -1,6 +1,6 @@
-"""Access rules: who may do what in which repositories, and when one rule includes another.
+"""Access rules: the rights of users and robots in repositories, and the check whether one rule includes another.
 
-All rules allow. What none allows is refused.
+All rules allow. A request that no rule allows is refused.
 """
 
 import re

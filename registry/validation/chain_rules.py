@@ -136,7 +136,7 @@ def _require_known_extensions(key: str, certificate: x509.Certificate) -> None:
 
 
 def find_extension(certificate: x509.Certificate, kind: type[Extension]) -> x509.Extension[Extension] | None:
-    """Return the extension of this kind, or None if the certificate has none."""
+    """Return the certificate's extension of this kind, or None."""
     try:
         return certificate.extensions.get_extension_for_class(kind)
     except x509.ExtensionNotFound:

@@ -1,4 +1,4 @@
-"""Rules for external IPs: which Kubernetes has them, and which addresses and ports are taken."""
+"""Rules for external IPs: the Kubernetes versions that support them, and the addresses and ports that are in use."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,10 +14,11 @@ PORTS_OF_NODES = (
     (10250, 10259, "the kubelet, kube-proxy and the control plane"),
     (30000, 32767, "the node ports of Services"),
 )
-"""First and last port, and who answers there (kubernetes.io, Ports and Protocols). The API server's is looked up."""
+"""First and last port, and the program that listens there (kubernetes.io, Ports and Protocols). The port of the
+API server is looked up."""
 
 SERVICE_PREFIX = {4: 24, 6: 120}
-"""Prefix length by family of the part of the Service network that is known: it begins with the API server's address."""
+"""Prefix length by IP family. The API server's address with this prefix gives a part of the Service network."""
 
 DEPRECATED, REMOVED = (1, 36), (1, 40)
 """Kubernetes versions: the first that warns of Service.spec.externalIPs, and the first that may ignore it."""

@@ -24,7 +24,7 @@ class Route(NamedTuple):
 
 
 def route_hostnames(hostname: str, certificate_names: Sequence[str]) -> list[str]:
-    """Return the names that clients may type. A client that types an address tells the Gateway no name."""
+    """Return the names that clients may type. A client that types an address sends no name to the Gateway."""
     return list(dict.fromkeys(name for name in [hostname, *certificate_names] if not ip_version(name)))
 
 

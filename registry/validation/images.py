@@ -51,7 +51,7 @@ def version_of(reference: str) -> str:
 
 
 def is_before_3(reference: str) -> bool:
-    """Return whether the tag is a version of CNCF Distribution before 3. A digest alone does not tell."""
+    """Return whether the tag is a version of CNCF Distribution before 3. A digest alone has no version."""
     version = re.match(r"v?(\d+)", version_of(reference))
     return version is not None and int(version[1]) < 3
 

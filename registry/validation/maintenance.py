@@ -58,7 +58,7 @@ def scrub(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def schedule(key: str, value: object) -> str:
-    """Return five fields of cron, separated by one space each. Refuse a schedule that is never due."""
+    """Return five fields of cron with one space between them. Refuse a schedule that is never due."""
     if value is None:
         raise InvalidInput(key, "missing", "is missing", EXAMPLE_SCHEDULE)
     written = text(key, value, "30 2 * * *")

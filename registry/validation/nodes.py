@@ -25,7 +25,7 @@ EXAMPLE = "For example [{'endpoint': 'docker-registry:5000', 'ca_pem': '-----BEG
 
 
 def registries(value: list[Any]) -> list[Any]:
-    """Require a list of some registries. Other rules check each of them."""
+    """Require a list of at least one registry. Other rules check its items."""
     if not isinstance(value, list):
         problem = f"must be a list of registries, not a value of type {type(value).__name__}"
         raise InvalidInput("registries", "not-a-list", problem, EXAMPLE)

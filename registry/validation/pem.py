@@ -1,7 +1,7 @@
 """Read certificates and private keys in PEM, and write them in the form that every other program reads.
 
-Keys and certificates of inputs are normalized, so that Go reads what was checked here. The registry serves the files
-of an existing Secret unchanged, so `require_plain_lines` refuses a file that Go reads in another way.
+Keys and certificates of inputs are normalized, so that Go reads exactly the checked content. The registry serves the
+files of an existing Secret unchanged, so `require_plain_lines` refuses a file that Go reads in another way.
 """
 
 import re

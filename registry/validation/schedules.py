@@ -10,7 +10,7 @@ MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 
 EVERY = ("*", "*/1")
-"""Texts of a field that limits nothing."""
+"""Texts of a field that allows every value."""
 
 MOST_DAYS = 8 * 366
 """Days until a schedule must be due. February 29 is at most eight years away."""
@@ -74,7 +74,7 @@ class Schedule(NamedTuple):
     any_weekday: bool
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """Return the first time after a moment at which it is due, or None if that is never."""
+        """Return the first time after `moment` when the schedule is due, or None if it is never due."""
         start = moment.replace(second=0, microsecond=0) + timedelta(minutes=1)
         day = start.replace(hour=0, minute=0)
         for _ in range(MOST_DAYS):

@@ -91,7 +91,7 @@ def configuration(
     `logs_requests` means that the registry logs the requests, because no proxy does.
     `is_direct` means that the registry connects to its object store without an outbound proxy.
     `external_url` is the URL for the next requests of an upload. If it is None, the registry takes the name that the
-    client typed. Behind an Ingress, the registry gets what the controller passes on, so the URL is set.
+    client typed. An Ingress controller may pass on another name, so behind an Ingress the URL is set.
     """
     return pulumi.Output.all(
         driver=driver,

@@ -1,6 +1,6 @@
-"""The container of the proxy, which decides who may do what, or only terminates TLS with a certificate of others.
+"""The container of the proxy, which decides on requests, or only terminates TLS.
 
-It passes requests to the registry's Unix socket.
+It passes requests to the registry's Unix socket. It also serves a certificate that cert-manager or the user renews.
 
 In names, `front` is this proxy, and `proxy` is the outbound proxy.
 """
@@ -22,7 +22,7 @@ VOLUME = "access"
 """Name of the Pod's volume with the proxy's Secret."""
 
 CERTIFICATE_VOLUME, CERTIFICATE_FOLDER = "certificate", "/etc/certificate"
-"""Name of the Pod's volume with a TLS Secret that others renew, and its mount path."""
+"""Name and mount path of the Pod's volume with a TLS Secret that cert-manager or the user renews."""
 
 LIVE_CERTIFICATE = f"{CERTIFICATE_FOLDER}/tls.crt"
 """Path of that certificate. The kubelet replaces it when the Secret changes."""
@@ -39,7 +39,7 @@ class Front(NamedTuple):
         secret: Name of the Secret with its files.
         program: The file of the Secret that runs the proxy.
         storage_path: Mount path of the claim in both containers.
-        certificate: Name of the TLS Secret that others renew, or None if `secret` has the certificate.
+        certificate: Name of the TLS Secret with the certificate, or None if `secret` has the certificate.
         decides: Whether the proxy decides on requests and logs them. Otherwise it only terminates TLS.
     """
 

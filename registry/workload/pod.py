@@ -21,7 +21,8 @@ PRE_STOP_SLEEP_SECONDS = 3
 """Seconds that a preStop hook delays SIGTERM in a Deployment, so that kube-proxies can remove the endpoint."""
 
 REGISTRY_EXTRA_SLEEP_SECONDS = 2
-"""Seconds by which the hook of a registry behind a proxy is longer. The proxy stops first, and passes on requests."""
+"""Seconds that the hook of a registry behind a proxy waits longer, because the proxy stops first and still passes on
+requests."""
 
 
 def pod_spec(

@@ -1,6 +1,6 @@
 """Run a job: `python -m job collect`, `prune`, `scrub`, `backup` or `restore`.
 
-Or serve metrics until the end: `python -m job export`.
+Serve metrics until the process ends: `python -m job export`.
 
 Exit codes: 0 success, 1 an error, 2 wrong arguments, 3 damage remains.
 """
@@ -122,7 +122,7 @@ def exporter(settings: Mapping[str, Any]) -> Exporter:
 
 
 def lower_priority() -> None:
-    """Let every other process of the node use its processors and disks first, as far as the system allows this."""
+    """Let all other processes of the node use its processors and disks first, if the system allows this."""
     with suppress(OSError):
         os.nice(LOWEST_PRIORITY)
     number = IOPRIO_SET.get(platform.machine())

@@ -1,4 +1,4 @@
-"""The API of a registry (OCI distribution specification), as far as a backup reads it and writes the list of images."""
+"""Client of a registry for backups (OCI distribution specification). It reads images, and writes their list."""
 
 import hashlib
 import http.client
@@ -215,7 +215,7 @@ class Registry:
     def _download(self, repository: str, path: str) -> Iterator[bytes]:
         """Yield the bytes of a blob."""
         full_path = f"/v2/{self.server.full_name(repository)}/{path}"
-        # The HEAD logs in, and it tells whether the blob exists.
+        # The HEAD logs in, and its status shows whether the blob exists.
         if not self._exists(self._request("HEAD", repository, path), repository):
             raise self._refusal(Answer(NOT_FOUND, {}, b""), repository)
         with self._exchange("GET", full_path, self._authorization(repository), b"") as response:

@@ -3,11 +3,11 @@
 Both storages are served by registries that only this Pod reaches, unless the place is another registry. Steps:
 
 1. List the images: a backup reads the storage of the registry, and a restore the list that the last backup has left.
-2. Check which images the target has already, with all that they refer to.
-3. Copy the others with regsync.
-4. Check those, and name what is missing. A backup leaves its list of images in its place.
+2. Check which images the target has already, with all manifests and blobs that they refer to.
+3. Copy the remaining images with regsync.
+4. Check the copies, and name the missing images. A backup stores its list of images in its place.
 
-An image that is deleted meanwhile is not missing. A damaged image stops nothing.
+An image that is deleted during the run does not count as missing. A damaged image does not stop the run.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,7 +38,7 @@ class CopyOptions:
     """The options of a backup or a restore.
 
     Attributes:
-        dry_run: Whether to copy nothing. A restore then reads the whole backup, to find damage.
+        dry_run: Whether to check without copying. A restore then reads the whole backup, to find damage.
         overwrite: Whether a restore changes tags that the registry has with another digest.
     """
 

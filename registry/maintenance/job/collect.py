@@ -9,7 +9,7 @@ No push is stopped. The order of the steps makes that safe (docs/adr/0024-mainte
    manifest needs. From now on the registry calls them unknown. So a client uploads a layer again, and a manifest that
    needs one is refused.
 4. Wait until the manifests that the registry had checked before step 3 are written. Then read the links again, put back
-   what is needed after all, and delete the rest.
+   the files that a manifest needs now, and delete the rest.
 
 CNCF Distribution checks that all layers exist, and then writes the link to a manifest. So after the wait each manifest
 either has a link, and its layers are put back, or it has been refused.
@@ -272,7 +272,7 @@ class Collector:
         return sorted(digest for digest, stamp in blobs if digest not in needed and self._is_old(stamp))
 
     def _count_plan(self, inventory: Inventory, plan: Plan) -> None:
-        """Report and count what a run would remove."""
+        """Report and count the tags, manifests and blobs that a run would remove."""
         for repository, tags in plan.tags.items():
             for tag, reason in sorted(tags.items()):
                 self._count("tag", repository, tag=tag, reason=reason)
@@ -338,7 +338,7 @@ class Collector:
     def _move_blobs(self) -> None:
         """Move the links and the data of blobs that no manifest needs now.
 
-        A manifest that was pushed meanwhile may need some of them. So what is needed is put back from time to time.
+        A client may push a manifest meanwhile that needs some of them. So these are put back from time to time.
         """
         survey = self._surveyor.survey(read_inventory(self._storage), self._now)
         chosen = dict.fromkeys(self._choose_blobs(survey))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from .layout import DIGEST
 
 MOST_BYTES = 32 << 20
-"""Bytes of the largest manifest that is read. CNCF Distribution accepts 4 MiB only (handlers/manifests.go)."""
+"""Bytes of the largest manifest. CNCF Distribution accepts at most 4 MiB (handlers/manifests.go)."""
 
 
 class Manifest(NamedTuple):

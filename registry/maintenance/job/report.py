@@ -25,7 +25,7 @@ class Damage:
         kind: The kind of damage in words, such as "the link is empty".
         digest: Digest of the blob, or "" for a tag.
         images: The images that need the file, as REPOSITORY:TAG, or REPOSITORY if no tag does.
-        repair: What the job did about it, in words, or "" if it did nothing.
+        repair: The repair that the job has made, in words, or "".
     """
 
     what: str
@@ -78,7 +78,7 @@ class Report:
         }
 
     def finish(self, termination_log: Path | None, **more: Any) -> dict[str, Any]:
-        """Print and return the summary, and write as much of it as fits to the termination message."""
+        """Print and return the summary. Write it to the termination message too, shortened to its limit."""
         summary = self.summary(**more)
         self.record(**summary)
         if termination_log is not None:

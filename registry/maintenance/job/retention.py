@@ -48,7 +48,7 @@ def parse_rules(settings: Sequence[Mapping[str, Any]]) -> list[Rule]:
 def choose_tags(repository: str, tags: Mapping[str, float], rules: Sequence[Rule], now: float) -> dict[str, str]:
     """Return the tags of a repository to remove, each with the reason.
 
-    A tag is removed if a rule matches it and none of the matching rules keeps it. `tags` has the POSIX time of each
+    A tag is removed if at least one rule matches it, and no matching rule keeps it. `tags` has the POSIX time of each
     tag, and `now` is that of the run. Fallback tags stay.
     """
     reasons: dict[str, str] = {}

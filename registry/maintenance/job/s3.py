@@ -135,7 +135,7 @@ def query_string(query: Mapping[str, str]) -> str:
 def proxy_for(settings: S3Settings) -> str:
     """Return the URL of the proxy to the server, or "".
 
-    NO_PROXY means what it means to the registry (golang.org/x/net/http/httpproxy, Config.NoProxy).
+    NO_PROXY follows the rules of the registry (golang.org/x/net/http/httpproxy, Config.NoProxy).
     """
     server = urlsplit(settings.url)
     host, port = server.hostname or "", server.port or (443 if server.scheme == "https" else 80)
@@ -183,7 +183,7 @@ def _in_network(host: str, network: str) -> bool:
 
 
 class S3Storage:
-    """A bucket, or a folder in a bucket. All requests use path style."""
+    """The bucket, or a folder in it. All requests use path style."""
 
     parallel = PARALLEL
     keeps_times = False

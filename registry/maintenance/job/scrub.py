@@ -1,8 +1,8 @@
 """Scrub: hash the blobs, and check links and manifests.
 
 The first byte of its digest assigns a blob to one of 256 parts. Each run hashes the new blobs of every part, and all
-blobs of the parts that are due, so that each blob is hashed once in `days` days. It also hashes what was damaged in the
-last run. The state is saved after each due part, so the run after one that was killed goes on with the next part.
+blobs of the parts that are due, so that each blob is hashed once in `days` days. It also hashes the files that the last
+run found damaged. The state is saved after each due part, so the run after a killed one continues with the next part.
 """
 
 import json
@@ -188,7 +188,7 @@ class Scrubber:
         parts, links = _blobs_by_part(survey.inventory), _links_by_part(survey.inventory)
         due = PARTS if self._options.everything else due_parts(state, self._now, self._options.days)
         damaged = {*state.damaged}
-        # The due parts come first. Each is saved, so that the run after an interrupted one goes on with other parts.
+        # The due parts come first. Each is saved, so that the run after a killed one continues with the next part.
         for number, part in enumerate(sorted(PARTS, key=lambda part: (part not in due, part)), 1):
             since = 0.0 if part in due else state.new.get(part, 0.0) - CLOCK_SECONDS
             blobs = {

@@ -1,4 +1,4 @@
-"""The storage of the registry, as the jobs use it, and a storage in a folder."""
+"""The interface of the storage for the jobs, and the storage in a folder."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -20,11 +20,11 @@ RESERVE = "private-registry/reserve"
 """Folder of files that are deleted if the disk is full, so that a collection has place for its own files."""
 
 RESERVED_FILES, RESERVED_BYTES = 8, 64 << 10
-"""Number of files of the reserve, and bytes of each."""
+"""Number of files of the reserve, and bytes of one file."""
 
 
 class StorageError(Exception):
-    """The storage does not do what it should. The message is one or two sentences for people."""
+    """Failure of a storage. The message has one or two sentences for people."""
 
 
 class Entry(NamedTuple):
@@ -112,7 +112,7 @@ def for_each(storage: Storage, function: Callable[[Item], Result], items: Iterab
 
 
 class FolderStorage:
-    """A folder. Files and folders may vanish while it is read, because the registry goes on working."""
+    """A folder. Files and folders may vanish during a read, because the registry keeps running."""
 
     parallel = 1
     keeps_times = True

@@ -25,7 +25,7 @@ class Reader(Protocol):
 
 
 class StoredRegistry:
-    """The images in a storage, as they are when it is created."""
+    """The images in a storage, read when the object is created."""
 
     def __init__(self, storage: Storage) -> None:
         survey = Surveyor(storage).survey(read_inventory(storage), 0)

@@ -199,7 +199,7 @@ def heal_link(storage: Storage, repository: Repository, link: Link) -> str:
 
 
 def newest(history: Mapping[str, Stamp], manifests: Iterable[str]) -> str:
-    """Return the digest of the manifest that a tag got last. Return "" if no manifest is left, or two are as new."""
+    """Return the digest of the tag's latest manifest. Return "" if no manifest exists, or two are equally new."""
     present = [(stamp.modified, digest) for digest, stamp in history.items() if digest in manifests]
     present.sort(reverse=True)
     if not present or (len(present) > 1 and present[0][0] - present[1][0] < CLOCK_SECONDS):

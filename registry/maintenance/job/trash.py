@@ -2,7 +2,7 @@
 
 A file is moved to `private-registry/trash/START/NAME`. START is the time of the run in POSIX seconds, and NAME is the
 path of the file with `%` for each slash. So after a run was killed, the next one knows what to put back. The flat names
-need few folders, for which a full disk has no place.
+need few folders. A full disk has no place for many.
 """
 
 from collections.abc import Iterator

@@ -26,7 +26,7 @@ class ApiServer(ThreadingHTTPServer):
         self.login = login
         self.requests: list[str] = []
         self.failures: list[int] = []
-        """Statuses of the next answers, which tell of no effect."""
+        """Statuses of the next answers. Their requests have no effect."""
         self.strangers = threading.Barrier(1)
         """Barrier for requests without a login. It is passed by this many requests at once."""
 

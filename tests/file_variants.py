@@ -50,7 +50,7 @@ RISKY_CHANGES: Mapping[str, Change] = {
     "text before BEGIN": lambda text: f"key: {text}",
     "old name": lambda text: text.replace(" CERTIFICATE-----", " X509 CERTIFICATE-----"),
 }
-"""Changes of a PEM file after which `cryptography` still reads it, and some other program does not, by name."""
+"""Changes of a PEM file that `cryptography` can still read and another program cannot, by name."""
 
 
 def variants_of(pem: str, changes: Mapping[str, Change]) -> st.SearchStrategy[str]:

@@ -194,7 +194,7 @@ def _start_canary(folder: Path) -> int:
 
 
 def main(folders: list[str], at_once: int) -> None:
-    """Run the canary in each of the folders, `at_once` at a time. Print `FOLDER EXIT_CODE` for each."""
+    """Run the canary in all folders, `at_once` at a time. Print `FOLDER EXIT_CODE` for each folder."""
     import bcrypt  # noqa: F401
     import cryptography.x509  # noqa: F401
     import hypothesis  # noqa: F401

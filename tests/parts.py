@@ -1,4 +1,4 @@
-"""Parts of a registry, each created without the others. They have few resources, so tests can try many inputs."""
+"""Parts of a registry, each created alone. They have few resources, so tests can try many inputs."""
 
 from collections.abc import Callable
 from typing import Any, cast

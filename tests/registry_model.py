@@ -105,7 +105,7 @@ class RefusedError(Exception):
 
 
 class Registry:
-    """A registry, and the images whose manifest it has accepted. An `age` is in seconds."""
+    """A registry with the images whose manifest it has accepted. An `age` is in seconds."""
 
     def __init__(self, storage: MemoryStorage) -> None:
         self.storage = storage

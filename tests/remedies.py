@@ -61,7 +61,7 @@ OTHER_SERVER = issue(server_spec("registry.example.com"))
 
 
 class Remedy(NamedTuple):
-    """A command, and the other inputs that it needs."""
+    """A command with the other inputs that it needs."""
 
     command: str
     others: Inputs

@@ -147,7 +147,7 @@ def write_picture(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary, open_browser() as browser:
         html, shot = Path(temporary) / "status.html", Path(temporary) / "shot.png"
         html.write_text(page())
-        # The page tells its age if it is hours old.
+        # The page shows its age if it is hours old.
         clock = f"Date.now = () => {NOW.timestamp() * 1000};"
         browser.send("Page.addScriptToEvaluateOnNewDocument", source=clock)
         browser.open(html, DESKTOP_WIDTH, PICTURE_HEIGHT)

@@ -26,7 +26,7 @@ BEHIND_PROXY: list[Inputs] = [
     {"pull_secrets": ["builds"]},
     {"min_free": 10},
 ]
-"""Inputs for which the Pod has the proxy."""
+"""Inputs that add the proxy to the Pod."""
 
 
 MANY_RULES = [

@@ -58,7 +58,7 @@ def sites(request: pytest.FixtureRequest) -> Iterator[tuple[Site, Site]]:
 
 
 class Tool:
-    """The tool that copies images. It copies none of `refused`, and calls `before` first."""
+    """The tool that copies images. It does not copy those in `refused`, and calls `before` first."""
 
     def __init__(self, source: Site, target: Site) -> None:
         self._source, self._target = source, target
@@ -152,7 +152,7 @@ def content(site: Site) -> dict[str, bytes]:
 
 
 def images(site: Site) -> dict[str, bytes]:
-    """Return `content` without the data, of which a backup has that of its list, too."""
+    """Return `content` without the data, because a backup also has the data of its list."""
     return {path: data for path, data in content(site).items() if "/blobs/" not in path}
 
 

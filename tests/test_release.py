@@ -20,7 +20,7 @@ FILES = {
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """Return a clone with what a release changes."""
+    """Return a clone with the files that a release changes."""
     folder = tmp_path / "clone"
     for name, content in FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -29,7 +29,7 @@ PASSWORD = "pässwörd € 0123456789"
 
 
 class Registry(ThreadingHTTPServer):
-    """A fake registry for one image. Its attributes make it fail in one way each."""
+    """A fake registry for one image. Each attribute makes it fail in another way."""
 
     daemon_threads = True
 

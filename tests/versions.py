@@ -1,6 +1,6 @@
 """The versions that the tests ran with: tests/versions.json, which a run with `--write-versions` writes.
 
-The README shows them in a table. A part of the versions is pinned, and the others are those of Debian's packages.
+The README shows them in a table. Some versions are pinned. The rest are those of Debian's packages.
 """
 
 import json

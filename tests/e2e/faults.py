@@ -64,7 +64,7 @@ def peak_memory(lab: Lab, pod: Object, container: str = "registry") -> float:
 def unfinished_manifests(registry: Registry) -> Iterator[None]:
     """Send large manifests without their last byte until the block ends.
 
-    The registry holds each of them in memory, however slow the machine is, until the kernel kills it.
+    The registry keeps them all in memory, however slow the machine is, until the kernel kills it.
     """
     with ExitStack() as connections:
         with suppress(OSError):  # the registry has been killed

@@ -198,7 +198,7 @@ QUIET = [
     Scenario("RegistryDown", {}),
     Scenario("RegistryExporterDown", {}),
 ]
-"""Scenarios in which the alert never fires: just above a limit, a file system without inodes, or another Pod."""
+"""Scenarios without an alert: a value just above a limit, a file system without inodes, or another Pod."""
 
 
 def promtool(*arguments: str | Path) -> str:

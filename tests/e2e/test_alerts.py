@@ -197,7 +197,7 @@ CAUSES = {
     "job": Cause(failed_and_late_job, ("RegistryJobFailed", "RegistryJobLate")),
     "memory": Cause(out_of_memory, ("RegistryOutOfMemory",)),
 }
-"""Causes by name. The first one mends what the fixture has made."""
+"""Causes by name. The first one ends the fault that the fixture has made."""
 
 
 class Observer:

@@ -85,7 +85,7 @@ def backed_up(site: Site, registry: Registry) -> Registry:
 
 @pytest.fixture
 def restored(site: Site) -> Path:
-    """Return the folder of the images in the bucket, from which the restored registry serves.
+    """Return the folder of the restored registry's images in the bucket.
 
     If no test has restored the registry, it is deployed on the bucket with images of all kinds.
     """
@@ -157,7 +157,7 @@ def wrong_blobs(folder: Path) -> list[Path]:
 
 
 def incomplete(folder: Path, images: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the images, as repository and digest, of which a link or the data is missing."""
+    """Return the images with a missing link or missing data, as repository and digest."""
     known = survey(folder)
     broken = []
     for name, digest in images:
@@ -210,7 +210,7 @@ def push_all_kinds(registry: Registry) -> None:
 
 
 def run_ops(registry: Registry, *arguments: str, code: int = 0) -> dict[str, Any]:
-    """Run a command of `ops` with --json, and return what it printed."""
+    """Run a command of `ops` with --json, and return its output."""
     done = registry.ops(*arguments, "--json", connects=False)
     assert done.returncode == code, done.stdout + done.stderr
     return dict(json.loads(done.stdout))
@@ -224,7 +224,7 @@ def type_block(project: Project, block: str) -> None:
 
 
 def lose_everything(project: Project) -> None:
-    """Delete the namespace, the folder with the images, and the state. The page says what the user has kept."""
+    """Delete the namespace, the folder with the images, and the state. The page lists the kept files."""
     project.lab.kubectl("delete", "namespace", "lost", "--wait=true")
     eventually(60, "the volume is gone", lambda: "lost/" not in project.lab.kubectl("get", "pv"))
     empty(project.lab, FOLDER)

@@ -140,7 +140,7 @@ def test_cert_manager_issues_the_certificate_and_renews_it_without_a_gap(
 
 
 def renew_and_expect_no_gap(registry: Registry, renew: Callable[[], str]) -> None:
-    """Renew the certificate in its Secret under load. The same Pod must serve it, and `up` has nothing to do.
+    """Renew the certificate in its Secret under load. The same Pod must serve it, and `up` must not change anything.
 
     `renew` returns the new certificate, PEM.
     """

@@ -284,7 +284,7 @@ def generate_sdk(language: str, schema_file: Path, folder: Path) -> None:
 def check_automation(lab: Lab, folder: Path) -> None:
     """Run the commands of an example's README: install its dependencies, deploy a registry, and destroy it.
 
-    The SDK must be there. The last commands run on the laptop, because they need the cluster.
+    The SDK must exist. The last commands run on the laptop, because they need the cluster.
     """
     add, *install, deploy, destroy = marked_block("these lines", "sh", f"examples/{folder.name}/README.md").splitlines()
     assert add == "pulumi package add ../../registry"

@@ -89,7 +89,7 @@ def large_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def expect_quiet(browser: Browser) -> None:
-    """Assert that the page has requested nothing, and that the console is empty."""
+    """Assert that the page has sent no request, and that the console is empty."""
     assert [url for url in browser.requested_urls() if not url.startswith("data:")] == []
     assert browser.complaints() == []
 

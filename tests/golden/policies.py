@@ -13,7 +13,7 @@ MARK = "<!-- `make schema` writes the lines below -->\n"
 
 
 def page() -> str:
-    """Return the whole page: the hand-written part as it is, and the tables."""
+    """Return the whole page: the unchanged hand-written part, and the tables."""
     return "".join([PAGE.read_text().partition(MARK)[0], MARK, *_tables()])
 
 

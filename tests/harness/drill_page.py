@@ -22,7 +22,7 @@ BEGIN, END = "<!-- written by make drills -->\n", "<!-- end -->\n"
 
 
 def write(result: Result, path: Path = PAGE) -> None:
-    """Replace the table of the page after a run in which every drill passed."""
+    """Replace the table of the page after all drills of a run have passed."""
     before, _, rest = path.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
     path.write_text(before + BEGIN + "".join(_lines(result)) + END + after)

@@ -16,7 +16,7 @@ PAGE = ROOT / "tests/soak.md"
 
 
 def write(results: Sequence[Result], seed: int, path: Path = PAGE) -> None:
-    """Write the page of a soak in which every test passed."""
+    """Write the page of a soak whose tests have all passed."""
     path.write_text("".join(_lines(results, seed)))
 
 

@@ -46,7 +46,7 @@ KEPT = {
     "tls:index/privateKey:PrivateKey",
     "tls:index/selfSignedCert:SelfSignedCert",
 }
-"""Types of the resources that hold images, passwords and CAs. If one is replaced, what it holds is lost."""
+"""Types of the resources that hold images, passwords and CAs. If one is replaced, its content is lost."""
 
 Resources = dict[str, dict[str, Any]]
 """The inputs of resources by URN."""
@@ -75,7 +75,7 @@ def name_of(urn: str) -> str:
 
 
 def without_metadata(inputs: dict[str, Any]) -> dict[str, Any]:
-    """Return the inputs without labels and annotations, whose change replaces nothing."""
+    """Return the inputs without labels and annotations. A change of those does not replace a resource."""
     metadata = {key: value for key, value in inputs.get("metadata", {}).items() if key in ("name", "namespace")}
     return {**inputs, "metadata": metadata} if metadata else inputs
 

@@ -166,7 +166,7 @@ def _create_initrd(folder: Path, packages: Packages, registry: Path, busybox: Pa
 
 
 def _with_dependencies(names: Sequence[str], folder: Path) -> Iterator[Path]:
-    """Yield the files of kernel modules, each after those that it needs. Skip what is a part of the kernel itself."""
+    """Yield the files of kernel modules, each after those that it needs. Skip modules that the kernel has built in."""
     files = {path.name.removesuffix(".ko").replace("-", "_"): path for path in folder.rglob("*.ko")}
     seen: set[str] = set()
 

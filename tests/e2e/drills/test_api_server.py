@@ -1,4 +1,4 @@
-"""Take the API server away in the midst of `pulumi up`, run two of them at once, and undo objects by hand.
+"""Disconnect the API server during `pulumi up`, run two updates at once, and undo objects by hand.
 
 Only the real engine and its providers decide what a lost response means for the state.
 """
@@ -29,7 +29,7 @@ PORT = 7443
 """Port of the relay on the laptop."""
 
 STEP = 1 if FULL else 14
-"""Operations between two moments at which the API server goes."""
+"""Operations between two disconnections of the API server."""
 
 RACES = 6 if FULL else 1
 
@@ -40,7 +40,7 @@ SETTINGS: dict[str, Any] = {
 
 
 class Relay:
-    """The relay, and a kubeconfig that uses it."""
+    """The relay to the API server, with a kubeconfig that uses it."""
 
     def __init__(self, lab: Lab) -> None:
         home = lab.cluster.path(LAPTOP.name, "/var/lib/relay")
@@ -113,7 +113,7 @@ def complete(registry: Registry, ended_well: bool) -> str:
 
 
 def count_operations(project: Project) -> int:
-    """Return the number of operations of an `up` from nothing."""
+    """Return the number of operations of the first `up`."""
     project.pulumi("destroy", "--yes", "--skip-preview")
     return count_created(project.pulumi("up", "--yes", "--skip-preview"))
 

@@ -1,6 +1,6 @@
 """Cut the power of a machine, and change its clock, while clients push to its registry.
 
-Only a real kernel loses what it has not written to the disk yet, and no other machine may lose its time.
+Only a real kernel loses data that it has not written to the disk yet, and no other machine may lose its time.
 """
 
 import json
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.drill]
 CUTS = 25 if FULL else 2
 
 JUMPS = (1, -1, -1, 1)
-"""Hours by which the clock is set forward or back."""
+"""Hours to set the clock forward or back."""
 
 PUSHES_PER_JUMP = 20 if FULL else 3
 

@@ -1,6 +1,6 @@
 """Kill the registry, update it during a slow push, and keep hundreds of connections half open.
 
-Only a real kubelet, a real disk and real connections show what is lost, and for how long clients wait.
+Only a real kubelet, a real disk and real connections show which images are lost, and for how long clients wait.
 """
 
 import random

@@ -24,6 +24,26 @@ class Exposure(StrEnum):
     """By a Gateway of the cluster that passes TLS through."""
 
 
+class IpFamily(StrEnum):
+    """Family of IP addresses."""
+
+    IP_V4 = "IPv4"
+    """IPv4."""
+    IP_V6 = "IPv6"
+    """IPv6."""
+
+
+class IpFamilyPolicy(StrEnum):
+    """Families of addresses that a Service gets."""
+
+    SINGLE_STACK = "SingleStack"
+    """One family."""
+    PREFER_DUAL_STACK = "PreferDualStack"
+    """Both families if the cluster has them."""
+    REQUIRE_DUAL_STACK = "RequireDualStack"
+    """Both families. A cluster with one family is refused."""
+
+
 class Storage(StrEnum):
     """Storage of the images."""
 

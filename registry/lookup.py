@@ -66,15 +66,17 @@ class FoundObjects:
 
     Attributes:
         node: The node of the images or of the exposure.
+        nodes: All nodes, with name, labels, taints and nothing else, if a selector asks for them.
         namespace: The registry's namespace, if it exists already.
         claim: The claim that `storage_claim` names, with its StorageClass while it is pending.
-        claims: All claims in the registry's namespace.
+        claims: All claims in the registry's namespace. With a selector for nodes, each claim has its volume.
         gateway: The Gateway that clients connect to.
         storage_class: The name of the cluster's default StorageClass, if the images are to be in a volume of it.
         accounts: The default ServiceAccounts that are to use a pull Secret, by namespace.
     """
 
     node: Object | None = None
+    nodes: Sequence[Object] | None = None
     namespace: Object | None = None
     claim: Object | None = None
     claims: Sequence[Object] | None = None
@@ -88,8 +90,13 @@ def lookup_name(prefix: str, kubectl_resource: str) -> str:
     return f"{prefix}-from-kubectl-get-{kubectl_resource}"
 
 
-def look_up_objects(ctx: Context, references: Sequence[Reference]) -> tuple[pulumi.Resource, pulumi.Output[Objects]]:
-    """Look up the objects at preview and at deployment. Return the resource that asks for them, and the objects."""
+def look_up_objects(
+    ctx: Context, references: Sequence[Reference], *, has_volumes: bool
+) -> tuple[pulumi.Resource, pulumi.Output[Objects]]:
+    """Look up the objects at preview and at deployment. Return the resource that asks for them, and the objects.
+
+    `has_volumes` means that each claim is returned with its volume, which needs one more right.
+    """
     rendered = Path(mkdtemp(prefix="registry-lookups-"), "objects.yaml")
     # `_read` removes the file. A program that ends before that, because an input is refused, removes it here.
     atexit.register(rmtree, rendered.parent, ignore_errors=True)
@@ -99,7 +106,7 @@ def look_up_objects(ctx: Context, references: Sequence[Reference]) -> tuple[pulu
         chart=str(CHART),
         name="lookups",
         namespace="default",
-        values={"references": names.apply(lambda known: _chart_values(references, known))},
+        values={"references": names.apply(lambda known: _chart_values(references, known)), "volumes": has_volumes},
         post_renderer={"command": sys.executable, "args": ["-I", "-S", "-c", COPY, str(rendered)]},
         opts=ctx.options(),
     )

@@ -25,6 +25,15 @@ NODE_METADATA: NetworkPolicyEgressRuleArgsDict = {
 }
 """Address of AWS for the keys of a node's role."""
 
+ACCOUNT_ROLE: list[NetworkPolicyEgressRuleArgsDict] = [
+    {"ports": [{"protocol": "TCP", "port": 443}]},
+    {
+        "to": [{"ip_block": {"cidr": "169.254.170.23/32"}}, {"ip_block": {"cidr": "fd00:ec2::23/128"}}],
+        "ports": [{"protocol": "TCP", "port": 80}],
+    },
+]
+"""Servers of AWS for the keys of a ServiceAccount's role: its token service, and the agent of EKS Pod Identity."""
+
 
 class Ports(NamedTuple):
     """Ports of the Pods. `metrics` is None if Prometheus does not scrape them."""
@@ -41,12 +50,14 @@ def create_network_policy(
     servers: pulumi.Output[list[str]],
     *,
     behind_ingress: bool,
+    has_account: bool,
     exporter: Mapping[str, str] | None = None,
 ) -> None:
     """Allow connections from clients, Prometheus and the exporter, and to `servers`. Deny every other connection.
 
     `servers` are the URLs of the servers and proxies that the registry connects to. `behind_ingress` means that an
-    Ingress controller connects to the registry for the clients. `exporter` has the labels of the exporter's Pod.
+    Ingress controller connects to the registry for the clients. `has_account` means that the Pods have a ServiceAccount
+    of their own, which may have a role. `exporter` has the labels of the exporter's Pod.
     """
     clients = pulumi.Output.from_input(client_cidrs).apply(
         lambda cidrs: _client_rule(cidrs, ports.registry, behind_ingress=behind_ingress)
@@ -57,9 +68,9 @@ def create_network_policy(
     if exporter is not None:
         own: NetworkPolicyPeerArgsDict = {"pod_selector": {"match_labels": exporter}}
         prometheus.append({"from_": [own], "ports": [{"protocol": "TCP", "port": ports.registry}]})
-    node_role = [NODE_METADATA] if storage.uses_node_role else []
+    roles = [NODE_METADATA, *(ACCOUNT_ROLE if has_account else [])] if storage.uses_role else []
     egress = pulumi.Output.all(ctx.namespace, servers).apply(
-        lambda known: [*egress_rules(known[1], own_namespace=known[0]), *node_role]
+        lambda known: [*egress_rules(known[1], own_namespace=known[0]), *roles]
     )
     kubernetes.networking.v1.NetworkPolicy(
         f"{ctx.name}-policy",

@@ -84,7 +84,7 @@ def base_pod_spec(
 ) -> PodSpecArgsDict:
     """Return what the Pods of the registry and of its jobs have in common: their user, their rights and their nodes.
 
-    `node_selector` pins the Pod to a node.
+    `node_selector` pins the Pod to a node. Otherwise the nodes are those of the input of the same name.
     """
     component_tolerations = own_tolerations(settings, is_pinned=node_selector is not None)
     spec: PodSpecArgsDict = {
@@ -98,8 +98,10 @@ def base_pod_spec(
         ),
         "volumes": volumes,
     }
-    if node_selector is not None:
-        spec["node_selector"] = node_selector
+    if node_selector is not None or settings.node_selector:
+        spec["node_selector"] = node_selector if node_selector is not None else {**settings.node_selector}
+    if settings.service_account is not None:
+        spec["service_account_name"] = settings.service_account
     if settings.priority_class is not None:
         spec["priority_class_name"] = settings.priority_class
     if settings.image_pull_secret is not None:

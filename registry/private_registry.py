@@ -32,6 +32,7 @@ from .node_trust.for_registry import NO_TRUST, NodeAddress, trust_on_nodes
 from .pods import own_tolerations
 from .preflight import check_preconditions
 from .pull_secrets import Login, create_pull_secrets
+from .service_account import create_service_account
 from .settings import Settings
 from .storage import MOUNT_PATH, Storage
 from .tls import CertificateAuthority, ExistingCertificate, request_certificate
@@ -126,14 +127,15 @@ class PrivateRegistry(pulumi.ComponentResource):
         certificate = authority.issue(trust.with_addresses(endpoint.hosts), after=trust.after)
 
         users = Users(ctx, settings.users, has_file=settings.access is None)
-        before_pods: list[pulumi.Resource] = [certificate, users]
+        before_pods: list[pulumi.Resource] = [certificate, users, *create_service_account(ctx, workload)]
         credentials: pulumi.Resource = users
         front: Front | None = None
         if settings.front is not None:
             logging = Logging(settings.front.log_level, settings.front.log_format)
             key_pair = None if tls.is_live else Certificate(certificate.chain, certificate.key)
             state = STORAGE_STATE if settings.front.min_free else ""
-            endpoints = Endpoints(f":{PORT}", SOCKET, FRONT_FOLDER, state, LIVE_CERTIFICATE if tls.is_live else "")
+            reloaded = LIVE_CERTIFICATE if tls.is_live else ""
+            endpoints = Endpoints(f":{PORT}", SOCKET, FRONT_FOLDER, state, reloaded, exposure.may_have_ipv6)
             if settings.access is None:
                 proxy = create_tls_proxy_secret(ctx, logging, endpoints)
             else:
@@ -170,6 +172,7 @@ class PrivateRegistry(pulumi.ComponentResource):
         create_network_policy(
             *(ctx, ports, exposure.client_cidrs, storage, servers),
             behind_ingress=kind.behind_ingress,
+            has_account=workload.service_account is not None,
             exporter=exporter,
         )
         if settings.maintenance is not None:

@@ -10,11 +10,15 @@ from typing import Any
 
 import pulumi
 
+from .choices import IpFamily, IpFamilyPolicy
 from .validation.access_rules import PULL_USER
 from .validation.storage import STORAGE_KINDS, StorageKind
 
 Text = pulumi.Input[str]
 Texts = pulumi.Input[list[str]]
+
+OWN_ACCOUNT = "docker-registry"
+"""Name of the ServiceAccount that the component creates for `service_account_annotations`."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,15 @@ class ExposureSettings:
     gateway_namespace: str | None
     gateway_listener: Text | None
     client_cidrs: Texts
+    ip_families: list[str]
+    ip_family_policy: str
+    service_annotations: pulumi.Input[Mapping[str, str]] | None
     certificate_names: Texts
+
+    @property
+    def may_have_ipv6(self) -> bool:
+        """Whether clients may connect to an IPv6 address, as far as the inputs say."""
+        return IpFamily.IP_V6 in self.ip_families or self.ip_family_policy != IpFamilyPolicy.SINGLE_STACK
 
 
 @dataclass(frozen=True)
@@ -151,8 +163,8 @@ class StorageSettings:
         return self.storage == "class" and self.storage_class is None
 
     @property
-    def uses_node_role(self) -> bool:
-        """Whether the registry takes its S3 keys from the role of its node."""
+    def uses_role(self) -> bool:
+        """Whether the registry takes its S3 keys from a role, of its node or of its ServiceAccount."""
         return self.storage == "s3" and self.s3_access_key is None and self.s3_secret is None
 
 
@@ -176,6 +188,9 @@ class WorkloadSettings:
     limits: pulumi.Input[dict[str, str]]
     priority_class: Text | None
     tolerations: pulumi.Input[list[Mapping[str, str]]]
+    node_selector: Mapping[str, str]
+    service_account: Text | None
+    service_account_annotations: pulumi.Input[Mapping[str, str]] | None
     image: Text
     image_pull_policy: str
     image_pull_secret: Text | None

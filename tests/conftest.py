@@ -211,6 +211,8 @@ class Engine(mocks.Mocks):
             return api_server_service()
         if kind == "StorageClass" and not name:
             return {"items": [storage_class("standard", is_default=True)]}
+        if kind == "Node" and not name:
+            return {"items": [{"metadata": {"name": "k8s-worker", "labels": {"example.com/pool": "infra"}}}]}
         if not name:
             return {"items": []}
         is_workload = name == "docker-registry" and kind in ("Pod", "Deployment", "Service")

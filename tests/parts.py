@@ -112,7 +112,9 @@ def network_policy(inputs: Inputs) -> Part:
         )
         behind_ingress = EXPOSURES[exposure.exposure].behind_ingress
         create_network_policy(
-            ctx, ports, exposure.client_cidrs, settings.storage, servers, behind_ingress=behind_ingress
+            *(ctx, ports, exposure.client_cidrs, settings.storage, servers),
+            behind_ingress=behind_ingress,
+            has_account=settings.workload.service_account is not None,
         )
 
     return Part(inputs, create)

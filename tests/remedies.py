@@ -33,6 +33,8 @@ from registry.validation.existing_objects import (
     refuse_unusable_claim,
     refuse_unusable_namespace,
 )
+from registry.validation.families import families_fit_policy, refuse_families_of_other_clusters
+from registry.validation.node_selector import refuse_nodes_without_volume
 from registry.validation.rotation import require_next_step
 from registry.validation.secrets import ExistingSecret
 from registry.validation.servers import bucket_not_in_endpoint, clients_reach_bucket, region_of_endpoint
@@ -122,6 +124,15 @@ def _texts_of_lookups() -> Iterator[tuple[str, Inputs]]:
     yield _message(refuse_unusable_namespace, "team", {ENFORCE: "restricted"}, "Active", 0), {}
     yield _message(default_class, []), {}
     yield _message(default_class, [{"metadata": {"name": "fast"}}]), {"storage": "class"}
+    with_other = {"nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["b"]}]}]}
+    nodes: dict[str, dict[str, str]] = {"a": {}, "b": {}}
+    yield (
+        _message(refuse_nodes_without_volume, "repository", {"required": with_other}, ["a"], nodes),
+        companions("node_selector") | {"node_selector": EXAMPLES["node_selector"]},
+    )
+    dual_stack = {"ip_family_policy": "RequireDualStack"}
+    yield _message(refuse_families_of_other_clusters, [], "RequireDualStack", ["10.96.0.0/12"]), dual_stack
+    yield _message(families_fit_policy, ["IPv4", "IPv6"], "SingleStack"), {"ip_families": ["IPv4", "IPv6"]}
     in_cluster = companions("s3_endpoint") | {"s3_redirect": True}
     yield _message(clients_reach_bucket, True, "http://minio:9000"), in_cluster
     old_image = companions("s3_storage_class") | {"s3_storage_class": "GLACIER_IR"}

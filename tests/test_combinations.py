@@ -144,6 +144,16 @@ COMBINATIONS: list[tuple[Inputs, str, str]] = [
         *("renew_before_days", "renewed-too-late"),
     ),
     ({**GATEWAY, "client_cidrs": ["10.0.0.0/8"]}, "client_cidrs", "clients-hidden"),
+    ({"ip_families": ["IPv4", "IPv6"]}, "ip_family_policy", "two-families"),
+    (
+        {"exposure": "external-ips", "external_ips": ["172.16.1.1", "2001:db8::1"]},
+        *("external_ips", "mixed-families"),
+    ),
+    (
+        {"exposure": "external-ips", "external_ips": ["172.16.1.1"], "ip_families": ["IPv6"]},
+        *("external_ips", "family-of-service"),
+    ),
+    ({"ip_families": ["IPv6"], "client_cidrs": ["10.0.0.0/8"]}, "client_cidrs", "family-of-service"),
     ({**S3, "s3_endpoint": "http://minio.storage.svc:9000", "s3_redirect": True}, "s3_redirect", "endpoint-in-cluster"),
     ({**S3, "s3_endpoint": "http://minio:9000", "s3_redirect": True}, "s3_redirect", "endpoint-in-cluster"),
     ({**S3, "s3_storage_class": "GLACIER_IR", "image": "registry:2.7.1"}, "image", "unknown-storage-class"),
@@ -281,6 +291,10 @@ def _claim(*access_modes: str) -> Found:
     }
 
 
+def _service_networks(*cidrs: str) -> Found:
+    return {("ServiceCIDR", "", "kubernetes"): {"metadata": {"name": "kubernetes"}, "spec": {"cidrs": [*cidrs]}}}
+
+
 CLAIM: Inputs = {"storage": "claim", "storage_claim": "old", **EXISTING_NAMESPACE}
 
 LOOKED_UP: list[tuple[Inputs, Found, str, str]] = [
@@ -298,6 +312,16 @@ LOOKED_UP: list[tuple[Inputs, Found, str, str]] = [
         _api(),
         "load_balancer_address",
         "family-of-cluster",
+    ),
+    ({"ip_families": ["IPv6"]}, _service_networks("10.96.0.0/12"), "ip_families", "family-of-cluster"),
+    (
+        {"ip_family_policy": "RequireDualStack"},
+        *(_service_networks("fd00::/108"), "ip_family_policy", "family-of-cluster"),
+    ),
+    (
+        {**EXTERNAL, "external_ips": ["2001:db8::7"], "ip_family_policy": "PreferDualStack"},
+        {**_api(), **_service_networks("10.96.0.0/12")},
+        *("external_ips", "family-of-cluster"),
     ),
     ({**EXTERNAL, "port": 6443}, _api(), "port", "port-of-api-server"),
     (

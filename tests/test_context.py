@@ -85,4 +85,4 @@ def test_storage_needs_only_its_own_settings(engine: Engine) -> None:
     )
     run_part(lambda ctx: Storage(ctx, settings, None, pulumi.Output.from_input(FoundObjects()), None))
     assert engine.one("Stash").inputs["input"]["storage"] == "s3"
-    assert settings.uses_node_role
+    assert settings.uses_role

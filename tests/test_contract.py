@@ -30,6 +30,8 @@ def test_the_package_exports_the_components_and_their_arguments() -> None:
         "Exposure",
         "ImagePullPolicy",
         "InvalidInput",
+        "IpFamily",
+        "IpFamilyPolicy",
         "IssuerKind",
         "LogFormat",
         "LogLevel",
@@ -207,7 +209,7 @@ def test_the_layers_below_the_parts_have_no_cycle() -> None:
     below = {
         "choices": set(),
         "validation": {"choices"},
-        "settings": {"validation"},
+        "settings": {"choices", "validation"},
         "context": {"validation"},
         "failed_lookup": set(),
         "lookup": {"context", "failed_lookup"},

@@ -1,7 +1,8 @@
 """Leases and addresses of an exposure, and the metadata and resources that all objects have."""
 
-from typing import Any
+from typing import Any, cast
 
+import pulumi
 import pytest
 
 from registry import Exposure, PrivateRegistry, PrivateRegistryArgs, Storage, Workload
@@ -9,6 +10,7 @@ from registry.preflight.leases import lease_name
 from registry.validation import InvalidInput
 from tests.conftest import Deploy, Engine, RegisteredResource, unwrap_secret
 from tests.parts import preconditions
+from tests.test_access import proxy_files
 
 EXTERNAL = PrivateRegistryArgs(exposure=Exposure.EXTERNAL_IPS, external_ips=["192.168.56.10"])
 
@@ -111,6 +113,58 @@ def test_the_pods_have_the_resources_and_the_priority_of_the_inputs(
     spec = unwrap_secret(inputs["spec"] if workload == "pod" else inputs["spec"]["template"]["spec"])
     assert spec["priorityClassName"] == "important"
     assert spec["containers"][0]["resources"] == resources
+
+
+def test_only_the_service_has_the_annotations_for_services(deploy: Deploy, engine: Engine) -> None:
+    scheme = {"example.com/scheme": "internal"}
+    args: Any = {"service_annotations": {"example.com/scheme": pulumi.Output.from_input("internal")}, "metrics": True}
+    deploy(lambda: PrivateRegistry("registry", args))
+    annotated = [
+        each.name
+        for each in objects(engine)
+        if scheme.items() <= unwrap_secret(each.inputs["metadata"]).get("annotations", {}).items()
+    ]
+    assert annotated == ["registry-service"]
+    assert "pulumi.com/skipAwait" in engine.by_name("registry-service").inputs["metadata"]["annotations"]
+
+
+def test_the_service_has_the_families_of_the_inputs_and_the_proxy_binds_both(deploy: Deploy, engine: Engine) -> None:
+    families = {"ip_families": ["IPv6", "IPv4"], "ip_family_policy": "PreferDualStack"}
+    deploy(lambda: PrivateRegistry("registry", cast(Any, {**families, "anonymous_pull": ["public/*"]})))
+    spec = engine.by_name("registry-service").inputs["spec"]
+    assert (spec["ipFamilies"], spec["ipFamilyPolicy"]) == (["IPv6", "IPv4"], "PreferDualStack")
+    proxy = proxy_files(engine)["haproxy.cfg"]
+    assert "bind :5000,[::]:5000 v6only ssl crt" in proxy
+
+
+ROLE = {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/registry"}
+
+
+@pytest.mark.parametrize(
+    ("account", "name"),
+    [
+        pytest.param({"service_account_annotations": ROLE}, "docker-registry", id="own"),
+        pytest.param({"service_account": "mine", "create_namespace": False}, "mine", id="existing"),
+    ],
+)
+def test_every_pod_has_the_service_account_and_the_nodes_of_the_inputs_and_no_token(
+    deploy: Deploy, engine: Engine, account: Any, name: str
+) -> None:
+    keys = {"storage": "s3", "s3_bucket": "images", "s3_access_key": "AKIA1", "s3_secret_key": "hunter23"}
+    pods = {"workload": "deployment", "metrics": True, "dashboard": True, "collect": {"schedule": "0 2 * * *"}}
+    selector = {"example.com/pool": "infra"}
+    args: Any = {**keys, **pods, **account, "node_selector": selector}
+    deploy(lambda: PrivateRegistry("registry", args))
+    job = engine.by_name("registry-collect").inputs["spec"]["jobTemplate"]
+    templates = [engine.by_name(f"registry-{each}").inputs for each in ("workload-deployment", "exporter")] + [job]
+    for spec in (unwrap_secret(template["spec"])["template"]["spec"] for template in templates):
+        assert (spec["serviceAccountName"], spec["automountServiceAccountToken"]) == (name, False)
+        assert spec["nodeSelector"] == selector
+    created = [each.inputs for each in engine.resources if each.type.endswith(":ServiceAccount")]
+    assert len(created) == ("service_account" not in account)
+    for created_account in created:
+        assert created_account["metadata"]["annotations"] == ROLE
+        assert not created_account["automountServiceAccountToken"]
 
 
 def objects(engine: Engine) -> list[RegisteredResource]:

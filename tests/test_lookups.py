@@ -95,6 +95,10 @@ MISSING: list[tuple[Inputs, tuple[str, str, str], str, str]] = [
         {**TEAM, **KEYS, "backup": {**NIGHTLY, "to": {"s3": {"bucket": "backup"}}}, "backup_secret": "mine"},
         *(("Secret", "team", "mine"), "backup_secret", "`pulumi config set backup_secret`"),
     ),
+    (
+        {**TEAM, "service_account": "mine"},
+        *(("ServiceAccount", "team", "mine"), "service_account", "`kubectl get serviceaccounts --namespace team`"),
+    ),
     ({"pull_secrets": ["builds"]}, ("Namespace", "", "builds"), "pull_secrets", "`kubectl create namespace builds`"),
     (
         {"pull_secrets": ["builds"], "default_pull_secret": True},
@@ -816,3 +820,87 @@ def test_a_port_of_the_nodes_is_accepted_without_external_ips(deploy: Deploy) ->
     for low, high, _ in PORTS_OF_NODES:
         for port in {low, high}:
             deploy(lambda port=port: preconditions({"port": port, "namespace": f"n{port}"}))  # type: ignore[misc]
+
+
+POOL: Inputs = {"node_selector": {"example.com/pool": "infra"}}
+
+
+def pool_nodes(**taints: list[dict[str, str]]) -> Found:
+    """Return the lookup of all nodes: `infra` and `spare` of the pool, and `other`, with taints by name."""
+    nodes = [
+        {
+            "metadata": {
+                "name": name,
+                "labels": {"kubernetes.io/hostname": name} | (POOL["node_selector"] if name != "other" else {}),
+            },
+            "spec": {"taints": taints.get(name)},
+        }
+        for name in ("infra", "spare", "other")
+    ]
+    return {("Node", "", ""): {"items": nodes}}
+
+
+def claim_with_volume(*terms: Inputs) -> Found:
+    """Return an existing claim, and the node affinity of its volume."""
+    affinity = {"required": {"nodeSelectorTerms": [*terms]}}
+    claim = {"metadata": {"name": "mine"}, "spec": {"accessModes": ["ReadWriteOnce"]}, "status": {"phase": "Bound"}}
+    return {("PersistentVolumeClaim", "team", "mine"): {**claim, "volume": {"spec": {"nodeAffinity": affinity}}}}
+
+
+def on_host(operator: str, *names: str) -> Inputs:
+    return {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": operator, "values": [*names]}]}
+
+
+NAMED_OTHER: Inputs = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["other"]}]}
+DEDICATED = [{"key": "dedicated", "value": "ops", "effect": "NoSchedule"}]
+BUSY = [{"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule"}]
+
+
+class TestNodeSelector:
+    REFUSED: ClassVar[list[tuple[Inputs, Found, str]]] = [
+        # inputs, lookups, code
+        ({**TEAM, "node_selector": {"example.com/pool": "gpu"}}, pool_nodes(), "no-such-node"),
+        ({**TEAM, **POOL}, pool_nodes(infra=DEDICATED, spare=DEDICATED), "taint-not-tolerated"),
+        ({**CLAIMED, **POOL}, pool_nodes() | claim_with_volume(on_host("In", "other")), "node-of-volume"),
+        ({**CLAIMED, **POOL}, pool_nodes() | claim_with_volume(on_host("NotIn", "infra", "spare")), "node-of-volume"),
+        ({**CLAIMED, **POOL}, pool_nodes() | claim_with_volume(NAMED_OTHER), "node-of-volume"),
+    ]
+
+    @pytest.mark.parametrize(("args", "found", "code"), REFUSED)
+    def test_nodes_on_which_the_pod_cannot_run_are_refused(
+        self, deploy: Deploy, engine: Engine, args: Inputs, found: Found, code: str
+    ) -> None:
+        engine.found.update(found)
+        refusal = refuse(deploy, args)
+        assert (refusal.key, refusal.code) == ("node_selector", code)
+        assert inputs_of_kind(engine, "Lease") == []
+
+    ACCEPTED: ClassVar[list[tuple[Inputs, Found]]] = [
+        ({**TEAM, **POOL}, pool_nodes(infra=DEDICATED)),
+        ({**TEAM, **POOL}, pool_nodes(infra=BUSY, spare=BUSY)),
+        (
+            {**TEAM, **POOL, "tolerations": [{"key": "dedicated", "operator": "Exists"}]},
+            pool_nodes(infra=DEDICATED, spare=DEDICATED),
+        ),
+        ({**CLAIMED, **POOL}, pool_nodes() | claim_with_volume(on_host("In", "other"), on_host("In", "spare"))),
+        ({**CLAIMED, **POOL}, pool_nodes() | claim_with_volume(on_host("Exists"))),
+        ({**CLAIMED, **POOL}, pool_nodes() | claim_with_volume()),
+    ]
+
+    @pytest.mark.parametrize(("args", "found"), ACCEPTED)
+    def test_nodes_on_which_the_pod_can_run_are_accepted(
+        self, deploy: Deploy, engine: Engine, args: Inputs, found: Found
+    ) -> None:
+        engine.found.update(found)
+        assert deploy(lambda: preconditions(args))["value"] == "team"
+
+    def test_the_volume_of_a_claim_that_a_class_provisioned_is_compared(self, deploy: Deploy, engine: Engine) -> None:
+        ((_, claim),) = claim_with_volume(on_host("In", "other")).items()
+        claim["metadata"]["labels"] = {NAME: "docker-registry", INSTANCE: "team"}
+        engine.found.update(pool_nodes() | {("PersistentVolumeClaim", "team", ""): {"items": [claim]}})
+        assert refuse(deploy, {**CLASS, **POOL}).code == "node-of-volume"
+
+    def test_volumes_are_looked_up_only_with_a_selector(self, deploy: Deploy, engine: Engine) -> None:
+        deploy(lambda: preconditions({**CLAIMED, **POOL}))
+        deploy(lambda: preconditions({"namespace": "other"}))
+        assert [chart["values"]["volumes"] for chart in inputs_of_kind(engine, "Chart")] == [True, False]

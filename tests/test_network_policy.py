@@ -5,7 +5,7 @@ registry are tested with the policy alone (tests/parts.py), and one of each kind
 """
 
 from ipaddress import ip_address, ip_network
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -168,6 +168,17 @@ def test_only_a_registry_that_uses_the_role_of_its_node_may_connect_to_the_metad
 ) -> None:
     metadata = {"to": [{"ipBlock": {"cidr": "169.254.169.254/32"}}], "ports": [{"protocol": "TCP", "port": 80}]}
     assert (metadata in policy_alone(deploy, engine, args)["egress"]) == may_connect
+
+
+def test_the_role_of_a_service_account_needs_the_token_service_and_the_agent_of_the_cloud(
+    deploy: Deploy, engine: Engine
+) -> None:
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/registry"}
+    endpoint = {"s3_endpoint": "https://s3.example.com:9000"}
+    rules = policy_alone(deploy, engine, cast(Any, S3 | endpoint | {"service_account_annotations": role}))["egress"]
+    assert {"ports": [{"protocol": "TCP", "port": 443}]} in rules
+    agent = [{"ipBlock": {"cidr": cidr}} for cidr in ("169.254.170.23/32", "fd00:ec2::23/128")]
+    assert {"to": agent, "ports": [{"protocol": "TCP", "port": 80}]} in rules
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ PATCH = {"get", "patch"}
 OUTSIDE = {
     *("namespaces", "nodes", "persistentvolumes", "ingressclasses", "priorityclasses", "storageclasses", "leases"),
     *("validatingadmissionpolicies", "validatingadmissionpolicybindings", "apiservices", "gateways", "clusterissuers"),
+    "servicecidrs",
 }
 """Resources without a namespace, and the Leases, which are in the namespace `default`."""
 

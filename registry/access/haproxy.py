@@ -82,6 +82,7 @@ class Endpoints(NamedTuple):
         storage_state: Path of the map with the state of the storage, which watch.sh writes, or "".
         certificate: Path of the certificate, if its files are not in `folder`, or "". Its key is next to it, with the
             suffix .key.
+        has_ipv6: Whether clients may connect to an IPv6 address. A node without IPv6 could not bind one.
     """
 
     address: str
@@ -89,6 +90,7 @@ class Endpoints(NamedTuple):
     folder: str
     storage_state: str = ""
     certificate: str = ""
+    has_ipv6: bool = False
 
 
 class Logging(NamedTuple):
@@ -145,7 +147,8 @@ def tls_files(endpoints: Endpoints, logging: Logging) -> dict[str, str]:
 
 def _bind(endpoints: Endpoints) -> str:
     certificate = endpoints.certificate or f"{endpoints.folder}/certificate.pem"
-    return f"bind {endpoints.address} ssl crt {certificate} alpn http/1.1"
+    addresses = f"{endpoints.address},[::]{endpoints.address} v6only" if endpoints.has_ipv6 else endpoints.address
+    return f"bind {addresses} ssl crt {certificate} alpn http/1.1"
 
 
 def fingerprint(login: str, password: str) -> str:

@@ -15,6 +15,8 @@ from ..choices import (
     CertificateKey,
     Exposure,
     ImagePullPolicy,
+    IpFamily,
+    IpFamilyPolicy,
     IssuerKind,
     LogFormat,
     LogLevel,
@@ -160,6 +162,12 @@ class PrivateRegistryArgs(TypedDict):
     """With gateway: name of its listener with the protocol TLS and the mode Passthrough. No default."""
     client_cidrs: NotRequired[pulumi.Input[list[str]]]
     """Networks that may connect. Without ingress, clients need a node with a replica then. Default every network."""
+    ip_families: NotRequired[list[IpFamily]]
+    """Families of the Service's addresses: IPv4, IPv6 or both. The first one is for good. Default none."""
+    ip_family_policy: NotRequired[IpFamilyPolicy]
+    """With a dual-stack cluster: SingleStack, PreferDualStack or RequireDualStack. Default SingleStack."""
+    service_annotations: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
+    """Annotations for the Service alone, as controllers of load balancers read them. Default none."""
 
     # Kubernetes objects
     namespace: NotRequired[str]
@@ -300,6 +308,12 @@ class PrivateRegistryArgs(TypedDict):
     """PriorityClass of the Pods. Default the cluster's."""
     tolerations: NotRequired[pulumi.Input[list[Mapping[str, str]]]]
     """Tolerations of the Pods: key, operator, value and effect. The control plane is tolerated anyway. Default none."""
+    node_selector: NotRequired[dict[str, str]]
+    """With claim, class and s3: labels of the nodes that the Pods may run on. Default none."""
+    service_account: NotRequired[pulumi.Input[str]]
+    """Name of an existing ServiceAccount for the Pods. They get no token of it. Default the namespace's default one."""
+    service_account_annotations: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
+    """Annotations for a ServiceAccount of the Pods, such as a role in a cloud, which is created then. Default none."""
     image: NotRequired[pulumi.Input[str]]
     """Image of the registry, with a version or a digest. Default registry:3.1.2."""
     image_pull_policy: NotRequired[ImagePullPolicy]

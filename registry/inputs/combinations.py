@@ -109,7 +109,7 @@ def _refuse_maintenance(values: Values) -> None:
             problem = "cannot be set for a mirror, which removes images by itself after seven days"
             raise InvalidInput(key, "mirror-removes", problem, f"Remove `{key}`, or change `mode`")
         if values["storage"] == "s3" and values.get("s3_secret") is None and values.get("s3_access_key") is None:
-            problem = "needs the keys of the bucket, because the job cannot use the role of a node"
+            problem = "needs the keys of the bucket, because the job cannot use a role"
             remedy = "Set `s3_secret`, or `s3_access_key` and `s3_secret_key`"
             raise InvalidInput(key, "needs-keys", problem, remedy)
         if values["storage_access"] == "ReadWriteOncePod":

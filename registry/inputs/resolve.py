@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args
 import pulumi
 
 from ..settings import (
+    OWN_ACCOUNT,
     AccessSettings,
     ExposureSettings,
     FrontSettings,
@@ -49,6 +50,8 @@ def resolve(args: PrivateRegistryArgs) -> Settings:
         _check_together(rule, keys, values)
     _warn(values)
     values.setdefault("run_as_user", ROOT if values["storage"] == "host-path" else NONROOT)
+    if values.get("service_account_annotations") is not None:
+        values["service_account"] = OWN_ACCOUNT
     return _settings(values)
 
 

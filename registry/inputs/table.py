@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple
 
-from ..choices import Exposure, S3StorageClass
+from ..choices import Exposure, IpFamilyPolicy, S3StorageClass
 from ..validation import (
     access,
     backup,
     certificates,
+    families,
     images,
     maintenance,
     monitoring,
@@ -84,6 +85,7 @@ NODE_PORT = Condition("exposure", ("node-port",))
 LOAD_BALANCER = Condition("exposure", ("load-balancer",))
 INGRESS = Condition("exposure", ("ingress",))
 GATEWAY = Condition("exposure", ("gateway",))
+OFF_NODE = Condition("storage", tuple(name for name, kind in storage.STORAGE_KINDS.items() if not kind.is_on_node))
 CLAIM = Condition("storage", ("claim",))
 CLASS = Condition("storage", ("class",))
 S3 = Condition("storage", ("s3",))
@@ -132,6 +134,9 @@ INPUTS: dict[str, Row] = {
     "gateway_namespace": _name("gateway_namespace", only_with=(GATEWAY,), required="gateways"),
     "gateway_listener": _name("gateway_listener", only_with=(GATEWAY,), required="passthrough"),
     "client_cidrs": Row(network.client_cidrs, default=[]),
+    "ip_families": Row(families.ip_families, default=[]),
+    "ip_family_policy": Row(families.ip_family_policy, default=IpFamilyPolicy.SINGLE_STACK.value),
+    "service_annotations": Row(partial(names.annotations, key="service_annotations")),
     # Kubernetes objects
     "namespace": Row(names.namespace, default="docker-registry"),
     "create_namespace": Row(partial(flag, "create_namespace"), default=True),
@@ -252,6 +257,9 @@ INPUTS: dict[str, Row] = {
     "limits": Row(partial(quantities.resources, "limits")),
     "priority_class": _name("priority_class"),
     "tolerations": Row(tolerations.tolerations, default=[]),
+    "node_selector": Row(partial(names.labels, key="node_selector"), default={}, only_with=(OFF_NODE,)),
+    "service_account": _name("service_account", existing=True, replaces=("service_account_annotations",)),
+    "service_account_annotations": Row(partial(names.annotations, key="service_account_annotations")),
     "image": Row(images.image, default=images.NEWEST),
     "image_pull_policy": Row(images.image_pull_policy, default="IfNotPresent"),
     "image_pull_secret": _name("image_pull_secret", existing=True),
@@ -332,6 +340,9 @@ CROSS_FIELD_RULES: dict[Callable[..., None], tuple[str, ...]] = {
     partial(quantities.within_limits, "front_"): ("front_requests", "front_limits"),
     partial(quantities.within_limits, "maintenance_"): ("maintenance_requests", "maintenance_limits"),
     network.load_balancer_reaches_clients: ("load_balancer_address", "client_cidrs"),
+    families.families_fit_policy: ("ip_families", "ip_family_policy"),
+    families.families_of_addresses: ("external_ips", "ip_families", "ip_family_policy"),
+    families.families_of_clients: ("client_cidrs", "ip_families"),
     servers.bucket_not_in_endpoint: ("s3_endpoint", "s3_bucket"),
     servers.region_of_endpoint: ("s3_endpoint", "s3_region"),
     servers.clients_reach_bucket: ("s3_redirect", "s3_endpoint"),

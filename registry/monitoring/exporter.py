@@ -92,7 +92,7 @@ def mounts_claim(settings: Settings, inputs: ExporterInputs) -> bool:
 def reads_storage(settings: Settings, inputs: ExporterInputs) -> bool:
     """Return whether the exporter reads the storage: a claim that it mounts, or a bucket that it has keys for."""
     if inputs.claim is None:
-        return not settings.storage.uses_node_role
+        return not settings.storage.uses_role
     return mounts_claim(settings, inputs)
 
 

@@ -5,17 +5,17 @@ from typing import Any, NamedTuple
 
 import pulumi
 
-from ..choices import IssuerKind
+from ..choices import IpFamilyPolicy, IssuerKind
 from ..context import INSTANCE, NAME, Context
 from ..lookup import FoundObjects, Object, Objects, Reference, known_values, look_up_objects
 from ..settings import ExposureSettings, Settings
 from ..storage.claims import bound_claim, location_of, own_claims
 from ..validation.existing_objects import refuse_missing_object, refuse_other_namespace, refuse_wrong_secret_type
 from ..validation.external_ips import external_ips_warning, refuse_taken_addresses
+from ..validation.families import refuse_families_of_other_clusters, require_service_family, service_versions
 from ..validation.gateways import GATEWAY_API, Route, require_listener, route_hostnames
 from ..validation.issuers import CERT_MANAGER_API, issuer_advice, refuse_unusable_issuer
 from ..validation.maintenance import refuse_claim_of_one_pod
-from ..validation.network import require_cluster_family
 from ..validation.quotas import Container, Demand, refuse_exceeded_quotas
 from ..validation.storage import default_class
 
@@ -43,6 +43,12 @@ JOB_PREFIX = "maintenance_"
 
 API_SERVER = Reference("v1", "Service", "kubernetes", "default")
 """The API server's Service."""
+
+SERVICE_NETWORKS = Reference("networking.k8s.io/v1", "ServiceCIDR", "kubernetes")
+"""The networks of the cluster's Services, since Kubernetes 1.33."""
+
+NODES = Reference("v1", "Node")
+"""All nodes."""
 
 Others = Mapping[tuple[str, str], Object | None]
 """Objects that no input names, by kind and namespace."""
@@ -73,7 +79,8 @@ def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bo
     """Look up the objects. Fail at preview if one is missing, a quota is too small, or an address is in use."""
     named = [*named_objects(settings, needs_node=needs_node)]
     more = _more_objects(ctx, settings)
-    chart, objects = look_up_objects(ctx, [*(item.reference for item in named), *more])
+    references = [*(item.reference for item in named), *more]
+    chart, objects = look_up_objects(ctx, references, has_volumes=bool(settings.workload.node_selector))
     names = known_values([item.reference.name for item in named])
     amounts = known_values(
         [settings.storage.storage_size, *(amount for _, *pair in _resources(settings) for amount in pair)]
@@ -92,6 +99,7 @@ def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bo
         }
         found = FoundObjects(
             node=by_key.get(("node", "")),
+            nodes=_items(others.get((NODES.kind, ""))),
             namespace=by_key.get(("namespace", "")),
             claim=by_key.get(("storage_claim", settings.namespace)),
             claims=(claims := _items(others[CLAIM_KIND, settings.namespace])),
@@ -105,9 +113,11 @@ def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bo
             _refuse_other_namespace(ctx, settings.namespace, others)
         if settings.maintenance is not None and found.claim:
             refuse_claim_of_one_pod((found.claim.get("spec") or {}).get("accessModes") or [])
+        if _has_families(exposure):
+            refuse_families_of_other_clusters(*_families(exposure), _service_cidrs(others))
         if exposure.external_ips:
             _check_external_ips(ctx, exposure, found.node, others)
-        _check_load_balancer(balancer, others)
+        _check_load_balancer(exposure, balancer, others)
         if found.gateway and None not in route:
             _check_gateway(ctx, settings, found.gateway, found.namespace, *route)
         if not settings.create_namespace and None not in amounts:
@@ -136,6 +146,10 @@ def named_objects(settings: Settings, *, needs_node: bool) -> Iterator[NamedObje
     for key, name in secrets.items():
         if name is not None:
             yield _object(key, "Secret", Reference("v1", "Secret", name, namespace), "secrets")
+    account = settings.workload.service_account
+    if account is not None and settings.workload.service_account_annotations is None:
+        reference = Reference("v1", "ServiceAccount", account, namespace)
+        yield _object("service_account", "ServiceAccount", reference, "serviceaccounts")
     if storage.storage_claim is not None:
         yield _object("storage_claim", "claim", Reference("v1", CLAIM_KIND, storage.storage_claim, namespace), "pvc")
     if not settings.create_namespace and (claim := _backup_claim(settings)):
@@ -212,6 +226,10 @@ def _more_objects(ctx: Context, settings: Settings) -> list[Reference]:
         more.append(Reference("v1", "Service"))
     if settings.storage.uses_default_class:
         more.append(CLASSES)
+    if _has_families(settings.exposure):
+        more.append(SERVICE_NETWORKS)
+    if settings.workload.node_selector:
+        more.append(NODES)
     return more
 
 
@@ -236,7 +254,8 @@ def _check_external_ips(ctx: Context, settings: ExposureSettings, node: Object |
     """Refuse external IPs that the cluster ignores or uses already. Warn if it deprecates them."""
     services = _items(others["Service", ""]) or []
     label = (NAME, ctx.app)
-    refuse_taken_addresses(settings.external_ips, settings.port, _api_server(others), services, label)
+    versions = _service_versions(settings, others)
+    refuse_taken_addresses(settings.external_ips, settings.port, _api_server(others), services, label, versions)
     info = ((node or {}).get("status") or {}).get("nodeInfo") or {}
     if warning := external_ips_warning(info.get("kubeletVersion", "")):
         pulumi.log.warn(warning)
@@ -264,10 +283,32 @@ def _check_gateway(
     require_listener(gateway, listener, route)
 
 
-def _check_load_balancer(address: str | None, others: Others) -> None:
-    """Refuse an address of another family than the cluster's Services. Nothing is checked while it is unknown."""
-    if address and (api_server := _api_server(others)):
-        require_cluster_family("load_balancer_address", [address], api_server["spec"]["clusterIP"])
+def _check_load_balancer(settings: ExposureSettings, address: str | None, others: Others) -> None:
+    """Refuse an address of another family than the Service. Nothing is checked while it is unknown."""
+    if address and _api_server(others):
+        require_service_family("load_balancer_address", [address], _service_versions(settings, others))
+
+
+def _has_families(settings: ExposureSettings) -> bool:
+    """Return whether an input asks for families of addresses."""
+    return bool(settings.ip_families) or settings.ip_family_policy != IpFamilyPolicy.SINGLE_STACK
+
+
+def _families(settings: ExposureSettings) -> tuple[list[str], str]:
+    return settings.ip_families, settings.ip_family_policy
+
+
+def _service_versions(settings: ExposureSettings, others: Others) -> set[int]:
+    """Return 4, 6 or both for the addresses of the Service, as far as they are known."""
+    if not (api_server := _api_server(others)):
+        return {4, 6}
+    return service_versions(*_families(settings), api_server["spec"]["clusterIP"], _service_cidrs(others))
+
+
+def _service_cidrs(others: Others) -> list[str]:
+    """Return the networks of the cluster's Services. The list is empty if they are not known."""
+    networks = others.get((SERVICE_NETWORKS.kind, "")) or {}
+    return list((networks.get("spec") or {}).get("cidrs") or [])
 
 
 def _class_of_images(ctx: Context, claims: Sequence[Object] | None, others: Others) -> str | None:

@@ -12,6 +12,7 @@ from ..settings import Settings
 from .existing_objects import look_up_existing_objects
 from .leases import acquire_leases
 from .node_of_images import NodeOfImages, check_node
+from .node_selector import check_node_selector
 
 
 class Preconditions(NamedTuple):
@@ -38,7 +39,9 @@ def check_preconditions(
     """
     is_pinned = settings.storage.kind.is_on_node
     existing = look_up_existing_objects(ctx, settings, needs_node=needs_node or is_pinned)
-    node = check_node(settings, tolerations, existing.found) if is_pinned else None
+    found = check_node_selector(ctx, settings, tolerations, existing.found)
+    checked = pulumi.Output.all(existing.checked, found).apply(lambda both: both[0])
+    node = check_node(settings, tolerations, found) if is_pinned else None
     node_name = node.name if node is not None else None
-    leases = acquire_leases(ctx, settings, node_name, after=existing.checked)
-    return Preconditions([existing.checked, *leases], existing.found, node)
+    leases = acquire_leases(ctx, settings, node_name, after=checked)
+    return Preconditions([checked, *leases], found, node)

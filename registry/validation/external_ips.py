@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 from .errors import InvalidInput, quoted
-from .network import require_cluster_family
+from .families import require_service_family
 
 PORTS_OF_NODES = (
     (22, 22, "SSH"),
@@ -61,15 +61,17 @@ def refuse_taken_addresses(
     api_server: Service | None,
     services: Sequence[Service],
     registry_label: tuple[str, str],
+    service_versions: set[int],
 ) -> None:
     """Refuse addresses and ports that the cluster, or another of its `services`, uses already.
 
     `api_server` is the API server's Service, or None if it is not known. It has the first address of the Service
     network, and the port of the API server. Services with `registry_label` are those of registries. Their ports are
-    left to the Leases, whose messages name the other stack.
+    left to the Leases, whose messages name the other stack. `service_versions` are the families of the registry's own
+    Service.
     """
     if api_server:
-        require_cluster_family("external_ips", addresses, api_server["spec"]["clusterIP"])
+        require_service_family("external_ips", addresses, service_versions)
         refuse_api_server_port(port, api_server["spec"]["ports"][0]["targetPort"])
         _refuse_cluster_addresses(addresses, services, api_server["spec"]["clusterIP"])
     key, value = registry_label

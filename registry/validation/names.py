@@ -45,6 +45,7 @@ KINDS = {
     "backup.to.claim": "persistentvolumeclaims --all-namespaces",
     "storage_class": "storageclasses",
     "priority_class": "priorityclasses",
+    "service_account": "serviceaccounts --all-namespaces",
 }
 """Arguments of `kubectl get` that list the objects an input names. Other inputs name Secrets."""
 
@@ -173,30 +174,32 @@ def labels(value: Mapping[str, str], key: str = "labels") -> Mapping[str, str]:
     return texts_by_key
 
 
-def annotations(value: Mapping[str, str]) -> Mapping[str, str]:
-    """Require annotations that the API server accepts and that the component does not set itself."""
-    texts_by_key = _metadata("annotations", value)
-    for key, annotation in texts_by_key.items():
+def annotations(value: Mapping[str, str], key: str = "annotations") -> Mapping[str, str]:
+    """Require annotations that the API server accepts and the component does not set itself. `key` is the input."""
+    texts_by_key = _metadata(key, value, has_capitals=True)
+    for name, annotation in texts_by_key.items():
         if any("\ud800" <= character <= "\udfff" for character in annotation):
             problem = "must be valid Unicode, but has a lone surrogate"
-            raise InvalidInput(f"annotations.{key}", "not-unicode", problem, "Type the text again")
-    size = sum(len(key.encode()) + len(annotation.encode()) for key, annotation in texts_by_key.items())
+            raise InvalidInput(f"{key}.{name}", "not-unicode", problem, "Type the text again")
+    size = sum(len(name.encode()) + len(annotation.encode()) for name, annotation in texts_by_key.items())
     if size > LONGEST_ANNOTATIONS:
         problem = f"must be at most {LONGEST_ANNOTATIONS} bytes in all, not {size}"
-        raise InvalidInput("annotations", "too-long", problem, "Shorten them")
+        raise InvalidInput(key, "too-long", problem, "Shorten them")
     return texts_by_key
 
 
-def _metadata(name: str, value: Mapping[str, str]) -> Mapping[str, str]:
-    """Return texts by qualified name. Refuse the keys that the component sets."""
+def _metadata(name: str, value: Mapping[str, str], *, has_capitals: bool = False) -> Mapping[str, str]:
+    """Return texts by qualified name. Refuse the keys that the component sets.
+
+    `has_capitals` means that the prefix of a key may have capitals, as the API server accepts them in annotations.
+    """
     if not isinstance(value, Mapping):
         problem = f"must be a map, not {quoted(value)}"
         remedy = f"Run `{set_entry(name, 'example.com/team', 'red')}`"
         raise InvalidInput(name, "not-a-map", problem, remedy)
     texts_by_key = {key: typed_text(item) for key, item in value.items()}
     for key, item in texts_by_key.items():
-        # The API server accepts capitals in the prefix of an annotation key.
-        if not isinstance(key, str) or not is_qualified(key.lower() if name == "annotations" else key):
+        if not isinstance(key, str) or not is_qualified(key.lower() if has_capitals else key):
             problem = f"must have keys that are a name with an optional DNS prefix, not {quoted(key)}"
             raise InvalidInput(name, "not-a-qualified-name", problem, "For example example.com/team")
         if key.lower().startswith(RESERVED_PREFIXES) or key in RESERVED_KEYS:

@@ -1,6 +1,5 @@
 """Rules for addresses, ports, networks and URLs."""
 
-from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from .basics import texts, whole_number
@@ -23,7 +22,7 @@ def node_port(value: int) -> int:
 
 
 def external_ips(value: list[str]) -> list[str]:
-    """Require addresses of nodes that other hosts can reach, all of one family."""
+    """Require addresses of nodes that other hosts can reach."""
     if not isinstance(value, list):
         problem = f"must be a list of addresses, not {quoted(value)}"
         remedy = "Run `pulumi config set --path 'external_ips[0]' 192.168.56.10`"
@@ -32,9 +31,6 @@ def external_ips(value: list[str]) -> list[str]:
     if len(set(addresses)) < len(addresses):
         problem = f"names an address twice: {quoted(value)}"
         raise InvalidInput("external_ips", "repeated", problem, "Name each one once")
-    if len({address.version for address in addresses}) > 1:
-        problem = f"mixes IPv4 and IPv6: {quoted(value)}"
-        raise InvalidInput("external_ips", "mixed-families", problem, "Use addresses of one family")
     if len(value) > MOST_EXTERNAL_IPS:
         problem = f"must be at most {MOST_EXTERNAL_IPS} addresses, not {len(value)}"
         raise InvalidInput("external_ips", "too-many", problem, "Use fewer nodes")
@@ -99,15 +95,6 @@ def ip_version(host: str) -> int:
 def image_reference_hosts(endpoint: str) -> list[str]:
     """Return how image references may name the registry at `host:port`. Clients leave out the port 443."""
     return list(dict.fromkeys([endpoint, endpoint.removesuffix(":443")]))
-
-
-def require_cluster_family(key: str, addresses: Sequence[str], cluster_ip: str) -> None:
-    """Refuse addresses of another family than the cluster's Services, which would drop their traffic."""
-    family = ip_address(cluster_ip).version
-    for address in addresses:
-        if ip_address(address).version != family:
-            problem = f"has {quoted(address)}, but the Services of this cluster have IPv{family} addresses"
-            raise InvalidInput(key, "family-of-cluster", problem, f"Use an IPv{family} address")
 
 
 def _reachable(key: str, value: str) -> IPv4Address | IPv6Address:

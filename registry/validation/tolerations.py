@@ -89,20 +89,12 @@ def check_taints(node: str, spec: Mapping[str, Any], tolerations: Sequence[Toler
         input_count: Number of entries of the input `tolerations`. The remedy adds another one.
     """
     conditions = []
-    taints = [taint for taint in spec.get("taints") or [] if taint["effect"] != "PreferNoSchedule"]
-    for taint in taints:
-        if any(_tolerates(toleration, taint) for toleration in tolerations):
-            continue
-        if taint["key"].startswith(CONDITION_PREFIXES) and taint["key"] != OUT_OF_SERVICE:
+    for taint in _untolerated(spec, tolerations):
+        if _is_condition(taint):
             conditions.append(taint["key"])
             continue
-        path = f"tolerations[{input_count}]"
         problem = f"is {node!r}, which has the taint {_format_taint(taint)}, and the Pod does not tolerate it"
-        remedy = (
-            f"Run `pulumi config set --path --type string '{path}.key' {taint['key']} && "
-            f"pulumi config set --path '{path}.operator' Exists`"
-        )
-        raise InvalidInput("node", "taint-not-tolerated", problem, remedy)
+        raise InvalidInput("node", "taint-not-tolerated", problem, _toleration_remedy(taint, input_count))
     if spec.get("unschedulable") or UNSCHEDULABLE in conditions:
         cordon_taint = {"key": UNSCHEDULABLE, "effect": "NoSchedule"}
         if not any(_tolerates(toleration, cordon_taint) for toleration in tolerations):
@@ -112,6 +104,46 @@ def check_taints(node: str, spec: Mapping[str, Any], tolerations: Sequence[Toler
         return ""
     taints_text = "the taint " if len(conditions) == 1 else "the taints "
     return f"`node` {node} has {taints_text}{' and '.join(conditions)}. The Pod starts without such a taint."
+
+
+def refuse_tainted_nodes(
+    nodes: Mapping[str, Mapping[str, Any]], tolerations: Sequence[Toleration], input_count: int
+) -> None:
+    """Refuse a selector if the Pod does not tolerate any of the `nodes` that it selects. They are specs by name.
+
+    `input_count` is the number of entries of the input `tolerations`.
+    """
+    lasting = {
+        name: [taint for taint in _untolerated(spec, tolerations) if not _is_condition(taint)]
+        for name, spec in nodes.items()
+    }
+    if all(lasting.values()):
+        name, (taint, *_) = next(iter(lasting.items()))
+        problem = f"selects no node that the Pod tolerates. {name!r} has the taint {_format_taint(taint)}"
+        raise InvalidInput("node_selector", "taint-not-tolerated", problem, _toleration_remedy(taint, input_count))
+
+
+def _untolerated(spec: Mapping[str, Any], tolerations: Sequence[Toleration]) -> list[Mapping[str, str]]:
+    """Return the taints that keep the Pod from the node with this spec."""
+    return [
+        taint
+        for taint in spec.get("taints") or []
+        if taint["effect"] != "PreferNoSchedule"
+        and not any(_tolerates(toleration, taint) for toleration in tolerations)
+    ]
+
+
+def _is_condition(taint: Mapping[str, str]) -> bool:
+    """Return whether Kubernetes removes the taint by itself."""
+    return taint["key"].startswith(CONDITION_PREFIXES) and taint["key"] != OUT_OF_SERVICE
+
+
+def _toleration_remedy(taint: Mapping[str, str], input_count: int) -> str:
+    path = f"tolerations[{input_count}]"
+    return (
+        f"Run `pulumi config set --path --type string '{path}.key' {taint['key']} && "
+        f"pulumi config set --path '{path}.operator' Exists`"
+    )
 
 
 def _tolerates(toleration: Toleration, taint: Mapping[str, str]) -> bool:

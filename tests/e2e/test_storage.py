@@ -14,7 +14,7 @@ import pytest
 from dev.environment import PROJECT
 from registry.inputs.resolve import NONROOT
 from registry.validation.storage import DEFAULT_CLASS, refuse_relocation, refuse_unshared_claim
-from tests.e2e.lab import Lab, Project, Registry, eventually, is_ready
+from tests.e2e.lab import Lab, Project, Registry, eventually, is_ready, read_location
 from tests.e2e.messages import message
 from tests.e2e.s3 import S3
 
@@ -177,8 +177,15 @@ def test_images_are_stored_in_s3_with_keys_from_an_existing_secret(
             *create, "keys", f"--from-literal=access-key={s3.access_key}", f"--from-literal=secret-key={s3.secret_key}"
         )
         lab.kubectl(*create, "half", f"--from-literal=access-key={s3.access_key}")
+        lab.kubectl("create", "serviceaccount", "images", "--namespace", "stored")
         settings = {
             **EXPOSURE,
+            "service_account": "images",
+            "service_annotations": {"example.com/scheme": "internal"},
+            "node_selector": {"kubernetes.io/hostname": "k8s-worker"},
+            "ip_family_policy": "PreferDualStack",
+            "s3_encrypt": True,
+            "s3_storage_class": "STANDARD_IA",
             "namespace": "stored",
             "create_namespace": False,
             "storage": "s3",
@@ -197,12 +204,41 @@ def test_images_are_stored_in_s3_with_keys_from_an_existing_secret(
         pod = json.dumps(lab.get("pod", "docker-registry", "stored"))
         assert s3.secret_key not in pod, "no variable of the Pod contains the key"
         check_a_missing_bucket(lab, registry, s3)
+        check_the_pod_and_the_service(lab, registry.project, {"s3_secret": "keys", **settings})
+        check_redirects(deploy_registry("stored", s3_secret="keys", s3_redirect=True, node_trust=True, **settings), s3)
         registry.project.configure(s3_secret="half", **settings)
         assert "`s3_secret` names a Secret without secret-key." in registry.project.expect_refusal()
         registry.project.pulumi("destroy", "--yes", "--skip-preview")
         assert blob_file.exists(), "the images outlive the stack"
     finally:
         lab.kubectl("delete", "namespace", "stored")
+
+
+def check_the_pod_and_the_service(lab: Lab, project: Project, settings: dict[str, Any]) -> None:
+    """Check what the cluster made of the settings, and that preview refuses what it does not have."""
+    spec = lab.get("pod", "docker-registry", "stored")["spec"]
+    assert (spec["nodeName"], spec["serviceAccountName"]) == ("k8s-worker", "images")
+    assert [each["name"] for each in spec["volumes"] if "projected" in each] == [], "the Pod has no token"
+    service = lab.get("service", "docker-registry", "stored")
+    assert service["metadata"]["annotations"]["example.com/scheme"] == "internal"
+    assert (service["spec"]["ipFamilyPolicy"], service["spec"]["ipFamilies"]) == ("PreferDualStack", ["IPv4"])
+    for changed, problem in (
+        ({"node_selector": {"example.com/pool": "gpu"}}, "`node_selector` selects no node: none of 2"),
+        ({"service_account": "robot"}, "`service_account` names the ServiceAccount 'robot', which does not exist"),
+        ({"ip_family_policy": "RequireDualStack"}, "but the Services of this cluster have IPv4 addresses"),
+    ):
+        project.configure(**settings | changed)
+        assert problem in project.expect_refusal()
+
+
+def check_redirects(registry: Registry, s3: S3) -> None:
+    """Check that clients and nodes download from the bucket with the CAs of `ca_pem`."""
+    digest = registry.push("kept/redirected", "another layer")
+    path = f"/v2/kept/redirected/blobs/{digest}"
+    assert read_location(registry.curl(path, "--head").stdout).startswith(f"{s3.endpoint}/{s3.bucket}/stored/team/")
+    assert registry.curl(path, "--location").stdout == "another layer"
+    verified = registry.ops("verify", "--from-nodes")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
 def check_a_missing_bucket(lab: Lab, registry: Registry, s3: S3) -> None:

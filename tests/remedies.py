@@ -54,6 +54,7 @@ NEEDED_INPUTS: dict[str, Inputs] = {
     "collect": {"collect": NIGHTLY},
     "retention": {"retention": [{"keep_days": 30}]},
     "scrub": {"scrub": NIGHTLY},
+    "certificate_issuer": {"certificate_issuer": {"kind": "ClusterIssuer"}},
     "token": {"token": {key: value for key, value in TOKEN.items() if key != "realm"}},
 }
 """Other inputs that a key needs, and the rest of an input if a command sets only a part of it."""

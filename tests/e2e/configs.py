@@ -23,7 +23,7 @@ BASES: list[Inputs] = [
     {"exposure": "node-port", "node_port": 30500},
     {"exposure": "load-balancer", "load_balancer_class": "example.com/internal", "load_balancer_address": "10.0.0.7"},
     {"exposure": "ingress", "ingress_class": "nginx", "client_cidrs": ["10.0.0.0/8"]},
-    {"exposure": "gateway", "gateway": "shared", "gateway_namespace": "gateways", "gateway_listener": "tls"},
+    {"exposure": "gateway", "gateway": "shared", "gateway_namespace": "gateways", "gateway_listener": "passthrough"},
     {"storage": "local", "run_as_user": 65532, "workload": "deployment"},
     {"storage": "claim", "storage_claim": "old", **EXISTING_NAMESPACE},
     {"storage": "class", "storage_class": "fast"},

@@ -242,13 +242,14 @@ import pulumi, pulumi_kubernetes as kubernetes
 from registry.context import Context
 from registry.exposure import resolve_endpoint
 from registry.inputs.resolve import resolve
+from registry.lookup import FoundObjects
 from registry.tls import CertificateAuthority
 
 files = kubernetes.Provider("files", render_yaml_to_directory="rendered")
 for name, args in json.loads(pathlib.Path("cases.json").read_text()).items():
     settings = resolve(args)
-    names = settings.tls.certificate_names
-    endpoint = resolve_endpoint("docker-registry", "docker-registry", settings.exposure, names)
+    nothing = pulumi.Output.from_input(FoundObjects())
+    endpoint = resolve_endpoint("docker-registry", "docker-registry", settings.exposure, nothing)
     parent = pulumi.ComponentResource("test:index:Parent", name, {}, pulumi.ResourceOptions(providers=[files]))
     ctx = Context(name, "docker-registry", {}, {}, {}, {}, parent, name)
     authority = CertificateAuthority(ctx, settings.tls, endpoint.hosts)

@@ -216,8 +216,8 @@ def registered_objects(args: Inputs) -> list[Object]:
     main()
     loop.close()
     asyncio.set_event_loop(None)
-    # A Chart is not an object of the cluster, and the lab has no CRDs of the Prometheus operator.
-    excluded = (":Chart", ":PrometheusRule", ":ServiceMonitor")
+    # A Chart is not an object of the cluster, and the lab has no CRDs of other projects.
+    excluded = (":Chart", ":PrometheusRule", ":ServiceMonitor", ":TLSRoute", ":Certificate")
     return [
         _make_independent(_plain_value(registered.inputs), registered.name)
         for registered in engine.resources

@@ -213,9 +213,11 @@ def registered_objects(args: Inputs) -> list[Object]:
         # The SDK waits for the registrations in any case. It needs some output to await.
         return PrivateRegistry("registry", cast(Any, args)).passwords
 
-    main()
-    loop.close()
-    asyncio.set_event_loop(None)
+    try:
+        main()
+    finally:
+        loop.close()
+        asyncio.set_event_loop(None)
     # A Chart is not an object of the cluster, and the lab has no CRDs of other projects.
     excluded = (":Chart", ":PrometheusRule", ":ServiceMonitor", ":TLSRoute", ":Certificate")
     return [

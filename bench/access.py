@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +20,7 @@ from bench.access_servers import (
     WRITER,
     Server,
     Setup,
+    folder_in_memory,
     running_server,
 )
 from bench.reader import READER_SECONDS, read_steadily
@@ -46,9 +46,6 @@ SLOW_PUSHES, SLOW_READS, SLOW_LARGE_LAYERS = 1, 20, 1
 
 LARGE = 512 * 2**20
 """Bytes of the large layer."""
-
-IN_MEMORY = Path("/dev/shm")
-"""Folder of the images. It is in memory, so that no disk is measured."""
 
 WRONG_LOGINS = 100
 """Wrong logins of each user in a round whose processor time is measured."""
@@ -101,9 +98,9 @@ def measure_access(rounds: int) -> Figures:
     for number in range(rounds + 1):
         with (
             step(f"access, round {number} of {rounds}" if number else "access, unmeasured first round"),
-            tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder,
+            folder_in_memory() as folder,
         ):
-            _measure_round(Path(folder), figures if number else Figures())
+            _measure_round(folder, figures if number else Figures())
     return figures
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import psutil
@@ -47,6 +48,9 @@ SALT = "abcdefghijklmnopqrstu"
 """Salt of all bcrypt hashes."""
 
 
+IN_MEMORY = Path("/dev/shm")
+
+
 class Setup(NamedTuple):
     """A setup of the registry to compare: how it authenticates users.
 
@@ -71,6 +75,13 @@ HTPASSWD_CHOSEN = Setup("htpasswd, chosen password", has_users=True, chosen=(WRI
 ACCESS = Setup("`access`, generated password", has_users=True, has_proxy=True)
 ACCESS_CHOSEN = Setup("`access`, chosen password", has_users=True, has_proxy=True, chosen=(WRITER,))
 SETUPS = (DIRECT, HTPASSWD, HTPASSWD_CHOSEN, ACCESS, ACCESS_CHOSEN)
+
+
+@contextmanager
+def folder_in_memory() -> Iterator[Path]:
+    """Yield a new folder for servers. It is in memory if the machine has /dev/shm, so that no disk is measured."""
+    with TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder:
+        yield Path(folder)
 
 
 def describe_servers() -> str:

@@ -6,15 +6,13 @@ import resource
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from bench.access import IN_MEMORY
-from bench.access_servers import DIRECT, Server, describe_servers, running_server
+from bench.access_servers import DIRECT, Server, describe_servers, folder_in_memory, running_server
 from bench.plot import plot_dots
 from bench.reader import READER_RATE, READER_SECONDS, read_steadily
 from bench.registries import PROJECT
@@ -85,8 +83,8 @@ def benchmark(rounds: int, machine: str) -> Outcome:
     """Measure the client without a scrub and with one, in turn."""
     figures = Figures()
     with (
-        tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder,
-        running_server(DIRECT, Path(folder) / "registry") as server,
+        folder_in_memory() as folder,
+        running_server(DIRECT, folder / "registry") as server,
     ):
         server.client().push_image([create_blob(LAYER_SIZE) for _ in range(LAYERS)])
         for number in range(rounds + 1):

@@ -11,17 +11,17 @@ class Exposure(StrEnum):
     """Exposure of the registry to clients."""
 
     CLUSTER = "cluster"
-    """By a Service inside the cluster alone."""
+    """Only Pods of the cluster connect, to the Service."""
     EXTERNAL_IPS = "external-ips"
-    """By addresses of nodes, as in the guide."""
+    """Clients connect to addresses of nodes, as in the guide."""
     NODE_PORT = "node-port"
-    """By a port of every node."""
+    """Clients connect to a port of any node."""
     LOAD_BALANCER = "load-balancer"
-    """By a load balancer of the cluster."""
+    """Clients connect to a load balancer of the cluster."""
     INGRESS = "ingress"
-    """By an Ingress controller that reads the annotations of ingress-nginx."""
+    """Clients connect to an Ingress controller that reads the annotations of ingress-nginx."""
     GATEWAY = "gateway"
-    """By a Gateway of the cluster that passes TLS through."""
+    """Clients connect to a Gateway of the cluster, which passes TLS through."""
 
 
 class IpFamily(StrEnum):
@@ -102,7 +102,7 @@ class Mode(StrEnum):
     READ_WRITE = "read-write"
     """Pushes and pulls."""
     READ_ONLY = "read-only"
-    """Pulls alone."""
+    """Only pulls."""
     MIRROR = "mirror"
     """Pulls of another registry's images, which it caches."""
 

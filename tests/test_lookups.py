@@ -488,7 +488,7 @@ CLASSES = ("StorageClass", "", "")
 
 
 class TestDefaultClass:
-    """Without `storage_class`, the claim names the class that is the cluster's default when it is created."""
+    """Without `storage_class`, a new claim names the default class of the cluster."""
 
     @pytest.mark.parametrize(
         ("classes", "name"),

@@ -135,7 +135,7 @@ def _texts_of_lookups() -> Iterator[tuple[str, Inputs]]:
     yield _message(refuse_families_of_other_clusters, [], "RequireDualStack", ["10.96.0.0/12"]), dual_stack
     yield _message(families_fit_policy, ["IPv4", "IPv6"], "SingleStack"), {"ip_families": ["IPv4", "IPv6"]}
     in_cluster = companions("s3_endpoint") | {"s3_redirect": True}
-    yield _message(clients_reach_bucket, True, "http://minio:9000"), in_cluster
+    yield _message(clients_reach_bucket, "http://minio:9000", True), in_cluster
     old_image = companions("s3_storage_class") | {"s3_storage_class": "GLACIER_IR"}
     yield _message(class_is_read, "registry:2.7.1", "GLACIER_IR"), old_image
     taint = {"key": "dedicated", "value": "ops", "effect": "NoSchedule"}

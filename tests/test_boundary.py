@@ -17,7 +17,7 @@ from pulumi.errors import InputPropertiesError
 from pulumi.runtime import rpc
 
 from registry import PrivateRegistry, PrivateRegistryArgs
-from registry.inputs.table import DEFAULTS
+from registry.inputs.table import CROSS_FIELD_RULES, DEFAULTS
 from registry.plugin import Plugin
 from registry.preflight import duplicates
 from registry.validation import InvalidInput
@@ -103,6 +103,12 @@ def test_an_argument_changes_the_graph(key: str) -> None:
     except InvalidInput:
         return  # the companions are refused without the key, so there is no graph to compare with
     assert graph_of_json(json.dumps(others | {key: EXAMPLES[key]})) != without
+
+
+@pytest.mark.parametrize("keys", CROSS_FIELD_RULES.values(), ids=" ".join)
+def test_a_rule_holds_back_no_plain_value_for_an_output(keys: tuple[str, ...]) -> None:
+    """A plain value that became an Output would be true in every `if`."""
+    assert keys[0] in MAY_BE_OUTPUTS or not {*keys} & {*MAY_BE_OUTPUTS}
 
 
 @pytest.mark.parametrize("way", ["output", "secret", "json", "json output", "json secret"])

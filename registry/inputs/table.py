@@ -345,10 +345,12 @@ CROSS_FIELD_RULES: dict[Callable[..., None], tuple[str, ...]] = {
     families.families_of_clients: ("client_cidrs", "ip_families"),
     servers.bucket_not_in_endpoint: ("s3_endpoint", "s3_bucket"),
     servers.region_of_endpoint: ("s3_endpoint", "s3_region"),
-    servers.clients_reach_bucket: ("s3_redirect", "s3_endpoint"),
+    servers.clients_reach_bucket: ("s3_endpoint", "s3_redirect"),
     storage.class_is_read: ("image", "s3_storage_class"),
 }
-"""Rules for the values of several inputs. The first input's value is held back until its rule accepts them."""
+"""Rules for the values of several inputs. The first input's value is held back until its rule accepts them.
+
+A rule with an input that may be an Output has such an input first, because a plain value would become an Output."""
 
 ADVICE: dict[Callable[..., str], tuple[str, ...]] = {
     images.image_advice: ("image",),

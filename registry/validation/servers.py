@@ -82,7 +82,7 @@ def region_of_endpoint(s3_endpoint: str, s3_region: str, *, prefix: str = "s3_")
         raise InvalidInput(f"{prefix}region", "region-of-endpoint", problem, remedy)
 
 
-def clients_reach_bucket(s3_redirect: bool, s3_endpoint: str) -> None:
+def clients_reach_bucket(s3_endpoint: str, s3_redirect: bool) -> None:
     """Refuse redirects to a Service of the cluster, whose name neither nodes nor other machines resolve."""
     labels = _host(s3_endpoint).split(".")
     if s3_redirect and (len(labels) == 1 or "svc" in labels[2:]):

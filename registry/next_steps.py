@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import pulumi
 
 from .choices import Exposure, Mode
-from .settings import Settings
 
 INSIDE = """\
 {endpoint} is deployed. Only Pods and nodes of the cluster reach it.
@@ -57,7 +56,8 @@ SERVERS = {
 
 
 def next_steps(
-    settings: Settings,
+    exposure: str,
+    mode: str,
     endpoint: pulumi.Output[str],
     username: pulumi.Output[str],
     addresses: pulumi.Output[list[str]],
@@ -67,7 +67,6 @@ def next_steps(
     """Return the text when the addresses are resolved. `is_external` means that clients type the hostname."""
     if not is_external:
         return endpoint.apply(lambda host_port: INSIDE.format(endpoint=host_port))
-    exposure, mode = settings.exposure.exposure, settings.serving.mode
     return pulumi.Output.all(endpoint, username, addresses).apply(
         lambda resolved: describe_client_steps(*resolved, exposure=exposure, mode=mode)
     )

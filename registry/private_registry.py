@@ -23,7 +23,7 @@ from .exposure import EXPOSURES, cluster_address, create_service, external_addre
 from .inputs.args import PrivateRegistryArgs
 from .inputs.resolve import resolve
 from .maintenance import MaintenanceInputs, create_maintenance, program_files, storage_settings
-from .monitoring import ExporterInputs, create_monitoring, exporter_labels
+from .monitoring import MonitoringInputs, create_monitoring, exporter_labels, task_periods, thresholds
 from .namespace import create_namespace, use_namespace
 from .network_policy import Ports, create_network_policy
 from .next_steps import next_steps
@@ -33,7 +33,7 @@ from .pods import own_tolerations
 from .preflight import check_preconditions
 from .pull_secrets import Login, create_pull_secrets
 from .service_account import create_service_account
-from .settings import Settings
+from .settings import ObjectSettings
 from .storage import MOUNT_PATH, Storage
 from .tls import CertificateAuthority, ExistingCertificate, request_certificate
 from .upstreams import upstream_urls, with_bucket_ca, with_proxies
@@ -57,17 +57,19 @@ APP = "docker-registry"
 """Name of the workload, the Service and the policy. It is fixed, so a namespace has place for one registry."""
 
 
-def registry_context(component: pulumi.Resource, name: str, settings: Settings) -> Context:
+def registry_context(
+    component: pulumi.Resource, name: str, objects: ObjectSettings, image: pulumi.Input[str]
+) -> Context:
     """Return the context of the registry's objects, with the namespace of the settings, which is not checked yet."""
     return create_context(
         component,
         name,
         APP,
         component="registry",
-        image=settings.workload.image,
-        namespace=settings.namespace,
-        labels=settings.labels,
-        annotations=settings.annotations,
+        image=image,
+        namespace=objects.namespace,
+        labels=objects.labels,
+        annotations=objects.annotations,
     )
 
 
@@ -94,19 +96,20 @@ class PrivateRegistry(pulumi.ComponentResource):
     def __init__(self, name: str, args: PrivateRegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("private-registry:index:PrivateRegistry", component_name(name), {}, opts)
         settings = resolve(args)
-        exposure, storage, tls, workload = settings.exposure, settings.storage, settings.tls, settings.workload
+        objects, exposure, tls = settings.objects, settings.exposure, settings.tls
+        storage, workload = settings.storage, settings.workload
         kind = EXPOSURES[exposure.exposure]
-        ctx = registry_context(self, name, settings)
+        ctx = registry_context(self, name, objects, workload.image)
 
         tolerations = own_tolerations(workload, is_pinned=storage.kind.is_on_node)
         after, found, node = check_preconditions(ctx, settings, tolerations, needs_node=kind.needs_node)
-        endpoint = resolve_endpoint(APP, settings.namespace, exposure, found)
-        if settings.create_namespace:
+        endpoint = resolve_endpoint(APP, objects.namespace, exposure, found)
+        if objects.create_namespace:
             is_root, is_kept = workload.run_as_user == 0, storage.kind.keeps_namespace
-            namespace = create_namespace(ctx, settings.namespace, is_root=is_root, is_kept=is_kept, after=after)
+            namespace = create_namespace(ctx, objects.namespace, is_root=is_root, is_kept=is_kept, after=after)
         else:
             user = workload.run_as_user
-            namespace = use_namespace(settings.namespace, run_as_user=user, found=found, after=after)
+            namespace = use_namespace(objects.namespace, run_as_user=user, found=found, after=after)
         ctx = ctx.in_namespace(namespace.name)
 
         authority: CertificateAuthority | ExistingCertificate
@@ -183,14 +186,25 @@ class PrivateRegistry(pulumi.ComponentResource):
         if kind.create_route is not None:
             kind.create_route(ctx, exposure, service, certificate.secret_name)
         if monitoring is not None:
-            watched = ExporterInputs(
-                *(cluster_address(service), exposure.port, PORT, endpoint.host, authority.ca_pem),
-                *(program_files(), images.claim_name, MOUNT_PATH, node_selector),
+            watched = MonitoringInputs(
+                namespace=objects.namespace,
+                metrics_port=METRICS_PORT,
+                limits=thresholds(tls, settings.front.min_free if settings.front is not None else 0),
+                periods=task_periods(settings.maintenance),
+                address=cluster_address(service),
+                port=exposure.port,
+                target_port=PORT,
+                host=endpoint.host,
+                ca_pem=authority.ca_pem,
+                program=program_files(),
+                claim=images.claim_name,
+                claim_path=MOUNT_PATH,
+                node_selector=node_selector,
                 storage=partial(storage_settings, MOUNT_PATH),
                 driver=images.driver,
                 after=[pods],
             )
-            create_monitoring(ctx, settings, METRICS_PORT, watched)
+            create_monitoring(ctx, monitoring, storage, workload, watched)
         if settings.pull_secrets is not None:
             puller = current_login(PULL_USER, settings.users.password_generations)
             password = users.passwords.apply(lambda passwords: passwords[puller])
@@ -206,6 +220,7 @@ class PrivateRegistry(pulumi.ComponentResource):
         self.namespace = namespace.name
         self.addresses = external_addresses(exposure, service)
         self.next_steps = next_steps(
-            settings, self.endpoint, self.username, self.addresses, is_external=kind.is_external
+            *(exposure.exposure, settings.serving.mode, self.endpoint, self.username, self.addresses),
+            is_external=kind.is_external,
         )
         self.register_outputs({key: getattr(self, key) for key in PrivateRegistry.__annotations__})

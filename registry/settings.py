@@ -22,6 +22,16 @@ OWN_ACCOUNT = "docker-registry"
 
 
 @dataclass(frozen=True)
+class ObjectSettings:
+    """The namespace of the objects, and what the metadata of each object has."""
+
+    namespace: str
+    create_namespace: bool
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class ExposureSettings:
     """How clients reach the registry."""
 
@@ -41,6 +51,11 @@ class ExposureSettings:
     ip_family_policy: str
     service_annotations: pulumi.Input[Mapping[str, str]] | None
     certificate_names: Texts
+
+    @property
+    def asks_for_families(self) -> bool:
+        """Whether an input asks for families of addresses."""
+        return bool(self.ip_families) or self.ip_family_policy != IpFamilyPolicy.SINGLE_STACK
 
     @property
     def may_have_ipv6(self) -> bool:
@@ -273,10 +288,7 @@ class PullSecretSettings:
 class Settings:
     """All settings of a registry. A subject is None if its feature is off."""
 
-    namespace: str
-    create_namespace: bool
-    labels: Mapping[str, str]
-    annotations: Mapping[str, str]
+    objects: ObjectSettings
     exposure: ExposureSettings
     tls: TlsSettings
     users: UserSettings

@@ -42,7 +42,9 @@ class Part(pulumi.ComponentResource):
     ) -> None:
         super().__init__("private-registry:index:PrivateRegistry", name)
         settings = resolve(cast(Any, inputs))
-        self.value = pulumi.Output.from_input(create(registry_context(self, name, settings), settings))
+        self.value = pulumi.Output.from_input(
+            create(registry_context(self, name, settings.objects, settings.workload.image), settings)
+        )
 
 
 def preconditions(inputs: Inputs, *, name: str = "registry") -> Part:
@@ -52,7 +54,7 @@ def preconditions(inputs: Inputs, *, name: str = "registry") -> Part:
         kind = EXPOSURES[settings.exposure.exposure]
         tolerations = own_tolerations(settings.workload, is_pinned=settings.storage.kind.is_on_node)
         checked = check_preconditions(ctx, settings, tolerations, needs_node=kind.needs_node)
-        return pulumi.Output.all(checked.found, *checked.after).apply(lambda _: settings.namespace)
+        return pulumi.Output.all(checked.found, *checked.after).apply(lambda _: settings.objects.namespace)
 
     return Part(inputs, create, name=name)
 
@@ -62,7 +64,7 @@ def existing_namespace(inputs: Inputs) -> Part:
 
     def create(ctx: Context, settings: Settings) -> pulumi.Output[str]:
         found, user = _look_up(ctx, settings), settings.workload.run_as_user
-        return use_namespace(settings.namespace, run_as_user=user, found=found, after=[]).name
+        return use_namespace(settings.objects.namespace, run_as_user=user, found=found, after=[]).name
 
     return Part(inputs, create)
 
@@ -84,7 +86,7 @@ def certificates(inputs: Inputs) -> Part:
 
     def create(ctx: Context, settings: Settings) -> pulumi.Output[str]:
         found = pulumi.Output.from_input(FoundObjects())
-        hosts = resolve_endpoint(APP, settings.namespace, settings.exposure, found).hosts
+        hosts = resolve_endpoint(APP, settings.objects.namespace, settings.exposure, found).hosts
         authority = CertificateAuthority(ctx, settings.tls, hosts)
         authority.complete_rotation_step(after=[authority.issue(hosts, after=[])])
         return authority.ca_pem

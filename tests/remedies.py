@@ -20,7 +20,7 @@ from registry.inputs.combinations import check_combinations
 from registry.inputs.config import args_from
 from registry.inputs.resolve import resolve
 from registry.inputs.table import DEFAULTS, INPUTS, SECRETS
-from registry.preflight.existing_objects import named_objects
+from registry.preflight.references import named_objects
 from registry.tls.authority import rotation_hint
 from registry.validation import InvalidInput
 from registry.validation.access import keys_are_read

@@ -1,6 +1,7 @@
 """The CronJobs of `backup`, and the registries in their Pods."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -181,7 +182,7 @@ def test_a_backup_needs_the_quota_of_its_containers() -> None:
     demand = Demand(1, [container], [container], {}, sidecars=[container] * 2)
     refuse_exceeded_quotas("team", [quota], [], demand, is_deployed=False)
     with pytest.raises(InvalidInput) as refusal:
-        refuse_exceeded_quotas("team", [quota], [], demand._replace(sidecars=[container] * 3), is_deployed=False)
+        refuse_exceeded_quotas("team", [quota], [], replace(demand, sidecars=[container] * 3), is_deployed=False)
     assert refusal.value.code == "quota-exceeded"
 
 

@@ -209,7 +209,7 @@ class TestProxy:
 def test_the_alert_for_a_certificate_of_cert_manager_waits_for_half_of_the_renewal_time() -> None:
     metrics = {"metrics": True, "service_monitor": True, "alerts": True}
     days = [
-        thresholds(resolve({**metrics, **args})).certificate_days  # type: ignore[typeddict-item]
+        thresholds(resolve({**metrics, **args}).tls, 0).certificate_days  # type: ignore[typeddict-item]
         for args in ({}, ISSUER, {**ISSUER, "renew_before_days": 1})
     ]
     assert days == [30, 15, 1]

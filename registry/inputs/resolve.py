@@ -16,6 +16,7 @@ from ..settings import (
     MirrorSettings,
     MonitoringSettings,
     NodeTrustSettings,
+    ObjectSettings,
     PullSecretSettings,
     ServingSettings,
     Settings,
@@ -106,6 +107,7 @@ def _settings(values: Mapping[str, Any]) -> Settings:
     return _subject(
         Settings,
         values,
+        objects=_subject(ObjectSettings, values),
         exposure=_subject(ExposureSettings, values),
         tls=tls,
         users=_subject(UserSettings, values),

@@ -8,7 +8,7 @@ a person has to act within days.
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ..settings import Settings
+from ..settings import TlsSettings
 from ..validation.limits import LONGEST_CERTIFICATE_DAYS
 from .sources import Sources, Volume
 from .tasks import TASKS
@@ -86,13 +86,12 @@ class Alert(NamedTuple):
         }
 
 
-def thresholds(settings: Settings) -> Thresholds:
-    """Return the limits for a registry.
+def thresholds(tls: TlsSettings, min_free: int) -> Thresholds:
+    """Return the limits for a registry that refuses pushes below `min_free` percent of free space, or at 0 never.
 
     `pulumi up` replaces a generated CA long before its end, so its rotation must begin before that. During a rotation
     the old CA ends soon, and is gone after the last step.
     """
-    tls, min_free = settings.tls, settings.front.min_free if settings.front is not None else 0
     is_generated = tls.is_generated and tls.ca_certificate is None
     is_alone = is_generated and len(tls.ca_generations) == 1
     certificate_days = NOTICE_DAYS if tls.tls_secret is not None else max(tls.renew_before_days, 1)

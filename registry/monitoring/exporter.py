@@ -22,8 +22,9 @@ from pulumi_kubernetes.core.v1 import (
 from ..context import NAME, Context
 from ..pods import ANY_POD, CONFIG_CHECKSUM, base_pod_spec, checksum, security_context
 from ..program import Program, program_container, program_volumes
-from ..settings import MonitoringSettings, Settings
+from ..settings import MonitoringSettings, StorageSettings, WorkloadSettings
 from ..upstreams import egress_rules, upstream_urls, with_proxies
+from .alerts import Thresholds
 from .scraping import PORT_NAME, create_metrics_service
 
 APP = "docker-registry-exporter"
@@ -46,10 +47,14 @@ NONROOT = 65532
 """User of the exporter if the registry runs as root. It only reads."""
 
 
-class ExporterInputs(NamedTuple):
-    """The outputs of other parts that the exporter needs.
+class MonitoringInputs(NamedTuple):
+    """The outputs of other parts that the monitoring needs.
 
     Attributes:
+        namespace: Namespace of the registry.
+        metrics_port: Port of the registry's own metrics.
+        limits: Limits of the alerts.
+        periods: Longest times between two runs of the jobs, in seconds.
         address: Address of the Service in the cluster.
         port: Port of the Service.
         target_port: Port of the registry in its Pods.
@@ -65,6 +70,10 @@ class ExporterInputs(NamedTuple):
         after: Resources to create first.
     """
 
+    namespace: str
+    metrics_port: int
+    limits: Thresholds
+    periods: Mapping[str, int]
     address: pulumi.Input[str]
     port: int
     target_port: int
@@ -79,21 +88,21 @@ class ExporterInputs(NamedTuple):
     after: Sequence[pulumi.Resource]
 
 
-def mounts_claim(settings: Settings, inputs: ExporterInputs) -> bool:
+def mounts_claim(storage: StorageSettings, inputs: MonitoringInputs) -> bool:
     """Return whether the exporter mounts the claim.
 
     If only one node can mount the claim, and the registry may run on any node, an exporter with the claim would keep
     the registry from moving to another node.
     """
     is_pinned = inputs.node_selector is not None
-    return inputs.claim is not None and (is_pinned or settings.storage.storage_access == "ReadWriteMany")
+    return inputs.claim is not None and (is_pinned or storage.storage_access == "ReadWriteMany")
 
 
-def reads_storage(settings: Settings, inputs: ExporterInputs) -> bool:
+def reads_storage(storage: StorageSettings, inputs: MonitoringInputs) -> bool:
     """Return whether the exporter reads the storage: a claim that it mounts, or a bucket that it has keys for."""
     if inputs.claim is None:
-        return not settings.storage.uses_role
-    return mounts_claim(settings, inputs)
+        return not storage.uses_role
+    return mounts_claim(storage, inputs)
 
 
 def exporter_labels(ctx: Context) -> dict[str, str]:
@@ -103,26 +112,26 @@ def exporter_labels(ctx: Context) -> dict[str, str]:
 
 def create_exporter(
     ctx: Context,
-    settings: Settings,
     monitoring: MonitoringSettings,
-    periods: Mapping[str, int],
-    inputs: ExporterInputs,
+    storage: StorageSettings,
+    workload: WorkloadSettings,
+    inputs: MonitoringInputs,
 ) -> None:
-    """Create the exporter, with its program, settings, NetworkPolicy and Service. `periods` are those of the jobs."""
+    """Create the exporter, with its program, settings, NetworkPolicy and Service."""
     registry_labels = ctx.selector
     ctx = ctx.for_workload(APP, "exporter", monitoring.maintenance_image)
     program = inputs.program
     config_map = kubernetes.core.v1.ConfigMap(
         f"{ctx.name}-exporter-program", metadata=ctx.metadata(APP), data=program, opts=ctx.options()
     )
-    content = _settings_file(settings, periods, inputs)
+    content = _settings_file(storage, workload, inputs)
     secret = kubernetes.core.v1.Secret(
         f"{ctx.name}-exporter-settings",
         metadata=ctx.metadata(SECRET_NAME),
         string_data={SETTINGS_FILE: content},
         opts=ctx.options(),
     )
-    _create_network_policy(ctx, registry_labels, settings, inputs)
+    _create_network_policy(ctx, registry_labels, inputs.target_port, _servers(storage, workload, inputs))
     annotations = {
         # An annotation is public, and so is a checksum of secrets.
         CONFIG_CHECKSUM: pulumi.Output.unsecret(content.apply(lambda resolved: checksum((program, resolved))))
@@ -136,7 +145,7 @@ def create_exporter(
             "strategy": {"type": "Recreate"},
             "template": {
                 "metadata": ctx.metadata(annotations=annotations, cluster_scoped=True),
-                "spec": _pod_spec(settings, monitoring, inputs, files=[*program]),
+                "spec": _pod_spec(monitoring, workload, inputs, has_claim=mounts_claim(storage, inputs)),
             },
         },
         opts=ctx.options(depends_on=[config_map, secret, *inputs.after]),
@@ -144,34 +153,41 @@ def create_exporter(
     create_metrics_service(ctx, f"{ctx.name}-exporter-metrics", PORT, monitoring)
 
 
-def _settings_file(settings: Settings, periods: Mapping[str, int], inputs: ExporterInputs) -> pulumi.Output[str]:
+def _settings_file(
+    storage: StorageSettings, workload: WorkloadSettings, inputs: MonitoringInputs
+) -> pulumi.Output[str]:
     """Return the file that the program reads."""
-    workload = settings.workload
     export = {"address": inputs.address, "port": inputs.port, "host": inputs.host, "ca_pem": inputs.ca_pem}
-    storage: pulumi.Input[dict[str, Any] | None] = None
-    if reads_storage(settings, inputs):
-        storage = pulumi.Output.all(
+    content: pulumi.Input[dict[str, Any] | None] = None
+    if reads_storage(storage, inputs):
+        content = pulumi.Output.all(
             driver=inputs.driver,
             ca_pem=workload.upstream_ca,
             proxies=workload.outbound_proxy or {},
-            upstreams=upstream_urls(settings.storage, None),
+            upstreams=upstream_urls(storage, None),
         ).apply(lambda resolved: inputs.storage(**resolved))
-    return pulumi.Output.all(storage=storage, export=export).apply(
-        lambda resolved: json.dumps({**resolved, "export": {**resolved["export"], "jobs": periods}})
+    return pulumi.Output.all(storage=content, export=export).apply(
+        lambda resolved: json.dumps({**resolved, "export": {**resolved["export"], "jobs": inputs.periods}})
     )
 
 
+def _servers(
+    storage: StorageSettings, workload: WorkloadSettings, inputs: MonitoringInputs
+) -> pulumi.Output[list[str]]:
+    """Return the URLs of the servers that the exporter connects to, besides the registry."""
+    if inputs.claim is not None or not reads_storage(storage, inputs):
+        return pulumi.Output.from_input(list[str]())
+    return with_proxies(upstream_urls(storage, None), workload.outbound_proxy)
+
+
 def _create_network_policy(
-    ctx: Context, registry_labels: Mapping[str, str], settings: Settings, inputs: ExporterInputs
+    ctx: Context, registry_labels: Mapping[str, str], registry_port: int, servers: pulumi.Output[list[str]]
 ) -> None:
     """Allow Pods to read the metrics, and the exporter to connect to the registry and its object store."""
     registry = {
         "to": [{"pod_selector": {"match_labels": registry_labels}}],
-        "ports": [{"protocol": "TCP", "port": inputs.target_port}],
+        "ports": [{"protocol": "TCP", "port": registry_port}],
     }
-    servers = pulumi.Output.from_input(list[str]())
-    if inputs.claim is None and reads_storage(settings, inputs):
-        servers = with_proxies(upstream_urls(settings.storage, None), settings.workload.outbound_proxy)
     egress = pulumi.Output.all(ctx.namespace, servers).apply(
         lambda known: [registry, *egress_rules(known[1], own_namespace=known[0])]
     )
@@ -189,17 +205,15 @@ def _create_network_policy(
 
 
 def _pod_spec(
-    settings: Settings, monitoring: MonitoringSettings, inputs: ExporterInputs, files: Sequence[str]
+    monitoring: MonitoringSettings, workload: WorkloadSettings, inputs: MonitoringInputs, *, has_claim: bool
 ) -> PodSpecArgsDict:
-    """Return the spec of the Pod. `files` are the names of the program's files."""
-    has_claim = mounts_claim(settings, inputs)
+    """Return the spec of the Pod. `has_claim` means that it mounts the claim."""
     node_selector = inputs.node_selector if has_claim else None
-    container = _container(settings, monitoring, inputs, has_claim=has_claim)
-    volumes = program_volumes(EXPORT, files, inputs.claim if has_claim else None)
+    container = _container(monitoring, workload.image_pull_policy, inputs.claim_path if has_claim else None)
+    volumes = program_volumes(EXPORT, [*inputs.program], inputs.claim if has_claim else None)
     # Unlike a bare Pod, the exporter leaves a node that is unreachable.
-    workload = replace(settings.workload, workload="deployment")
-    spec = base_pod_spec(workload, node_selector, [container], volumes)
-    spec["security_context"] = _security_context(settings.workload.run_as_user)
+    spec = base_pod_spec(replace(workload, workload="deployment"), node_selector, [container], volumes)
+    spec["security_context"] = _security_context(workload.run_as_user)
     return spec
 
 
@@ -215,16 +229,13 @@ def _security_context(user: int) -> PodSecurityContextArgsDict:
     }
 
 
-def _container(
-    settings: Settings, monitoring: MonitoringSettings, inputs: ExporterInputs, *, has_claim: bool
-) -> ContainerArgsDict:
+def _container(settings: MonitoringSettings, pull_policy: str, claim_path: str | None) -> ContainerArgsDict:
+    """Return the container. `claim_path` is that of the claim, if it is mounted."""
     images: VolumeMountArgsDict | None = None
-    if has_claim:
-        images = {"name": "repository", "mount_path": inputs.claim_path, "read_only": True}
+    if claim_path is not None:
+        images = {"name": "repository", "mount_path": claim_path, "read_only": True}
     arguments = ["export", "--settings", f"{EXPORT.settings_folder}/{SETTINGS_FILE}", "--port", str(PORT)]
-    container = program_container(
-        EXPORT, "exporter", arguments, monitoring, settings.workload.image_pull_policy, images
-    )
+    container = program_container(EXPORT, "exporter", arguments, settings, pull_policy, images)
     container["ports"] = [{"name": PORT_NAME, "container_port": PORT}]
     container["readiness_probe"] = {"http_get": PROBE, "period_seconds": 5}
     container["liveness_probe"] = {"http_get": PROBE, "period_seconds": 10}

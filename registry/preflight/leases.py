@@ -16,7 +16,7 @@ from pulumi_kubernetes.coordination.v1 import Lease
 
 from ..conflicts import explain_conflict
 from ..context import Context
-from ..settings import ExposureSettings, Settings, StorageSettings
+from ..settings import ExposureSettings, StorageSettings
 from ..validation.storage import refuse_relocation
 from .duplicates import reserve
 
@@ -34,25 +34,21 @@ LONGEST_READABLE = 48
 
 
 def acquire_leases(
-    ctx: Context, settings: Settings, node: pulumi.Output[str] | None, *, after: pulumi.Output[pulumi.Resource]
+    ctx: Context,
+    exposure: ExposureSettings,
+    storage: StorageSettings,
+    node: pulumi.Output[str] | None,
+    *,
+    after: pulumi.Output[pulumi.Resource],
 ) -> list[pulumi.Input[pulumi.Resource]]:
-    """Reserve everything that this registry must have alone, after the lookups. Return the Leases.
+    """Acquire the Leases of the folder and the addresses, after the lookups. Return them.
 
     `node` is the name of the node that holds the images, if one does.
     """
-    reserve("namespace", f"namespace {settings.namespace}", ctx.name)
-    if settings.exposure.node_port is not None:
-        reserve("node_port", f"node port {settings.exposure.node_port}", ctx.name)
-    if settings.discovery:
-        reserve("discovery", "the one discovery ConfigMap of the cluster", ctx.name)
-    if settings.pull_secrets is not None and settings.pull_secrets.default_pull_secret:
-        for namespace in settings.pull_secrets.pull_secrets:
-            reserve("default_pull_secret", f"the default ServiceAccount of {namespace}", ctx.name)
     leases: list[pulumi.Input[pulumi.Resource]] = []
     if node is not None:
-        leases.append(_lease_of_folder(ctx, settings.storage, node))
-    addresses = settings.exposure.external_ips
-    return leases + [_lease_of_address(ctx, settings.exposure, address, after) for address in addresses]
+        leases.append(_lease_of_folder(ctx, storage, node))
+    return leases + [_lease_of_address(ctx, exposure, address, after) for address in exposure.external_ips]
 
 
 def _lease_of_folder(

@@ -7,7 +7,7 @@ import pulumi
 from pulumi_kubernetes.core.v1 import TolerationArgsDict
 
 from ..lookup import FoundObjects
-from ..settings import Settings
+from ..settings import WorkloadSettings
 from ..validation.existing_objects import hostname_of
 from ..validation.tolerations import Toleration, check_taints
 
@@ -25,7 +25,10 @@ class NodeOfImages(NamedTuple):
 
 
 def check_node(
-    settings: Settings, tolerations: Sequence[TolerationArgsDict], found: pulumi.Output[FoundObjects]
+    name: pulumi.Input[str],
+    workload: WorkloadSettings,
+    tolerations: Sequence[TolerationArgsDict],
+    found: pulumi.Output[FoundObjects],
 ) -> NodeOfImages:
     """Refuse a node with taints that the Pod does not tolerate. `tolerations` are those that the component sets."""
     own = [cast(Toleration, toleration) for toleration in tolerations]
@@ -39,6 +42,6 @@ def check_node(
         return name, hostname
 
     # The name of a node is public, even if the program has it from a secret.
-    operands = pulumi.Output.all(settings.storage.node, found, settings.workload.tolerations)
+    operands = pulumi.Output.all(name, found, workload.tolerations)
     checked = pulumi.Output.unsecret(operands.apply(check))
     return NodeOfImages(checked.apply(lambda both: both[0]), checked.apply(lambda both: both[1]))

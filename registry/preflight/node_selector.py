@@ -8,19 +8,22 @@ from pulumi_kubernetes.core.v1 import TolerationArgsDict
 
 from ..context import Context
 from ..lookup import FoundObjects, Object
-from ..settings import Settings
+from ..settings import WorkloadSettings
 from ..validation.node_selector import refuse_nodes_without_volume, selected_nodes
 from ..validation.tolerations import Toleration, refuse_tainted_nodes
 
 
 def check_node_selector(
-    ctx: Context, settings: Settings, tolerations: Sequence[TolerationArgsDict], found: pulumi.Output[FoundObjects]
+    ctx: Context,
+    settings: WorkloadSettings,
+    tolerations: Sequence[TolerationArgsDict],
+    found: pulumi.Output[FoundObjects],
 ) -> pulumi.Output[FoundObjects]:
     """Return the objects. Refuse a selector for nodes on which the Pod cannot run.
 
     `tolerations` are those that the component sets.
     """
-    selector = settings.workload.node_selector
+    selector = settings.node_selector
     if not selector:
         return found
     own = [cast(Toleration, toleration) for toleration in tolerations]
@@ -39,7 +42,7 @@ def check_node_selector(
             refuse_nodes_without_volume(claim["metadata"]["name"], affinity, names, labels)
         return objects
 
-    return pulumi.Output.all(found, settings.workload.tolerations).apply(check)
+    return pulumi.Output.all(found, settings.tolerations).apply(check)
 
 
 def _claims(ctx: Context, found: FoundObjects) -> list[Object]:

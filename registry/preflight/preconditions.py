@@ -9,6 +9,7 @@ from pulumi_kubernetes.core.v1 import TolerationArgsDict
 from ..context import Context
 from ..lookup import FoundObjects
 from ..settings import Settings
+from .duplicates import reserve
 from .existing_objects import look_up_existing_objects
 from .leases import acquire_leases
 from .node_of_images import NodeOfImages, check_node
@@ -37,11 +38,19 @@ def check_preconditions(
     `tolerations` are those that the component sets on the Pod. `needs_node` means that the exposure needs a node, even
     if the images are on none.
     """
+    reserve("namespace", f"namespace {settings.objects.namespace}", ctx.name)
+    if settings.exposure.node_port is not None:
+        reserve("node_port", f"node port {settings.exposure.node_port}", ctx.name)
+    if settings.discovery:
+        reserve("discovery", "the one discovery ConfigMap of the cluster", ctx.name)
+    if settings.pull_secrets is not None and settings.pull_secrets.default_pull_secret:
+        for namespace in settings.pull_secrets.pull_secrets:
+            reserve("default_pull_secret", f"the default ServiceAccount of {namespace}", ctx.name)
     is_pinned = settings.storage.kind.is_on_node
     existing = look_up_existing_objects(ctx, settings, needs_node=needs_node or is_pinned)
-    found = check_node_selector(ctx, settings, tolerations, existing.found)
+    found = check_node_selector(ctx, settings.workload, tolerations, existing.found)
     checked = pulumi.Output.all(existing.checked, found).apply(lambda both: both[0])
-    node = check_node(settings, tolerations, found) if is_pinned else None
+    node = check_node(settings.storage.node, settings.workload, tolerations, found) if is_pinned else None
     node_name = node.name if node is not None else None
-    leases = acquire_leases(ctx, settings, node_name, after=checked)
+    leases = acquire_leases(ctx, settings.exposure, settings.storage, node_name, after=checked)
     return Preconditions([checked, *leases], found, node)

@@ -4,8 +4,9 @@ The names of the resources are those of Kubernetes (core/v1, ResourceName): `lim
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from .errors import InvalidInput
 from .quantities import BINARY_SUFFIXES, RESOURCES, amount
@@ -18,7 +19,8 @@ EXAMPLES = {"cpu": "500m", "memory": "512Mi"}
 Object = Mapping[str, Any]
 
 
-class Container(NamedTuple):
+@dataclass(frozen=True)
+class Container:
     """The requests and limits of a container, cpu and memory. `prefix` is that of their inputs, such as `front_`."""
 
     prefix: str
@@ -26,7 +28,8 @@ class Container(NamedTuple):
     limits: Mapping[str, str]
 
 
-class Demand(NamedTuple):
+@dataclass(frozen=True)
+class Demand:
     """The resources that the registry needs in its namespace.
 
     Attributes:
@@ -56,7 +59,8 @@ def refuse_exceeded_quotas(
 
     If the registry `is_deployed`, the used amounts contain its own, so only the whole quotas are compared.
     """
-    demand = demand._replace(
+    demand = replace(
+        demand,
         containers=[_with_defaults(container, limit_ranges) for container in demand.containers],
         others=[_with_defaults(container, limit_ranges) for container in demand.others],
         sidecars=[_with_defaults(container, limit_ranges) for container in demand.sidecars],
@@ -86,7 +90,7 @@ def _with_defaults(container: Container, limit_ranges: Sequence[Object]) -> Cont
     for item in _containers(limit_ranges):
         limits = {**(item.get("default") or {}), **limits}
         requests = {**(item.get("defaultRequest") or {}), **container.limits, **requests}
-    return container._replace(limits=limits, requests={**limits, **requests})
+    return replace(container, limits=limits, requests={**limits, **requests})
 
 
 def _refuse_outside_of_ranges(namespace: str, limit_ranges: Sequence[Object], container: Container) -> None:

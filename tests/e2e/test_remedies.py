@@ -34,7 +34,7 @@ from registry.inputs.resolve import resolve
 settings = resolve(args_from(pulumi.Config()))
 subjects = [vars(subject) for subject in vars(settings).values() if hasattr(subject, "__dataclass_fields__")]
 def write(resolved):
-    shown = {"limits": resolved[1], "labels": settings.labels, "subject": settings.tls.certificate_subject}
+    shown = {"limits": resolved[1], "labels": settings.objects.labels, "subject": settings.tls.certificate_subject}
     with open(f"{pulumi.get_stack()}.json", "w") as file:
         json.dump(shown, file)
 pulumi.export("checked", pulumi.Output.all(subjects, settings.workload.limits).apply(write))

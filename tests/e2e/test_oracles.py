@@ -73,6 +73,7 @@ STRICTER: dict[tuple[str, str], str] = {
     ("load_balancer_address", "not-an-address"): "the API server accepts any text, which load balancers ignore",
     ("load_balancer_address", "unreachable-address"): "as for `external_ips`",
     ("load_balancer_address", "address-form"): "only one form of an address can be compared as text",
+    ("client_cidrs", "clients-hidden"): "the API server does not know that a Gateway hides the addresses of clients",
     ("client_cidrs", "repeated"): "probably a mistake",
     ("client_cidrs", "too-many"): "an Ingress has all networks in one annotation",
     ("storage_path", "folder-of-the-node"): "the folder has files of the node itself",

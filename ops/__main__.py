@@ -87,7 +87,7 @@ def verify(
     A read-only registry and a mirror must refuse the push, and serve the images
     that they have. The upstream of a mirror must answer.
     The first check that fails ends the run. The command prints its cause and
-    remedy. If the cause may be an S3 server, the upstream or the disk, the
+    remedy. If the cause may be an object store, the upstream or the disk, the
     command asks the Pods. The exit code is 0 if all checks pass, otherwise 1.
 
     \b
@@ -141,7 +141,7 @@ def status(
     """Report the state of a registry, and what to do within 30 days.
 
     The report covers the certificate, the CA, a rotation in progress, users,
-    images, a push, free space, the volume, restarts, Secrets, an S3 server or
+    images, a push, free space, the volume, restarts, Secrets, an object store or
     upstream, nodes, jobs and drift. The command only reads, and pushes the same
     34 bytes each time. The exit code is 0 if no action is needed, otherwise 1.
     With --html it also writes one page for a browser, with all repositories,
@@ -402,7 +402,7 @@ def _maintain(task: str, stack: str, options: list[str], *, as_json: bool) -> No
 
 @contextmanager
 def _explain_missing_outputs(stack: str) -> Iterator[None]:
-    """Add the cause if `pulumi up` has not ended, and so a stack has no outputs, because an S3 server fails."""
+    """Add the cause if `pulumi up` has not ended, and so a stack has no outputs, because an object store fails."""
     try:
         yield
     except NotDeployedError as error:

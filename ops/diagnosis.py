@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import requests
 
 from .errors import CheckError, CommandError
-from .server_errors import S3, explain
+from .server_errors import explain, find_store
 from .stack import PASSWORD_DELAY_MINUTES, REGISTRY_SELECTOR, Outputs
 from .tls import EXPIRED, NOT_YET_VALID, TIMEOUT, WRONG_ADDRESS, WRONG_HOST
 
@@ -40,9 +40,6 @@ WRITE_ERRORS = (
     ),
 )
 """Rows of pattern, cause and remedy for errors of a file system that the registry answers with."""
-
-S3_DRIVER = "s3aws"
-"""Name of the S3 driver in an error of the registry."""
 
 NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH)
 
@@ -186,8 +183,8 @@ def _diagnose_write(answer: str, request: str, logs_command: str) -> CheckError:
     for pattern, cause, remedy in WRITE_ERRORS:
         if re.search(pattern, answer):
             return CheckError(f"The registry cannot write: {cause} ({request}).", remedy)
-    if S3_DRIVER in answer:
-        return explain(S3, answer)
+    if store := find_store(answer):
+        return explain(store, answer)
     return CheckError(
         f"The registry cannot write ({request}): its disk is full, or it has no permission to write to its folder.",
         f"Check the disk with `df` on the node and free space. Read the log with {logs_command}.",

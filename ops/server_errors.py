@@ -1,4 +1,4 @@
-"""Turn an error that the registry reports about its S3 server or its upstream into a cause and a remedy.
+"""Turn an error that the registry reports about its object store or its upstream into a cause and a remedy.
 
 Only failures that were observed are listed. Any other error is shown with its own text, without credentials.
 """
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from .errors import CheckError
 
 HEALTH_CHECK = "storage driver health check: "
-"""Text in front of an error of the S3 server in the log of CNCF Distribution 3."""
+"""Text in front of an error of the object store in the log of CNCF Distribution 3."""
 
 URL_CREDENTIALS = re.compile(r"://[^@\s]+@")
 """Pattern of credentials in a URL. It is a copy, because `registry.validation.errors` takes a second to import."""
@@ -19,15 +19,25 @@ LONGEST_ERROR = 200
 
 
 class Server(NamedTuple):
-    """A server that the registry uses: its name in messages, the key of its URL, and the keys of the login."""
+    """A server that the registry uses: its name in messages, the keys of its URL, and those of the login."""
 
     name: str
-    url_key: str
+    url_keys: str
     login_keys: str
 
 
-S3 = Server("S3 server", "s3_endpoint", "`s3_access_key` and `s3_secret_key`, or the Secret that `s3_secret` names")
-UPSTREAM = Server("upstream", "mirror_of", "`mirror_username` and `mirror_password`")
+S3 = Server("S3 server", "`s3_endpoint`", "`s3_access_key` and `s3_secret_key`, or the Secret that `s3_secret` names")
+AZURE = Server("Azure server", "`azure_endpoint`", "the Secret that `azure_secret` names")
+STORE = Server("object store", f"{S3.url_keys} or {AZURE.url_keys}", f"{S3.login_keys}, or {AZURE.login_keys}")
+"""An object store of an unknown kind."""
+
+DRIVERS = {"s3aws": S3, "azure": AZURE}
+"""Object stores, by the name of the driver in an error of the registry."""
+
+STORES = {"s3": S3, "azure": AZURE}
+"""Object stores, by `storage`."""
+
+UPSTREAM = Server("upstream", "`mirror_of`", "`mirror_username` and `mirror_password`")
 
 UP = "Then run `pulumi up`."
 
@@ -47,7 +57,7 @@ FAILURES = (
     (
         r'": (Bad Gateway|Service Unavailable|Gateway Timeout|Unable to connect)\b',
         "The proxy cannot connect to the {server.name}.",
-        f"Correct `{{server.url_key}}`, or check that the proxy reaches that server. {UP}",
+        f"Correct {{server.url_keys}}, or check that the proxy reaches that server. {UP}",
     ),
     (
         r"proxyconnect",
@@ -66,23 +76,39 @@ FAILURES = (
     ),
     (
         r"x509: (certificate is (not )?valid for|certificate relies on|cannot validate certificate for) ",
-        "The certificate of the {server.name} does not contain the host in `{server.url_key}` (TLS, x509).",
-        f"Use a name or address of the certificate in `{{server.url_key}}`. {UP}",
+        "The certificate of the {server.name} does not contain the host in {server.url_keys} (TLS, x509).",
+        f"Use a name or address of the certificate in {{server.url_keys}}. {UP}",
     ),
     (
         r"server gave HTTP response to HTTPS client|does not look like a TLS handshake",
         "The {server.name} does not speak TLS.",
-        f"Begin `{{server.url_key}}` with http:// instead of https://. {UP}",
+        f"Begin {{server.url_keys}} with http:// instead of https://. {UP}",
     ),
     (
         r"HTTP request to an HTTPS server",
         "The {server.name} speaks only TLS.",
-        f"Begin `{{server.url_key}}` with https:// instead of http://. {UP}",
+        f"Begin {{server.url_keys}} with https:// instead of http://. {UP}",
     ),
     (
         r"NoSuchBucket",
         "The bucket does not exist on the S3 server (NoSuchBucket).",
         f"Create the bucket, or correct `s3_bucket`. {UP}",
+    ),
+    (
+        r"ContainerNotFound",
+        "The container does not exist on the Azure server (ContainerNotFound).",
+        f"Create the container, or correct `azure_container`. {UP}",
+    ),
+    (
+        r"azure: .*no such host",
+        "The registry cannot connect: the name of the Azure server does not resolve (no such host).",
+        f"Correct `azure_account` or {AZURE.url_keys}. {UP}",
+    ),
+    (
+        r"azure: .*DefaultAzureCredential",
+        "The registry has no role for the Azure server (DefaultAzureCredential).",
+        "Set `azure_secret`, or give the node or the ServiceAccount of the Pods an identity that may use the "
+        f"container. {UP}",
     ),
     (
         r"AuthorizationHeaderMalformed|BucketRegionError|PermanentRedirect|IllegalLocation|invalid region provided",
@@ -102,6 +128,7 @@ FAILURES = (
     # XAdminUserNotFound is an error of VersityGW.
     (
         r"InvalidAccessKeyId|SignatureDoesNotMatch|XAdminUserNotFound|AccessDenied|Forbidden|status code: 40[13]"
+        r"|RESPONSE 40[13]"
         r"|UNAUTHORIZED|incorrect username or password",
         "The {server.name} refused the login, or the user lacks a right.",
         f"Correct {{server.login_keys}}, and check the rights of that user. {UP}",
@@ -112,35 +139,40 @@ FAILURES = (
         "Wait, then try again.",
     ),
     (
-        r"TOOMANYREQUESTS|status code: 429",
+        r"TOOMANYREQUESTS|status code: 429|RESPONSE 429",
         "The {server.name} limits the requests of the registry (too many requests).",
         f"Wait, or set {{server.login_keys}} to a user with a higher limit. {UP}",
     ),
     (
         r"no such host|: lookup \S+( on \S+)?: ",
         "The registry cannot connect: the name of the {server.name} does not resolve (no such host).",
-        f"Correct `{{server.url_key}}`, or add the name to the cluster's DNS. {UP}",
+        f"Correct {{server.url_keys}}, or add the name to the cluster's DNS. {UP}",
     ),
     (
         r"connection refused",
         "The registry cannot connect: no program listens at the address of the {server.name} (connection refused).",
-        f"Start the server, or correct host and port of `{{server.url_key}}`. {UP}",
+        f"Start the server, or correct host and port of {{server.url_keys}}. {UP}",
     ),
     (
         r"i/o timeout|deadline exceeded|no route to host|network is unreachable|Client\.Timeout",
         "The registry cannot connect: the {server.name} does not answer.",
-        "Check that the server is up, that `{server.url_key}` is right, and that no firewall blocks the nodes. "
+        "Check that the server is up, that {server.url_keys} is right, and that no firewall blocks the nodes. "
         "If Pods need a proxy, set `outbound_proxy`.",
     ),
     (
         r"connection reset|broken pipe|EOF",
         "The {server.name} closed the connection of the registry.",
-        f"Check the scheme and the port in `{{server.url_key}}`, and read the log of that server. {UP}",
+        f"Check the scheme and the port in {{server.url_keys}}, and read the log of that server. {UP}",
     ),
 )
-"""Rows of pattern, cause and remedy. The patterns match errors of Go, of the AWS client and of a registry.
+"""Rows of pattern, cause and remedy. The patterns match errors of Go, of registries, and of clients of AWS and Azure.
 
 The first match counts."""
+
+
+def find_store(error: str) -> Server | None:
+    """Return the object store that an error of the registry is about, or None if it is about none."""
+    return next((server for driver, server in DRIVERS.items() if f"{driver}: " in error), None)
 
 
 def explain(server: Server, error: str) -> CheckError:
@@ -155,5 +187,5 @@ def explain(server: Server, error: str) -> CheckError:
     text = URL_CREDENTIALS.sub("://...@", text)[:LONGEST_ERROR].rstrip(".")
     return CheckError(
         f"The registry cannot use the {server.name}: {text}.",
-        f"Check `{server.url_key}`, and read the log of that server.",
+        f"Check {server.url_keys}, and read the log of that server.",
     )

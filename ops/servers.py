@@ -1,4 +1,4 @@
-"""Find why the registry cannot use a server behind it: its S3 server, or the upstream that it mirrors.
+"""Find why the registry cannot use a server behind it: its object store, or the upstream that it mirrors.
 
 The registry writes the cause to its log, or into its answer to a pull.
 """
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from .errors import CheckError
 from .kubernetes import CONTAINER, Object, container_statuses, find_claim, read_log, start_of
-from .server_errors import HEALTH_CHECK, S3, UPSTREAM, Server, explain
+from .server_errors import HEALTH_CHECK, S3, STORE, UPSTREAM, Server, explain, find_store
 
 PANIC = "panic: "
 """Text in front of the error that ended the registry at its start."""
@@ -17,7 +17,7 @@ PROBED_CONTAINERS = (CONTAINER, "proxy")
 """Containers whose readiness counts. With access rules, the kubelet probes the proxy instead of the registry."""
 
 SILENT_SECONDS = 15
-"""Seconds after the start of a container until its S3 server must have answered, or its log must have an error."""
+"""Seconds after the start of a container until its object store must have answered, or its log must have an error."""
 
 
 def find_problem(pods: Iterable[Object]) -> CheckError | None:
@@ -43,11 +43,11 @@ def _problem_of(pod: Object) -> CheckError | None:
         return None
     for line in reversed(read_log(pod).splitlines()):
         if HEALTH_CHECK in line:
-            return explain(S3, line)
+            return explain(find_store(line) or STORE, line)
         if line.startswith(PANIC) and (server := _server_in_panic(line)):
             return explain(server, line)
     if not find_claim(pod) and _seconds_running(statuses[CONTAINER]) > SILENT_SECONDS:
-        return explain(S3, "i/o timeout")  # the registry does not log that a connection takes too long
+        return explain(STORE, "i/o timeout")  # the registry does not log that a connection takes too long
     return None
 
 
@@ -56,9 +56,9 @@ def _server_in_panic(line: str) -> Server | None:
 
     CNCF Distribution 2 asks the upstream at its start. The error then begins with `Get` and the URL.
     """
-    if "s3aws" in line or "region" in line:
+    if "region" in line:
         return S3
-    return UPSTREAM if line.startswith(f"{PANIC}Get ") else None
+    return find_store(line) or (UPSTREAM if line.startswith(f"{PANIC}Get ") else None)
 
 
 def _seconds_running(status: Object) -> float:

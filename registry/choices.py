@@ -57,6 +57,8 @@ class Storage(StrEnum):
     """A claim that a StorageClass provisions."""
     S3 = "s3"
     """A bucket of S3, or of a server with its API."""
+    AZURE = "azure"
+    """A container of Azure Blob Storage."""
 
 
 class S3StorageClass(StrEnum):

@@ -15,6 +15,9 @@ from .validation.quantities import amount
 DRIVER_KEYS = {"access-key": "accesskey", "secret-key": "secretkey"}
 """Keys of an existing Secret, and their names in the registry's S3 driver."""
 
+STORE_DRIVERS = {"s3": "regionendpoint", "azure": "serviceurl"}
+"""Drivers of object stores, and the parameter of each that has the URL of a server."""
+
 PART_BYTES = 5 * 2**20
 """Size of the parts of an upload, the least that S3 accepts. The driver holds two parts of each layer in flight.
 
@@ -42,7 +45,7 @@ def render(file: Mapping[str, Any]) -> str:
     return json.dumps(file, indent=1, ensure_ascii=False)
 
 
-def driver_section(
+def s3_section(
     bucket: str,
     region: str,
     endpoint: str | None,
@@ -52,26 +55,28 @@ def driver_section(
     objects: Mapping[str, Any] | None = None,
     redirect: bool = False,
 ) -> Mapping[str, Any]:
-    """Return the section for a bucket. `keys` are those of the driver, and `objects` its options for new objects.
+    """Return the section for a bucket of S3. `keys` are those of the driver, and `objects` its options for new objects.
 
     `redirect` means that clients download layers from the bucket.
     """
     server = {"regionendpoint": endpoint, "forcepathstyle": True} if endpoint else {}
     is_secure = not (endpoint or "").startswith("http://")
-    root = {"rootdirectory": f"/{prefix}"} if prefix else {}
-    return {
-        "s3": {
-            "bucket": bucket,
-            "region": region,
-            "secure": is_secure,
-            "chunksize": PART_BYTES,
-            **server,
-            **root,
-            **(objects or {}),
-            **keys,
-        },
-        "redirect": {"disable": not redirect},
-    }
+    parameters = {"bucket": bucket, "region": region, "secure": is_secure, "chunksize": PART_BYTES}
+    more = {**server, **root_directory(prefix), **(objects or {}), **keys}
+    return {"s3": {**parameters, **more}, "redirect": {"disable": not redirect}}
+
+
+def root_directory(prefix: str | None) -> Mapping[str, str]:
+    """Return the parameter of a driver for a folder in the object store. Without a prefix the images are in its root.
+
+    The parameter begins with a slash, and the names of the objects do not.
+    """
+    return {"rootdirectory": f"/{prefix}"} if prefix else {}
+
+
+def store_parameters(driver: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
+    """Return the name and the parameters of an object store's driver, or None for a file system."""
+    return next(((name, driver[name]) for name in STORE_DRIVERS if name in driver), None)
 
 
 def memory_limit(limits: pulumi.Input[dict[str, str]]) -> EnvVarArgsDict:

@@ -23,16 +23,19 @@ NODE_METADATA: NetworkPolicyEgressRuleArgsDict = {
     "to": [{"ip_block": {"cidr": "169.254.169.254/32"}}],
     "ports": [{"protocol": "TCP", "port": 80}],
 }
-"""Address of AWS for the keys of a node's role."""
+"""Address of AWS and of Azure for the keys of a node's role."""
 
-ACCOUNT_ROLE: list[NetworkPolicyEgressRuleArgsDict] = [
-    {"ports": [{"protocol": "TCP", "port": 443}]},
-    {
-        "to": [{"ip_block": {"cidr": "169.254.170.23/32"}}, {"ip_block": {"cidr": "fd00:ec2::23/128"}}],
-        "ports": [{"protocol": "TCP", "port": 80}],
-    },
-]
-"""Servers of AWS for the keys of a ServiceAccount's role: its token service, and the agent of EKS Pod Identity."""
+TOKEN_SERVICE: NetworkPolicyEgressRuleArgsDict = {"ports": [{"protocol": "TCP", "port": 443}]}
+"""Servers of AWS and of Azure that give a ServiceAccount the keys of its role."""
+
+POD_IDENTITY: NetworkPolicyEgressRuleArgsDict = {
+    "to": [{"ip_block": {"cidr": "169.254.170.23/32"}}, {"ip_block": {"cidr": "fd00:ec2::23/128"}}],
+    "ports": [{"protocol": "TCP", "port": 80}],
+}
+"""Agent of EKS Pod Identity, which does the same."""
+
+ACCOUNT_ROLES = {"s3": [TOKEN_SERVICE, POD_IDENTITY], "azure": [TOKEN_SERVICE]}
+"""Servers for the keys of a ServiceAccount's role, by the kind of object store."""
 
 
 class Ports(NamedTuple):
@@ -68,7 +71,7 @@ def create_network_policy(
     if exporter is not None:
         own: NetworkPolicyPeerArgsDict = {"pod_selector": {"match_labels": exporter}}
         prometheus.append({"from_": [own], "ports": [{"protocol": "TCP", "port": ports.registry}]})
-    roles = [NODE_METADATA, *(ACCOUNT_ROLE if has_account else [])] if storage.uses_role else []
+    roles = [NODE_METADATA, *(ACCOUNT_ROLES[storage.storage] if has_account else [])] if storage.uses_role else []
     egress = pulumi.Output.all(ctx.namespace, servers).apply(
         lambda known: [*egress_rules(known[1], own_namespace=known[0]), *roles]
     )

@@ -158,6 +158,11 @@ class StorageSettings:
     s3_kms_key: Text | None
     s3_storage_class: str
     s3_redirect: bool
+    azure_account: Text | None
+    azure_container: Text | None
+    azure_endpoint: Text | None
+    azure_prefix: Text | None
+    azure_secret: Text | None
 
     @property
     def kind(self) -> StorageKind:
@@ -179,8 +184,14 @@ class StorageSettings:
 
     @property
     def uses_role(self) -> bool:
-        """Whether the registry takes its S3 keys from a role, of its node or of its ServiceAccount."""
-        return self.storage == "s3" and self.s3_access_key is None and self.s3_secret is None
+        """Whether the registry takes the keys of an object store from a role, of its node or of its ServiceAccount."""
+        inputs = [key for key in (self.kind.secret, self.kind.key) if key]
+        return bool(inputs) and all(getattr(self, key) is None for key in inputs)
+
+    @property
+    def jobs_read_it(self) -> bool:
+        """Whether the program of the jobs and of the exporter can read the storage."""
+        return self.kind.jobs_read_it and not self.uses_role
 
 
 @dataclass(frozen=True)

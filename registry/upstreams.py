@@ -13,8 +13,8 @@ from pulumi_kubernetes.networking.v1 import NetworkPolicyEgressRuleArgsDict
 
 from .settings import MirrorSettings, StorageSettings
 
-AWS = "https://s3.amazonaws.com"
-"""URL that stands for the S3 servers of AWS, which all have this port."""
+AWS, AZURE = "https://s3.amazonaws.com", "https://blob.core.windows.net"
+"""URLs that stand for the servers of S3 and of Azure Blob Storage, which all have this port."""
 
 TOKEN_SERVER = "https://auth.docker.io"
 """URL of the token server of Docker Hub."""
@@ -43,6 +43,8 @@ def upstream_urls(storage: StorageSettings, mirror: MirrorSettings | None) -> pu
     urls: list[pulumi.Input[str]] = []
     if storage.storage == "s3":
         urls.append(storage.s3_endpoint or AWS)
+    if storage.storage == "azure":
+        urls.append(storage.azure_endpoint or AZURE)
     if mirror is not None:
         urls += [mirror.mirror_of, TOKEN_SERVER]
     return pulumi.Output.all(*urls)

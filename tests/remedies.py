@@ -38,7 +38,7 @@ from registry.validation.node_selector import refuse_nodes_without_volume
 from registry.validation.rotation import require_next_step
 from registry.validation.secrets import ExistingSecret
 from registry.validation.servers import bucket_not_in_endpoint, clients_reach_bucket, region_of_endpoint
-from registry.validation.storage import class_is_read, default_class, refuse_relocation
+from registry.validation.storage import class_is_read, default_class, refuse_relocation, version_has_storage
 from registry.validation.tolerations import check_taints
 from tests.examples import EXAMPLES, NIGHTLY, REFUSED, TOKEN, Inputs, companions, inputs_that_fulfil, rule
 from tests.issuing import issue, server_spec
@@ -138,6 +138,7 @@ def _texts_of_lookups() -> Iterator[tuple[str, Inputs]]:
     yield _message(clients_reach_bucket, "http://minio:9000", True), in_cluster
     old_image = companions("s3_storage_class") | {"s3_storage_class": "GLACIER_IR"}
     yield _message(class_is_read, "registry:2.7.1", "GLACIER_IR"), old_image
+    yield _message(version_has_storage, "registry:2.8.3", "azure"), companions("azure_account")
     taint = {"key": "dedicated", "value": "ops", "effect": "NoSchedule"}
     yield _message(check_taints, "worker", {"taints": [taint]}, [], 0), {}
 

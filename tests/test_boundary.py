@@ -36,7 +36,10 @@ LIVE: dict[str, Any] = {
     },
     "registry-auth-from-kubectl-get-secrets": {"data": {"registry.password": to_base64(f"jean:$2b$05${'a' * 53}")}},
     "registry-data-from-kubectl-get-secrets": {
-        "data": {"access-key": to_base64("AKIA2"), "secret-key": to_base64("hunter24")}
+        "data": {
+            **{"access-key": to_base64("AKIA2"), "secret-key": to_base64("hunter24")},
+            "account-key": to_base64("hunter26"),
+        }
     },
     "registry-backup-from-kubectl-get-secrets": {
         "data": {"username": to_base64("ci"), "password": to_base64("hunter25")}

@@ -23,6 +23,7 @@ Found = dict[tuple[str, str, str], Inputs]
 
 OTHER = issue(CertificateSpec("Another CA", days=100))
 S3: Inputs = {"storage": "s3", "s3_bucket": "team"}
+AZURE: Inputs = {"storage": "azure", "azure_account": "team", "azure_container": "images"}
 MIRROR: Inputs = {"mode": "mirror", "mirror_of": "https://registry-1.docker.io"}
 EXISTING_NAMESPACE: Inputs = {"create_namespace": False}
 BUILDS: Inputs = {"pull_secrets": ["builds"], "default_pull_secret": True}
@@ -121,6 +122,12 @@ COMBINATIONS: list[tuple[Inputs, str, str]] = [
     ({**S3, "s3_endpoint": "https://team.minio.example.com:9000"}, "s3_endpoint", "bucket-in-host"),
     ({**S3, "s3_endpoint": "https://team.fra1.digitaloceanspaces.com"}, "s3_endpoint", "bucket-in-host"),
     ({**S3, "s3_endpoint": "https://s3.eu-west-3.amazonaws.com"}, "s3_region", "region-of-endpoint"),
+    ({**AZURE, "image": "registry:2.8.3"}, "image", "unknown-storage"),
+    ({**AZURE, "azure_endpoint": "http://azurite:10000"}, "azure_endpoint", "role-without-tls"),
+    ({**AZURE, "azure_container": None}, "azure_container", "missing"),
+    ({**AZURE, "storage_path": "/srv/registry"}, "storage_path", "no-effect"),
+    ({**AZURE, "s3_secret": "keys", **EXISTING_NAMESPACE}, "s3_secret", "no-effect"),
+    ({**AZURE, "min_free": 10}, "min_free", "no-effect"),
     ({"outbound_proxy": {"https": "http://proxy:3128"}}, "outbound_proxy", "no-effect"),
     ({"pull_secrets": ["builds", "docker-registry"]}, "pull_secrets", "own-namespace"),
     ({"certificate_days": 30}, "renew_before_days", "longer-than-lifetime"),
@@ -385,6 +392,12 @@ ON_THE_CLUSTER: list[tuple[Inputs, dict[Any, Any], str, str]] = [
         "secret-incomplete",
     ),
     (
+        {**AZURE, "azure_secret": "keys", **EXISTING_NAMESPACE},
+        {"registry-data-from-kubectl-get-secrets": {"data": {"access-key": "eA=="}}},
+        "azure_secret",
+        "secret-incomplete",
+    ),
+    (
         {"pull_secrets": ["builds"], "default_pull_secret": True},
         _account("other"),
         "default_pull_secret",
@@ -446,6 +459,7 @@ JOB: Inputs = {"schedule": "30 2 * * *"}
     [
         (MIRROR, "mirror-removes"),
         (S3, "needs-keys"),
+        (AZURE, "storage-not-read"),
         ({"storage": "class", "storage_class": "fast", "storage_access": "ReadWriteOncePod"}, "claim-of-one-pod"),
     ],
 )

@@ -82,6 +82,11 @@ def test_storage_needs_only_its_own_settings(engine: Engine) -> None:
         s3_kms_key=None,
         s3_storage_class="STANDARD",
         s3_redirect=False,
+        azure_account=None,
+        azure_container=None,
+        azure_endpoint=None,
+        azure_prefix=None,
+        azure_secret=None,
     )
     run_part(lambda ctx: Storage(ctx, settings, None, pulumi.Output.from_input(FoundObjects()), None))
     assert engine.one("Stash").inputs["input"]["storage"] == "s3"

@@ -176,6 +176,7 @@ SHARED = {
     "conflicts",
     "context",
     "distribution",
+    "existing_secrets",
     "inputs",
     "failed_lookup",
     "lookup",
@@ -213,6 +214,7 @@ def test_the_layers_below_the_parts_have_no_cycle() -> None:
         "context": {"validation"},
         "failed_lookup": set(),
         "lookup": {"context", "failed_lookup"},
+        "existing_secrets": {"context", "lookup", "validation"},
         "conflicts": set(),
         "upstreams": {"settings"},
     }

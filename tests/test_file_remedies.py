@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization.pkcs7 import serialize_certifi
 from registry.inputs.table import INPUTS
 from registry.validation import InvalidInput, chains
 from registry.validation.chains import TypedHost
-from registry.validation.secrets import ExistingSecret, decode_secret_data, s3_credentials
+from registry.validation.secrets import ExistingSecret, decode_secret_data, read_credentials
 from registry.validation.users import htpasswd
 from tests.conftest import to_base64
 from tests.file_inputs import HASH, HOST, ISSUING_CA, ROOT, S3, TLS
@@ -201,7 +201,7 @@ RULES: dict[str, Callable[[dict[str, str]], Any]] = {
     "tls_secret": lambda data: chains.validate_server_chain(
         TLS, decode_secret_data(TLS, data, ("ca.crt",)), TypedHost(HOST), list
     ),
-    "s3_secret": lambda data: s3_credentials(S3, data),
+    "s3_secret": lambda data: read_credentials(S3, data),
     "users_secret": lambda data: htpasswd(
         decode_secret_data(USERS, data)["registry.password"], USERS.replace_command()
     ),

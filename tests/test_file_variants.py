@@ -15,7 +15,7 @@ from registry.inputs.table import INPUTS
 from registry.validation import InvalidInput
 from registry.validation.chains import TypedHost, validate_server_chain
 from registry.validation.nodes import ca_pem
-from registry.validation.secrets import s3_credentials
+from registry.validation.secrets import read_credentials
 from registry.validation.users import htpasswd
 from tests.conftest import to_base64
 from tests.file_inputs import HASH, HOST, ISSUING_CA, ROOT, S3, TLS
@@ -125,13 +125,13 @@ def test_s3_keys_lose_the_byte_order_mark_and_the_outer_whitespace_of_their_file
     keys = {name: data.draw(st.text(alphabet, min_size=1, max_size=40)) for name in S3.files}
     marks = st.sampled_from(["", "\ufeff"])
     files = {name: data.draw(marks) + data.draw(files_with_line(key)) for name, key in keys.items()}
-    assert s3_credentials(S3, {name: to_base64(text) for name, text in files.items()}) == keys
+    assert read_credentials(S3, {name: to_base64(text) for name, text in files.items()}) == keys
 
 
 @pytest.mark.parametrize("inside", ["\n", "\r", "\t", "\0", "\x7f", "\u200b", "\u2028", "\x85"])
 def test_an_s3_key_with_a_character_that_is_not_printable_is_refused(inside: str) -> None:
     with pytest.raises(InvalidInput) as refusal:
-        s3_credentials(S3, {"access-key": to_base64(f"KEY{inside}KEY"), "secret-key": to_base64("SECRET")})
+        read_credentials(S3, {"access-key": to_base64(f"KEY{inside}KEY"), "secret-key": to_base64("SECRET")})
     assert (refusal.value.key, refusal.value.code) == ("s3_secret", "not-a-credential")
 
 

@@ -25,8 +25,9 @@ from registry.inputs.resolve import is_structural, resolve
 from registry.inputs.table import INPUTS
 from registry.users import SALT_LENGTH
 from registry.validation import InvalidInput
+from registry.validation.azure import azure_account_key
 from registry.validation.chains import TypedHost, validate_server_chain
-from registry.validation.secrets import ExistingSecret, decode_secret_data, s3_credentials
+from registry.validation.secrets import ExistingSecret, decode_secret_data, read_credentials
 from registry.validation.users import htpasswd
 from tests import canary
 from tests.conftest import SECRET_MARK, Deploy, Engine, StateEntry, attach, capture_log, is_secret, run, to_base64
@@ -59,6 +60,7 @@ GENERATED_OUTPUTS: Inputs = {
 """Outputs of the providers, by name of the resource."""
 
 EXISTING_S3_KEY = "existing-s3-Uy6Bt1Re9Wq4"
+EXISTING_AZURE_KEY = "existingAzureKeyUy6Bt1Re9Wq4"
 EXISTING_BACKUP_PASSWORD = "existing-backup-Pm4Zx8Kj1Tg6"
 EXISTING_HASH = "theHashOfAnExistingUser4Vc8Nq2X"
 EXISTING_SECRETS: Inputs = {
@@ -72,7 +74,10 @@ EXISTING_SECRETS: Inputs = {
         "data": {"registry.password": to_base64(f"jean:$2b$05${'a' * 22}{EXISTING_HASH}")}
     },
     "registry-data-from-kubectl-get-secrets": {
-        "data": {"access-key": to_base64("AKIA0"), "secret-key": to_base64(EXISTING_S3_KEY)}
+        "data": {
+            **{"access-key": to_base64("AKIA0"), "secret-key": to_base64(EXISTING_S3_KEY)},
+            "account-key": to_base64(EXISTING_AZURE_KEY),
+        }
     },
     "registry-backup-from-kubectl-get-secrets": {
         "data": {"username": to_base64("ci"), "password": to_base64(EXISTING_BACKUP_PASSWORD)}
@@ -96,7 +101,8 @@ NOT_SECRET = {
     "default_pull_secret": "a flag",
     "backup_user": "a name",
     **dict.fromkeys(
-        ("backup_secret", "tls_secret", "users_secret", "s3_secret", "image_pull_secret"), "the name of a Secret"
+        ("azure_secret", "backup_secret", "tls_secret", "users_secret", "s3_secret", "image_pull_secret"),
+        "the name of a Secret",
     ),
 }
 """Contents of the inputs whose names look like those of secrets."""
@@ -133,6 +139,10 @@ CONFIGURATIONS: dict[str, Inputs] = {
     | {"create_namespace": False, "tls_secret": "existing", "users_secret": "existing", "s3_secret": "existing"}
     | {"backup": {"schedule": "30 2 * * *", "to": {"registry": {"url": "https://backup.example.com"}}}}
     | {"backup_secret": "existing"},
+    "existing Secret with a key of Azure": USERS
+    | {"storage": "azure", "azure_account": "team", "azure_container": "images", "metrics": True}
+    | {"create_namespace": False, "azure_secret": "existing"}
+    | {"service_monitor": True, "alerts": True},
 }
 """Inputs that use secrets, by name of the configuration."""
 
@@ -156,6 +166,7 @@ KNOWN_SECRETS: dict[str, str] = {
     "the proxy's password": PROXY_PASSWORD,
     **{
         "the existing S3 key": EXISTING_S3_KEY,
+        "the existing key of Azure": EXISTING_AZURE_KEY,
         "the existing backup's password": EXISTING_BACKUP_PASSWORD,
         "the existing hash": EXISTING_HASH,
     },
@@ -381,8 +392,11 @@ MISPLACED_SECRETS: dict[str, Callable[[], Any]] = {
     "Secret with another key": lambda: decode({"password": to_base64(PLANTED_SECRET)}),
     "Secret without base64": lambda: decode({"expected": f"!{PLANTED_SECRET}"}),
     "Secret with binary data": lambda: decode({"expected": b64encode(PLANTED_SECRET.encode() + b"\xff").decode()}),
-    "S3 key of two lines": lambda: s3_credentials(
+    "S3 key of two lines": lambda: read_credentials(
         SECRET, {"expected": to_base64(f"{PLANTED_SECRET}\n{PLANTED_SECRET}")}
+    ),
+    "connection string as key of Azure": lambda: azure_account_key(
+        SECRET, {"expected": to_base64(f"AccountName=team;AccountKey={PLANTED_SECRET}")}
     ),
     "TLS key with explicit parameters": lambda: validate_tls(
         SERVER_CERTIFICATE.pem, f"{PLANTED_SECRET}\n{encode_key_unreadable_in_go(SERVER_CERTIFICATE.key)}"

@@ -24,6 +24,7 @@ OUTSIDE = ["external-ips", "node-port", "load-balancer"]
 """Exposures whose Service nodes forward to the Pod."""
 
 S3 = PrivateRegistryArgs(storage=Storage.S3, s3_bucket="images")
+AZURE = PrivateRegistryArgs(storage=Storage.AZURE, azure_account="team", azure_container="images")
 MIRROR = PrivateRegistryArgs(mode=Mode.MIRROR, mirror_of="https://registry-1.docker.io")
 CLIENTS = ["10.0.0.0/8", "2001:db8::/32"]
 FOR_CLIENTS = PrivateRegistryArgs(client_cidrs=CLIENTS, metrics=True)
@@ -138,6 +139,8 @@ def test_only_pods_may_read_the_metrics(exposure: PrivateRegistryArgs) -> None:
     [
         pytest.param(S3, {443}, id="S3 of AWS uses HTTPS"),
         pytest.param(S3 | {"s3_endpoint": "https://s3.example.com:9000"}, {9000}, id="the endpoint names its port"),
+        pytest.param(AZURE, {443}, id="the public cloud of Azure"),
+        pytest.param(AZURE | {"azure_endpoint": "https://azurite.example.com:9000"}, {9000}, id="a port of Azure"),
         pytest.param(S3 | {"s3_endpoint": "http://s3.example.com"}, {80}, id="the endpoint uses HTTP"),
         pytest.param(MIRROR, {443}, id="Docker Hub and its token server use HTTPS"),
         pytest.param(
@@ -160,7 +163,9 @@ def test_the_registry_may_connect_to_dns_and_to_the_ports_of_its_servers_only(
         pytest.param(S3, True, id="no keys, so the role gives them out"),
         pytest.param(S3 | {"s3_access_key": "AKIA1", "s3_secret_key": "hunter23"}, False, id="keys"),
         pytest.param(S3 | {"s3_secret": "bucket", "create_namespace": False}, False, id="keys in a Secret"),
-        pytest.param(MIRROR, False, id="no S3"),
+        pytest.param(AZURE, True, id="Azure without a key"),
+        pytest.param(AZURE | {"azure_secret": "key", "create_namespace": False}, False, id="Azure with a key"),
+        pytest.param(MIRROR, False, id="no object store"),
     ],
 )
 def test_only_a_registry_that_uses_the_role_of_its_node_may_connect_to_the_metadata(

@@ -16,7 +16,7 @@ from ops import kubernetes, pod_diagnosis, server_errors, servers, stack, verify
 from ops.errors import ClusterError, CommandError
 from ops.kubernetes import list_registry_pods
 from ops.registry_client import RegistryClient
-from ops.server_errors import HEALTH_CHECK, S3, UPSTREAM, explain
+from ops.server_errors import AZURE, HEALTH_CHECK, S3, UPSTREAM, explain, find_store
 from ops.servers import find_problem
 from ops.stack import Outputs
 from ops.status import verdicts
@@ -82,6 +82,37 @@ S3_ERRORS: Mapping[str, tuple[str, str]] = {
 
 def log_line(error: str) -> str:
     return f'time="2026-11-26T04:38:55Z" level=error msg="{HEALTH_CHECK}{error}" go.version=go1.26.8'
+
+
+AZURE_ERRORS: Mapping[str, tuple[str, str]] = {
+    "azure: HEAD https://team.blob.core.windows.net/images/a%2F\\n---\\nRESPONSE 403: 403 Server failed to "
+    "authenticate the request.\\nERROR CODE: AuthenticationFailed": ("refused the login", "`azure_secret`"),
+    "azure: GET https://team.blob.core.windows.net/images\\n---\\nRESPONSE 404: 404 The specified container does not "
+    "exist.\\nERROR CODE: ContainerNotFound": ("container does not exist", "`azure_container`"),
+    'azure: Head \\"https://tem.blob.core.windows.net/images/\\": dial tcp: lookup tem.blob.core.windows.net on '
+    "10.96.0.10:53: no such host": ("does not resolve", "`azure_account`"),
+    'azure: Head \\"http://10.0.0.7:10000/team/images/\\": dial tcp 10.0.0.7:10000: connect: connection refused': (
+        "cannot connect",
+        "`azure_endpoint`",
+    ),
+    "azure: DefaultAzureCredential: failed to acquire a token.\\nAttempted credentials:\\n\\tEnvironmentCredential: "
+    "missing environment variable AZURE_TENANT_ID": ("no role", "`azure_secret`"),
+    "azure: HEAD https://team.blob.core.windows.net/images\\n---\\nRESPONSE 503: 503 Server Busy": (
+        "503",
+        "`azure_endpoint`",
+    ),
+}
+"""Errors of the Azure driver of CNCF Distribution 3.1.2, with a part of the cause and of the remedy."""
+
+
+@pytest.mark.parametrize("error", AZURE_ERRORS)
+def test_an_error_of_the_azure_server_has_a_cause_and_a_remedy(error: str) -> None:
+    cause, remedy = AZURE_ERRORS[error]
+    line = log_line(error)
+    assert find_store(line) is AZURE
+    problem = explain(AZURE, line)
+    assert cause in problem.cause
+    assert remedy in problem.remedy
 
 
 @pytest.mark.parametrize("error", S3_ERRORS)
@@ -255,7 +286,8 @@ def test_status_reports_whether_the_s3_server_answers(outputs: Outputs, monkeypa
     ):
         monkeypatch.setattr(servers, "read_log", lambda _, log=log: log)
         monkeypatch.setattr(kubernetes, "connect", lambda objects=objects: api(*objects))
-        assert summary in verdicts.rate_servers(read_servers(Target(outputs, "dev"))).summary
+        target = Target(outputs, "dev", settings=StackSettings(storage="s3"))
+        assert summary in verdicts.rate_servers(read_servers(target)).summary
 
 
 @pytest.mark.parametrize("mode", ["read-only", "mirror"])

@@ -16,6 +16,7 @@ SUBJECTS = (
         *("storage", "storage_path", "storage_claim", "storage_class", "storage_access", "node", "node_label"),
         *("s3_bucket", "s3_region", "s3_endpoint", "s3_prefix", "s3_access_key", "s3_secret_key", "s3_secret"),
         *("s3_encrypt", "s3_kms_key", "s3_storage_class", "s3_redirect", "node_selector"),
+        *("azure_account", "azure_container", "azure_endpoint", "azure_prefix", "azure_secret"),
     ),
     ("workload", "replicas"),
     ("namespace", "create_namespace"),

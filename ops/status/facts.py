@@ -148,6 +148,7 @@ class StackSettings:
     renew_before_days: int | None = None
     ca_generations: Sequence[int] | None = None
     mode: str | None = None
+    storage: str | None = None
 
     @property
     def has_generated_ca(self) -> bool:

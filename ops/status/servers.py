@@ -1,9 +1,9 @@
-"""Read whether the registry can use the servers behind it: its S3 server, or the upstream that it mirrors."""
+"""Read whether the registry can use the servers behind it: its object store, or the upstream that it mirrors."""
 
 from ..diagnosis import diagnose
 from ..kubernetes import find_claim, list_registry_pods
 from ..registry_client import CatalogDenied, open_client
-from ..server_errors import S3, UPSTREAM
+from ..server_errors import STORE, STORES, UPSTREAM
 from ..servers import find_problem, is_ready
 from ..upstream import check_upstream
 from .facts import ServerState
@@ -15,13 +15,14 @@ def read_servers(target: Target) -> list[ServerState]:
     pods = list_registry_pods(target.client, target.outputs.namespace)
     problem = find_problem(pods)
     store_pods = [pod for pod in pods if not find_claim(pod)]
+    store = STORES.get(target.settings.storage or "", STORE)
     states = []
     if problem is not None:
-        name = S3.name if store_pods else UPSTREAM.name
+        name = store.name if store_pods else UPSTREAM.name
         states.append(ServerState(name, problem.cause, problem.remedy))
     elif store_pods:
         answers = any(map(is_ready, store_pods))
-        states.append(ServerState(S3.name, "It answers." if answers else "Unknown, because no Pod is ready."))
+        states.append(ServerState(store.name, "It answers." if answers else "Unknown, because no Pod is ready."))
     if target.settings.mode == "mirror" and problem is None:
         states.append(_read_upstream(target))
     return states

@@ -82,4 +82,5 @@ def _read_settings(stack: str) -> StackSettings:
         renew_before_days=int(renew_before_days) if renew_before_days else None,
         ca_generations=values.get("ca_generations", {}).get("objectValue"),
         mode=values.get("mode", {}).get("value"),
+        storage=values.get("storage", {}).get("value"),
     )

@@ -200,7 +200,7 @@ def rate_secrets(secrets: Sequence[SecretState], namespace: str) -> Verdict:
 
 
 def rate_servers(servers: Sequence[ServerState]) -> Verdict:
-    """Report an S3 server or an upstream that the registry cannot use."""
+    """Report an object store or an upstream that the registry cannot use."""
     if not servers:
         return Verdict("not applicable: the registry has a volume, and is not a mirror")
     return Verdict(

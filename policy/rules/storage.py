@@ -203,14 +203,17 @@ def _differ(first: Any, second: Any) -> bool:
             "additionalProperties": {"type": "object"},
             "default": {},
             "description": "By the name of a registry in the program: storage, node, storage_path, storage_size, "
-            "storage_class, storage_access, namespace; for S3 also bucket, region, regionendpoint, rootdirectory",
+            "storage_class, storage_access, namespace; for S3 also bucket, region, regionendpoint, rootdirectory; "
+            "for Azure accountname, container, serviceurl, rootdirectory",
         }
     },
 )
 def storage_location_is_pinned(resources: Sequence[Resource], config: Config) -> Iterator[Finding]:
     found = {resource.name.removesuffix(LOCATION_SUFFIX): resource for resource in filter(_is_location, resources)}
     drivers = {
-        resource.name.removesuffix(CONFIGURATION_SUFFIX): mapping(resource.driver.get("s3"))
+        resource.name.removesuffix(CONFIGURATION_SUFFIX): mapping(
+            resource.driver.get("s3") or resource.driver.get("azure")
+        )
         for resource in resources
         if resource.kind == "Secret" and resource.name.endswith(CONFIGURATION_SUFFIX)
     }

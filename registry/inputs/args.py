@@ -251,7 +251,7 @@ class PrivateRegistryArgs(TypedDict):
 
     # Images
     storage: NotRequired[Storage]
-    """Storage of the images: host-path, local, claim, class or s3. Default host-path."""
+    """Storage of the images: host-path, local, claim, class, s3 or azure. Default host-path."""
     storage_path: NotRequired[pulumi.Input[str]]
     """With host-path and local: absolute path on the node. Default /var/lib/docker-registry/repository."""
     storage_size: NotRequired[pulumi.Input[str]]
@@ -284,16 +284,26 @@ class PrivateRegistryArgs(TypedDict):
     """With s3: STANDARD, STANDARD_IA, ONEZONE_IA, INTELLIGENT_TIERING, GLACIER_IR or NONE. Default STANDARD."""
     s3_redirect: NotRequired[bool]
     """With s3: whether clients download layers from the bucket, whose name and CA they then need. Default false."""
+    azure_account: NotRequired[pulumi.Input[str]]
+    """With azure: name of the storage account. No default."""
+    azure_container: NotRequired[pulumi.Input[str]]
+    """With azure: name of the existing container. No default."""
+    azure_endpoint: NotRequired[pulumi.Input[str]]
+    """With azure: URL of a server. Without the account in its host, it is in the path. Default the public cloud."""
+    azure_prefix: NotRequired[pulumi.Input[str]]
+    """With azure: folder in the container. Default its root."""
+    azure_secret: NotRequired[pulumi.Input[str]]
+    """With azure: name of an existing Secret with account-key. Default: the registry looks for a role."""
     upstream_ca: NotRequired[pulumi.Input[str]]
-    """With s3 or a mirror: CA of that server's certificate, PEM. Default the public ones."""
+    """With an object store or a mirror: CA of that server's certificate, PEM. Default the public ones."""
     outbound_proxy: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]
-    """With s3, a mirror or backup: URLs of proxies http and https, a secret, and no_proxy, more hosts. Default none."""
+    """With a store, mirror or backup: URLs of proxies http and https, a secret, no_proxy, more hosts. Default none."""
 
     # Workload
     workload: NotRequired[Workload]
     """Workload: pod, as in the guide, or deployment, which comes back after a drain or a node loss. Default pod."""
     replicas: NotRequired[int]
-    """With deployment: number of replicas. More than one needs shared storage, s3 or ReadWriteMany. Default 1."""
+    """With deployment: number of replicas. More than one needs an object store or ReadWriteMany. Default 1."""
     node: NotRequired[pulumi.Input[str]]
     """With host-path, local and external-ips: node that holds the images, or any node. Default k8s-master."""
     node_label: NotRequired[pulumi.Input[str]]
@@ -309,7 +319,7 @@ class PrivateRegistryArgs(TypedDict):
     tolerations: NotRequired[pulumi.Input[list[Mapping[str, str]]]]
     """Tolerations of the Pods: key, operator, value and effect. The control plane is tolerated anyway. Default none."""
     node_selector: NotRequired[dict[str, str]]
-    """With claim, class and s3: labels of the nodes that the Pods may run on. Default none."""
+    """With claim, class and object stores: labels of the nodes that the Pods may run on. Default none."""
     service_account: NotRequired[pulumi.Input[str]]
     """Name of an existing ServiceAccount for the Pods. They get no token of it. Default the namespace's default one."""
     service_account_annotations: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]

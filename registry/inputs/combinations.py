@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..choices import IssuerKind
-from ..validation.errors import InvalidInput
+from ..validation.errors import InvalidInput, quoted
 from ..validation.external_ips import refuse_port_of_nodes
 from ..validation.storage import STORAGE_KINDS
 from .table import ACCESS_CONDITIONS, INPUTS, Row, Values
@@ -28,6 +28,7 @@ def check_combinations(values: Values) -> None:
     _refuse_replicas(values)
     _refuse_maintenance(values)
     _refuse_backup(values)
+    _refuse_plain_token(values)
     _refuse_min_free_of_a_mirror(values)
     if values["exposure"] == "external-ips":
         refuse_port_of_nodes(values["port"])
@@ -92,7 +93,7 @@ def _refuse_replicas(values: Values) -> None:
     if replicas > 1 and not is_shared:
         key = "storage_access" if values["storage"] == "class" else "storage"
         problem = f"must be 1, not {replicas}, because `{key}` is {values[key]}"
-        remedy = "Use `storage` s3, or `storage` class with `storage_access` ReadWriteMany"
+        remedy = "Use an object store, or `storage` class with `storage_access` ReadWriteMany"
         raise InvalidInput("replicas", "storage-not-shared", problem, remedy)
     if replicas > 1 and values["mode"] == "mirror":
         problem = f"must be 1 for a mirror, not {replicas}, because each replica would overwrite the expiry list of "
@@ -108,7 +109,11 @@ def _refuse_maintenance(values: Values) -> None:
         if values["mode"] == "mirror":
             problem = "cannot be set for a mirror, which removes images by itself after seven days"
             raise InvalidInput(key, "mirror-removes", problem, f"Remove `{key}`, or change `mode`")
-        if values["storage"] == "s3" and values.get("s3_secret") is None and values.get("s3_access_key") is None:
+        kind = STORAGE_KINDS[values["storage"]]
+        if not kind.jobs_read_it:
+            problem = f"cannot be set with `storage` {values['storage']}, which the jobs cannot read"
+            raise InvalidInput(key, "storage-not-read", problem, f"Remove `{key}`, or use `storage` s3")
+        if kind.key and values.get(kind.secret) is None and values.get(kind.key) is None:
             problem = "needs the keys of the bucket, because the job cannot use a role"
             remedy = "Set `s3_secret`, or `s3_access_key` and `s3_secret_key`"
             raise InvalidInput(key, "needs-keys", problem, remedy)
@@ -134,6 +139,14 @@ def _refuse_backup(values: Values) -> None:
     if _is_storage(kind, place, values):
         problem = "is the storage of the images, so the backup would be lost with them"
         raise InvalidInput(f"backup.to.{kind}", "backup-in-itself", problem, f"Use another {KINDS_IN_WORDS[kind]}")
+
+
+def _refuse_plain_token(values: Values) -> None:
+    """Refuse a role of Azure without TLS, because its client sends no token then. An Output is checked by no rule."""
+    endpoint = values.get("azure_endpoint")
+    if isinstance(endpoint, str) and endpoint.startswith("http://") and values.get("azure_secret") is None:
+        problem = f"must be an https URL without `azure_secret`, not {quoted(endpoint)}, because a role needs TLS"
+        raise InvalidInput("azure_endpoint", "role-without-tls", problem, "Use https, or set `azure_secret`")
 
 
 def _is_storage(kind: str, place: Any, values: Values) -> bool:

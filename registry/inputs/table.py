@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from ..choices import Exposure, IpFamilyPolicy, S3StorageClass
 from ..validation import (
     access,
+    azure,
     backup,
     certificates,
     families,
@@ -89,6 +90,8 @@ OFF_NODE = Condition("storage", tuple(str(name) for name, kind in storage.STORAG
 CLAIM = Condition("storage", ("claim",))
 CLASS = Condition("storage", ("class",))
 S3 = Condition("storage", ("s3",))
+AZURE = Condition("storage", ("azure",))
+STORES = Condition("storage", tuple(str(name) for name, kind in storage.STORAGE_KINDS.items() if not kind.is_mounted))
 MIRROR = Condition("mode", ("mirror",))
 NODE_TRUST = Condition("node_trust", (True,))
 BACKUP = Condition("backup")
@@ -243,9 +246,14 @@ INPUTS: dict[str, Row] = {
     "s3_kms_key": Row(storage.s3_kms_key, only_with=(Condition("s3_encrypt", (True,)),)),
     "s3_storage_class": Row(storage.s3_storage_class, default=S3StorageClass.STANDARD.value, only_with=(S3,)),
     "s3_redirect": _flag("s3_redirect", only_with=(S3,)),
-    "upstream_ca": Row(certificates.upstream_ca, only_with=(S3, MIRROR)),
+    "azure_account": Row(azure.azure_account, only_with=(AZURE,), required="teamregistry"),
+    "azure_container": Row(azure.azure_container, only_with=(AZURE,), required="images"),
+    "azure_endpoint": Row(azure.azure_endpoint, only_with=(AZURE,)),
+    "azure_prefix": Row(partial(storage.s3_prefix, key="azure_prefix"), only_with=(AZURE,)),
+    "azure_secret": _name("azure_secret", only_with=(AZURE,), existing=True),
+    "upstream_ca": Row(certificates.upstream_ca, only_with=(STORES, MIRROR)),
     "outbound_proxy": Row(
-        proxy.outbound_proxy, secret=True, is_public=proxy.has_no_login, only_with=(S3, MIRROR, BACKUP)
+        proxy.outbound_proxy, secret=True, is_public=proxy.has_no_login, only_with=(STORES, MIRROR, BACKUP)
     ),
     # Workload
     "workload": Row(workload.workload, default="pod"),
@@ -347,6 +355,7 @@ CROSS_FIELD_RULES: dict[Callable[..., None], tuple[str, ...]] = {
     servers.region_of_endpoint: ("s3_endpoint", "s3_region"),
     servers.clients_reach_bucket: ("s3_endpoint", "s3_redirect"),
     storage.class_is_read: ("image", "s3_storage_class"),
+    storage.version_has_storage: ("image", "storage"),
 }
 """Rules for the values of several inputs. The first input's value is held back until its rule accepts them.
 

@@ -9,16 +9,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pulumi
-import pulumi_kubernetes as kubernetes
 from pulumi_kubernetes.core.v1 import ContainerArgsDict, EnvVarArgsDict, PodSpecArgsDict, VolumeMountArgsDict
 
 from ..context import Context
-from ..distribution import DRIVER_KEYS, NO_TRACES, driver_section, memory_limit, proxy_variables, render
-from ..lookup import lookup_name
+from ..distribution import DRIVER_KEYS, NO_TRACES, memory_limit, proxy_variables, render, s3_section
+from ..existing_secrets import read_existing_secret
 from ..pods import NO_PRIVILEGES
 from ..settings import MaintenanceSettings, WorkloadSettings
 from ..upstreams import AWS
-from ..validation.secrets import ExistingSecret, s3_credentials
+from ..validation.secrets import ExistingSecret, read_credentials
 
 LIVE, BACKUP = "live", "backup"
 """Names of the registries in the Pod: that of the images, and that of the backup."""
@@ -83,7 +82,7 @@ def _resolved_place(kind: str, place: Any, login: Sequence[str], ca_pem: str) ->
         driver, folder = {"filesystem": {"rootdirectory": BACKUP_PATH}}, {"folder": BACKUP_PATH}
     elif kind == "s3":
         keys = dict(zip(DRIVER_KEYS.values(), login, strict=True))
-        driver = driver_section(place["bucket"], place["region"], place.get("endpoint"), place.get("prefix"), keys)
+        driver = s3_section(place["bucket"], place["region"], place.get("endpoint"), place.get("prefix"), keys)
     else:
         username, password = login or ("", "")
         backup = {"url": place["url"], "prefix": place.get("prefix", "")}
@@ -102,17 +101,12 @@ def _login(ctx: Context, settings: MaintenanceSettings, kind: str) -> pulumi.Out
         parts = [settings.backup_user, settings.backup_password]
         return pulumi.Output.all(*(part for part in parts if part is not None))
     names = tuple(DRIVER_KEYS) if kind == "s3" else LOGIN_KEYS
-    secret = kubernetes.core.v1.Secret.get(
-        lookup_name(f"{ctx.name}-backup", "secrets"), ctx.lookup_id(settings.backup_secret), opts=ctx.options()
-    )
 
-    def read(known: Sequence[Any]) -> list[str]:
-        data, namespace, name = known
-        keys = s3_credentials(ExistingSecret("backup_secret", namespace, name, names), data)
+    def read(secret: ExistingSecret, data: Mapping[str, str] | None) -> list[str]:
+        keys = read_credentials(secret, data)
         return [keys[key] for key in names]
 
-    # The keys are secret, because the data of every Secret is.
-    return pulumi.Output.all(secret.data, ctx.namespace, settings.backup_secret).apply(read)
+    return read_existing_secret(ctx, f"{ctx.name}-backup", "backup_secret", settings.backup_secret, names, read)
 
 
 def backup_files(

@@ -101,7 +101,7 @@ def mounts_claim(storage: StorageSettings, inputs: MonitoringInputs) -> bool:
 def reads_storage(storage: StorageSettings, inputs: MonitoringInputs) -> bool:
     """Return whether the exporter reads the storage: a claim that it mounts, or a bucket that it has keys for."""
     if inputs.claim is None:
-        return not storage.uses_role
+        return storage.jobs_read_it
     return mounts_claim(storage, inputs)
 
 

@@ -55,7 +55,7 @@ def named_objects(settings: Settings, *, needs_node: bool) -> Iterator[NamedObje
     secrets = {
         "tls_secret": settings.tls.tls_secret,
         "users_secret": settings.users.users_secret,
-        "s3_secret": storage.s3_secret,
+        **({storage.kind.secret: getattr(storage, storage.kind.secret)} if storage.kind.secret else {}),
         "image_pull_secret": settings.workload.image_pull_secret,
         "backup_secret": settings.maintenance.backup_secret if settings.maintenance is not None else None,
     }

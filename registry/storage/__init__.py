@@ -10,15 +10,20 @@ from typing import Any, TypeVar
 import pulumi
 from pulumi_kubernetes.core.v1 import Namespace
 
+from ..choices import Storage as Kind
 from ..context import Context
 from ..lookup import FoundObjects
 from ..settings import StorageSettings
+from .azure import azure_driver
 from .claims import class_of_claim, create_claim_of_class, use_claim
 from .location_lock import pin_storage_location
 from .node_folder import create_folder_claim
 from .s3 import s3_driver
 
 T = TypeVar("T")
+
+DRIVERS = {Kind.S3: s3_driver, Kind.AZURE: azure_driver}
+"""Functions that return the storage section of the registry's configuration, by the kind of object store."""
 
 MOUNT_PATH = "/var/lib/registry"
 """Path of the claim in the container."""
@@ -51,8 +56,8 @@ class Storage(pulumi.ComponentResource):
         ctx = ctx.below(self, "data")
         checked = pin_storage_location(ctx, settings, found)
         self.claim_name, self.driver = None, pulumi.Output.from_input(FILESYSTEM_DRIVER)
-        if settings.storage == "s3":
-            self.driver = _after(checked, s3_driver(ctx, settings))
+        if not settings.kind.is_mounted:
+            self.driver = _after(checked, DRIVERS[Kind(settings.storage)](ctx, settings))
         elif settings.storage_claim is not None:
             self.claim_name = _after(checked, use_claim(ctx, settings, settings.storage_claim, found))
         elif settings.storage == "class":

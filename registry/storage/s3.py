@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as kubernetes
 
 from ..choices import S3StorageClass
 from ..context import Context
-from ..distribution import DRIVER_KEYS, driver_section
-from ..lookup import lookup_name
+from ..distribution import DRIVER_KEYS, s3_section
+from ..existing_secrets import read_existing_secret
 from ..settings import StorageSettings
-from ..validation.secrets import ExistingSecret, s3_credentials
+from ..validation.secrets import ExistingSecret, read_credentials
 
 
 def s3_driver(ctx: Context, settings: StorageSettings) -> pulumi.Output[Mapping[str, Any]]:
@@ -26,7 +25,7 @@ def s3_driver(ctx: Context, settings: StorageSettings) -> pulumi.Output[Mapping[
         prefix=settings.s3_prefix,
         keys=_keys(ctx, settings),
         objects=_object_options(settings),
-    ).apply(lambda resolved: driver_section(**resolved, redirect=settings.s3_redirect))
+    ).apply(lambda resolved: s3_section(**resolved, redirect=settings.s3_redirect))
 
 
 def _object_options(settings: StorageSettings) -> dict[str, pulumi.Input[Any]]:
@@ -46,13 +45,10 @@ def _keys(ctx: Context, settings: StorageSettings) -> pulumi.Input[Mapping[str, 
     if settings.s3_secret is None:
         keys = {"accesskey": settings.s3_access_key, "secretkey": settings.s3_secret_key}
         return {name: value for name, value in keys.items() if value is not None}
-    secret = kubernetes.core.v1.Secret.get(
-        lookup_name(ctx.name, "secrets"), ctx.lookup_id(settings.s3_secret), opts=ctx.options()
-    )
-    # The keys are secret, because the data of every Secret is.
-    return pulumi.Output.all(secret.data, ctx.namespace, settings.s3_secret).apply(lambda values: _read_keys(*values))
+    files = tuple(DRIVER_KEYS)
+    return read_existing_secret(ctx, ctx.name, "s3_secret", settings.s3_secret, files, _read_keys)
 
 
-def _read_keys(data: Mapping[str, str] | None, namespace: str, name: str) -> Mapping[str, str]:
-    keys = s3_credentials(ExistingSecret("s3_secret", namespace, name, tuple(DRIVER_KEYS)), data)
+def _read_keys(secret: ExistingSecret, data: Mapping[str, str] | None) -> Mapping[str, str]:
+    keys = read_credentials(secret, data)
     return {driver_key: keys[key] for key, driver_key in DRIVER_KEYS.items()}

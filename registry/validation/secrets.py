@@ -64,10 +64,10 @@ def decode_secret_data(
     return texts
 
 
-def s3_credentials(secret: ExistingSecret, data: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the S3 keys of the Secret, without the byte order mark and the outer whitespace of their files.
+def read_credentials(secret: ExistingSecret, data: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the credentials of the Secret, without the byte order mark and the outer whitespace of their files.
 
-    The registry sends the access key in an HTTP header, where Go refuses control characters. It signs with the secret
+    The registry sends an access key in an HTTP header, where Go refuses control characters. It signs with a secret
     key.
     """
     texts = decode_secret_data(secret, data)

@@ -23,6 +23,10 @@ class StorageKind(NamedTuple):
         several_nodes: Whether replicas on several nodes can share it. A class depends on its access mode.
         keeps_namespace: Whether `pulumi destroy` leaves the namespace, because the images would be deleted with it.
         fixed: Inputs that keep the values of the first deployment.
+        secret: Input that names an existing Secret with the keys of an object store, or "".
+        key: Another input that has such a key, or "". Without a Secret and a key the registry uses a role.
+        jobs_read_it: Whether the program of the jobs and of the exporter can read it.
+        oldest_version: Oldest major version of the registry that has the driver of the component.
     """
 
     is_on_node: bool = False
@@ -31,16 +35,22 @@ class StorageKind(NamedTuple):
     several_nodes: bool = False
     keeps_namespace: bool = False
     fixed: tuple[str, ...] = ()
+    secret: str = ""
+    key: str = ""
+    jobs_read_it: bool = True
+    oldest_version: int = 2
 
 
 FOLDER = StorageKind(is_on_node=True, pods_overlap=True, fixed=("storage_path", "node", "storage_size"))
+OBJECT_STORE = StorageKind(is_mounted=False, pods_overlap=True, several_nodes=True)
 
 STORAGE_KINDS: dict[str, StorageKind] = {
     Storage.HOST_PATH: FOLDER,
     Storage.LOCAL: FOLDER,
     Storage.CLAIM: StorageKind(several_nodes=True),
     Storage.CLASS: StorageKind(keeps_namespace=True, fixed=("storage_class", "storage_access")),
-    Storage.S3: StorageKind(is_mounted=False, pods_overlap=True, several_nodes=True),
+    Storage.S3: OBJECT_STORE._replace(secret="s3_secret", key="s3_access_key"),
+    Storage.AZURE: OBJECT_STORE._replace(secret="azure_secret", jobs_read_it=False, oldest_version=3),
 }
 """Kinds of storage. A `claim` counts as shared until its access modes are looked up."""
 
@@ -207,6 +217,13 @@ def class_is_read(image: str, s3_storage_class: str) -> None:
         raise InvalidInput("image", "unknown-storage-class", problem, f"Run `pulumi config set image {NEWEST}`")
 
 
+def version_has_storage(image: str, storage: str) -> None:
+    """Refuse a version of the registry whose driver has no folder, no URL or no role (CNCF Distribution 2, azure)."""
+    if STORAGE_KINDS[storage].oldest_version > 2 and is_before_3(image):
+        problem = f"must be version 3 or newer with `storage` {storage}, not {quoted(image)}"
+        raise InvalidInput("image", "unknown-storage", problem, f"Run `pulumi config set image {NEWEST}`")
+
+
 def refuse_relocation(current: Mapping[str, str], requested: Mapping[str, str]) -> bool:
     """Refuse a changed storage location: the component does not move images. Refuse a changed size of a folder, too."""
     for key in current.keys() & requested.keys():
@@ -234,5 +251,5 @@ def refuse_unshared_claim(replicas: int, access_modes: Sequence[str]) -> None:
     """Refuse several replicas on an existing claim that only one node can mount."""
     if replicas > 1 and "ReadWriteMany" not in access_modes:
         problem = f"must be 1, not {replicas}, because the claim is {', '.join(access_modes)}"
-        remedy = "Use a ReadWriteMany claim, or `storage` s3"
+        remedy = "Use a ReadWriteMany claim, or an object store"
         raise InvalidInput("replicas", "storage-not-shared", problem, remedy)

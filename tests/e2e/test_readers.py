@@ -23,7 +23,7 @@ import pytest
 from hypothesis import strategies as st
 
 from dev.toolchain.build import build_program
-from registry.distribution import driver_section, render
+from registry.distribution import render, s3_section
 from registry.validation import InvalidInput
 from registry.validation.chains import TypedHost, validate_server_chain
 from registry.validation.pem import to_pem
@@ -205,7 +205,7 @@ def test_the_registry_makes_objects_with_the_encryption_and_the_class_of_its_sec
     objects = {"encrypt": True, "keyid": "alias/registry", "storageclass": "STANDARD_IA"}
     with serving(FakeS3()) as server:
         endpoint, keys = f"http://127.0.0.1:{server.server_port}", {"accesskey": "AKID", "secretkey": "secret"}
-        section = driver_section("images", "us-east-1", endpoint, None, keys, objects=objects)
+        section = s3_section("images", "us-east-1", endpoint, None, keys, objects=objects)
         with running_registry("registry", tmp_path, storage=section) as address:
             upload = Request(f"http://{address}/v2/team/image/blobs/uploads/", method="POST", data=b"")
             with urlopen(upload, timeout=10) as response:
@@ -226,7 +226,7 @@ def test_the_registry_sends_clients_to_the_bucket_for_a_layer(tmp_path: Path) ->
         server.objects[f"{folder}/blobs/sha256/00/{digest}/data"] = b"a layer"
         server.objects[f"{folder}/repositories/team/image/_layers/sha256/{digest}/link"] = f"sha256:{digest}".encode()
         endpoint, keys = f"http://127.0.0.1:{server.server_port}", {"accesskey": "AKID", "secretkey": "secret"}
-        section = driver_section("images", "us-east-1", endpoint, None, keys, redirect=True)
+        section = s3_section("images", "us-east-1", endpoint, None, keys, redirect=True)
         with running_registry("registry", tmp_path, storage=section) as address:
             connection = HTTPConnection(address, timeout=10)
             connection.request("GET", f"/v2/team/image/blobs/sha256:{digest}")

@@ -10,6 +10,9 @@ PAGE = PROJECT / "docs/symptoms.md"
 
 LAPTOP = "laptop"
 
+CLASSIC = " with its classic image store"
+"""End of the name of a Docker client whose engine does not store images in containerd."""
+
 LOG_IN = "Log in first"
 NOT_ALLOWED = "Your login does not allow this here, 403 Forbidden"
 TOO_MANY = "Too many wrong passwords"
@@ -42,9 +45,18 @@ class Symptom:
     quotes: dict[str, list[str]]
     fixes: tuple[Fix, ...]
 
+    @property
+    def clients(self) -> set[str]:
+        """The names of the clients. Docker has one name for both of its image stores."""
+        return {client.removesuffix(CLASSIC) for client in self.quotes}
+
+    def quotes_of(self, client: str) -> list[str]:
+        """Return the quotes of a client. The page quotes the stores of Docker separately only if they differ."""
+        return self.quotes[client if client in self.quotes else client.removesuffix(CLASSIC)]
+
     def is_quoted(self, client: str, output: str) -> bool:
         """Return whether the client's output has a quoted line. `...` matches any text within a line."""
-        return any(re.search(quote_pattern(quote), output, re.MULTILINE) for quote in self.quotes[client])
+        return any(re.search(quote_pattern(quote), output, re.MULTILINE) for quote in self.quotes_of(client))
 
 
 def quote_pattern(quote: str) -> str:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.symptoms import Symptom, quote_pattern, read_symptoms
+from tests.symptoms import CLASSIC, Symptom, quote_pattern, read_symptoms
 
 SYMPTOMS = read_symptoms()
 
@@ -33,3 +33,13 @@ def test_a_quote_matches_a_whole_line_in_which_dots_stand_for_anything() -> None
 def test_a_section_with_a_client_without_a_message_is_an_error() -> None:
     with pytest.raises(ValueError, match="`a` must quote a line for each client"):
         read_symptoms("## a\n```text\n# docker\n# curl\nno\n```\n")
+
+
+def test_a_docker_with_its_classic_image_store_is_quoted_as_docker_if_the_messages_are_equal() -> None:
+    (equal, different) = read_symptoms(
+        f"## a\n```text\n# docker\nno\n```\n## b\n```text\n# docker push\nno\n# docker push{CLASSIC}\nnever\n```\n"
+    )
+    assert equal.quotes_of(f"docker{CLASSIC}") == ["no"]
+    assert different.quotes_of(f"docker push{CLASSIC}") == ["never"]
+    assert different.quotes_of("docker push") == ["no"]
+    assert (equal.clients, different.clients) == ({"docker"}, {"docker push"})

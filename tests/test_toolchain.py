@@ -72,10 +72,11 @@ class TestPins:
     @pytest.mark.parametrize("program", PROGRAMS.values(), ids=lambda program: program.name)
     def test_the_linker_and_go_mod_have_the_version_of_the_table(self, program: Program) -> None:
         assert not program.stamps or any(re.search(rf"=v?{program.version}$", stamp) for stamp in program.stamps)
-        # Providers and the language host are published as Go modules with other versions.
+        # Providers, the language host and the Docker engine are published as Go modules with other versions.
         if not program.prepare and program.name != engine.LANGUAGE:
+            version = programs.MOBY if program.name == "dockerd" else program.version
             assert re.search(
-                rf" v{program.version}(\+incompatible)?( // indirect)?\n", (program.sources / "go.mod").read_text()
+                rf" v{version}(\+incompatible)?( // indirect)?\n", (program.sources / "go.mod").read_text()
             )
 
     @pytest.mark.parametrize("module", sorted(MODULES.iterdir()), ids=lambda module: module.name)
@@ -87,6 +88,13 @@ class TestPins:
 
         assert modules
         assert all(path in replaced or f"{path} {version}/go.mod h1:" in sums for path, version in modules)
+
+    @pytest.mark.parametrize("module", programs.LEGACY_MODULES)
+    def test_a_module_without_go_mod_is_compiled_with_the_language_of_today(self, module: str) -> None:
+        flags = f"-gcflags={programs.LEGACY_MODULES[module]}/...=-dwarf=false -lang=go1.26"
+        assert {name for name, program in PROGRAMS.items() if flags in program.arguments} == {
+            name for name, program in PROGRAMS.items() if program.module == module
+        }
 
     def test_the_wheel_of_go_has_a_checksum_for_both_architectures(self) -> None:
         assert len(re.findall(r"--hash=sha256:[0-9a-f]{64}", golang.REQUIREMENTS_FILE.read_text())) == 2

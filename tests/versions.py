@@ -23,7 +23,7 @@ OLDEST = "the oldest Kubernetes"
 ROWS: Mapping[str, tuple[str, ...]] = {
     "cluster": ("Kubernetes", OLDEST, "containerd", "runc"),
     "Pulumi": ("engine", "SDK", *PROVIDERS),
-    "clients": ("Docker", "podman", "skopeo", "crane", "oras", "Helm"),
+    "clients": ("Docker", "Docker engine", "Docker client", "podman", "skopeo", "crane", "oras", "Helm"),
     "images": ("Distribution", "the guide's Distribution", "HAProxy", "regsync"),
     "programs": ("Python",),
 }
@@ -36,6 +36,8 @@ PINS: Mapping[str, str] = {
     "SDK": metadata.version("pulumi"),
     **{provider: PROGRAMS[f"pulumi-resource-{provider}"].version for provider in PROVIDERS},
     **{name: PROGRAMS[name].version for name in ("containerd", "crane", "oras", "regsync")},
+    "Docker engine": PROGRAMS["dockerd"].version,
+    "Docker client": PROGRAMS["docker"].version,
     "Helm": PROGRAMS["helm"].version,
     "Distribution": PROGRAMS["registry"].version,
     "the guide's Distribution": PROGRAMS["registry-2.7"].version,

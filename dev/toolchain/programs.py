@@ -13,6 +13,12 @@ from dev.toolchain.golang import Go
 
 MODULES = Path(__file__).with_name("modules")
 
+COMPILER_FLAGS = "-dwarf=false"
+"""Flags of the compiler for every package."""
+
+LEGACY_MODULES = {"docker": "github.com/docker/cli"}
+"""Published module without a go.mod, by the folder in `modules` that requires it. Go would compile it as Go 1.16."""
+
 KUBERNETES = {"1.37": "1.37.2", "1.36": "1.36.3"}
 """Versions of Kubernetes by their release. The first is the default, and the last is the oldest that is promised."""
 
@@ -23,6 +29,13 @@ OLDEST_KUBERNETES = [*KUBERNETES.values()][-1]
 """Version of the oldest Kubernetes that is promised."""
 
 CONTAINERD = "2.4.2"
+MOBY = "2.0.0-beta.24"
+"""Version of the Go module of the Docker engine."""
+DOCKER_ENGINE = "29.8.1"
+"""Release of Docker that has the code of this module. The build sets it as the engine's version."""
+DOCKER_CLIENT = "29.9.3"
+DOCKER_TAGS = ("nri_no_wasm",)
+"""Build tags of both. With the same tags they share compiled packages."""
 PULUMI = "3.259.0"
 LANGUAGE_PYTHON = "3.201.0"
 """Version of the newest language host that is published as a Go module. Newer engines accept it."""
@@ -39,7 +52,8 @@ class Program:
     """A program: `go build PACKAGE` in `modules/MODULE`, with its version set by the linker.
 
     Most programs share one module, so that a package that several need is compiled once. Some old programs, those of
-    Prometheus, regsync and gen-sdk have modules of their own. A module of an older Kubernetes shares its main package.
+    Prometheus, regsync, gen-sdk and Docker have modules of their own. A module of an older Kubernetes shares its main
+    package.
     """
 
     name: str
@@ -77,7 +91,9 @@ class Program:
     @property
     def arguments(self) -> tuple[str, ...]:
         """Arguments of `go list` and `go build`."""
-        return build_arguments(*self.tags)
+        legacy_module = LEGACY_MODULES.get(self.module)
+        language = (f"-gcflags={legacy_module}/...={COMPILER_FLAGS} -lang=go1.26",) if legacy_module else ()
+        return (*build_arguments(*self.tags), *language)
 
     @property
     def ldflags(self) -> str:
@@ -90,7 +106,7 @@ def build_arguments(*tags: str) -> tuple[str, ...]:
     The tag grpcnotrace leaves out gRPC's request traces, which make the linker keep functions that nothing calls. Debug
     information is not linked (`-s -w`), so the compiler need not write it: that saves an eighth of its time.
     """
-    return ("-trimpath", "-tags", ",".join(["grpcnotrace", *tags]), "-gcflags=all=-dwarf=false")
+    return ("-trimpath", "-tags", ",".join(["grpcnotrace", *tags]), f"-gcflags=all={COMPILER_FLAGS}")
 
 
 def _pin(version: str, *modules: str) -> tuple[str, ...]:
@@ -146,6 +162,23 @@ PROGRAMS = {
             package="github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
             stamps=(f"github.com/containerd/containerd/v2/version.Version=v{CONTAINERD}",),
             tags=("no_grpc",),
+        ),
+        # The newest Docker, which tests of clients run, in a module of its own: the client needs newer packages.
+        Program(
+            name="dockerd",
+            version=DOCKER_ENGINE,
+            module="docker",
+            package="github.com/moby/moby/v2/cmd/dockerd",
+            stamps=(f"github.com/moby/moby/v2/dockerversion.Version={DOCKER_ENGINE}",),
+            tags=DOCKER_TAGS,
+        ),
+        Program(
+            name="docker",
+            version=DOCKER_CLIENT,
+            module="docker",
+            package="github.com/docker/cli/cmd/docker",
+            stamps=(f"github.com/docker/cli/cli/version.Version={DOCKER_CLIENT}",),
+            tags=DOCKER_TAGS,
         ),
         Program(
             name="registry",

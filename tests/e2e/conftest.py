@@ -32,7 +32,7 @@ from tests.e2e.s3 import S3, serve
 
 TEST_PROGRAMS = (
     *("pulumi-language-yaml", "gen-sdk", "traefik", "versitygw", "registry-2.7", "regsync"),
-    *("crane", "oras", "helm", "conformance"),
+    *("crane", "oras", "helm", "conformance", "dockerd", "docker"),
     *("prometheus", "promtool", "kube-state-metrics", "cert-manager"),
 )
 """Programs that only these tests run. They are built before the labs start, so that no lab waits for them."""

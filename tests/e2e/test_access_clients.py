@@ -1,8 +1,7 @@
 """Clients of the proxy pull without a login, log in, push, and print why they are refused.
 
 Only real clients print the errors that docs/symptoms.md quotes, and only they show that its commands help.
-tests/e2e/test_proxy.py has the tests of Docker, and tests/e2e/test_pull_secrets.py those of the kubelet. The tests of
-this file need no cluster.
+tests/e2e/test_pull_secrets.py has the tests of the kubelet. The tests of this file need no cluster.
 """
 
 import os
@@ -27,8 +26,9 @@ from dev.toolchain.engine import provide_engine
 from registry.access import haproxy, resolve_access
 from tests.e2e import stack_file
 from tests.e2e.access_server import CA, AccessServer, access_settings, basic_auth, serve, write_layout
+from tests.e2e.docker_engines import NAME, run_engines
 from tests.e2e.lab import eventually
-from tests.symptoms import LOG_IN, NOT_ALLOWED, TOO_MANY, Symptom, read_symptoms
+from tests.symptoms import CLASSIC, LOG_IN, NOT_ALLOWED, TOO_MANY, Symptom, read_symptoms
 
 pytestmark = [pytest.mark.e2e, pytest.mark.together]
 
@@ -63,7 +63,23 @@ class Client(NamedTuple):
 
 CURL = "curl --silent --show-error --fail-with-body --cacert certs/ca.crt --config login"
 
+DOCKER_ENDPOINT = NAME + ":${registry#*:}"
+"""Endpoint for Docker engines."""
+
+
+def docker_client(store: str) -> Client:
+    """Return the commands of Docker for the engine whose address is in the variable `store`."""
+    docker, image = f"docker --host ${store}", f"{DOCKER_ENDPOINT}/$repository:$tag"
+    return Client(
+        pull=f"{docker} pull {image}",
+        push=f"{docker} tag busybox:1.35 {image}; {docker} push {image}",
+        login=f"{docker} login --username $user --password-stdin {DOCKER_ENDPOINT}",
+    )
+
+
 CLIENTS: Mapping[str, Client] = {
+    "docker": docker_client("CONTAINERD_STORE"),
+    f"docker{CLASSIC}": docker_client("CLASSIC_STORE"),
     "podman": Client(
         pull="podman pull --cert-dir certs $image",
         push="podman push --cert-dir certs $(podman pull --quiet oci:layout:1) docker://$image",
@@ -127,7 +143,9 @@ class ClientHome:
             text=True,
             check=False,
         )
-        self.outputs.append(f"{done.stdout}\n{done.stderr}".replace(self.server.endpoints.address, ENDPOINT))
+        address = self.server.endpoints.address
+        output = f"{done.stdout}\n{done.stderr}".replace(address, ENDPOINT)
+        self.outputs.append(output.replace(f"{NAME}:{address.partition(':')[2]}", ENDPOINT))
         return done.returncode == 0
 
     def access(self, command: str, repository: str, tag: str) -> bool:
@@ -153,11 +171,13 @@ class ClientHome:
 
 
 @pytest.fixture(scope="module")
-def variables() -> dict[str, str]:
-    """Return the environment of the clients."""
+def variables() -> Iterator[dict[str, str]]:
+    """Run two Docker engines, and yield the environment of the clients."""
     debian = packages.provide_packages({"skopeo": "skopeo", "podman": "podman", "curl": "curl"})
-    folders = build_programs(["crane", "oras", "helm"]).values()
-    return {**debian.env, "PATH": os.pathsep.join([*map(str, folders), debian.env["PATH"]])}
+    folders = build_programs(["crane", "oras", "helm", "docker"]).values()
+    search_path = os.pathsep.join([*map(str, folders), debian.env["PATH"]])
+    with TemporaryDirectory(prefix="docker-") as folder, run_engines(Path(folder), CA.pem) as engines:
+        yield {**debian.env, "PATH": search_path, "DOCKER_HOST": engines["CONTAINERD_STORE"], **engines}
 
 
 @pytest.fixture(scope="module")
@@ -231,7 +251,7 @@ def unprinted_quotes(symptom: Symptom, name: str, outputs: list[str]) -> list[st
         only_quote = replace(symptom, quotes={name: [quote]})
         return any(only_quote.is_quoted(name, output) for output in outputs)
 
-    return [quote for quote in symptom.quotes[name] if not is_printed(quote)]
+    return [quote for quote in symptom.quotes_of(name) if not is_printed(quote)]
 
 
 @pytest.mark.parametrize("name", CLIENTS)
@@ -283,7 +303,7 @@ def test_a_client_with_too_many_wrong_passwords_asks_its_user_to_wait(
 ) -> None:
     """Only a real client prints its error."""
     symptom = SYMPTOMS[TOO_MANY]
-    assert symptom.quotes.keys() == CLIENTS.keys()
+    assert symptom.clients == {name.removesuffix(CLASSIC) for name in CLIENTS}
 
     def expect_quote(name: str) -> None:
         with temporary_home(one_guess_server, variables) as home:
@@ -295,7 +315,7 @@ def test_a_client_with_too_many_wrong_passwords_asks_its_user_to_wait(
                 return is_refused and not unprinted_quotes(symptom, name, home.outputs)
 
             try:
-                eventually(30, f"{name} prints {symptom.quotes[name]}", prints_quote)
+                eventually(30, f"{name} prints {symptom.quotes_of(name)}", prints_quote)
             except AssertionError as error:
                 raise AssertionError(f"{error} It printed {home.outputs}.") from None
             figures(f"{name}: {quoted_line(symptom, name, home.outputs[-1])}")
@@ -314,16 +334,17 @@ def run_fix(home: ClientHome, symptom: Symptom) -> bool:
     (home.folder / "output").write_text(home.server.passwords["centos"])
     preparation = 'pulumi() { cat output; }\nexport SSL_CERT_FILE="$PWD/certs/ca.crt"\n'
     (fix,) = symptom.fixes
-    return home.run(preparation + fix.script.replace(ENDPOINT, "$registry"))
+    script = fix.script.replace(f"docker login {ENDPOINT}", f"docker login {DOCKER_ENDPOINT}")
+    return home.run(preparation + script.replace(ENDPOINT, "$registry"))
 
 
 def test_the_login_commands_of_the_page_allow_a_push(home: ClientHome) -> None:
     """Only real clients read the logins that these commands store."""
     symptom = SYMPTOMS[LOG_IN]
-    assert symptom.quotes.keys() == CLIENTS.keys()
+    assert symptom.clients == {name.removesuffix(CLASSIC) for name in CLIENTS}
     home.server.push("team/app", "1", "content of team/app")
     assert run_fix(home, symptom), home.outputs
-    for name in ("podman", "skopeo", "crane", "oras"):
+    for name in ("docker", f"docker{CLASSIC}", "podman", "skopeo", "crane", "oras"):
         assert home.access(CLIENTS[name].push, "team/app", "1"), home.outputs
     assert home.access(CLIENTS["helm"].push, "team/app", "0.1.0"), home.outputs
 
@@ -331,7 +352,7 @@ def test_the_login_commands_of_the_page_allow_a_push(home: ClientHome) -> None:
 def test_the_rule_of_the_page_allows_the_push(home: ClientHome) -> None:
     """Only the engine shows how it reads the typed rule. The test applies it to the proxy instead of a cluster."""
     symptom, client = SYMPTOMS[NOT_ALLOWED], CLIENTS["skopeo"]
-    assert symptom.quotes.keys() == CLIENTS.keys()
+    assert symptom.clients == {name.removesuffix(CLASSIC) for name in CLIENTS}
     (fix,) = symptom.fixes
     command, _, options_of_up = fix.script.rpartition("pulumi up")
     assert options_of_up == " --yes\n"

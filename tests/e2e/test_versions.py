@@ -28,6 +28,8 @@ IN_LAB = {
 """Commands on the laptop that print a version."""
 
 BUILT = {
+    "Docker engine": ("dockerd", "--version"),
+    "Docker client": ("docker", "--version"),
     "crane": ("crane", "version"),
     "oras": ("oras", "version"),
     "Helm": ("helm", "version", "--short"),

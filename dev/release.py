@@ -26,7 +26,7 @@ ADDRESS_VERSION = re.compile(r"(?<=/private-registry@v)\d+\.\d+\.\d+")
 
 UNRELEASED = "## [Unreleased]\n"
 
-CHECKED_TESTS = ("tests/test_wheel.py", "tests/test_contract.py", "tests/test_upgrade.py")
+CHECKED_TESTS = ("tests/dev/test_wheel.py", "tests/registry/test_contract.py", "tests/registry/test_upgrade.py")
 
 FIRST_PROGRAM = "import private_registry; print(private_registry.__version__)"
 

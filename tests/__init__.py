@@ -1,1 +1,1 @@
-"""Tests: test_*.py run offline, and e2e/ on embedded clusters."""
+"""Tests. Those of e2e/ run on embedded clusters, all others offline. A folder has the name of what it tests."""

@@ -13,7 +13,7 @@ Examples:
   python -m tests
   python -m tests lint types unit
   python -m tests e2e -- -k rotation
-  python -m tests unit -- tests/test_pem.py --write-durations
+  python -m tests unit -- tests/registry/test_pem.py --write-durations
   python -m tests soak --seed 123
   python -m tests drills -- -k nodes
 """

@@ -186,7 +186,7 @@ def _start_canary(folder: Path) -> int:
     try:
         import pytest
 
-        code = int(pytest.main([*PYTEST_OPTIONS, "tests/test_leaks.py"]))
+        code = int(pytest.main([*PYTEST_OPTIONS, "tests/registry/test_leaks.py"]))
     except BaseException:
         traceback.print_exc()
     finally:

@@ -1,4 +1,4 @@
-"""Remove each protection of a secret from the package: `tests/test_leaks.py` must then fail.
+"""Remove each protection of a secret from the package: `tests/registry/test_leaks.py` must then fail.
 
 It is no offline test, because it takes minutes on two cores. It needs no cluster.
 """
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.e2e
 
 PACKAGE = PROJECT / "registry"
 CANARY_MODULES = ("__init__", "canary", "conftest", "examples", "file_variants", "issuing", "test_leaks")
-"""Modules that `tests/test_leaks.py` needs in a copy, and the test itself."""
+"""Modules that `tests/registry/test_leaks.py` needs in a copy, and the test itself."""
 
 LEAST_PROTECTIONS = 43
 """Minimum number of protections in the package. `make test` removes one of each kind, `make soak` removes all."""

@@ -34,9 +34,9 @@ from tests.e2e.lab import SOAK
 from tests.e2e.oracles import build_go_verifier, go_objections
 from tests.file_inputs import HOST, ISSUING_CA, ROOT, TLS
 from tests.file_variants import HARMLESS_CHANGES, variants_of
+from tests.job.test_maintenance_job import FakeS3
+from tests.registry.test_file_variants import KEY_KINDS, certificate_files, key_files, server_certificate
 from tests.serving import serving
-from tests.test_file_variants import KEY_KINDS, certificate_files, key_files, server_certificate
-from tests.test_maintenance_job import FakeS3
 from tests.tls_clients import ServedChain
 
 pytestmark = pytest.mark.e2e

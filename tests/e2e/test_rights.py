@@ -1,7 +1,7 @@
 """Deploy with only the rights of docs/rights.yaml.
 
-tests/test_rights.py compares the roles with the component's own objects. It cannot show the objects that the provider
-reads and watches in addition, because only a real API server and provider do that.
+tests/registry/test_rights.py compares the roles with the component's own objects. It cannot show the objects that the
+provider reads and watches in addition, because only a real API server and provider do that.
 """
 
 import dataclasses

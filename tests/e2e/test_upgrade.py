@@ -1,4 +1,4 @@
-"""Deploy the code of the first release, then today's. tests/test_upgrade.py compares the resources offline.
+"""Deploy the code of the first release, then today's. tests/registry/test_upgrade.py compares the resources offline.
 
 Only the providers decide what an upgrade replaces, and only real images can be lost.
 """

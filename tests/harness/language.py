@@ -24,10 +24,7 @@ COVERED = (
     "policy",
     "dev",
     "bench",
-    "tests/*.py",
-    "tests/e2e",
-    "tests/golden",
-    "tests/harness",
+    "tests",
 )
 """Patterns of files and directories that are checked. Add one when its texts follow docs/STYLE.md."""
 

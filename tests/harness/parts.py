@@ -60,7 +60,7 @@ def _labs() -> str:
 
 
 def _is_path(argument: str) -> bool:
-    """Return whether a pytest argument selects tests by their file, as in `tests/test_pem.py::test_x`."""
+    """Return whether a pytest argument selects tests by their file, as in `tests/registry/test_pem.py::test_x`."""
     return "/" in argument and (ROOT / argument.partition("::")[0]).exists()
 
 

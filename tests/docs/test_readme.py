@@ -11,7 +11,7 @@ from registry import PrivateRegistryArgs
 from registry.inputs.table import DEFAULTS, INPUTS
 from tests import golden
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 CONFIG: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
 PAGES = [

@@ -15,7 +15,7 @@ from registry import PrivateRegistry
 from registry.validation import InvalidInput
 from tests.conftest import Engine, unwrap_secret
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "correct horse battery"
 DECLARATIONS = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
 

@@ -25,9 +25,9 @@ from ops.status.servers import read_servers
 from ops.status.target import Target
 from ops.verify import modes, sample_image
 from registry.validation.errors import URL_CREDENTIALS
-from tests import test_verify
-from tests.test_status import api
-from tests.test_verify import PASSWORD, Registry, check, failure
+from tests.ops import test_verify
+from tests.ops.test_status import api
+from tests.ops.test_verify import PASSWORD, Registry, check, failure
 
 registry, outputs = test_verify.registry, test_verify.outputs
 

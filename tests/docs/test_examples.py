@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted(path for path in (ROOT / "examples").iterdir() if (path / "Pulumi.yaml").is_file())
 IMPORTING = [example for example in EXAMPLES if (example / "registry").is_symlink()]
 """Examples that import the component through a symbolic link. All other examples use it as a plugin."""

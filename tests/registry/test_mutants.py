@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests import mutants
 
-PACKAGE = Path(__file__).parent.parent / "registry"
+PACKAGE = Path(__file__).parents[2] / "registry"
 
 PROTECTIONS = {
     "access._create_secret: kubernetes.core.v1.Secret": 1,

@@ -36,9 +36,9 @@ from ops.status.facts import (
 )
 from ops.volume import DiskSpace
 from registry.tls.authority import RotationHint, rotation_hint
-from tests import test_verify
 from tests.issuing import CertificateSpec, IssuedCertificate, issue, server_spec
-from tests.test_verify import PASSWORD, Registry
+from tests.ops import test_verify
+from tests.ops.test_verify import PASSWORD, Registry
 
 registry, outputs = test_verify.registry, test_verify.outputs
 

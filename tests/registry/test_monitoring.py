@@ -28,7 +28,7 @@ from registry.settings import MaintenanceSettings
 from registry.validation.schedules import longest_interval, parse_schedule
 from tests.conftest import Deploy, Engine, deploy_once, is_secret, unwrap_secret
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 Inputs = dict[str, Any]
 

@@ -15,8 +15,8 @@ from ops.verify import CheckResult, PullOnNodes, node_pulls, print_results, prin
 from ops.verify.node_pulls import NodePull, pull_on_every_node
 from ops.verify.pull_manifests import LABEL
 from ops.verify.pull_outcome import FAILURES, diagnose_pull, read_outcome
-from tests import test_verify
-from tests.test_verify import PASSWORD, Registry
+from tests.ops import test_verify
+from tests.ops.test_verify import PASSWORD, Registry
 
 outputs, registry = test_verify.outputs, test_verify.registry
 

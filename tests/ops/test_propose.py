@@ -23,8 +23,8 @@ from ops.propose.proposal import Proposal
 from ops.propose.stack_config import SUBJECTS, write_proposal
 from ops.stack import Endpoint
 from registry.inputs.table import INPUTS
-from tests import test_program
 from tests.conftest import PASSTHROUGH_LISTENER, Engine, storage_class
+from tests.registry import test_program
 from tests.serving import serving
 
 run_program = test_program.run_program

@@ -31,9 +31,10 @@ from ops.status import Row, catalog, page
 from ops.status.catalog import Catalog, Repository, Tag, natural_order, read_catalog
 from ops.status.elements import format_size
 from ops.status.target import Target
-from tests import canary, status_example, test_status, test_verify
+from tests import canary, status_example
+from tests.ops import test_status, test_verify
+from tests.ops.test_verify import PASSWORD, Handler, Registry
 from tests.serving import serving
-from tests.test_verify import PASSWORD, Handler, Registry
 
 stack_outputs = test_status.stack_outputs
 

@@ -130,7 +130,7 @@ def test_the_schema_marks_every_secret_input() -> None:
 )
 def test_the_samples_of_each_language_use_names_of_the_schema(language: str, inputs: str, outputs: str) -> None:
     """An end-to-end test runs the sample in Python."""
-    page = (Path(__file__).parent.parent / "docs/_index.md").read_text()
+    page = (Path(__file__).parents[2] / "docs/_index.md").read_text()
     (sample,) = re.findall(rf"```{language}\n(.*?)```", page, re.DOTALL)
     resource = golden.current_schema()["resources"]["private-registry:index:PrivateRegistry"]
     for pattern, properties in ((inputs, "inputProperties"), (outputs, "properties")):
@@ -245,6 +245,6 @@ def test_every_code_of_a_refusal_occurs_in_a_test() -> None:
         for call in calls
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "InvalidInput"
     }
-    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("*.py"))
+    tests = "".join(path.read_text() for path in Path(__file__).parents[1].rglob("*.py"))
     assert len(codes) > 100
     assert codes - {*re.findall(r'(?<=[" ])[^" \n]+(?=")', tests)} == set()

@@ -194,7 +194,7 @@ def test_the_lookups_leave_no_file(
 
 
 def test_the_lookups_ask_for_no_secret_data() -> None:
-    template = (Path(__file__).parent.parent / "registry/lookup_chart/templates/objects.yaml").read_text()
+    template = (Path(__file__).parents[2] / "registry/lookup_chart/templates/objects.yaml").read_text()
     assert 'dict "type" $object.type' in template
     assert ".data" not in template
 

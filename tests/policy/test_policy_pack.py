@@ -34,7 +34,7 @@ from tests.conftest import SECRET_MARK, Engine, RegisteredResource, attach, run
 from tests.examples import compatible_groups, example_inputs
 from tests.golden import policies
 from tests.policies import UNKNOWN
-from tests.test_boundary import LIVE
+from tests.registry.test_boundary import LIVE
 
 FOLDER = Path(policy.__path__[0])
 ROOT = FOLDER.parent

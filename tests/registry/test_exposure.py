@@ -10,7 +10,7 @@ from registry.preflight.leases import lease_name
 from registry.validation import InvalidInput
 from tests.conftest import Deploy, Engine, RegisteredResource, unwrap_secret
 from tests.parts import preconditions
-from tests.test_access import proxy_files
+from tests.registry.test_access import proxy_files
 
 EXTERNAL = PrivateRegistryArgs(exposure=Exposure.EXTERNAL_IPS, external_ips=["192.168.56.10"])
 

@@ -59,8 +59,8 @@ def test_a_named_end_to_end_test_runs_alone() -> None:
 
 def test_a_named_offline_test_keeps_the_options(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOAK_SEED", raising=False)
-    ((_, *arguments),) = UNIT.command_lines(["tests/test_pem.py"])
-    assert arguments == ["--ignore=tests/e2e", "-n", "2", "--dist", "loadfile", "tests/test_pem.py"]
+    ((_, *arguments),) = UNIT.command_lines(["tests/registry/test_pem.py"])
+    assert arguments == ["--ignore=tests/e2e", "-n", "2", "--dist", "loadfile", "tests/registry/test_pem.py"]
 
 
 def test_soak_seeds_hypothesis(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from registry import PrivateRegistry
 from registry.inputs.table import INPUTS
 from registry.maintenance.job.export import HELP
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PAGES = [
     *("README.md", "docs/trust.md", "docs/symptoms.md", "docs/clients.md", "docs/guide.md", "docs/operating.md"),
     *("docs/maintenance.md", "docs/monitoring.md", "docs/backup.md"),

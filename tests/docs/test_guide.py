@@ -7,7 +7,7 @@ import yaml
 
 from tests.conftest import deploy_once, unwrap_secret
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs/guide.md").read_text()
 SCRIPT = (ROOT / "bench/guide.sh").read_text()
 

@@ -1,0 +1,1 @@
+"""Tests of `dev` and `bench`, of the wheel and of releases."""

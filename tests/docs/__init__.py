@@ -1,0 +1,1 @@
+"""Tests of the pages, the messages and the examples."""

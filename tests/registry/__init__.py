@@ -1,0 +1,1 @@
+"""Tests of `registry`: rules, objects, outputs and secrets."""

@@ -72,13 +72,14 @@ def stop(cluster: Cluster) -> None:
 
 
 def _prepare(home: Path) -> S3:
-    """Write the server's certificate, and create the folder of the bucket."""
+    """Write the server's certificate, and create the folders of the bucket and of its metadata."""
     authority = Authority.create("s3-ca")
     authority.issue("server", "s3", (SERVER,), (LAPTOP.address,)).write(home)
     ca = authority.pair.certificate_pem
     (home / "ca.crt").write_bytes(ca)
     s3 = S3(ca.decode(), home / "buckets" / BUCKET)
     s3.folder.mkdir(parents=True)
+    (home / "metadata").mkdir()
     return s3
 
 
@@ -87,7 +88,8 @@ def _command(s3: S3) -> tuple[str, ...]:
         *("sh", "-c", WITH_KEYS_SCRIPT, "sh", f"{HOME}/keys"),
         *(str(build_program(NAME) / NAME), "--port", f"{LAPTOP.address}:{PORT}", "--region", s3.region),
         *("--cert", f"{HOME}/server.crt", "--key", f"{HOME}/server.key"),
-        *("posix", f"{HOME}/buckets"),
+        # An extended attribute of ext4 is too small for the parts of a layer of 6 GiB.
+        *("posix", "--sidecar", f"{HOME}/metadata", f"{HOME}/buckets"),
     )
 
 

@@ -18,7 +18,16 @@ from tests.mutants import Mutant
 pytestmark = pytest.mark.e2e
 
 PACKAGE = PROJECT / "registry"
-CANARY_MODULES = ("__init__", "canary", "conftest", "examples", "file_variants", "issuing", "test_leaks")
+CANARY_MODULES = (
+    "__init__",
+    "canary",
+    "conftest",
+    "examples",
+    "file_variants",
+    "issuing",
+    "registry/__init__",
+    "registry/test_leaks",
+)
 """Modules that `tests/registry/test_leaks.py` needs in a copy, and the test itself."""
 
 LEAST_PROTECTIONS = 43
@@ -31,9 +40,9 @@ FAILED, PASSED = 1, 0
 def copy_package(folder: Path, mutant: Mutant | None) -> Path:
     """Copy the package and its leak test to `folder`. If there is a mutant, the copy lacks its protection."""
     shutil.copytree(PACKAGE, folder / "registry", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "tests").mkdir()
+    (folder / "tests/registry").mkdir(parents=True)
     for name in CANARY_MODULES:
-        shutil.copy(PROJECT / "tests" / f"{name}.py", folder / "tests")
+        shutil.copy(PROJECT / f"tests/{name}.py", folder / f"tests/{name}.py")
     shutil.copy(PROJECT / "pyproject.toml", folder)
     if mutant:
         (folder / "registry" / mutant.file).write_text(mutant.text)

@@ -488,7 +488,7 @@ CLASSES = ("StorageClass", "", "")
 
 
 class TestDefaultClass:
-    """Without `storage_class`, a new claim names the default class of the cluster."""
+    """A new claim names the default class of the cluster if `storage_class` is not set."""
 
     @pytest.mark.parametrize(
         ("classes", "name"),

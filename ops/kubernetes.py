@@ -147,6 +147,13 @@ def start_of(status: Object) -> datetime | None:
     return parse_time(started) if started else None
 
 
+def time_of_readiness(pod: Object) -> datetime | None:
+    """Return the time since which the Pod is ready or is not, or None before the first report of its kubelet."""
+    conditions = {condition["type"]: condition for condition in pod["status"].get("conditions") or []}
+    changed = (conditions.get("ContainersReady") or {}).get("lastTransitionTime")
+    return parse_time(changed) if changed else None
+
+
 def parse_time(value: str | datetime) -> datetime:
     """Return a time of the API server, which some clients have parsed already."""
     return value if isinstance(value, datetime) else datetime.fromisoformat(value)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from .errors import CheckError
-from .kubernetes import CONTAINER, Object, container_statuses, find_claim, read_log, start_of
+from .kubernetes import CONTAINER, Object, container_statuses, find_claim, read_log, start_of, time_of_readiness
 from .server_errors import HEALTH_CHECK, S3, STORE, UPSTREAM, Server, explain, find_store
 
 PANIC = "panic: "
@@ -16,8 +16,10 @@ PANIC = "panic: "
 PROBED_CONTAINERS = (CONTAINER, "proxy")
 """Containers whose readiness counts. With access rules, the kubelet probes the proxy instead of the registry."""
 
-SILENT_SECONDS = 15
-"""Seconds after the start of a container until its object store must have answered, or its log must have an error."""
+SILENT_SECONDS = 20
+"""Seconds for which a Pod is not ready until its log must have the cause.
+
+The client of Azure repeats a refused connection for 7 to 13 seconds (seen with CNCF Distribution 3.1.2)."""
 
 
 def find_problem(pods: Iterable[Object]) -> CheckError | None:
@@ -37,7 +39,7 @@ def is_ready(pod: Object) -> bool:
 
 
 def _problem_of(pod: Object) -> CheckError | None:
-    """Return the last problem in the Pod's log. Without one, return a timeout if an object store is silent."""
+    """Return the last problem in the Pod's log. Without one, return a timeout if the Pod is not ready for long."""
     statuses = container_statuses(pod)
     if CONTAINER not in statuses or is_ready(pod):
         return None
@@ -46,9 +48,14 @@ def _problem_of(pod: Object) -> CheckError | None:
             return explain(find_store(line) or STORE, line)
         if line.startswith(PANIC) and (server := _server_in_panic(line)):
             return explain(server, line)
-    if not find_claim(pod) and _seconds_running(statuses[CONTAINER]) > SILENT_SECONDS:
-        return explain(STORE, "i/o timeout")  # the registry does not log that a connection takes too long
-    return None
+    if find_claim(pod) or _seconds_since(start_of(statuses[CONTAINER])) < SILENT_SECONDS:
+        return None
+    if _seconds_since(time_of_readiness(pod)) < SILENT_SECONDS:
+        return CheckError(
+            "The registry is not ready, and its log does not have the cause yet.",
+            f"Its object store may be down. Wait {SILENT_SECONDS} seconds, then run this command again.",
+        )
+    return explain(STORE, "i/o timeout")  # the registry does not log that a connection takes too long
 
 
 def _server_in_panic(line: str) -> Server | None:
@@ -61,7 +68,6 @@ def _server_in_panic(line: str) -> Server | None:
     return find_store(line) or (UPSTREAM if line.startswith(f"{PANIC}Get ") else None)
 
 
-def _seconds_running(status: Object) -> float:
-    """Return the seconds since the start of a container, or 0 if it does not run."""
-    start = start_of(status)
-    return (datetime.now(UTC) - start).total_seconds() if start else 0
+def _seconds_since(time: datetime | None) -> float:
+    """Return the seconds since a time, or 0 without one."""
+    return (datetime.now(UTC) - time).total_seconds() if time else 0

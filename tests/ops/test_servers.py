@@ -135,15 +135,23 @@ def test_an_unknown_error_is_shown_on_one_line_without_credentials() -> None:
     assert "odd" in problem.cause
 
 
-def pod(*, ready: bool = False, store: bool = True, seconds: float = 60, **metadata: Any) -> dict[str, Any]:
-    """Return a Pod whose container was started `seconds` ago. Without a `store` it mounts a claim."""
-    started = (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+def pod(
+    *, ready: bool = False, store: bool = True, seconds: float = 60, since: float = 60, **metadata: Any
+) -> dict[str, Any]:
+    """Return a Pod whose container was started `seconds` ago, and whose readiness changed `since` seconds ago.
+
+    Without a `store` it mounts a claim.
+    """
+    started, changed = ((datetime.now(UTC) - timedelta(seconds=ago)).isoformat() for ago in (seconds, since))
     status = {"name": "registry", "ready": ready, "state": {"running": {"startedAt": started}}}
     volumes: list[Any] = [{"secret": {}}, *([] if store else [{"persistentVolumeClaim": {"claimName": "repository"}}])]
     return {
         "metadata": {"name": "docker-registry", "namespace": "team", **metadata},
         "spec": {"volumes": volumes},
-        "status": {"containerStatuses": [{"name": "sidecar", "ready": True}, status]},
+        "status": {
+            "containerStatuses": [{"name": "sidecar", "ready": True}, status],
+            "conditions": [{"type": "ContainersReady", "lastTransitionTime": changed}],
+        },
     }
 
 
@@ -181,6 +189,12 @@ def test_a_pod_that_is_not_ready_and_logs_no_error_waits_for_its_store(monkeypat
     assert "does not answer" in find_problem_in(monkeypatch, "GET / 503", pod())
     assert find_problem_in(monkeypatch, "", pod(seconds=0)) == "", "It has just started."
     assert find_problem_in(monkeypatch, "", pod(store=False)) == "", "It has no store."
+
+
+def test_the_log_of_a_pod_that_was_just_ready_does_not_have_the_cause_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client of Azure repeats a refused connection before the registry logs it."""
+    assert "does not have the cause yet" in find_problem_in(monkeypatch, "GET / 503", pod(since=3))
+    assert "refused the login" in find_problem_in(monkeypatch, LOG, pod(since=3)), "The log has the cause."
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from registry.namespace import use_namespace
 from registry.network_policy import Ports, create_network_policy
 from registry.pods import own_tolerations
 from registry.preflight import check_preconditions
-from registry.preflight.existing_objects import look_up_existing_objects
 from registry.private_registry import APP, registry_context
 from registry.settings import Settings
 from registry.storage import Storage
@@ -123,4 +122,4 @@ def network_policy(inputs: Inputs) -> Part:
 
 
 def _look_up(ctx: Context, settings: Settings) -> pulumi.Output[FoundObjects]:
-    return look_up_existing_objects(ctx, settings, needs_node=False).found
+    return check_preconditions(ctx, settings, [], needs_node=False).found

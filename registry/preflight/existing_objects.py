@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import pulumi
 
 from ..context import INSTANCE, NAME, Context
-from ..lookup import FoundObjects, Object, Objects, known_values, look_up_objects
-from ..settings import ExposureSettings, ObjectSettings, Settings
+from ..lookup import FoundObjects, Object, Objects, Reference, known_values, look_up_objects
+from ..settings import ExposureSettings, ObjectSettings
 from ..storage.claims import bound_claim, location_of, own_claims
 from ..validation.existing_objects import refuse_missing_object, refuse_other_namespace, refuse_wrong_secret_type
 from ..validation.external_ips import external_ips_warning, refuse_taken_addresses
@@ -17,7 +17,6 @@ from ..validation.issuers import issuer_advice, refuse_unusable_issuer
 from ..validation.maintenance import refuse_claim_of_one_pod
 from ..validation.quotas import Demand, refuse_exceeded_quotas
 from ..validation.storage import default_class
-from .quotas import quota_demand
 from .references import (
     API_SERVER,
     CLAIM_KIND,
@@ -27,9 +26,6 @@ from .references import (
     OWN_OBJECTS,
     SERVICE_NETWORKS,
     NamedObject,
-    more_objects,
-    named_objects,
-    namespace_of,
 )
 
 PULL_TYPES = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg")
@@ -51,25 +47,36 @@ class ExistingObjects(NamedTuple):
     found: pulumi.Output[FoundObjects]
 
 
-def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bool) -> ExistingObjects:
-    """Look up the objects. Fail at preview if one is missing, a quota is too small, or an address is in use."""
-    named = [*named_objects(settings, needs_node=needs_node)]
-    objects, exposure = settings.objects, settings.exposure
-    selects_nodes = bool(settings.workload.node_selector)
-    more = more_objects(
-        *(ctx.app, objects, exposure),
-        uses_default_class=settings.storage.uses_default_class,
-        selects_nodes=selects_nodes,
-    )
+def look_up_existing_objects(
+    ctx: Context,
+    named: Sequence[NamedObject],
+    more: Sequence[Reference],
+    objects: ObjectSettings,
+    exposure: ExposureSettings,
+    demand: pulumi.Output[Demand | None],
+    *,
+    has_jobs: bool,
+) -> ExistingObjects:
+    """Look up the objects. Fail at preview if one is missing, a quota is too small, or an address is in use.
+
+    Args:
+        ctx: The registry.
+        named: The objects that inputs name.
+        more: Other objects to look up (`more_objects`).
+        objects: The namespace of the registry.
+        exposure: The addresses that clients use.
+        demand: The amounts that quotas must allow, or None while one is unknown.
+        has_jobs: Whether jobs mount the claim of the images too.
+    """
     references = [*(item.reference for item in named), *more]
-    chart, answered = look_up_objects(ctx, references, has_volumes=selects_nodes)
+    chart, answered = look_up_objects(ctx, references, has_volumes=NODES in more)
     names = known_values([item.reference.name for item in named])
     addressed = known_values(
         [exposure.load_balancer_address, exposure.gateway_listener, exposure.hostname, exposure.certificate_names]
     )
 
     def check(resolved: Sequence[Any]) -> FoundObjects:
-        answers, names, demand, (balancer, *route) = resolved
+        answers, names, amounts, (balancer, *route) = resolved
         _refuse_missing(named, names, answers)
         by_key = {(item.key, item.reference.namespace): answers.get(at) for at, item in enumerate(named)}
         others: Others = {
@@ -85,11 +92,12 @@ def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bo
             gateway=by_key.get(("gateway", exposure.gateway_namespace or "")),
             accounts={namespace: item for (key, namespace), item in by_key.items() if key == "default_pull_secret"},
         )
-        if (issuer := settings.tls.certificate_issuer) is not None:
-            _check_issuer(issuer["name"], by_key.get((ISSUER, namespace_of(issuer, objects.namespace))))
+        for at, item in enumerate(named):
+            if item.key == ISSUER and item.reference.name:  # and not the API
+                _check_issuer(names[at], answers.get(at))
         if objects.create_namespace:
             _refuse_other_namespace(ctx, objects.namespace, others)
-        if settings.maintenance is not None and found.claim:
+        if has_jobs and found.claim:
             refuse_claim_of_one_pod((found.claim.get("spec") or {}).get("accessModes") or [])
         if exposure.asks_for_families:
             refuse_families_of_other_clusters(*_families(exposure), _service_cidrs(others))
@@ -98,11 +106,11 @@ def look_up_existing_objects(ctx: Context, settings: Settings, *, needs_node: bo
         _check_load_balancer(exposure, balancer, others)
         if found.gateway and None not in route:
             _check_gateway(ctx, objects, found.gateway, found.namespace, *route)
-        if not objects.create_namespace and demand is not None:
-            _refuse_small_quotas(ctx, objects.namespace, others, demand)
+        if not objects.create_namespace and amounts is not None:
+            _refuse_small_quotas(ctx, objects.namespace, others, amounts)
         return found
 
-    found = pulumi.Output.all(answered, names, quota_demand(settings), addressed).apply(check)
+    found = pulumi.Output.all(answered, names, demand, addressed).apply(check)
     return ExistingObjects(found.apply(lambda _: chart), found)
 
 

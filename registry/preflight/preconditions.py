@@ -14,6 +14,8 @@ from .existing_objects import look_up_existing_objects
 from .leases import acquire_leases
 from .node_of_images import NodeOfImages, check_node
 from .node_selector import check_node_selector
+from .quotas import quota_demand
+from .references import more_objects, named_objects
 
 
 class Preconditions(NamedTuple):
@@ -47,7 +49,18 @@ def check_preconditions(
         for namespace in settings.pull_secrets.pull_secrets:
             reserve("default_pull_secret", f"the default ServiceAccount of {namespace}", ctx.name)
     is_pinned = settings.storage.kind.is_on_node
-    existing = look_up_existing_objects(ctx, settings, needs_node=needs_node or is_pinned)
+    objects, exposure = settings.objects, settings.exposure
+    more = more_objects(
+        *(ctx.app, objects, exposure),
+        uses_default_class=settings.storage.uses_default_class,
+        selects_nodes=bool(settings.workload.node_selector),
+    )
+    existing = look_up_existing_objects(
+        ctx,
+        [*named_objects(settings, needs_node=needs_node or is_pinned)],
+        *(more, objects, exposure, quota_demand(settings)),
+        has_jobs=settings.maintenance is not None,
+    )
     found = check_node_selector(ctx, settings.workload, tolerations, existing.found)
     checked = pulumi.Output.all(existing.checked, found).apply(lambda both: both[0])
     node = check_node(settings.storage.node, settings.workload, tolerations, found) if is_pinned else None

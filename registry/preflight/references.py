@@ -84,7 +84,7 @@ def named_objects(settings: Settings, *, needs_node: bool) -> Iterator[NamedObje
         # The list of the Certificates is {} only if the cluster does not have the API.
         remedy = "Install cert-manager, or remove `certificate_issuer`"
         yield NamedObject(ISSUER, "API", Reference(CERT_MANAGER_API, "Certificate", "", namespace), remedy)
-        reference = Reference(CERT_MANAGER_API, issuer["kind"], issuer["name"], namespace_of(issuer, namespace))
+        reference = Reference(CERT_MANAGER_API, issuer["kind"], issuer["name"], _namespace_of(issuer, namespace))
         item = _object("--path certificate_issuer.name", issuer["kind"], reference, f"{issuer['kind'].lower()}s")
         yield item._replace(key=ISSUER)
     yield from _gateway_objects(settings.exposure, namespace)
@@ -116,7 +116,7 @@ def _pull_secret_objects(settings: PullSecretSettings) -> Iterator[NamedObject]:
         yield NamedObject("default_pull_secret", "ServiceAccount", reference, remedy)
 
 
-def namespace_of(issuer: Mapping[str, str], namespace: str) -> str:
+def _namespace_of(issuer: Mapping[str, str], namespace: str) -> str:
     """Return the namespace of an Issuer, or "" for a ClusterIssuer."""
     return namespace if issuer["kind"] == IssuerKind.ISSUER else ""
 

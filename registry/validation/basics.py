@@ -19,9 +19,9 @@ def refuse_unknown_keys(keys: Collection[str], known: Collection[str]) -> None:
         raise InvalidInput(key, "unknown-key", "is not a setting", remedy)
 
 
-def did_you_mean(key: str, known: Collection[str], prefix: str = "") -> str:
-    """Return a question with the closest of the known keys, or "" if none is close."""
-    closest = get_close_matches(key, known, n=1)
+def did_you_mean(word: str, known: Collection[str], prefix: str = "") -> str:
+    """Return a question with the closest of the known words, or "" if none is close."""
+    closest = get_close_matches(word, known, n=1)
     return f"Did you mean `{prefix}{closest[0]}`?" if closest else ""
 
 
@@ -48,7 +48,9 @@ def typed_text(value: object) -> object:
 def one_of(key: str, value: object, choices: type[StrEnum], remedy: str) -> str:
     """Require a word of `choices`, and return it as plain text."""
     if not isinstance(value, str) or value not in [*choices]:
-        raise InvalidInput(key, "not-a-choice", f"must be one of {', '.join(choices)}, not {quoted(value)}", remedy)
+        closest = did_you_mean(value, [*choices]) if isinstance(value, str) else ""
+        problem = f"must be one of {', '.join(choices)}, not {quoted(value)}"
+        raise InvalidInput(key, "not-a-choice", problem, closest or remedy)
     return str(value)
 
 

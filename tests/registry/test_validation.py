@@ -92,6 +92,13 @@ def test_the_remedy_for_an_unknown_key_is_the_closest_key() -> None:
     assert "`hostname`" in refusal.value.remedy
 
 
+@pytest.mark.parametrize(("word", "remedy"), [("azur", "Did you mean `azure`?"), ("disk", "The guide uses host-path")])
+def test_the_remedy_for_an_unknown_word_is_the_closest_choice(word: str, remedy: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        INPUTS["storage"].rule(word)
+    assert refusal.value.remedy == remedy
+
+
 @pytest.mark.parametrize(
     ("image", "outdated"),
     [

@@ -258,6 +258,7 @@ class TestEngine:
         home = Path(provided.env["PULUMI_HOME"])
         assert len(built_programs) == 5
         assert home.is_relative_to(cache.root())
+        assert (home / "logs").is_file(), "The engine makes no folder for logs."
         assert provided.path == home / "bin"
         assert not (tmp_path / ".pulumi").exists()
         monkeypatch.setenv("PATH", f"{provided.path}:/usr/bin:/bin")

@@ -34,8 +34,8 @@ OFFLINE_VARIABLES = {
 LOGS = "logs"
 """Name of a file in a built engine's home. In a folder of this name, each command of Pulumi would write a log.
 
-It would keep up to 512 MiB of them, and use a tenth of the processor time of `pulumi up` (3.259.0, logging.StartLogging).
-No variable turns this off."""
+It would keep up to 512 MiB of them, and use a tenth of the processor time of `pulumi up`. No variable turns this off
+(Pulumi 3.259.0, logging.StartLogging)."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import pytest
@@ -357,11 +357,15 @@ def test_each_request_is_logged_with_its_user(server: AccessServer, user: str, t
     """Only HAProxy writes its log."""
     unique_target = f"{target}{'&' if '?' in target else '?'}n={uuid4().int % 10**9}"
     assert server.send("GET", unique_target, user).status == status
-    # HAProxy escapes the quotes of a target with backslashes.
-    wait_until(lambda: unique_target in server.log.read_text().replace("\\", ""), server.log)
-    # The registry writes to the same file. A line about a request begins with the year.
-    entries = (json.loads(line) for line in server.log.read_text().splitlines() if line.startswith('{"time":"2'))
-    entry = next(entry for entry in entries if entry.get("target") == unique_target)
+
+    def read_entries() -> list[dict[str, Any]]:
+        # The registry writes to the same file, often first. A complete line of HAProxy begins with the year.
+        lines = [line for line in server.log.read_text().splitlines(keepends=True) if line.endswith("}\n")]
+        entries = (json.loads(line) for line in lines if line.startswith('{"time":"2'))
+        return [entry for entry in entries if entry.get("target") == unique_target]
+
+    wait_until(lambda: bool(read_entries()), server.log)
+    [entry] = read_entries()
     assert (entry["user"], entry["method"], entry["status"]) == (user or "-", "GET", status)
     assert abs(datetime.fromisoformat(entry["time"]) - datetime.now(UTC)) < timedelta(minutes=1)
 

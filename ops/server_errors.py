@@ -39,7 +39,7 @@ STORES = {"s3": S3, "azure": AZURE}
 
 UPSTREAM = Server("upstream", "`mirror_of`", "`mirror_username` and `mirror_password`")
 
-UP = "Then run `pulumi up`."
+THEN_UP = "Then run `pulumi up`."
 
 FAILURES = (
     # An error of Go ends with the status text of the proxy: `Get "https://host/": Forbidden`. The status of the server
@@ -47,27 +47,27 @@ FAILURES = (
     (
         r'Proxy Authentication Required|": Unauthorized\b',
         "The proxy refuses the login of the registry (401 or 407).",
-        f"Correct user and password in `outbound_proxy`. {UP}",
+        f"Correct user and password in `outbound_proxy`. {THEN_UP}",
     ),
     (
         r'": Forbidden\b',
         "The proxy does not allow connections to the {server.name} (403).",
-        f"Allow that server at the proxy, or add its host to `outbound_proxy.no_proxy`. {UP}",
+        f"Allow that server at the proxy, or add its host to `outbound_proxy.no_proxy`. {THEN_UP}",
     ),
     (
         r'": (Bad Gateway|Service Unavailable|Gateway Timeout|Unable to connect)\b',
         "The proxy cannot connect to the {server.name}.",
-        f"Correct {{server.url_keys}}, or check that the proxy reaches that server. {UP}",
+        f"Correct {{server.url_keys}}, or check that the proxy reaches that server. {THEN_UP}",
     ),
     (
         r"proxyconnect",
         "The registry cannot connect to its proxy, so it cannot reach the {server.name}.",
-        f"Check the URLs in `outbound_proxy`, and that the proxy is up. {UP}",
+        f"Check the URLs in `outbound_proxy`, and that the proxy is up. {THEN_UP}",
     ),
     (
         r"x509: certificate signed by unknown authority",
         "The registry does not trust the certificate of the {server.name} (TLS, x509).",
-        f"Run `pulumi config set upstream_ca < ca.pem` with the CA of that server. {UP}",
+        f"Run `pulumi config set upstream_ca < ca.pem` with the CA of that server. {THEN_UP}",
     ),
     (
         r"x509: certificate has expired or is not yet valid",
@@ -77,43 +77,43 @@ FAILURES = (
     (
         r"x509: (certificate is (not )?valid for|certificate relies on|cannot validate certificate for) ",
         "The certificate of the {server.name} does not contain the host in {server.url_keys} (TLS, x509).",
-        f"Use a name or address of the certificate in {{server.url_keys}}. {UP}",
+        f"Use a name or address of the certificate in {{server.url_keys}}. {THEN_UP}",
     ),
     (
         r"server gave HTTP response to HTTPS client|does not look like a TLS handshake",
         "The {server.name} does not speak TLS.",
-        f"Begin {{server.url_keys}} with http:// instead of https://. {UP}",
+        f"Begin {{server.url_keys}} with http:// instead of https://. {THEN_UP}",
     ),
     (
         r"HTTP request to an HTTPS server",
         "The {server.name} speaks only TLS.",
-        f"Begin {{server.url_keys}} with https:// instead of http://. {UP}",
+        f"Begin {{server.url_keys}} with https:// instead of http://. {THEN_UP}",
     ),
     (
         r"NoSuchBucket",
         "The bucket does not exist on the S3 server (NoSuchBucket).",
-        f"Create the bucket, or correct `s3_bucket`. {UP}",
+        f"Create the bucket, or correct `s3_bucket`. {THEN_UP}",
     ),
     (
         r"ContainerNotFound",
         "The container does not exist on the Azure server (ContainerNotFound).",
-        f"Create the container, or correct `azure_container`. {UP}",
+        f"Create the container, or correct `azure_container`. {THEN_UP}",
     ),
     (
         r"azure: .*no such host",
         "The registry cannot connect: the name of the Azure server does not resolve (no such host).",
-        f"Correct `azure_account` or {AZURE.url_keys}. {UP}",
+        f"Correct `azure_account` or {AZURE.url_keys}. {THEN_UP}",
     ),
     (
         r"azure: .*DefaultAzureCredential",
         "The registry has no role for the Azure server (DefaultAzureCredential).",
         "Set `azure_secret`, or give the node or the ServiceAccount of the Pods an identity that may use the "
-        f"container. {UP}",
+        f"container. {THEN_UP}",
     ),
     (
         r"AuthorizationHeaderMalformed|BucketRegionError|PermanentRedirect|IllegalLocation|invalid region provided",
         "The bucket is in another region, or the region does not exist.",
-        f"Set `s3_region` to the region of the bucket. {UP}",
+        f"Set `s3_region` to the region of the bucket. {THEN_UP}",
     ),
     (
         r"RequestTimeTooSkewed",
@@ -123,7 +123,7 @@ FAILURES = (
     (
         r"NoCredentialProviders",
         "The registry found no access key for the S3 server (NoCredentialProviders).",
-        f"Set {S3.login_keys}. Or give the node an IAM role that may use the bucket. {UP}",
+        f"Set {S3.login_keys}. Or give the node an IAM role that may use the bucket. {THEN_UP}",
     ),
     # XAdminUserNotFound is an error of VersityGW.
     (
@@ -131,7 +131,7 @@ FAILURES = (
         r"|RESPONSE 40[13]"
         r"|UNAUTHORIZED|incorrect username or password",
         "The {server.name} refused the login, or the user lacks a right.",
-        f"Correct {{server.login_keys}}, and check the rights of that user. {UP}",
+        f"Correct {{server.login_keys}}, and check the rights of that user. {THEN_UP}",
     ),
     (
         r"SlowDown",
@@ -141,17 +141,17 @@ FAILURES = (
     (
         r"TOOMANYREQUESTS|status code: 429|RESPONSE 429",
         "The {server.name} limits the requests of the registry (too many requests).",
-        f"Wait, or set {{server.login_keys}} to a user with a higher limit. {UP}",
+        f"Wait, or set {{server.login_keys}} to a user with a higher limit. {THEN_UP}",
     ),
     (
         r"no such host|: lookup \S+( on \S+)?: ",
         "The registry cannot connect: the name of the {server.name} does not resolve (no such host).",
-        f"Correct {{server.url_keys}}, or add the name to the cluster's DNS. {UP}",
+        f"Correct {{server.url_keys}}, or add the name to the cluster's DNS. {THEN_UP}",
     ),
     (
         r"connection refused",
         "The registry cannot connect: no program listens at the address of the {server.name} (connection refused).",
-        f"Start the server, or correct host and port of {{server.url_keys}}. {UP}",
+        f"Start the server, or correct host and port of {{server.url_keys}}. {THEN_UP}",
     ),
     (
         r"i/o timeout|deadline exceeded|no route to host|network is unreachable|Client\.Timeout",
@@ -162,7 +162,7 @@ FAILURES = (
     (
         r"connection reset|broken pipe|EOF",
         "The {server.name} closed the connection of the registry.",
-        f"Check the scheme and the port in {{server.url_keys}}, and read the log of that server. {UP}",
+        f"Check the scheme and the port in {{server.url_keys}}, and read the log of that server. {THEN_UP}",
     ),
 )
 """Rows of pattern, cause and remedy. The patterns match errors of Go, of registries, and of clients of AWS and Azure.

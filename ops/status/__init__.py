@@ -72,7 +72,7 @@ STACK_CHECKS = {
     ),
     "restarts": StatusCheck(
         "restarts",
-        lambda target: workload.read_ends(target.client, target.outputs.namespace),
+        lambda target: workload.read_terminated_containers(target.client, target.outputs.namespace),
         lambda facts, target: verdicts.rate_restarts(facts, target.outputs.namespace),
     ),
     "secrets": StatusCheck(

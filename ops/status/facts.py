@@ -56,21 +56,21 @@ class VolumeState:
 
 
 @dataclass(frozen=True)
-class ContainerEnd:
-    """The last end of a container that was started again.
+class TerminatedContainer:
+    """The last termination of a container that was started again.
 
     Attributes:
         pod: Name of the Pod.
-        container: Name of the container.
+        name: Name of the container.
         restarts: Number of its starts after the first one.
         reason: Reason by the words of the kubelet, such as OOMKilled.
         exit_code: Its exit code.
-        hours: Hours since the end.
+        hours: Hours since the termination.
         memory: Its memory limit, or "".
     """
 
     pod: str
-    container: str
+    name: str
     restarts: int
     reason: str
     exit_code: int

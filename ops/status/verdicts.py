@@ -20,7 +20,6 @@ from ..stack import REGISTRY_SELECTOR
 from ..volume import DiskSpace, find_shortage
 from .facts import (
     CertificateAuthority,
-    ContainerEnd,
     JobState,
     NodeTrust,
     PushState,
@@ -28,6 +27,7 @@ from .facts import (
     ServerCertificate,
     ServerState,
     StackSettings,
+    TerminatedContainer,
     VolumeState,
 )
 
@@ -173,17 +173,22 @@ def rate_volume(volume: VolumeState | None, namespace: str) -> Verdict:
     )
 
 
-def rate_restarts(ends: Sequence[ContainerEnd], namespace: str) -> Verdict:
+def rate_restarts(terminated: Sequence[TerminatedContainer], namespace: str) -> Verdict:
     """Report containers that ended lately, unless their node stopped."""
-    if not ends:
+    if not terminated:
         return Verdict("none")
     summary = "; ".join(
-        f"{end.container} in {end.pod}: {end.restarts} restarts, the last end {_format_hours(end.hours)} ago "
-        f"({end.reason}, exit code {end.exit_code}{_memory_limit(end)})"
-        for end in ends
+        f"{container.name} in {container.pod}: {container.restarts} restarts, the last end "
+        f"{_format_hours(container.hours)} ago "
+        f"({container.reason}, exit code {container.exit_code}{_memory_limit(container)})"
+        for container in terminated
     )
-    recent = [end for end in ends if end.reason not in REBOOTED and end.hours < _notice_hours(end)]
-    return Verdict(summary, " ".join(dict.fromkeys(_restart_remedy(end, namespace) for end in recent)))
+    recent = [
+        container
+        for container in terminated
+        if container.reason not in REBOOTED and container.hours < _notice_hours(container)
+    ]
+    return Verdict(summary, " ".join(dict.fromkeys(_restart_remedy(container, namespace) for container in recent)))
 
 
 def rate_secrets(secrets: Sequence[SecretState], namespace: str) -> Verdict:
@@ -266,12 +271,12 @@ def _format_hours(hours: float) -> str:
     return f"{hours * 60:.0f} minutes" if hours < 2 else f"{hours:.0f} hours"
 
 
-def _notice_hours(end: ContainerEnd) -> int:
-    return OOM_HOURS if end.reason == OOM_KILLED else RESTART_HOURS
+def _notice_hours(container: TerminatedContainer) -> int:
+    return OOM_HOURS if container.reason == OOM_KILLED else RESTART_HOURS
 
 
-def _memory_limit(end: ContainerEnd) -> str:
-    return f", limit {end.memory}" if end.reason == OOM_KILLED and end.memory else ""
+def _memory_limit(container: TerminatedContainer) -> str:
+    return f", limit {container.memory}" if container.reason == OOM_KILLED and container.memory else ""
 
 
 def _twice(quantity: str) -> str:
@@ -280,17 +285,17 @@ def _twice(quantity: str) -> str:
     return f"{2 * Decimal(number)}{quantity.removeprefix(number)}"
 
 
-def _restart_remedy(end: ContainerEnd, namespace: str) -> str:
+def _restart_remedy(container: TerminatedContainer, namespace: str) -> str:
     """Return what to do about a container that ended: raise its memory limit, or read its log."""
-    if end.reason == OOM_KILLED and not end.memory:
+    if container.reason == OOM_KILLED and not container.memory:
         return "The node has too little memory. Add memory, or move other Pods to another node."
-    if end.reason == OOM_KILLED:
-        key = f"{MEMORY_PREFIXES[end.container]}limits.memory"
+    if container.reason == OOM_KILLED:
+        key = f"{MEMORY_PREFIXES[container.name]}limits.memory"
         return (
-            f"Run `pulumi config set --path --type string {key} {_twice(end.memory)}` and `pulumi up`. "
+            f"Run `pulumi config set --path --type string {key} {_twice(container.memory)}` and `pulumi up`. "
             "docs/configuration.md says what `limits` a push needs."
         )
-    return f"Read `kubectl -n {namespace} logs {end.pod} --container {end.container} --previous`."
+    return f"Read `kubectl -n {namespace} logs {container.pod} --container {container.name} --previous`."
 
 
 def _format_days(days: float) -> str:

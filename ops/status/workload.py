@@ -23,7 +23,7 @@ from ..kubernetes import (
 )
 from ..servers import PROBED_CONTAINERS
 from ..volume import DiskSpace
-from .facts import ContainerEnd, JobState, NodeTrust, VolumeState
+from .facts import JobState, NodeTrust, TerminatedContainer, VolumeState
 
 
 def read_images(client: DynamicClient, namespace: str) -> list[str]:
@@ -57,9 +57,9 @@ def read_volume(client: DynamicClient, namespace: str) -> VolumeState | None:
     return VolumeState(claim_name, name, deleted, bool(volume.folder_on_node(objects["volume"])))
 
 
-def read_ends(client: DynamicClient, namespace: str) -> list[ContainerEnd]:
+def read_terminated_containers(client: DynamicClient, namespace: str) -> list[TerminatedContainer]:
     """Return the last termination of each restarted container, the latest one first."""
-    ends = [end for pod in list_registry_pods(client, namespace) for end in _ends_of(pod)]
+    ends = [end for pod in list_registry_pods(client, namespace) for end in _terminated_containers_of(pod)]
     return sorted(ends, key=lambda end: end.hours)
 
 
@@ -111,20 +111,20 @@ def _as_text(moment: datetime | None) -> str:
     return moment.isoformat() if moment else ""
 
 
-def _ends_of(pod: Object) -> Iterator[ContainerEnd]:
+def _terminated_containers_of(pod: Object) -> Iterator[TerminatedContainer]:
     """Yield the last terminations of the component's containers. Injected sidecars are ignored."""
     limits = {
         container["name"]: ((container.get("resources") or {}).get("limits") or {}).get("memory", "")
         for container in pod["spec"]["containers"]
     }
     for status in pod["status"].get("containerStatuses") or []:
-        # A container that waits for its next start has its end in `state`, or in `lastState`.
+        # A container that waits for its next start has its termination in `state`, or in `lastState`.
         terminated = next(
             (state["terminated"] for key in ("state", "lastState") if "terminated" in (state := status.get(key) or {})),
             None,
         )
         if status["name"] in PROBED_CONTAINERS and terminated:
-            yield ContainerEnd(
+            yield TerminatedContainer(
                 pod["metadata"]["name"],
                 status["name"],
                 status.get("restartCount", 0),

@@ -26,12 +26,12 @@ from ops.stack import Outputs
 from ops.status import certificates, drift, mounted_secrets, push, target, verdicts, workload
 from ops.status.facts import (
     CertificateAuthority,
-    ContainerEnd,
     NodeTrust,
     PushState,
     SecretState,
     ServerCertificate,
     StackSettings,
+    TerminatedContainer,
     VolumeState,
 )
 from ops.volume import DiskSpace
@@ -239,7 +239,7 @@ def test_a_volume_that_is_being_deleted_has_a_remedy(state: VolumeState | None, 
     assert bool(verdict.remedy) == bool(remedy)
 
 
-OOM = ContainerEnd("docker-registry", "registry", 2, "OOMKilled", 137, 100, "512Mi")
+OOM = TerminatedContainer("docker-registry", "registry", 2, "OOMKilled", 137, 100, "512Mi")
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ OOM = ContainerEnd("docker-registry", "registry", 2, "OOMKilled", 137, 100, "512
             "512Mi)",
             "`pulumi config set --path --type string limits.memory 1024Mi`",
         ),
-        ([replace(OOM, container="proxy", memory="1.5Gi", hours=0.5)], "30 minutes ago", "front_limits.memory 3.0Gi`"),
+        ([replace(OOM, name="proxy", memory="1.5Gi", hours=0.5)], "30 minutes ago", "front_limits.memory 3.0Gi`"),
         ([replace(OOM, memory="")], "(OOMKilled, exit code 137)", "The node has too little memory"),
         ([replace(OOM, hours=7 * 24 + 1)], "169 hours ago", ""),
         ([replace(OOM, reason="Error", exit_code=2, hours=23)], "(Error, exit code 2)", "--container registry --prev"),
@@ -260,7 +260,9 @@ OOM = ContainerEnd("docker-registry", "registry", 2, "OOMKilled", 137, 100, "512
         ([replace(OOM, reason="Unknown", exit_code=255, hours=1)], "(Unknown, exit code 255)", ""),
     ],
 )
-def test_a_container_that_ended_lately_has_a_remedy(ends: Sequence[ContainerEnd], summary: str, remedy: str) -> None:
+def test_a_container_that_ended_lately_has_a_remedy(
+    ends: Sequence[TerminatedContainer], summary: str, remedy: str
+) -> None:
     verdict = verdicts.rate_restarts(ends, "team")
     assert summary in verdict.summary
     assert remedy in verdict.remedy
@@ -430,12 +432,12 @@ def test_the_ends_of_containers_are_read_with_their_limits() -> None:
     limited = {"name": "registry", "resources": {"limits": {"memory": "512Mi"}}}
     pod = {**POD, "spec": {**POD["spec"], "containers": [limited, {"name": "proxy"}, {"name": "mesh"}]}}
     statuses = [ended("registry", 5, "OOMKilled"), ended("proxy", 2, "Error", state="state"), ended("mesh", 1, "Error")]
-    ends = workload.read_ends(api({**pod, "status": {"containerStatuses": statuses}}), "team")
-    assert [(end.container, end.reason, end.memory, round(end.hours)) for end in ends] == [
+    ends = workload.read_terminated_containers(api({**pod, "status": {"containerStatuses": statuses}}), "team")
+    assert [(end.name, end.reason, end.memory, round(end.hours)) for end in ends] == [
         ("proxy", "Error", "", 2),
         ("registry", "OOMKilled", "512Mi", 5),
     ]
-    assert workload.read_ends(api(POD), "team") == []
+    assert workload.read_terminated_containers(api(POD), "team") == []
 
 
 STARTED = "2026-11-25T12:00:00Z"

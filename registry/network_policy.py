@@ -32,7 +32,7 @@ POD_IDENTITY: NetworkPolicyEgressRuleArgsDict = {
     "to": [{"ip_block": {"cidr": "169.254.170.23/32"}}, {"ip_block": {"cidr": "fd00:ec2::23/128"}}],
     "ports": [{"protocol": "TCP", "port": 80}],
 }
-"""Agent of EKS Pod Identity, which does the same."""
+"""Agent of EKS Pod Identity, which gives a ServiceAccount the keys of its role too."""
 
 ACCOUNT_ROLES = {"s3": [TOKEN_SERVICE, POD_IDENTITY], "azure": [TOKEN_SERVICE]}
 """Servers for the keys of a ServiceAccount's role, by the kind of object store."""

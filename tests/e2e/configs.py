@@ -36,6 +36,7 @@ BASES: list[Inputs] = [
         "s3_endpoint": "https://s3.example.com:9000",
         "s3_prefix": "team",
     },
+    {"storage": "azure", "azure_account": "team", "azure_container": "images", "workload": "deployment"},
     {"mode": "mirror", "mirror_of": "https://registry-1.docker.io", "mirror_username": "a", "mirror_password": "b"},
     {"mode": "read-only", "metrics": True, "service_monitor": True, "alerts": True, "dashboard": True},
     {"tls_secret": "tls", "users_secret": "users", "image_pull_secret": "pull", **EXISTING_NAMESPACE},

@@ -135,6 +135,11 @@ def container_statuses(pod: Object) -> dict[str, Object]:
     return {status["name"]: status for status in pod["status"].get("containerStatuses") or []}
 
 
+def pod_conditions(pod: Object) -> dict[str, Object]:
+    """Return the conditions of the Pod by type."""
+    return {condition["type"]: condition for condition in pod["status"].get("conditions") or []}
+
+
 def find_claim(pod: Object) -> str:
     """Return the name of the claim that the Pod mounts, or "" if the images are in an object store."""
     claims = (volume.get("persistentVolumeClaim") for volume in pod["spec"]["volumes"])
@@ -149,8 +154,7 @@ def start_of(status: Object) -> datetime | None:
 
 def time_of_readiness(pod: Object) -> datetime | None:
     """Return the time since which the Pod is ready or is not, or None before the first report of its kubelet."""
-    conditions = {condition["type"]: condition for condition in pod["status"].get("conditions") or []}
-    changed = (conditions.get("ContainersReady") or {}).get("lastTransitionTime")
+    changed = pod_conditions(pod).get("ContainersReady", {}).get("lastTransitionTime")
     return parse_time(changed) if changed else None
 
 

@@ -20,6 +20,7 @@ from ..kubernetes import (
     list_registry_pods,
     list_running_pods,
     parse_time,
+    pod_conditions,
 )
 from ..servers import PROBED_CONTAINERS
 from ..volume import DiskSpace
@@ -59,8 +60,9 @@ def read_volume(client: DynamicClient, namespace: str) -> VolumeState | None:
 
 def read_terminated_containers(client: DynamicClient, namespace: str) -> list[TerminatedContainer]:
     """Return the last termination of each restarted container, the latest one first."""
-    ends = [end for pod in list_registry_pods(client, namespace) for end in _terminated_containers_of(pod)]
-    return sorted(ends, key=lambda end: end.hours)
+    pods = list_registry_pods(client, namespace)
+    terminated = [container for pod in pods for container in _terminated_containers_of(pod)]
+    return sorted(terminated, key=lambda container: container.hours)
 
 
 def read_node_trust(client: DynamicClient, namespace: str) -> NodeTrust | None:
@@ -102,8 +104,7 @@ def read_job(client: DynamicClient, namespace: str, task: str) -> JobState | Non
 
 
 def _is_ready(pod: Object) -> bool:
-    conditions = pod["status"].get("conditions") or []
-    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in conditions)
+    return pod_conditions(pod).get("Ready", {}).get("status") == "True"
 
 
 def _as_text(moment: datetime | None) -> str:

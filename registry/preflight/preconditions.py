@@ -51,7 +51,9 @@ def check_preconditions(
     is_pinned = settings.storage.kind.is_on_node
     objects, exposure = settings.objects, settings.exposure
     more = more_objects(
-        *(ctx.app, objects, exposure),
+        ctx.app,
+        objects,
+        exposure,
         uses_default_class=settings.storage.uses_default_class,
         selects_nodes=bool(settings.workload.node_selector),
     )

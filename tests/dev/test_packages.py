@@ -2,12 +2,14 @@
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from dev import packages
 from dev.errors import RequirementError
+from tests.dev import commands
 
 COMMANDS = {"containerd": "containerd", "busybox": "busybox-static"}
 
@@ -47,15 +49,7 @@ def add_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AddCommand:
     variables = {"PATH": f"{tmp_path}/bin:{tools}", "HOME": str(tmp_path), "XDG_CACHE_HOME": f"{tmp_path}/cache"}
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-
-    def add(name: str, content: str = "#!/bin/sh\n") -> Path:
-        command = tmp_path / "bin" / name
-        command.parent.mkdir(exist_ok=True)
-        command.write_text(content)
-        command.chmod(0o755)
-        return command
-
-    return add
+    return partial(commands.add_command, tmp_path)
 
 
 @pytest.fixture

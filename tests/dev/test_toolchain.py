@@ -1,5 +1,6 @@
 """The engine on PATH is used, or one is built. `go` and `pulumi` are fakes. The end-to-end tests run the real ones."""
 
+import functools
 import re
 import shutil
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from dev.errors import BuildError, RequirementError
 from dev.toolchain import build, engine, golang, partial, programs
 from dev.toolchain.partial import PartialModule
 from dev.toolchain.programs import MODULES, PROGRAMS, Program
+from tests.dev.commands import add_command
 
 GO = """#!/bin/sh
 echo "$@" >>"$HOME/go.log"
@@ -45,15 +47,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     folders = {"PATH": f"{tmp_path}/bin:/usr/bin:/bin", "HOME": str(tmp_path), "XDG_CACHE_HOME": f"{tmp_path}/cache"}
     for name, value in folders.items():
         monkeypatch.setenv(name, value)
-
-    def install(name: str, content: str = "#!/bin/sh\n") -> Path:
-        command = tmp_path / "bin" / name
-        command.parent.mkdir(exist_ok=True)
-        command.write_text(content)
-        command.chmod(0o755)
-        return command
-
-    return install
+    return functools.partial(add_command, tmp_path)
 
 
 class TestPins:

@@ -2,13 +2,10 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import grpc  # type: ignore[import-untyped]
 import pulumi
 import pulumi_policy.policy
 import pytest
@@ -30,6 +27,7 @@ from policy.resource import REGISTRY, STACK
 from policy.rule import ADVISORY, DISABLED, MANDATORY
 from policy.rules import RULES
 from registry import PrivateRegistry
+from tests import language_host
 from tests.conftest import SECRET_MARK, Engine, RegisteredResource, attach, run
 from tests.examples import compatible_groups, example_inputs
 from tests.golden import policies
@@ -117,18 +115,11 @@ def registered(kind: str, properties: dict[str, Any]) -> AnalyzerResource:
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pack]:
-    """Run a copy of the folder under another name, as the language host does: `python FOLDER ENGINE`."""
+    """Run a copy of the folder under another name, as the language host does."""
     folder = tmp_path_factory.mktemp("pack")
     copy = shutil.copytree(FOLDER, folder / "v1", ignore=shutil.ignore_patterns(".venv", "__pycache__"))
-    command = [sys.executable, str(copy), "127.0.0.1:1"]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout
-            address = f"127.0.0.1:{process.stdout.readline().strip()}"
-            with grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
-                yield Pack(AnalyzerStub(channel))
-        finally:
-            process.kill()
+    with language_host.running(copy) as channel:
+        yield Pack(AnalyzerStub(channel))
 
 
 def registry_with(keys: Sequence[str]) -> Engine:

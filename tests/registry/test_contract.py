@@ -5,12 +5,10 @@ import importlib
 import json
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import grpc  # type: ignore[import-untyped]
 import pulumi
 import pytest
 from pulumi.provider.experimental.analyzer import Analyzer
@@ -19,7 +17,7 @@ from pulumi.runtime.proto import GetSchemaRequest, ResourceProviderStub
 import registry
 from registry import PrivateRegistry, PrivateRegistryArgs
 from registry.inputs.table import DEFAULTS, INPUTS
-from tests import golden
+from tests import golden, language_host
 from tests.golden import project, reference
 
 
@@ -141,7 +139,7 @@ def test_the_samples_of_each_language_use_names_of_the_schema(language: str, inp
 
 @pytest.mark.parametrize("has_whole_repository", [False, True], ids=["folder", "repository"])
 def test_the_folder_is_a_plugin_under_any_name(tmp_path: Path, has_whole_repository: bool) -> None:
-    """The engine runs a copy in its cache. The language host calls `python FOLDER ENGINE`."""
+    """The engine runs a copy in its cache."""
     folder, copy = Path(registry.__path__[0]), tmp_path / "v1"
     ignored = shutil.ignore_patterns(".venv", "__pycache__")
     if has_whole_repository:
@@ -149,15 +147,8 @@ def test_the_folder_is_a_plugin_under_any_name(tmp_path: Path, has_whole_reposit
         shutil.copy(folder.parent / "__main__.py", copy)
     else:
         shutil.copytree(folder, copy, ignore=ignored)
-    command = [sys.executable, str(copy), "127.0.0.1:1"]
-    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as plugin:
-        try:
-            assert plugin.stdout
-            address = f"127.0.0.1:{plugin.stdout.readline().strip()}"
-            with grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
-                response = ResourceProviderStub(channel).GetSchema(GetSchemaRequest(), timeout=60)
-        finally:
-            plugin.kill()
+    with language_host.running(copy) as channel:
+        response = ResourceProviderStub(channel).GetSchema(GetSchemaRequest(), timeout=60)
     assert json.loads(response.schema) == golden.current_schema()
 
 

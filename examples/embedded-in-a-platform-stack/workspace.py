@@ -92,7 +92,9 @@ def create_login_job(
     opts: pulumi.ResourceOptions,
 ) -> kubernetes.batch.v1.Job:
     """Create a Job that logs in. `pulumi up` waits until the Job succeeds. `files` is the Secret that it mounts."""
-    curl = ["curl", "--fail", "--silent", "--show-error", "--max-time", "10"]
+    # A node needs a moment until it knows the address of a new Service.
+    retry = ["--retry", "5", "--retry-delay", "1", "--retry-all-errors"]
+    curl = ["curl", "--fail", "--silent", "--show-error", "--max-time", "10", *retry]
     credentials = ["--cacert", f"{MOUNT_PATH}/ca.pem", "--netrc-file", f"{MOUNT_PATH}/netrc"]
     url = pulumi.Output.concat("https://", endpoint, "/v2/_catalog")
     container: ContainerArgsDict = {

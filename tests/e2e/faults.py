@@ -5,14 +5,15 @@ import re
 import shlex
 import ssl
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 
 from dev.cluster import network
 from dev.cluster.plan import LAPTOP, MASTER
 from tests.e2e.kube_api import Object
-from tests.e2e.lab import Lab, Registry
+from tests.e2e.lab import NAMESPACE, Lab, Registry, eventually
 from tests.e2e.load import connection_fields
+from tests.issuing import CertificateSpec, issue, server_spec
 
 CHANGING_COMMANDS = ("python -m ops", "pulumi up", "pulumi config set", "kubectl", "mount", "chown")
 """Beginnings of the commands that a test types. All other commands, such as `dmesg`, only show something."""
@@ -49,6 +50,26 @@ def kill_container(lab: Lab, pod: Object, container: str = "registry") -> None:
     """Kill the first process of a container. The kernel then kills the container's other processes."""
     command = ["ctr", "--namespace=k8s.io", "task", "kill", "--signal", "SIGKILL", find_task(pod, container)]
     lab.cluster.run(pod["spec"]["nodeName"], command, check=True)
+
+
+def patch_secret(lab: Lab, namespace: str, name: str, data: Mapping[str, str]) -> None:
+    """Put text into keys of a Secret."""
+    lab.kubectl("--namespace", namespace, "patch", "secret", name, "--patch", json.dumps({"stringData": data}))
+
+
+def serve_certificate_of_another_ca(lab: Lab, namespace: str) -> None:
+    """Replace the certificate in the Secret of a Deployment, and restart the registry once its Pod has the new one."""
+    certificate = issue(server_spec(NAMESPACE), issue(CertificateSpec(name="another CA")))
+    patch_secret(lab, namespace, "cert-secret", {"tls.crt": certificate.pem, "tls.key": certificate.key_pem})
+    exec_in_pod = ("exec", "--namespace", namespace, f"deploy/{NAMESPACE}", "--")
+    encoded_certificate = b64encode(certificate.pem.encode()).decode()
+    eventually(
+        120,
+        "the Pod has the edited certificate",
+        lambda: lab.kubectl(*exec_in_pod, "base64", "-w0", "/certs/tls.crt") == encoded_certificate,
+        pause=1,
+    )
+    lab.kill_registry(namespace, f"deploy/{NAMESPACE}")
 
 
 def peak_memory(lab: Lab, pod: Object, container: str = "registry") -> float:

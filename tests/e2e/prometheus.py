@@ -34,8 +34,8 @@ PORT, STATE_METRICS_PORT, STATE_METRICS_OWN_PORT = 9090, 8085, 8086
 
 HOME = "/var/lib/prometheus"
 
-WINDOW = "10s"
-"""Range that replaces each range of the rules, such as 5m."""
+WINDOW, WINDOW_OF_RESTARTS = "10s", "20s"
+"""Ranges that replace those of the rules: all others, such as 5m, and that of half an hour."""
 
 ANY_SCHEMA = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
@@ -152,17 +152,19 @@ def load_rules(lab: Lab, prometheus: Prometheus, namespaces: Sequence[str]) -> N
 
 
 def shorten(groups: Sequence[Any]) -> list[Any]:
-    """Return groups of rules whose conditions must hold for a second, and which look at the last `WINDOW`."""
+    """Return groups of rules whose conditions must hold for a second, and which look at the last seconds."""
     return [
         {
             **group,
-            "rules": [
-                {**rule, "for": "1s", "expr": re.sub(r"\[\d+[mh]\]", f"[{WINDOW}]", rule["expr"])}
-                for rule in group["rules"]
-            ],
+            "rules": [{**rule, "for": "1s", "expr": _shorten_ranges(rule["expr"])} for rule in group["rules"]],
         }
         for group in groups
     ]
+
+
+def _shorten_ranges(expression: str) -> str:
+    expression = expression.replace("[30m]", f"[{WINDOW_OF_RESTARTS}]")
+    return re.sub(r"\[\d+[mh]\]", f"[{WINDOW}]", expression)
 
 
 def targets(lab: Lab, namespaces: Sequence[str]) -> list[Object]:

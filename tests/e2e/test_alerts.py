@@ -7,26 +7,33 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from subprocess import CalledProcessError
 from typing import Any, NamedTuple
 
 import pytest
 
 from registry.maintenance.job.layout import data_path
+from registry.monitoring.alerts import RESTARTS
 from tests.e2e import prometheus as prometheus_server
 from tests.e2e import s3 as s3_server
 from tests.e2e.faults import (
     fill_disk,
+    kill_container,
     quick_jobs,
     remove_ballast,
     run_on_node,
+    serve_certificate_of_another_ca,
     small_disk,
     unfinished_manifests,
     use_inodes,
 )
-from tests.e2e.lab import ADDRESS, Lab, Registry, eventually
+from tests.e2e.kube_api import Object
+from tests.e2e.lab import ADDRESS, NAMESPACE, Lab, Registry, eventually
 from tests.e2e.prometheus import Prometheus, load_rules, operator_crds
 from tests.e2e.s3 import S3
+from tests.issuing import CertificateSpec, issue, server_spec
 
 pytestmark = [pytest.mark.e2e, pytest.mark.together]
 
@@ -43,14 +50,15 @@ NIGHTLY = {"schedule": "30 2 * * *"}
 MONITORING: dict[str, Any] = {"metrics": True, "service_monitor": True, "alerts": True, "dashboard": True}
 
 SETTINGS: dict[str, Any] = {
-    **{"namespace": NAME, "port": 5067, "exposure": "external-ips", "external_ips": [ADDRESS]},
+    **{"namespace": NAME, "create_namespace": False},
+    **{"port": 5067, "exposure": "external-ips", "external_ips": [ADDRESS]},
     **{"storage": "host-path", "storage_path": FOLDER, "workload": "deployment"},
     **{"limits": {"memory": "64Mi"}, "requests": {"memory": "32Mi"}},
     **{"collect": NIGHTLY, "scrub": {**NIGHTLY, "heal": True}, **MONITORING},
 }
 
-LAST_DAY = {"certificate_days": 1, "renew_before_days": 0}
-"""Inputs of a certificate that is in its last day from the beginning."""
+ENDING = "ending-tls"
+"""Name of the Secret with the first certificate. It ends within two days, and so does its CA."""
 
 KEPT = ("kept/image", "a layer that stays")
 
@@ -61,8 +69,9 @@ LATE = {"ended": 1, "succeeded": 1, "failed": False, "seconds": 1, "bytes_freed"
 """Result of a collection of 1970."""
 
 
-class Watched(NamedTuple):
-    """A registry on a small disk, and the Prometheus that watches it."""
+@dataclass
+class Watched:
+    """A registry on a small disk, and the Prometheus that watches it. `registry` has the outputs of the last `up`."""
 
     registry: Registry
     prometheus: Prometheus
@@ -82,24 +91,45 @@ class Cause(NamedTuple):
 
 @pytest.fixture(scope="module")
 def watched(lab: Lab, deploy_for_module: Callable[..., Registry]) -> Iterator[Watched]:
-    """Yield a registry whose certificate is in its last day."""
+    """Yield a registry whose certificate and CA will soon end."""
     with (
         operator_crds(lab),
         small_disk(lab, FOLDER, SIZE, INODES),
         prometheus_server.serve(lab, NAMESPACES) as prometheus,
     ):
-        registry = deploy_for_module(NAME, **SETTINGS, **LAST_DAY)
+        create_ending_secret(lab)
+        registry = deploy_for_module(NAME, **SETTINGS, tls_secret=ENDING)
         load_rules(lab, prometheus, [NAME])
         registry.push(*KEPT)
         yield Watched(registry, prometheus, deploy_for_module)
         registry.project.pulumi("destroy", "--yes", "--skip-preview")
+        lab.kubectl("delete", "namespace", NAME, "--wait=false")
+
+
+def create_ending_secret(lab: Lab) -> None:
+    """Create the namespace, and in it a TLS Secret that an own CA has issued."""
+    ca = issue(CertificateSpec("Ending CA", days=3))
+    pair = issue(server_spec(NAMESPACE, days=3), ca)
+    data = {"tls.crt": pair.pem + ca.pem, "tls.key": pair.key_pem}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": ENDING}, "type": "kubernetes.io/tls"}
+    lab.kubectl("create", "namespace", NAME)
+    apply = ("kubectl", "--namespace", NAME, "apply", "--filename=-")
+    lab.environment.run(*apply, stdin=json.dumps(secret | {"stringData": data}))
 
 
 @contextmanager
-def short_certificate(watched: Watched) -> Iterator[None]:
+def ending_certificate(watched: Watched) -> Iterator[None]:
+    """End the fault of the fixture by a generated certificate."""
     yield
-    watched.deploy(NAME, **SETTINGS)
+    watched.registry = watched.deploy(NAME, **SETTINGS)
     load_rules(watched.lab, watched.prometheus, [NAME])
+
+
+@contextmanager
+def certificate_of_another_ca(watched: Watched) -> Iterator[None]:
+    serve_certificate_of_another_ca(watched.lab, NAME)
+    yield
+    watched.registry.project.up("--refresh")
 
 
 @contextmanager
@@ -182,13 +212,37 @@ def out_of_memory(watched: Watched) -> Iterator[None]:
     watched.lab.kubectl("--namespace", NAME, "rollout", "status", "deployment/docker-registry")
 
 
+@contextmanager
+def crash_loop(watched: Watched) -> Iterator[None]:
+    """Kill the registry each time that it runs, until it has been started once more than without an alert."""
+    wanted = restarts(watched.lab) + RESTARTS + 1
+
+    def kill() -> bool:
+        for pod in registry_pods(watched.lab):
+            if all("running" in status["state"] for status in pod["status"]["containerStatuses"]):
+                with suppress(CalledProcessError):  # the API server may not know yet that it has ended
+                    kill_container(watched.lab, pod)
+        return restarts(watched.lab) >= wanted
+
+    eventually(90, "the container is started again and again", kill)
+    yield
+    watched.lab.kubectl("--namespace", NAME, "rollout", "status", "deployment/docker-registry")
+
+
 def restarts(lab: Lab) -> int:
-    pods = lab.api.objects("pods", NAME, labels="app.kubernetes.io/name=docker-registry")
+    pods = registry_pods(lab)
     return sum(status["restartCount"] for pod in pods for status in pod["status"].get("containerStatuses", []))
 
 
+def registry_pods(lab: Lab) -> list[Object]:
+    return lab.api.objects("pods", NAME, labels="app.kubernetes.io/name=docker-registry")
+
+
 CAUSES = {
-    "certificate": Cause(short_certificate, ("RegistryCertificateExpires",)),
+    "certificate": Cause(
+        ending_certificate, ("RegistryCertificateExpires", "RegistryCertificateExpiresSoon", "RegistryCaExpires")
+    ),
+    "another CA": Cause(certificate_of_another_ca, ("RegistryCertificateUntrusted",)),
     "Pod": Cause(stopped_registry, ("RegistryDown",)),
     "exporter": Cause(stopped_exporter, ("RegistryExporterDown",)),
     "disk": Cause(full_disk, ("RegistryDiskFull", "RegistryDiskLow", "RegistryDiskFillUp", "RegistryErrors")),
@@ -196,8 +250,12 @@ CAUSES = {
     "damage": Cause(damage, ("RegistryDamaged",)),
     "job": Cause(failed_and_late_job, ("RegistryJobFailed", "RegistryJobLate")),
     "memory": Cause(out_of_memory, ("RegistryOutOfMemory",)),
+    "restarts": Cause(crash_loop, ("RegistryRestarts",)),
 }
 """Causes by name. The first one ends the fault that the fixture has made."""
+
+STORE_ALERTS = ("RegistryStorageDown", "RegistryDown")
+"""Alerts of a stopped object store."""
 
 
 class Observer:
@@ -252,6 +310,12 @@ def test_an_alert_fires_and_resolves(watched: Watched, name: str, figures: Calla
     assert_told_and_resolved(Observer(watched.prometheus, NAME), cause.make(watched), cause.alerts, figures)
 
 
+def test_every_alert_has_a_cause_here(watched: Watched) -> None:
+    (rules,) = watched.lab.api.objects("prometheusrules", NAME)
+    names = {rule["alert"] for group in rules["spec"]["groups"] for rule in group["rules"]}
+    assert names <= {name for cause in CAUSES.values() for name in cause.alerts} | {*STORE_ALERTS}
+
+
 def test_every_query_of_the_dashboard_returns_data(watched: Watched) -> None:
     board = watched.lab.get("configmap", "docker-registry-dashboard", NAME)
     assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
@@ -300,5 +364,5 @@ def test_a_bucket_that_does_not_answer_is_an_alert(watched: Watched, s3: S3, fig
             s3_server.start(watched.lab.cluster, s3)
 
     eventually(60, "no alert fires", lambda: not observer.look())
-    assert_told_and_resolved(observer, stopped_store(), ("RegistryStorageDown", "RegistryDown"), figures)
+    assert_told_and_resolved(observer, stopped_store(), STORE_ALERTS, figures)
     registry.project.pulumi("destroy", "--yes", "--skip-preview")

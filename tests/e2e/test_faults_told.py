@@ -5,7 +5,6 @@ Only a real disk, kubelet, S3 server and engine show the text of a fault, and th
 
 import json
 import secrets
-from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -20,9 +19,11 @@ from tests.e2e.faults import (
     add_garbage,
     fill_disk,
     find_commands,
+    patch_secret,
     quick_jobs,
     remove_ballast,
     run_on_node,
+    serve_certificate_of_another_ca,
     small_disk,
     type_commands,
     unfinished_manifests,
@@ -31,7 +32,6 @@ from tests.e2e.faults import (
 from tests.e2e.kube_api import Object
 from tests.e2e.lab import ADDRESS, NAMESPACE, SOAK, STORAGE_PATH, Lab, Registry, eventually, marked_block, read_secret
 from tests.e2e.s3 import S3
-from tests.issuing import CertificateSpec, issue, server_spec
 
 pytestmark = [pytest.mark.e2e, pytest.mark.drill, pytest.mark.together]
 
@@ -144,32 +144,17 @@ def edited_configuration(registry: Registry) -> Iterator[None]:
     lab = registry.project.lab
     config = json.loads(read_secret(lab, NAME, "configuration-secret")["config.yml"])
     new_config = json.dumps(config | {"log": {"level": "debug"}})
-    patch_secret(lab, "configuration-secret", {"config.yml": new_config})
+    patch_secret(lab, NAME, "configuration-secret", {"config.yml": new_config})
     yield
 
 
 @contextmanager
 def certificate_of_another_ca(registry: Registry) -> Iterator[None]:
-    """Replace the certificate in the Secret, and restart the registry."""
     lab = registry.project.lab
-    certificate = issue(server_spec(NAMESPACE), issue(CertificateSpec(name="another CA")))
-    patch_secret(lab, "cert-secret", {"tls.crt": certificate.pem, "tls.key": certificate.key_pem})
-    exec_in_pod = ("exec", "--namespace", NAME, f"deploy/{NAMESPACE}", "--")
-    encoded_certificate = b64encode(certificate.pem.encode()).decode()
-    eventually(
-        120,
-        "the Pod has the edited certificate",
-        lambda: lab.kubectl(*exec_in_pod, "base64", "-w0", "/certs/tls.crt") == encoded_certificate,
-        pause=1,
-    )
-    lab.kill_registry(NAME, f"deploy/{NAMESPACE}")
+    serve_certificate_of_another_ca(lab, NAME)
     eventually(30, "the container has restarted", lambda: has_restarted(lab))
     lab.wait_for_kube_proxies()
     yield
-
-
-def patch_secret(lab: Lab, name: str, data: Mapping[str, str]) -> None:
-    lab.kubectl("--namespace", NAME, "patch", "secret", name, "--patch", json.dumps({"stringData": data}))
 
 
 @contextmanager

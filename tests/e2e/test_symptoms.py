@@ -31,7 +31,7 @@ from dev.cluster.plan import MASTER, WORKER
 from dev.cluster.process import Daemon
 from dev.environment import PROJECT, STATE
 from tests.e2e import dns, faults
-from tests.e2e.lab import ADDRESS, NAME, NAMESPACE, STACK, STORAGE_PATH, Lab, checkout, eventually
+from tests.e2e.lab import ADDRESS, NAME, NAMESPACE, SOAK, STACK, STORAGE_PATH, Lab, checkout, eventually
 from tests.issuing import IssuedCertificate, issue, server_spec
 from tests.symptoms import LAPTOP, REFUSALS, Symptom, read_symptoms
 
@@ -532,12 +532,19 @@ SYMPTOMS = sorted(
 """Sections of the page, except those of tests/e2e/test_access_clients.py. The last one leaves files on the nodes."""
 
 
+REPEATED = {"no space left on device": "docker push"}
+"""Clients that fail only after 50 seconds, in which Docker repeats the push four times. They fail only in a soak.
+
+The section `500 Internal Server Error` shows Docker's repetitions in each run."""
+
+
 @pytest.mark.parametrize("symptom", SYMPTOMS, ids=lambda symptom: symptom.title)
 def test_each_client_fails_as_quoted_until_the_commands_have_run(client_hosts: ClientHosts, symptom: Symptom) -> None:
     with SITUATIONS[symptom.title](client_hosts) as scripts:
         assert {*scripts.laptop, *([POD] if scripts.pod else [])} == symptom.quotes.keys()
+        clients = [name for name in symptom.quotes if SOAK or name != REPEATED.get(symptom.title)]
         with ThreadPoolExecutor() as executor:
-            list(executor.map(partial(expect_quote, client_hosts, scripts, symptom), symptom.quotes))
+            list(executor.map(partial(expect_quote, client_hosts, scripts, symptom), clients))
         apply_remedy(client_hosts, symptom, scripts)
         pod = scripts.pod
         if pod:

@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +35,11 @@ APT_INSTALL = (
     "-o", "Debug::NoLocking=true",  # no lock is needed, because no package is installed
     "-o", "APT::Sandbox::User=root",  # the user _apt cannot write into a cache folder
 )  # fmt: skip
+
+APT_STATE = tuple(
+    map(Path, ("/var/lib/dpkg/status", "/var/lib/apt/lists", "/etc/apt/sources.list", "/etc/apt/sources.list.d"))
+)
+"""Files and folders that change when apt may select other versions: it installs, updates, or has other sources."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +118,10 @@ def provide_haproxy() -> Packages:
     return provide_packages({"haproxy": "haproxy"})
 
 
-def _ensure_unpacked(packages: Iterable[str]) -> Path:
+def _ensure_unpacked(packages: Sequence[str]) -> Path:
     """Return the folder of `packages` and their dependencies. Its name is a digest of their versions."""
-    plan = _run(*APT_INSTALL, "--simulate", *packages)
-    versions = sorted(line for line in plan.splitlines() if line.startswith("Inst "))
-    key = hashlib.sha256("\n".join(versions).encode()).hexdigest()[:12]
+    versions = _select_versions(packages)
+    key = _digest("\n".join(versions))
     target = cache.root() / "packages" / key
     if target.is_dir():
         return target
@@ -127,6 +131,25 @@ def _ensure_unpacked(packages: Iterable[str]) -> Path:
             lambda folder: _unpack(packages, folder, current_step),
             lambda: current_step.note("waiting for another process that is downloading them"),
         )
+
+
+def _select_versions(packages: Sequence[str]) -> list[str]:
+    """Return the packages with their versions and dependencies, as apt selects them.
+
+    apt takes a second. The result is remembered until a file of its state changes.
+    """
+
+    def fill(folder: Path) -> None:
+        (folder / "plan").write_text(_run(*APT_INSTALL, "--simulate", *packages))
+
+    state = [(path, path.stat().st_mtime_ns) for path in APT_STATE if path.exists()]
+    key = _digest(repr((packages, state)))
+    plan = (cache.ensure_folder(cache.root() / "packages" / f"selected-{key}", fill) / "plan").read_text()
+    return sorted(line for line in plan.splitlines() if line.startswith("Inst "))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _unpack(packages: Iterable[str], folder: Path, current_step: Step) -> None:

@@ -1,5 +1,6 @@
 """Debian packages are unpacked into the cache and never installed. `apt-get` and `dpkg-deb` are fakes."""
 
+import os
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -88,8 +89,22 @@ def test_apt_downloads_missing_packages_once_and_installs_nothing(fake_apt_log: 
 
     assert first == second
     assert first.find("containerd").is_relative_to(tmp_path / "cache")
-    modes = ["--simulate", "--download-only", "--simulate"]
+    modes = ["--simulate", "--download-only"]
     assert all(mode in line for mode, line in zip(modes, fake_apt_log.read_text().splitlines(), strict=True))
+
+
+def test_apt_selects_versions_again_if_its_state_has_changed(
+    fake_apt_log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise an update of the package lists would be without effect."""
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    monkeypatch.setattr(packages, "APT_STATE", (lists, tmp_path / "missing"))
+    packages.provide_packages(COMMANDS)
+    os.utime(lists, (1, 1))
+    packages.provide_packages(COMMANDS)
+
+    assert fake_apt_log.read_text().count("--simulate") == 2
 
 
 def test_package_lists_are_updated_if_a_download_fails(fake_apt_log: Path, tmp_path: Path) -> None:

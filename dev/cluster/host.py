@@ -47,6 +47,7 @@ for tunable in $TUNABLES; do
     mount --bind "$file" "/proc/sys/$key"
 done
 echo "$FORWARD" > /proc/sys/net/ipv4/ip_forward
+[ -z "$IPV6" ] || echo "$FORWARD" > /proc/sys/net/ipv6/conf/all/forwarding
 mount --make-rshared /  # containers see the volumes that the kubelet mounts
 """
 
@@ -66,6 +67,7 @@ def create(plan: Plan, host: Host) -> None:
         "VOLUMES": " ".join(VOLUMES),
         "TUNABLES": " ".join(f"{key}={value}" for key, value in TUNABLES.items()),
         "FORWARD": str(int(host in NODES)),
+        "IPV6": "yes" if plan.dual_stack else "",
     }
     enter_network = ("nsenter", f"--net={NAMESPACES / plan.netns(host)}")
     # The files keep the new namespaces after the script has ended.

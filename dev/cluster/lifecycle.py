@@ -75,7 +75,7 @@ class Startup:
             self._ensure_running(nodes.define_kube_proxy(self.plan, node))
 
     def start_node(self, node: Host) -> None:
-        containerd = nodes.define_containerd(node, Path(self.programs.network_plugins))
+        containerd = nodes.define_containerd(self.plan, node, Path(self.programs.network_plugins))
         self._ensure_running(containerd)
         is_ready = partial(images.is_containerd_ready, self.plan, self.programs, node)
         process.wait_until_ready(self.plan, containerd, is_ready)

@@ -14,8 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute, NetNS, netns  # type: ignore[import-untyped]
+from pyroute2.netlink.rtnl.ifaddrmsg import IFA_F_NODAD  # type: ignore[import-untyped]
 
-from dev.cluster.plan import HOSTS, MACHINE, NETWORK, NODES, PREFIX, SERVICES, Host, Plan
+from dev.cluster.plan import (
+    HOSTS,
+    MACHINE,
+    NETWORK,
+    NETWORK_IPV6,
+    NODES,
+    PREFIX,
+    SERVICES,
+    SERVICES_IPV6,
+    Host,
+    Plan,
+)
 from dev.errors import RequirementError
 
 NAMESPACES = Path("/run/netns")
@@ -28,7 +40,7 @@ HOST_LINK = "eth0"
 MACHINE_LINK = "machine"
 """Name of the machine's link in the switch."""
 
-PREFIX_LENGTH = ip_network(NETWORK).prefixlen
+PREFIX_LENGTH, PREFIX_LENGTH_IPV6 = (ip_network(network).prefixlen for network in (NETWORK, NETWORK_IPV6))
 
 
 def create(plan: Plan) -> None:
@@ -44,7 +56,7 @@ def create(plan: Plan) -> None:
             _set_link(switch, host.name, state="up", master=_index_of(switch, BRIDGE))
     for host in HOSTS:
         with _open_namespace(plan.netns(host)) as namespace:
-            _configure_host(namespace, host)
+            _configure_host(namespace, host, plan)
     if not plan.isolated:
         _attach_machine(plan)
 
@@ -131,17 +143,23 @@ def connect(plan: Plan, host: Host, port: int, address: str = "127.0.0.1", timeo
     return connection
 
 
-def _configure_host(namespace: Any, host: Host) -> None:
-    namespace.addr("add", index=_index_of(namespace, HOST_LINK), address=host.address, prefixlen=PREFIX_LENGTH)
+def _configure_host(namespace: Any, host: Host, plan: Plan) -> None:
+    link = _index_of(namespace, HOST_LINK)
+    namespace.addr("add", index=link, address=host.address, prefixlen=PREFIX_LENGTH)
+    if plan.dual_stack:  # usable at once, because no other host has the address
+        namespace.addr("add", index=link, address=host.ipv6, prefixlen=PREFIX_LENGTH_IPV6, flags=IFA_F_NODAD)
     _set_link(namespace, HOST_LINK, state="up")
     _set_link(namespace, "lo", state="up")
     if host not in NODES:
         return
     # Without a route, packets for a Service are rejected before kube-proxy translates their address.
-    namespace.route("add", dst=SERVICES, oif=_index_of(namespace, HOST_LINK))
+    for services in plan.families(SERVICES, SERVICES_IPV6):
+        namespace.route("add", dst=services, oif=link)
     for other in NODES:
         if other != host:
-            namespace.route("add", dst=other.pods, gateway=other.address)
+            addresses = plan.families(other.address, other.ipv6)
+            for pods, address in zip(plan.families(other.pods, other.pods_ipv6), addresses, strict=True):
+                namespace.route("add", dst=pods, gateway=address)
 
 
 def _attach_machine(plan: Plan) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from dev.cluster.plan import CONTAINERD_CERTIFICATES, DNS_SERVICE, MASTER, PODS, Host, Plan
+from dev.cluster.plan import CONTAINERD_CERTIFICATES, DNS_SERVICE, MASTER, PODS, PODS_IPV6, Host, Plan
 from dev.cluster.process import Daemon
 
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10"
@@ -64,13 +64,13 @@ disabled_plugins = [
 """)
 
 
-def define_containerd(host: Host, plugins: Path) -> Daemon:
+def define_containerd(plan: Plan, host: Host, plugins: Path) -> Daemon:
     """Return the daemon of the container runtime. `plugins` is the folder of its network plugins."""
     files = {
         "/etc/containerd/config.toml": CONTAINERD_CONFIG.substitute(
             certificates=CONTAINERD_CERTIFICATES, pause=PAUSE_IMAGE, plugins=plugins
         ),
-        "/etc/cni/net.d/10-pods.conflist": json.dumps(_pod_network(host), indent=2),
+        "/etc/cni/net.d/10-pods.conflist": json.dumps(_pod_network(plan, host), indent=2),
     }
     return Daemon(host, "containerd", ("containerd",), files)
 
@@ -82,7 +82,7 @@ def define_kubelet(plan: Plan, host: Host) -> Daemon:
         f"--config={config}",
         f"--kubeconfig={plan.pki}/{host.name}.conf",
         f"--hostname-override={host.name}",
-        f"--node-ip={host.address}",
+        f"--node-ip={','.join(plan.families(host.address, host.ipv6))}",
     )
     return Daemon(host, "kubelet", argv, {config: yaml.safe_dump(_kubelet_configuration(plan, host))})
 
@@ -93,13 +93,13 @@ def define_kube_proxy(plan: Plan, host: Host) -> Daemon:
     return Daemon(host, "kube-proxy", argv, {config: yaml.safe_dump(_proxy_configuration(plan, host))})
 
 
-def _pod_network(host: Host) -> dict[str, Any]:
+def _pod_network(plan: Plan, host: Host) -> dict[str, Any]:
     # The allocated addresses are saved under /run, so they are released when the host stops.
     ipam = {
         "type": "host-local",
         "dataDir": "/run/cni",
-        "ranges": [[{"subnet": host.pods}]],
-        "routes": [{"dst": "0.0.0.0/0"}],
+        "ranges": [[{"subnet": subnet}] for subnet in plan.families(host.pods, host.pods_ipv6)],
+        "routes": [{"dst": network} for network in plan.families("0.0.0.0/0", "::/0")],
     }
     return {"cniVersion": "0.4.0", "name": "pods", "plugins": [{"type": "ptp", "ipMasq": False, "ipam": ipam}]}
 
@@ -144,7 +144,7 @@ def _proxy_configuration(plan: Plan, host: Host) -> dict[str, Any]:
         "nftables": {"minSyncPeriod": "100ms", "syncPeriod": "10s"},
         "hostnameOverride": host.name,
         "clientConnection": {"kubeconfig": f"{plan.pki}/proxy.conf"},
-        "clusterCIDR": PODS,
+        "clusterCIDR": ",".join(plan.families(PODS, PODS_IPV6)),
         "healthzBindAddress": "127.0.0.1:10256",
         "metricsBindAddress": "127.0.0.1:10249",
         "oomScoreAdj": 0,

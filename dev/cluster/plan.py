@@ -6,7 +6,7 @@ same time, and `down` finds the leftovers of a killed `up`.
 
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from dev.errors import RequirementError
@@ -15,8 +15,9 @@ NETWORK = "192.168.56.0/24"
 MACHINE = "192.168.56.1"
 """Address of this machine in the cluster's network."""
 
-PODS = "10.244.0.0/16"
-SERVICES = "10.96.0.0/16"
+PODS, PODS_IPV6 = "10.244.0.0/16", "fd00:10:244::/56"
+SERVICES, SERVICES_IPV6 = "10.96.0.0/16", "fd00:10:96::/112"
+NETWORK_IPV6 = "fd00:192:168:56::/64"
 API_SERVICE = "10.96.0.1"
 DNS_SERVICE = "10.96.0.10"
 
@@ -33,17 +34,25 @@ class Host:
 
     name: str
     address: str
+    ipv6: str
     pods: str = ""
+    pods_ipv6: str = ""
 
 
-MASTER = Host("k8s-master", "192.168.56.10", "10.244.1.0/24")
-WORKER = Host("k8s-worker", "192.168.56.11", "10.244.2.0/24")
-LAPTOP = Host("laptop", "192.168.56.2")
+MASTER = Host("k8s-master", "192.168.56.10", "fd00:192:168:56::10", "10.244.1.0/24", "fd00:10:244:1::/64")
+WORKER = Host("k8s-worker", "192.168.56.11", "fd00:192:168:56::11", "10.244.2.0/24", "fd00:10:244:2::/64")
+LAPTOP = Host("laptop", "192.168.56.2", "fd00:192:168:56::2")
 NODES = (MASTER, WORKER)
 HOSTS = (*NODES, LAPTOP)
 
 PREFIX = "pr-"
 """Prefix of the names of namespaces, links and control groups."""
+
+
+def has_ipv6() -> bool:
+    """Return whether links of this machine have IPv6 from their creation."""
+    switch = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")
+    return switch.exists() and switch.read_text().strip() == "0"
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,8 @@ class Plan:
     """Whether this machine has no address in the cluster's network."""
     default_periods: bool = False
     """Whether Kubernetes' default periods apply. A changed Secret or a lost node is then noticed after a minute."""
+    dual_stack: bool = field(default_factory=has_ipv6)
+    """Whether nodes, Pods and Services can have addresses of IPv6 too. A Service has one of IPv4 by default."""
 
     def __post_init__(self) -> None:
         # The name of a network link contains it, and Linux limits that to 15 characters.
@@ -74,6 +85,10 @@ class Plan:
     def switch(self) -> str:
         """Name of the network namespace with the bridge that connects all hosts."""
         return f"{PREFIX}{self.name}-switch"
+
+    def families(self, ipv4: str, ipv6: str) -> tuple[str, ...]:
+        """Return the addresses or networks of the families that the cluster has."""
+        return (ipv4, ipv6) if self.dual_stack else (ipv4,)
 
     def netns(self, host: Host) -> str:
         return f"{PREFIX}{self.name}-{host.name}"

@@ -12,7 +12,19 @@ import pytest
 
 from dev.cluster import Cluster, cgroup, inotify, laptop, network, node, pki, plan, process, programs, requirements
 from dev.cluster.archive import Image
-from dev.cluster.plan import HOSTS, MACHINE, MASTER, NETWORK, NODES, PODS, SERVICES, Plan
+from dev.cluster.plan import (
+    HOSTS,
+    MACHINE,
+    MASTER,
+    NETWORK,
+    NETWORK_IPV6,
+    NODES,
+    PODS,
+    PODS_IPV6,
+    SERVICES,
+    SERVICES_IPV6,
+    Plan,
+)
 from dev.errors import ClusterError, RequirementError
 from dev.toolchain.programs import KUBERNETES, OTHER_RELEASES, PROGRAMS, RELEASE
 from registry.validation.nodes import CONTAINERD_FOLDER, DOCKER_FOLDER
@@ -102,12 +114,14 @@ def test_inotify_instances_are_counted_up_to_a_number_and_closed(monkeypatch: py
 
 class TestPlan:
     def test_addresses_are_distinct_and_ranges_do_not_overlap(self) -> None:
-        addresses = [MACHINE, *(host.address for host in HOSTS)]
-        ranges = [ip_network(cidr) for cidr in (NETWORK, SERVICES, *(host.pods for host in NODES))]
-        assert len({*addresses}) == len(addresses)
-        assert all(ip_address(address) in ip_network(NETWORK) for address in addresses)
-        assert not any(one.overlaps(other) for one in ranges for other in ranges if one is not other)
-        assert all(ip_network(host.pods).subnet_of(ip_network(PODS)) for host in NODES)  # type: ignore[arg-type]
+        ipv4 = NETWORK, SERVICES, PODS, [MACHINE, *(host.address for host in HOSTS)], [host.pods for host in NODES]
+        ipv6 = NETWORK_IPV6, SERVICES_IPV6, PODS_IPV6, [host.ipv6 for host in HOSTS], [host.pods_ipv6 for host in NODES]
+        for hosts, services, pods, addresses, subnets in (ipv4, ipv6):
+            ranges = [ip_network(cidr) for cidr in (hosts, services, *subnets)]
+            assert len({*addresses}) == len(addresses)
+            assert all(ip_address(address) in ip_network(hosts) for address in addresses)
+            assert not any(one.overlaps(other) for one in ranges for other in ranges if one is not other)
+            assert all(ip_network(subnet).subnet_of(ip_network(pods)) for subnet in subnets)  # type: ignore[arg-type]
 
     def test_two_clusters_share_no_name_in_the_kernel(self, dev_plan: Plan) -> None:
         def kernel_names(cluster: Plan) -> set[str]:

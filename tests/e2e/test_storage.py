@@ -7,10 +7,12 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from dev.cluster.plan import MASTER
 from dev.environment import PROJECT
 from registry.inputs.resolve import NONROOT
 from registry.validation.storage import DEFAULT_CLASS, refuse_relocation, refuse_unshared_claim
@@ -168,7 +170,7 @@ def test_a_claim_of_a_storage_class_outlives_the_stack(lab: Lab, deploy_registry
 
 
 def test_images_are_stored_in_s3_with_keys_from_an_existing_secret(
-    lab: Lab, deploy_registry: Callable[..., Registry], s3: S3
+    lab: Lab, deploy_registry: Callable[..., Registry], s3: S3, figures: Callable[[str], None]
 ) -> None:
     lab.kubectl("create", "namespace", "stored")
     try:
@@ -183,7 +185,7 @@ def test_images_are_stored_in_s3_with_keys_from_an_existing_secret(
             "service_account": "images",
             "service_annotations": {"example.com/scheme": "internal"},
             "node_selector": {"kubernetes.io/hostname": "k8s-worker"},
-            "ip_family_policy": "PreferDualStack",
+            "ip_family_policy": "RequireDualStack" if lab.cluster.plan.dual_stack else "PreferDualStack",
             "s3_encrypt": True,
             "s3_storage_class": "STANDARD_IA",
             "namespace": "stored",
@@ -205,6 +207,10 @@ def test_images_are_stored_in_s3_with_keys_from_an_existing_secret(
         assert s3.secret_key not in pod, "no variable of the Pod contains the key"
         check_a_missing_bucket(lab, registry, s3)
         check_the_pod_and_the_service(lab, registry.project, {"s3_secret": "keys", **settings})
+        if lab.cluster.plan.dual_stack:
+            check_ipv6(registry)
+        else:
+            figures("no push over IPv6, because this machine has no IPv6")
         check_redirects(deploy_registry("stored", s3_secret="keys", s3_redirect=True, node_trust=True, **settings), s3)
         registry.project.configure(s3_secret="half", **settings)
         assert "`s3_secret` names a Secret without secret-key." in registry.project.expect_refusal()
@@ -221,14 +227,22 @@ def check_the_pod_and_the_service(lab: Lab, project: Project, settings: dict[str
     assert [each["name"] for each in spec["volumes"] if "projected" in each] == [], "the Pod has no token"
     service = lab.get("service", "docker-registry", "stored")
     assert service["metadata"]["annotations"]["example.com/scheme"] == "internal"
-    assert (service["spec"]["ipFamilyPolicy"], service["spec"]["ipFamilies"]) == ("PreferDualStack", ["IPv4"])
+    assert service["spec"]["ipFamilyPolicy"] == settings["ip_family_policy"]
+    assert service["spec"]["ipFamilies"] == (["IPv4", "IPv6"] if lab.cluster.plan.dual_stack else ["IPv4"])
     for changed, problem in (
         ({"node_selector": {"example.com/pool": "gpu"}}, "`node_selector` selects no node: none of 2"),
         ({"service_account": "robot"}, "`service_account` names the ServiceAccount 'robot', which does not exist"),
-        ({"ip_family_policy": "RequireDualStack"}, "but the Services of this cluster have IPv4 addresses"),
     ):
         project.configure(**settings | changed)
         assert problem in project.expect_refusal()
+
+
+def check_ipv6(registry: Registry) -> None:
+    """Push and pull over the IPv6 address of a node that does not run the Pod."""
+    over_ipv6 = replace(registry, address=f"[{MASTER.ipv6}]:{EXPOSURE['node_port']}")
+    digest = over_ipv6.push("kept/over-ipv6", "a layer over IPv6")
+    assert over_ipv6.has("kept/over-ipv6", digest)
+    assert registry.has("kept/over-ipv6", digest)
 
 
 def check_redirects(registry: Registry, s3: S3) -> None:

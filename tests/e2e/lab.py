@@ -14,6 +14,7 @@ import sys
 import time
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, partial
@@ -428,8 +429,13 @@ def projects(lab: Lab) -> Iterator[Callable[..., Project]]:
             project.pulumi("stack", "init")
         return project
 
-    yield create
-    for project in created_projects:
-        project.pulumi("destroy", "--yes", "--skip-preview")
+    def destroy(project: Project) -> None:
+        stack = (lab.environment, project.name, project.folder.name)
+        if stack_file.has_resources(*stack):
+            project.pulumi("destroy", "--yes", "--skip-preview")
         # This is what `pulumi stack rm` does, without the start of an engine.
-        shutil.rmtree(stack_file.path(lab.environment, project.name, project.folder.name).parent)
+        shutil.rmtree(stack_file.path(*stack).parent)
+
+    yield create
+    with ThreadPoolExecutor() as executor:
+        list(executor.map(destroy, created_projects))

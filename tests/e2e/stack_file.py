@@ -42,6 +42,12 @@ def create(environment: Environment, project: str, stack: str) -> None:
     file.write_text(json.dumps({"version": 3, "checkpoint": {"stack": f"organization/{project}/{stack}"}}))
 
 
+def has_resources(environment: Environment, project: str, stack: str) -> bool:
+    """Return whether the state has resources, which a destroyed stack has not."""
+    state = json.loads(path(environment, project, stack).read_text())["checkpoint"].get("latest") or {}
+    return bool(state.get("resources") or state.get("pending_operations"))
+
+
 def read_outputs(environment: Environment, project: str, stack: str) -> dict[str, Any]:
     """Return the outputs of the last update with decrypted secrets."""
     state = json.loads(path(environment, project, stack).read_text())["checkpoint"]["latest"]

@@ -189,4 +189,5 @@ def test_changed_and_removed_objects_are_drift(lab: Lab, deploy_registry: Callab
         "the report is complete"
     )
     registry.project.up("--refresh")
-    assert read_report(registry)["healthy"]
+    report = read_report(registry)
+    assert report["healthy"], report

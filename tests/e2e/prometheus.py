@@ -35,7 +35,7 @@ PORT, STATE_METRICS_PORT, STATE_METRICS_OWN_PORT = 9090, 8085, 8086
 HOME = "/var/lib/prometheus"
 
 WINDOW, WINDOW_OF_RESTARTS = "10s", "20s"
-"""Ranges that replace those of the rules: all others, such as 5m, and that of half an hour."""
+"""Ranges in place of those of the rules, such as 5m. The second one is for half an hour."""
 
 ANY_SCHEMA = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 

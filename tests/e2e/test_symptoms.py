@@ -533,7 +533,7 @@ SYMPTOMS = sorted(
 
 
 REPEATED = {"no space left on device": "docker push"}
-"""Clients that fail only after 50 seconds, in which Docker repeats the push four times. They fail only in a soak.
+"""Clients that only a soak runs before the remedy, because Docker repeats the push four times, which takes 50 seconds.
 
 The section `500 Internal Server Error` shows Docker's repetitions in each run."""
 

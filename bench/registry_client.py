@@ -3,10 +3,8 @@
 import hashlib
 import http.client
 import json
-import math
 import os
 import ssl
-import time
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -140,16 +138,12 @@ class Client:
         self.send(connection, "PUT", f"{upload}&digest={blob.digest}", (201,))
         self.send(connection, "HEAD", target, (200,))
 
-    def pull_blob(self, connection: http.client.HTTPSConnection, blob: Blob, rate: float = math.inf) -> None:
-        """Pull a blob, and drop its content. Read at most `rate` bytes a second."""
-        start = time.perf_counter()
+    def pull_blob(self, connection: http.client.HTTPSConnection, blob: Blob) -> None:
+        """Pull a blob, and drop its content."""
         connection.request("GET", f"/v2/{REPOSITORY}/blobs/{blob.digest}", headers=self.header)
         response = connection.getresponse()
         buffer = memoryview(bytearray(READ_BUFFER))
-        received = 0
-        while count := response.readinto(buffer):
-            received += count
-            time.sleep(max(0, start + received / rate - time.perf_counter()))
+        received = sum(iter(lambda: response.readinto(buffer), 0))
         assert (response.status, received) == (200, blob.size)
 
     def read_manifest(self, connection: http.client.HTTPSConnection) -> None:

@@ -3,7 +3,7 @@
 Each daemon runs once, so there is neither leader election nor high availability.
 """
 
-from dev.cluster.plan import MASTER, PODS, PODS_IPV6, SERVICES, SERVICES_IPV6, Plan
+from dev.cluster.plan import MASTER, Plan
 from dev.cluster.process import Daemon
 
 QUICK_PERIODS = {"node_monitor_period": "2s", "node_monitor_grace_period": "20s"}
@@ -41,7 +41,7 @@ def define_api_server(plan: Plan) -> Daemon:
         client_ca_file=f"{plan.pki}/kubernetes-ca.crt",
         authorization_mode="Node,RBAC",
         enable_admission_plugins="NodeRestriction",
-        service_cluster_ip_range=_services(plan),
+        service_cluster_ip_range=plan.services,
         service_account_issuer="https://kubernetes.default.svc.cluster.local",
         service_account_key_file=f"{plan.pki}/service-account.pub",
         service_account_signing_key_file=f"{plan.pki}/service-account.key",
@@ -60,8 +60,8 @@ def define_controller_manager(plan: Plan) -> Daemon:
         root_ca_file=f"{plan.pki}/kubernetes-ca.crt",
         cluster_signing_cert_file=f"{plan.pki}/kubernetes-ca.crt",
         cluster_signing_key_file=f"{plan.pki}/kubernetes-ca.key",
-        service_cluster_ip_range=_services(plan),
-        cluster_cidr=",".join(plan.families(PODS, PODS_IPV6)),
+        service_cluster_ip_range=plan.services,
+        cluster_cidr=plan.pods,
         allocate_node_cidrs="false",
         # With the default of 20 requests a second, the default ServiceAccount, which Pods need, exists 3 s later.
         kube_api_qps="300",
@@ -72,10 +72,6 @@ def define_controller_manager(plan: Plan) -> Daemon:
 
 def define_scheduler(plan: Plan) -> Daemon:
     return _daemon("kube-scheduler", **_kubeconfig(plan, "scheduler"))
-
-
-def _services(plan: Plan) -> str:
-    return ",".join(plan.families(SERVICES, SERVICES_IPV6))
 
 
 def _etcd_client(plan: Plan) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from dev.cluster.plan import CONTAINERD_CERTIFICATES, DNS_SERVICE, MASTER, PODS, PODS_IPV6, Host, Plan
+from dev.cluster.plan import CONTAINERD_CERTIFICATES, DNS_SERVICE, MASTER, Host, Plan
 from dev.cluster.process import Daemon
 
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10"
@@ -144,7 +144,7 @@ def _proxy_configuration(plan: Plan, host: Host) -> dict[str, Any]:
         "nftables": {"minSyncPeriod": "100ms", "syncPeriod": "10s"},
         "hostnameOverride": host.name,
         "clientConnection": {"kubeconfig": f"{plan.pki}/proxy.conf"},
-        "clusterCIDR": ",".join(plan.families(PODS, PODS_IPV6)),
+        "clusterCIDR": plan.pods,
         "healthzBindAddress": "127.0.0.1:10256",
         "metricsBindAddress": "127.0.0.1:10249",
         "oomScoreAdj": 0,

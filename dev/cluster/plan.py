@@ -90,6 +90,16 @@ class Plan:
         """Return the addresses or networks of the families that the cluster has."""
         return (ipv4, ipv6) if self.dual_stack else (ipv4,)
 
+    @property
+    def pods(self) -> str:
+        """Networks of the Pods, as the daemons of Kubernetes take them."""
+        return ",".join(self.families(PODS, PODS_IPV6))
+
+    @property
+    def services(self) -> str:
+        """Networks of the Services, as the daemons of Kubernetes take them."""
+        return ",".join(self.families(SERVICES, SERVICES_IPV6))
+
     def netns(self, host: Host) -> str:
         return f"{PREFIX}{self.name}-{host.name}"
 

@@ -6,6 +6,7 @@ It is a daemon on the laptop, so it stays up if a node goes down. It ends with t
 import os
 import secrets
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -69,6 +70,17 @@ def start(cluster: Cluster, s3: S3) -> None:
 def stop(cluster: Cluster) -> None:
     """Stop the server. Its objects stay."""
     process.stop(cluster.plan, LAPTOP, NAME)
+
+
+@contextmanager
+def frozen(cluster: Cluster) -> Iterator[None]:
+    """Suspend the server until the block ends. Meanwhile it accepts connections, but answers nothing."""
+    server, _ = cluster.plan.record(LAPTOP, NAME).read_text().split()
+    os.kill(int(server), signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(int(server), signal.SIGCONT)
 
 
 def _prepare(home: Path) -> S3:

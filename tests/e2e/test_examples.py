@@ -19,6 +19,7 @@ import pytest
 from dev.cluster.plan import LAPTOP, MASTER, SERVICES
 from dev.environment import STATE
 from tests.e2e import curl_image, dns, faults
+from tests.e2e import s3 as s3_server
 from tests.e2e.lab import ADDRESS, NAME, Lab, Project, eventually, is_ready
 from tests.e2e.s3 import S3
 
@@ -188,14 +189,16 @@ def replicas(lab: Lab) -> dict[str, str]:
 def push_while_a_replica_is_lost(client: Client, s3: S3) -> str:
     """Push an image, kill a replica during the push, and return the digest.
 
-    The Docker engine repeats single requests. If the push fails nevertheless, it is repeated once.
+    Meanwhile the store is frozen, so the push cannot end before. The Docker engine repeats single requests. If the push
+    fails nevertheless, it is repeated once.
     """
     local = build_layered_image(client.lab, LARGE_LAYER)
     with ThreadPoolExecutor() as pool:
         push = pool.submit(client.push, local, "scaled/slow:1")
-        eventually(30, "the push has started", lambda: any(s3.folder.rglob("_uploads/*/startedat")))
-        kill_a_replica(client.lab)
-        assert not push.done(), "the replica was lost during the push"
+        eventually(30, "the push has started", lambda: any(s3.folder.rglob("_uploads/*/startedat")), pause=0.01)
+        with s3_server.frozen(client.lab.cluster):
+            kill_a_replica(client.lab)
+            assert not push.done(), "the replica was lost during the push"
     done = push.result()
     retried_layers = {line.partition(":")[0] for line in done.stdout.splitlines() if "Retrying in" in line}
     print(f"push: exit code {done.returncode}, {len(retried_layers)} layers repeated, {done.stderr}")

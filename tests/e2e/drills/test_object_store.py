@@ -4,8 +4,6 @@ Only a real S3 server, and the memory of a real process, show what a push in fli
 """
 
 import hashlib
-import os
-import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -82,14 +80,10 @@ def test_a_frozen_object_store_loses_no_accepted_image(
     lab: Lab, s3: S3, deploy_registry: Callable[..., Registry], figures: Callable[[str], None]
 ) -> None:
     registry = deploy(deploy_registry, s3)
-    server, _ = lab.cluster.plan.record(LAPTOP, s3_server.NAME).read_text().split()
     with traffic.clients(registry) as results:
         time.sleep(2)
-        os.kill(int(server), signal.SIGSTOP)
-        try:
+        with s3_server.frozen(lab.cluster):
             time.sleep(FROZEN_SECONDS)
-        finally:
-            os.kill(int(server), signal.SIGCONT)
         start = time.monotonic()
         eventually(90, "a push is accepted", lambda: accepts_push(registry))
         seconds = time.monotonic() - start

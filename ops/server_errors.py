@@ -14,6 +14,12 @@ HEALTH_CHECK = "storage driver health check: "
 URL_CREDENTIALS = re.compile(r"://[^@\s]+@")
 """Pattern of credentials in a URL. It is a copy, because `registry.validation.errors` takes a second to import."""
 
+QUERY = re.compile(r"\?[^\s\"\\]+")
+"""Pattern of the query in a URL, which is long and says little."""
+
+END_OF_ERROR = re.compile(r"(?<!\\)\" [\w.]+=")
+"""Pattern of the next field in a line of the registry's log."""
+
 LONGEST_ERROR = 200
 """Characters of an unknown error that are shown."""
 
@@ -28,13 +34,14 @@ class Server(NamedTuple):
 
 S3 = Server("S3 server", "`s3_endpoint`", "`s3_access_key` and `s3_secret_key`, or the Secret that `s3_secret` names")
 AZURE = Server("Azure server", "`azure_endpoint`", "the Secret that `azure_secret` names")
+GOOGLE = Server("Google server", "`outbound_proxy`", "the Secret that `gcs_secret` names")
 STORE = Server("object store", f"{S3.url_keys} or {AZURE.url_keys}", f"{S3.login_keys}, or {AZURE.login_keys}")
 """An object store of an unknown kind."""
 
-DRIVERS = {"s3aws": S3, "azure": AZURE}
-"""Object stores, by the name of the driver in an error of the registry."""
+DRIVERS = {"s3aws": S3, "azure": AZURE, "gcs": GOOGLE, "google": GOOGLE}
+"""Object stores, by the name of the driver or of its client in an error of the registry."""
 
-STORES = {"s3": S3, "azure": AZURE}
+STORES = {"s3": S3, "azure": AZURE, "gcs": GOOGLE}
 """Object stores, by `storage`."""
 
 UPSTREAM = Server("upstream", "`mirror_of`", "`mirror_username` and `mirror_password`")
@@ -100,6 +107,16 @@ FAILURES = (
         f"Create the container, or correct `azure_container`. {THEN_UP}",
     ),
     (
+        r"bucket doesn't exist",
+        "The bucket does not exist on the Google server.",
+        f"Create the bucket, or correct `gcs_bucket`. {THEN_UP}",
+    ),
+    (
+        r"could not find default credentials",
+        "The registry has no role for the Google server (default credentials).",
+        f"Set `gcs_secret`, or give the node or the ServiceAccount of the Pods a role for the bucket. {THEN_UP}",
+    ),
+    (
         r"azure: .*no such host",
         "The registry cannot connect: the name of the Azure server does not resolve (no such host).",
         f"Correct `azure_account` or {AZURE.url_keys}. {THEN_UP}",
@@ -128,7 +145,7 @@ FAILURES = (
     # XAdminUserNotFound is an error of VersityGW.
     (
         r"InvalidAccessKeyId|SignatureDoesNotMatch|XAdminUserNotFound|AccessDenied|Forbidden|status code: 40[13]"
-        r"|RESPONSE 40[13]"
+        r"|RESPONSE 40[13]|googleapi: Error 40[13]|invalid_grant"
         r"|UNAUTHORIZED|incorrect username or password",
         "The {server.name} refused the login, or the user lacks a right.",
         f"Correct {{server.login_keys}}, and check the rights of that user. {THEN_UP}",
@@ -139,7 +156,7 @@ FAILURES = (
         "Wait, then try again.",
     ),
     (
-        r"TOOMANYREQUESTS|status code: 429|RESPONSE 429",
+        r"TOOMANYREQUESTS|status code: 429|RESPONSE 429|googleapi: Error 429",
         "The {server.name} limits the requests of the registry (too many requests).",
         f"Wait, or set {{server.login_keys}} to a user with a higher limit. {THEN_UP}",
     ),
@@ -165,7 +182,7 @@ FAILURES = (
         f"Check the scheme and the port in {{server.url_keys}}, and read the log of that server. {THEN_UP}",
     ),
 )
-"""Rows of pattern, cause and remedy. The patterns match errors of Go, of registries, and of clients of AWS and Azure.
+"""Rows of pattern, cause and remedy. The patterns match errors of Go, of registries, and of clients of the stores.
 
 The first match counts."""
 
@@ -184,7 +201,7 @@ def explain(server: Server, error: str) -> CheckError:
         if re.search(pattern, error):
             return CheckError(cause.format(server=server), remedy.format(server=server))
     text = " ".join((error.partition(HEALTH_CHECK)[2] or error).split())
-    text = URL_CREDENTIALS.sub("://...@", text)[:LONGEST_ERROR].rstrip(".")
+    text = QUERY.sub("", URL_CREDENTIALS.sub("://...@", END_OF_ERROR.split(text)[0]))[:LONGEST_ERROR].rstrip(".")
     return CheckError(
         f"The registry cannot use the {server.name}: {text}.",
         f"Check {server.url_keys}, and read the log of that server.",

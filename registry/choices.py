@@ -59,6 +59,8 @@ class Storage(StrEnum):
     """A bucket of S3, or of a server with its API."""
     AZURE = "azure"
     """A container of Azure Blob Storage."""
+    GCS = "gcs"
+    """A bucket of Google Cloud Storage."""
 
 
 class S3StorageClass(StrEnum):

@@ -9,13 +9,13 @@ import pulumi
 from pulumi_kubernetes.core.v1 import EnvVarArgsDict
 
 from .settings import WorkloadSettings
-from .upstreams import never_proxied
+from .upstreams import GOOGLE, never_proxied
 from .validation.quantities import amount
 
 DRIVER_KEYS = {"access-key": "accesskey", "secret-key": "secretkey"}
 """Keys of an existing Secret, and their names in the registry's S3 driver."""
 
-STORE_DRIVERS = {"s3": "regionendpoint", "azure": "serviceurl"}
+STORE_DRIVERS = {"s3": "regionendpoint", "azure": "serviceurl", "gcs": ""}
 """Drivers of object stores, and the parameter of each that has the URL of a server."""
 
 PART_BYTES = 5 * 2**20
@@ -74,9 +74,14 @@ def root_directory(prefix: str | None) -> Mapping[str, str]:
     return {"rootdirectory": f"/{prefix}"} if prefix else {}
 
 
-def store_parameters(driver: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
-    """Return the name and the parameters of an object store's driver, or None for a file system."""
-    return next(((name, driver[name]) for name in STORE_DRIVERS if name in driver), None)
+def find_store(driver: Mapping[str, Any]) -> str | None:
+    """Return the name of an object store's driver, or None for a file system."""
+    return next((name for name in STORE_DRIVERS if name in driver), None)
+
+
+def store_url(name: str, parameters: Mapping[str, Any]) -> str | None:
+    """Return the URL of the object store, or None if its client finds the server."""
+    return GOOGLE if name == "gcs" else parameters.get(STORE_DRIVERS[name])
 
 
 def memory_limit(limits: pulumi.Input[dict[str, str]]) -> EnvVarArgsDict:

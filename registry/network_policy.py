@@ -23,7 +23,7 @@ NODE_METADATA: NetworkPolicyEgressRuleArgsDict = {
     "to": [{"ip_block": {"cidr": "169.254.169.254/32"}}],
     "ports": [{"protocol": "TCP", "port": 80}],
 }
-"""Address of AWS and of Azure for the keys of a node's role."""
+"""Address of AWS, of Azure and of Google for the keys of a node's role."""
 
 TOKEN_SERVICE: NetworkPolicyEgressRuleArgsDict = {"ports": [{"protocol": "TCP", "port": 443}]}
 """Servers of AWS and of Azure that give a ServiceAccount the keys of its role."""
@@ -34,7 +34,15 @@ POD_IDENTITY: NetworkPolicyEgressRuleArgsDict = {
 }
 """Agent of EKS Pod Identity, which gives a ServiceAccount the keys of its role too."""
 
-ACCOUNT_ROLES = {"s3": [TOKEN_SERVICE, POD_IDENTITY], "azure": [TOKEN_SERVICE]}
+GKE_METADATA: NetworkPolicyEgressRuleArgsDict = {
+    "to": [{"ip_block": {"cidr": "169.254.169.252/32"}}],
+    "ports": [{"protocol": "TCP", "port": 988}],
+}
+"""Metadata server of GKE, which gives a ServiceAccount the keys of its role. A policy sees its own address and port.
+
+Source: https://cloud.google.com/kubernetes-engine/docs/how-to/network-policy"""
+
+ACCOUNT_ROLES = {"s3": [TOKEN_SERVICE, POD_IDENTITY], "azure": [TOKEN_SERVICE], "gcs": [GKE_METADATA]}
 """Servers for the keys of a ServiceAccount's role, by the kind of object store."""
 
 

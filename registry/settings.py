@@ -163,6 +163,9 @@ class StorageSettings:
     azure_endpoint: Text | None
     azure_prefix: Text | None
     azure_secret: Text | None
+    gcs_bucket: Text | None
+    gcs_prefix: Text | None
+    gcs_secret: Text | None
 
     @property
     def kind(self) -> StorageKind:

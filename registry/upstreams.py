@@ -16,6 +16,12 @@ from .settings import MirrorSettings, StorageSettings
 AWS, AZURE = "https://s3.amazonaws.com", "https://blob.core.windows.net"
 """URLs that stand for the servers of S3 and of Azure Blob Storage, which all have this port."""
 
+GOOGLE = "https://storage.googleapis.com"
+"""URL of Google Cloud Storage."""
+
+GOOGLE_SERVERS = (GOOGLE, "https://www.googleapis.com", "https://oauth2.googleapis.com")
+"""Servers of Google for objects, for uploads in parts and for tokens (CNCF Distribution 3, gcs)."""
+
 TOKEN_SERVER = "https://auth.docker.io"
 """URL of the token server of Docker Hub."""
 
@@ -45,6 +51,8 @@ def upstream_urls(storage: StorageSettings, mirror: MirrorSettings | None) -> pu
         urls.append(storage.s3_endpoint or AWS)
     if storage.storage == "azure":
         urls.append(storage.azure_endpoint or AZURE)
+    if storage.storage == "gcs":
+        urls += GOOGLE_SERVERS
     if mirror is not None:
         urls += [mirror.mirror_of, TOKEN_SERVER]
     return pulumi.Output.all(*urls)

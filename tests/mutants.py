@@ -26,6 +26,7 @@ SECRET_VALUES = {
     "pem.require_plain_key": "str(text)",
     "secrets.decode_secret_data": "str(data)",
     "azure.azure_account_key": "str(data)",
+    "gcs.service_account_key": "str(data)",
     "secrets.read_credentials": "str(data)",
     "secrets.external_credential": "str(value)",
     "users.passwords": "str(value)",

@@ -139,6 +139,7 @@ def _texts_of_lookups() -> Iterator[tuple[str, Inputs]]:
     old_image = companions("s3_storage_class") | {"s3_storage_class": "GLACIER_IR"}
     yield _message(class_is_read, "registry:2.7.1", "GLACIER_IR"), old_image
     yield _message(version_has_storage, "registry:2.8.3", "azure"), companions("azure_account")
+    yield _message(version_has_storage, "registry:2.8.3", "gcs"), companions("gcs_bucket")
     taint = {"key": "dedicated", "value": "ops", "effect": "NoSchedule"}
     yield _message(check_taints, "worker", {"taints": [taint]}, [], 0), {}
 

@@ -52,8 +52,8 @@ class Program:
     """A program: `go build PACKAGE` in `modules/MODULE`, with its version set by the linker.
 
     Most programs share one module, so that a package that several need is compiled once. Some old programs, those of
-    Prometheus, regsync, gen-sdk and Docker have modules of their own. A module of an older Kubernetes shares its main
-    package.
+    Prometheus, regsync, fake-gcs-server, gen-sdk and Docker have modules of their own. A module of an older Kubernetes
+    shares its main package.
     """
 
     name: str
@@ -206,6 +206,14 @@ PROGRAMS = {
             version="1.8.0",
             package="github.com/versity/versitygw/cmd/versitygw",
             stamps=("main.Version=v1.8.0",),
+        ),
+        # An emulator of Google Cloud Storage for the tests. In a module of its own, as regsync.
+        Program(
+            name="fake-gcs-server",
+            version="1.56.1",
+            module="fake-gcs-server",
+            package="github.com/fsouza/fake-gcs-server",
+            stamps=(),
         ),
         Program(
             name="traefik",

@@ -17,6 +17,7 @@ SUBJECTS = (
         *("s3_bucket", "s3_region", "s3_endpoint", "s3_prefix", "s3_access_key", "s3_secret_key", "s3_secret"),
         *("s3_encrypt", "s3_kms_key", "s3_storage_class", "s3_redirect", "node_selector"),
         *("azure_account", "azure_container", "azure_endpoint", "azure_prefix", "azure_secret"),
+        *("gcs_bucket", "gcs_prefix", "gcs_secret"),
     ),
     ("workload", "replicas"),
     ("namespace", "create_namespace"),

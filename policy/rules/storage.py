@@ -23,6 +23,9 @@ LOCATION_SUFFIX = "-data-location"
 CONFIGURATION_SUFFIX = "-workload-configuration"
 """End of the name of the Secret with the registry's configuration."""
 
+STORE_DRIVERS = ("s3", "azure", "gcs")
+"""Names of the drivers of object stores in the registry's configuration."""
+
 BUCKET = re.compile(r":(?:S3)?Bucket(?:V2)?$")
 """Types of buckets, of any provider."""
 
@@ -204,7 +207,7 @@ def _differ(first: Any, second: Any) -> bool:
             "default": {},
             "description": "By the name of a registry in the program: storage, node, storage_path, storage_size, "
             "storage_class, storage_access, namespace; for S3 also bucket, region, regionendpoint, rootdirectory; "
-            "for Azure accountname, container, serviceurl, rootdirectory",
+            "for Azure accountname, container, serviceurl, rootdirectory; for Google bucket, rootdirectory",
         }
     },
 )
@@ -212,7 +215,7 @@ def storage_location_is_pinned(resources: Sequence[Resource], config: Config) ->
     found = {resource.name.removesuffix(LOCATION_SUFFIX): resource for resource in filter(_is_location, resources)}
     drivers = {
         resource.name.removesuffix(CONFIGURATION_SUFFIX): mapping(
-            resource.driver.get("s3") or resource.driver.get("azure")
+            next(filter(None, map(resource.driver.get, STORE_DRIVERS)), None)
         )
         for resource in resources
         if resource.kind == "Secret" and resource.name.endswith(CONFIGURATION_SUFFIX)

@@ -251,7 +251,7 @@ class PrivateRegistryArgs(TypedDict):
 
     # Images
     storage: NotRequired[Storage]
-    """Storage of the images: host-path, local, claim, class, s3 or azure. Default host-path."""
+    """Storage of the images: host-path, local, claim, class, s3, azure or gcs. Default host-path."""
     storage_path: NotRequired[pulumi.Input[str]]
     """With host-path and local: absolute path on the node. Default /var/lib/docker-registry/repository."""
     storage_size: NotRequired[pulumi.Input[str]]
@@ -294,6 +294,12 @@ class PrivateRegistryArgs(TypedDict):
     """With azure: folder in the container. Default its root."""
     azure_secret: NotRequired[pulumi.Input[str]]
     """With azure: name of an existing Secret with account-key. Default: the registry looks for a role."""
+    gcs_bucket: NotRequired[pulumi.Input[str]]
+    """With gcs: name of the existing bucket. No default."""
+    gcs_prefix: NotRequired[pulumi.Input[str]]
+    """With gcs: folder in the bucket. Default its root."""
+    gcs_secret: NotRequired[pulumi.Input[str]]
+    """With gcs: name of an existing Secret with key.json. Default: the registry looks for a role."""
     upstream_ca: NotRequired[pulumi.Input[str]]
     """With an object store or a mirror: CA of that server's certificate, PEM. Default the public ones."""
     outbound_proxy: NotRequired[pulumi.Input[Mapping[str, pulumi.Input[str]]]]

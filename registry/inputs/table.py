@@ -15,6 +15,7 @@ from ..validation import (
     backup,
     certificates,
     families,
+    gcs,
     images,
     maintenance,
     monitoring,
@@ -91,6 +92,7 @@ CLAIM = Condition("storage", ("claim",))
 CLASS = Condition("storage", ("class",))
 S3 = Condition("storage", ("s3",))
 AZURE = Condition("storage", ("azure",))
+GCS = Condition("storage", ("gcs",))
 STORES = Condition("storage", tuple(str(name) for name, kind in storage.STORAGE_KINDS.items() if not kind.is_mounted))
 MIRROR = Condition("mode", ("mirror",))
 NODE_TRUST = Condition("node_trust", (True,))
@@ -251,6 +253,9 @@ INPUTS: dict[str, Row] = {
     "azure_endpoint": Row(azure.azure_endpoint, only_with=(AZURE,)),
     "azure_prefix": Row(partial(storage.s3_prefix, key="azure_prefix"), only_with=(AZURE,)),
     "azure_secret": _name("azure_secret", only_with=(AZURE,), existing=True),
+    "gcs_bucket": Row(gcs.gcs_bucket, only_with=(GCS,), required="team-registry"),
+    "gcs_prefix": Row(partial(storage.s3_prefix, key="gcs_prefix"), only_with=(GCS,)),
+    "gcs_secret": _name("gcs_secret", only_with=(GCS,), existing=True),
     "upstream_ca": Row(certificates.upstream_ca, only_with=(STORES, MIRROR)),
     "outbound_proxy": Row(
         proxy.outbound_proxy, secret=True, is_public=proxy.has_no_login, only_with=(STORES, MIRROR, BACKUP)

@@ -16,13 +16,14 @@ from ..lookup import FoundObjects
 from ..settings import StorageSettings
 from .azure import azure_driver
 from .claims import class_of_claim, create_claim_of_class, use_claim
+from .gcs import gcs_driver
 from .location_lock import pin_storage_location
 from .node_folder import create_folder_claim
 from .s3 import s3_driver
 
 T = TypeVar("T")
 
-DRIVERS = {Kind.S3: s3_driver, Kind.AZURE: azure_driver}
+DRIVERS = {Kind.S3: s3_driver, Kind.AZURE: azure_driver, Kind.GCS: gcs_driver}
 """Functions that return the storage section of the registry's configuration, by the kind of object store."""
 
 MOUNT_PATH = "/var/lib/registry"

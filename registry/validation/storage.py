@@ -51,6 +51,7 @@ STORAGE_KINDS: dict[str, StorageKind] = {
     Storage.CLASS: StorageKind(keeps_namespace=True, fixed=("storage_class", "storage_access")),
     Storage.S3: OBJECT_STORE._replace(secret="s3_secret", key="s3_access_key"),
     Storage.AZURE: OBJECT_STORE._replace(secret="azure_secret", jobs_read_it=False, oldest_version=3),
+    Storage.GCS: OBJECT_STORE._replace(secret="gcs_secret", jobs_read_it=False, oldest_version=3),
 }
 """Kinds of storage. A `claim` counts as shared until its access modes are looked up."""
 
@@ -218,7 +219,10 @@ def class_is_read(image: str, s3_storage_class: str) -> None:
 
 
 def version_has_storage(image: str, storage: str) -> None:
-    """Refuse a version of the registry whose driver has no folder, no URL or no role (CNCF Distribution 2, azure)."""
+    """Refuse a version of the registry whose driver has no folder, no URL or no role (CNCF Distribution 2, azure).
+
+    The driver of Google Cloud Storage reads no key in the configuration there.
+    """
     if STORAGE_KINDS[storage].oldest_version > 2 and is_before_3(image):
         problem = f"must be version 3 or newer with `storage` {storage}, not {quoted(image)}"
         raise InvalidInput("image", "unknown-storage", problem, f"Run `pulumi config set image {NEWEST}`")

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from ..distribution import STORE_DRIVERS, render, store_parameters
+from ..distribution import find_store, render, store_url
 from ..settings import MirrorSettings, ServingSettings
 from ..upstreams import server_port
 
@@ -130,9 +130,8 @@ def _file(
         file["auth"] = {"token": _token(settings.token)}
     if upstream:  # the section of a mirror is called proxy
         file["proxy"] = {**upstream, "exec": {"command": f"{CONFIGURATION_FOLDER}/{UPSTREAM_LOGIN_FILE}"}}
-    if store := store_parameters(driver):
-        name, parameters = store
-        file["health"] = _health(parameters.get(STORE_DRIVERS[name]) if is_direct else None)
+    if store := find_store(driver):
+        file["health"] = _health(store_url(store, driver[store]) if is_direct else None)
     return file
 
 
@@ -181,8 +180,8 @@ def _token(token: Mapping[str, str]) -> dict[str, str]:
 def _health(endpoint: str | None) -> dict[str, Any]:
     """Return the checks of the object store. If one fails, the registry answers 503 to every request.
 
-    With the URL of an `endpoint`, its port is checked too, because a client of S3 or Azure notices a lost server much
-    later.
+    With the URL of an `endpoint`, its port is checked too, because the client of an object store notices a lost server
+    much later.
     """
     health: dict[str, Any] = {"storagedriver": {"enabled": True, "interval": f"{CHECK_INTERVAL_SECONDS}s"}}
     if endpoint:

@@ -37,6 +37,7 @@ BASES: list[Inputs] = [
         "s3_prefix": "team",
     },
     {"storage": "azure", "azure_account": "team", "azure_container": "images", "workload": "deployment"},
+    {"storage": "gcs", "gcs_bucket": "images", "gcs_prefix": "team", "workload": "deployment"},
     {"mode": "mirror", "mirror_of": "https://registry-1.docker.io", "mirror_username": "a", "mirror_password": "b"},
     {"mode": "read-only", "metrics": True, "service_monitor": True, "alerts": True, "dashboard": True},
     {"tls_secret": "tls", "users_secret": "users", "image_pull_secret": "pull", **EXISTING_NAMESPACE},

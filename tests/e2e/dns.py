@@ -1,7 +1,7 @@
-"""Run a DNS server for the names of Services, because a lab has no DNS server by default.
+"""Run a DNS server for the names of Services and of hosts, because a lab has no DNS server by default.
 
-The server is `python -m tests.e2e.dns KUBECONFIG ADDRESS`. It runs on the control plane's node, and asks the API server
-for each name.
+The server is `python -m tests.e2e.dns KUBECONFIG ADDRESS HOSTS`, with addresses by name as JSON. It runs on the control
+plane's node, and asks the API server for the names of Services.
 """
 
 import json
@@ -9,7 +9,7 @@ import os
 import socketserver
 import struct
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Any
@@ -36,14 +36,15 @@ LIFETIME_SECONDS = 5
 NO_ERROR, NAME_ERROR = 0x8580, 0x8583
 """Flags of an authoritative response for an existing name, and for an unknown name."""
 
-FindAddress = Callable[[str, str], str | None]
-"""Function that returns the address of a Service by name and namespace, or None."""
+FindAddress = Callable[[list[str]], str | None]
+"""Function that returns the address of a name, given as its labels, or None."""
 
 
 @contextmanager
-def serve(cluster: Cluster, environment: Environment) -> Iterator[None]:
-    """Resolve names of Services in every Pod until the block ends."""
-    command = (sys.executable, "-m", "tests.e2e.dns", str(cluster.kubeconfig), MASTER.address)
+def serve(cluster: Cluster, environment: Environment, hosts: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Resolve names of Services, and `hosts`, which are addresses by name, in every Pod until the block ends."""
+    known = json.dumps(hosts or {})
+    command = (sys.executable, "-m", "tests.e2e.dns", str(cluster.kubeconfig), MASTER.address, known)
     server = Daemon(MASTER, NAME, command)
     process.start(cluster.plan, server, {"PATH": os.environ["PATH"], "PYTHONPATH": str(PROJECT)})
     environment.run("kubectl", "apply", "--filename", "-", stdin=json.dumps(_service_and_endpoints()))
@@ -74,14 +75,10 @@ def _service_and_endpoints() -> dict[str, Any]:
 
 
 def resolve(query: bytes, find_address: FindAddress) -> bytes:
-    """Return the response to a query with one question (RFC 1035, section 4). It has an IPv4 address or none.
-
-    A name with another form than SERVICE.NAMESPACE.svc.cluster.local does not exist.
-    """
+    """Return the response to a query with one question (RFC 1035, section 4). It has an IPv4 address or none."""
     labels, question_end = _question(query)
     record_type, _ = struct.unpack_from("!HH", query, question_end - 4)
-    is_service = len(labels) == 5 and labels[2:] == ["svc", "cluster", "local"]
-    address = find_address(labels[0], labels[1]) if is_service else None
+    address = find_address(labels)
     record = b""
     if address and record_type == A_RECORD:
         data = ip_address(address).packed
@@ -99,12 +96,15 @@ def _question(query: bytes) -> tuple[list[str], int]:
     return labels, offset + 5  # the end of the name, the type and the class
 
 
-def _address_finder(kubeconfig: str) -> FindAddress:
+def _address_finder(kubeconfig: str, hosts: Mapping[str, str]) -> FindAddress:
+    """Return a function that knows `hosts` and names such as SERVICE.NAMESPACE.svc.cluster.local."""
     api = CoreV1Api(new_client_from_config(kubeconfig))
 
-    def find_address(name: str, namespace: str) -> str | None:
+    def find_address(labels: list[str]) -> str | None:
+        if len(labels) != 5 or labels[2:] != ["svc", "cluster", "local"]:
+            return hosts.get(".".join(labels))
         try:
-            spec = api.read_namespaced_service(name, namespace).spec
+            spec = api.read_namespaced_service(labels[0], labels[1]).spec
         except ApiException:
             return None
         return spec.cluster_ip if spec else None
@@ -112,9 +112,9 @@ def _address_finder(kubeconfig: str) -> FindAddress:
     return find_address
 
 
-def main(kubeconfig: str, address: str) -> None:
+def main(kubeconfig: str, address: str, hosts: str) -> None:
     """Serve at the address until the process ends."""
-    find_address = _address_finder(kubeconfig)
+    find_address = _address_finder(kubeconfig, json.loads(hosts))
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:

@@ -16,7 +16,7 @@ from ops import kubernetes, pod_diagnosis, server_errors, servers, stack, verify
 from ops.errors import ClusterError, CommandError
 from ops.kubernetes import list_registry_pods
 from ops.registry_client import RegistryClient
-from ops.server_errors import AZURE, HEALTH_CHECK, S3, UPSTREAM, explain, find_store
+from ops.server_errors import AZURE, GOOGLE, HEALTH_CHECK, S3, UPSTREAM, explain, find_store
 from ops.servers import find_problem
 from ops.stack import Outputs
 from ops.status import verdicts
@@ -113,6 +113,39 @@ def test_an_error_of_the_azure_server_has_a_cause_and_a_remedy(error: str) -> No
     problem = explain(AZURE, line)
     assert cause in problem.cause
     assert remedy in problem.remedy
+
+
+GOOGLE_ERRORS: Mapping[str, tuple[str, str]] = {
+    "gcs: storage: bucket doesn't exist: googleapi: Error 404: Not Found, notFound": ("not exist", "`gcs_bucket`"),
+    "gcs: googleapi: Error 403: registry@team.iam.gserviceaccount.com does not have storage.objects.list access to the "
+    "Google Cloud Storage bucket.\\nMore details:\\nReason: forbidden": ("lacks a right", "`gcs_secret`"),
+    'gcs: Get \\"https://storage.googleapis.com/storage/v1/b/images/o?alt=json\\": auth: cannot fetch token: 400\\n'
+    'Response: {\\"error\\": \\"invalid_grant\\"}': ("refused the login", "`gcs_secret`"),
+    'gcs: Post \\"https://storage.googleapis.com/upload/storage/v1/b/images/o?alt=json\\": write tcp 10.244.2.2:55800->'
+    "192.168.56.2:443: write: broken pipe": ("closed the connection", "`outbound_proxy`"),
+    "google: could not find default credentials. See https://cloud.google.com/docs/authentication": (
+        "no role",
+        "`gcs_secret`",
+    ),
+}
+"""Errors of the GCS driver of CNCF Distribution 3.1.2, with a part of the cause and of the remedy."""
+
+
+@pytest.mark.parametrize("error", GOOGLE_ERRORS)
+def test_an_error_of_the_google_server_has_a_cause_and_a_remedy(error: str) -> None:
+    cause, remedy = GOOGLE_ERRORS[error]
+    line = log_line(error)
+    assert find_store(line) is GOOGLE
+    problem = explain(GOOGLE, line)
+    assert cause in problem.cause
+    assert remedy in problem.remedy
+
+
+def test_an_unknown_error_is_shown_without_queries_and_the_rest_of_the_log() -> None:
+    line = log_line('gcs: Get \\"https://storage.googleapis.com/b/o?alt=json&prefix=a\\": odd')
+    assert explain(GOOGLE, line).cause == (
+        'The registry cannot use the Google server: gcs: Get \\"https://storage.googleapis.com/b/o\\": odd.'
+    )
 
 
 @pytest.mark.parametrize("error", S3_ERRORS)

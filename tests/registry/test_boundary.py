@@ -24,7 +24,7 @@ from registry.validation import InvalidInput
 from tests import golden
 from tests.conftest import SOAK, Engine, attach, to_base64
 from tests.examples import CA, EXAMPLES, accepts, companions, compatible_groups
-from tests.issuing import issue, server_spec
+from tests.issuing import google_key, issue, server_spec
 
 SERVER_CERTIFICATE = issue(server_spec("docker-registry", "docker-registry.docker-registry.svc"), CA)
 LIVE: dict[str, Any] = {
@@ -39,6 +39,7 @@ LIVE: dict[str, Any] = {
         "data": {
             **{"access-key": to_base64("AKIA2"), "secret-key": to_base64("hunter24")},
             "account-key": to_base64("hunter26"),
+            "key.json": to_base64(json.dumps(google_key())),
         }
     },
     "registry-backup-from-kubectl-get-secrets": {

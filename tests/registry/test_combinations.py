@@ -24,6 +24,7 @@ Found = dict[tuple[str, str, str], Inputs]
 OTHER = issue(CertificateSpec("Another CA", days=100))
 S3: Inputs = {"storage": "s3", "s3_bucket": "team"}
 AZURE: Inputs = {"storage": "azure", "azure_account": "team", "azure_container": "images"}
+GCS: Inputs = {"storage": "gcs", "gcs_bucket": "images"}
 MIRROR: Inputs = {"mode": "mirror", "mirror_of": "https://registry-1.docker.io"}
 EXISTING_NAMESPACE: Inputs = {"create_namespace": False}
 BUILDS: Inputs = {"pull_secrets": ["builds"], "default_pull_secret": True}
@@ -128,6 +129,9 @@ COMBINATIONS: list[tuple[Inputs, str, str]] = [
     ({**AZURE, "storage_path": "/srv/registry"}, "storage_path", "no-effect"),
     ({**AZURE, "s3_secret": "keys", **EXISTING_NAMESPACE}, "s3_secret", "no-effect"),
     ({**AZURE, "min_free": 10}, "min_free", "no-effect"),
+    ({**GCS, "image": "registry:2.8.3"}, "image", "unknown-storage"),
+    ({**GCS, "gcs_bucket": None}, "gcs_bucket", "missing"),
+    ({**GCS, "azure_endpoint": "https://blob.example.com"}, "azure_endpoint", "no-effect"),
     ({"outbound_proxy": {"https": "http://proxy:3128"}}, "outbound_proxy", "no-effect"),
     ({"pull_secrets": ["builds", "docker-registry"]}, "pull_secrets", "own-namespace"),
     ({"certificate_days": 30}, "renew_before_days", "longer-than-lifetime"),
@@ -460,6 +464,7 @@ JOB: Inputs = {"schedule": "30 2 * * *"}
         (MIRROR, "mirror-removes"),
         (S3, "needs-keys"),
         (AZURE, "storage-not-read"),
+        (GCS, "storage-not-read"),
         ({"storage": "class", "storage_class": "fast", "storage_access": "ReadWriteOncePod"}, "claim-of-one-pod"),
     ],
 )

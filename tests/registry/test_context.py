@@ -87,6 +87,9 @@ def test_storage_needs_only_its_own_settings(engine: Engine) -> None:
         azure_endpoint=None,
         azure_prefix=None,
         azure_secret=None,
+        gcs_bucket=None,
+        gcs_prefix=None,
+        gcs_secret=None,
     )
     run_part(lambda ctx: Storage(ctx, settings, None, pulumi.Output.from_input(FoundObjects()), None))
     assert engine.one("Stash").inputs["input"]["storage"] == "s3"

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple, cast
 
 import pulumi
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 from pulumi.runtime.config import set_all_config
 
 from registry import PrivateRegistry, redaction
@@ -27,13 +26,14 @@ from registry.users import SALT_LENGTH
 from registry.validation import InvalidInput
 from registry.validation.azure import azure_account_key
 from registry.validation.chains import TypedHost, validate_server_chain
+from registry.validation.gcs import service_account_key
 from registry.validation.secrets import ExistingSecret, decode_secret_data, read_credentials
 from registry.validation.users import htpasswd
 from tests import canary
 from tests.conftest import SECRET_MARK, Deploy, Engine, StateEntry, attach, capture_log, is_secret, run, to_base64
 from tests.examples import REFUSED
 from tests.file_variants import encode_key_unreadable_in_go
-from tests.issuing import CertificateSpec, IssuedCertificate, issue, server_spec
+from tests.issuing import CertificateSpec, google_key, issue, rsa_key, server_spec
 
 redaction.redact_debug_log()  # program and plugin call it when they start
 
@@ -61,6 +61,7 @@ GENERATED_OUTPUTS: Inputs = {
 
 EXISTING_S3_KEY = "existing-s3-Uy6Bt1Re9Wq4"
 EXISTING_AZURE_KEY = "existingAzureKeyUy6Bt1Re9Wq4"
+EXISTING_GOOGLE_KEY = google_key()
 EXISTING_BACKUP_PASSWORD = "existing-backup-Pm4Zx8Kj1Tg6"
 EXISTING_HASH = "theHashOfAnExistingUser4Vc8Nq2X"
 EXISTING_SECRETS: Inputs = {
@@ -77,6 +78,7 @@ EXISTING_SECRETS: Inputs = {
         "data": {
             **{"access-key": to_base64("AKIA0"), "secret-key": to_base64(EXISTING_S3_KEY)},
             "account-key": to_base64(EXISTING_AZURE_KEY),
+            "key.json": to_base64(json.dumps(EXISTING_GOOGLE_KEY)),
         }
     },
     "registry-backup-from-kubectl-get-secrets": {
@@ -101,7 +103,7 @@ NOT_SECRET = {
     "default_pull_secret": "a flag",
     "backup_user": "a name",
     **dict.fromkeys(
-        ("azure_secret", "backup_secret", "tls_secret", "users_secret", "s3_secret", "image_pull_secret"),
+        ("azure_secret", "gcs_secret", "backup_secret", "tls_secret", "users_secret", "s3_secret", "image_pull_secret"),
         "the name of a Secret",
     ),
 }
@@ -143,6 +145,8 @@ CONFIGURATIONS: dict[str, Inputs] = {
     | {"storage": "azure", "azure_account": "team", "azure_container": "images", "metrics": True}
     | {"create_namespace": False, "azure_secret": "existing"}
     | {"service_monitor": True, "alerts": True},
+    "existing Secret with a key of Google": USERS
+    | {"storage": "gcs", "gcs_bucket": "images", "create_namespace": False, "gcs_secret": "existing"},
 }
 """Inputs that use secrets, by name of the configuration."""
 
@@ -171,6 +175,7 @@ KNOWN_SECRETS: dict[str, str] = {
         "the existing hash": EXISTING_HASH,
     },
     **canary.secrets_of_key("the CA's key", CA.key_pem),
+    "the existing key of Google": EXISTING_GOOGLE_KEY["private_key"].splitlines()[10],
     **canary.secrets_of_key("the existing key", EXISTING_CERTIFICATE.key_pem),
     **{
         name: text
@@ -353,12 +358,7 @@ def test_no_rule_shows_a_secret(key: str) -> None:
 
 
 SERVER_CERTIFICATE = issue(server_spec("docker-registry"), CA)
-
-
-@cache
-def rsa_certificate() -> IssuedCertificate:
-    """Issue a certificate with an RSA key, which takes a third of a second."""
-    return issue(server_spec("docker-registry"), CA, rsa.generate_private_key(65537, 2048))
+RSA_CERTIFICATE = issue(server_spec("docker-registry"), CA, rsa_key())
 
 
 SECRET = ExistingSecret("s3_secret", "docker-registry", "keys", ("expected",))
@@ -398,11 +398,15 @@ MISPLACED_SECRETS: dict[str, Callable[[], Any]] = {
     "connection string as key of Azure": lambda: azure_account_key(
         SECRET, {"expected": to_base64(f"AccountName=team;AccountKey={PLANTED_SECRET}")}
     ),
+    "PEM as key of Google": lambda: service_account_key(SECRET, {"expected": to_base64(PLANTED_SECRET)}),
+    "user as key of Google": lambda: service_account_key(
+        SECRET, {"expected": to_base64(json.dumps({"type": "authorized_user", "refresh_token": PLANTED_SECRET}))}
+    ),
     "TLS key with explicit parameters": lambda: validate_tls(
         SERVER_CERTIFICATE.pem, f"{PLANTED_SECRET}\n{encode_key_unreadable_in_go(SERVER_CERTIFICATE.key)}"
     ),
     "TLS key for PSS only": lambda: validate_tls(
-        rsa_certificate().pem, f"{PLANTED_SECRET}\n{encode_key_unreadable_in_go(rsa_certificate().key)}"
+        RSA_CERTIFICATE.pem, f"{PLANTED_SECRET}\n{encode_key_unreadable_in_go(rsa_key())}"
     ),
     "several TLS keys": lambda: validate_tls(
         SERVER_CERTIFICATE.pem, f"{PLANTED_SECRET}\n{SERVER_CERTIFICATE.key_pem * 2}"

@@ -19,6 +19,8 @@ PROTECTIONS = {
     "maintenance.create_maintenance: kubernetes.core.v1.Secret": 1,
     "azure.azure_account_key: from None": 1,
     "azure.azure_account_key: problem": 1,
+    "gcs.service_account_key: from None": 1,
+    "gcs.service_account_key: problem": 3,
     "pem.private_key: from None": 1,
     "pem.private_key: problem": 4,
     "pem.read_certificates: from None": 1,

@@ -25,6 +25,7 @@ OUTSIDE = ["external-ips", "node-port", "load-balancer"]
 
 S3 = PrivateRegistryArgs(storage=Storage.S3, s3_bucket="images")
 AZURE = PrivateRegistryArgs(storage=Storage.AZURE, azure_account="team", azure_container="images")
+GCS = PrivateRegistryArgs(storage=Storage.GCS, gcs_bucket="images")
 MIRROR = PrivateRegistryArgs(mode=Mode.MIRROR, mirror_of="https://registry-1.docker.io")
 CLIENTS = ["10.0.0.0/8", "2001:db8::/32"]
 FOR_CLIENTS = PrivateRegistryArgs(client_cidrs=CLIENTS, metrics=True)
@@ -141,6 +142,7 @@ def test_only_pods_may_read_the_metrics(exposure: PrivateRegistryArgs) -> None:
         pytest.param(S3 | {"s3_endpoint": "https://s3.example.com:9000"}, {9000}, id="the endpoint names its port"),
         pytest.param(AZURE, {443}, id="the public cloud of Azure"),
         pytest.param(AZURE | {"azure_endpoint": "https://azurite.example.com:9000"}, {9000}, id="a port of Azure"),
+        pytest.param(GCS, {443}, id="Google"),
         pytest.param(S3 | {"s3_endpoint": "http://s3.example.com"}, {80}, id="the endpoint uses HTTP"),
         pytest.param(MIRROR, {443}, id="Docker Hub and its token server use HTTPS"),
         pytest.param(
@@ -165,6 +167,8 @@ def test_the_registry_may_connect_to_dns_and_to_the_ports_of_its_servers_only(
         pytest.param(S3 | {"s3_secret": "bucket", "create_namespace": False}, False, id="keys in a Secret"),
         pytest.param(AZURE, True, id="Azure without a key"),
         pytest.param(AZURE | {"azure_secret": "key", "create_namespace": False}, False, id="Azure with a key"),
+        pytest.param(GCS, True, id="Google without a key"),
+        pytest.param(GCS | {"gcs_secret": "key", "create_namespace": False}, False, id="Google with a key"),
         pytest.param(MIRROR, False, id="no object store"),
     ],
 )
@@ -184,6 +188,13 @@ def test_the_role_of_a_service_account_needs_the_token_service_and_the_agent_of_
     assert {"ports": [{"protocol": "TCP", "port": 443}]} in rules
     agent = [{"ipBlock": {"cidr": cidr}} for cidr in ("169.254.170.23/32", "fd00:ec2::23/128")]
     assert {"to": agent, "ports": [{"protocol": "TCP", "port": 80}]} in rules
+
+
+def test_the_role_of_a_service_account_needs_the_metadata_server_of_gke(deploy: Deploy, engine: Engine) -> None:
+    role = {"iam.gke.io/gcp-service-account": "registry@team.iam.gserviceaccount.com"}
+    rules = policy_alone(deploy, engine, cast(Any, GCS | {"service_account_annotations": role}))["egress"]
+    metadata = [{"ipBlock": {"cidr": "169.254.169.252/32"}}]
+    assert {"to": metadata, "ports": [{"protocol": "TCP", "port": 988}]} in rules
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,15 @@ OUTSIDE = {
 }
 """Resources without a namespace, and the Leases, which are in the namespace `default`."""
 
-EXISTING_SECRETS = {"tls_secret", "certificate_reload", "users_secret", "s3_secret", "azure_secret", "backup_secret"}
+EXISTING_SECRETS = {
+    "tls_secret",
+    "certificate_reload",
+    "users_secret",
+    "s3_secret",
+    "azure_secret",
+    "gcs_secret",
+    "backup_secret",
+}
 """Inputs with an existing Secret."""
 
 GROUPS = [

@@ -1,0 +1,87 @@
+"""Store images in a bucket of Google Cloud Storage, and delete its key.
+
+Only a real client of Google and a server that checks its tokens show that the registry uses the bucket.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e import dns
+from tests.e2e import gcs as server
+from tests.e2e.gcs import Gcs, new_key
+from tests.e2e.lab import ADDRESS, Lab, Registry, eventually
+from tests.e2e.object_store import expect_report, push_large_layer
+from tests.issuing import google_key, pem_of
+
+pytestmark = pytest.mark.e2e
+
+NAMESPACE = "stored-gcs"
+PREFIX = "stored/team"
+IN_NAMESPACE = ("--namespace", NAMESPACE)
+
+
+@pytest.fixture
+def gcs(lab: Lab) -> Iterator[Gcs]:
+    with server.serve(lab.cluster) as running, dns.serve(lab.cluster, lab.environment, server.HOSTS):
+        yield running
+
+
+def test_images_are_stored_in_gcs_and_a_deleted_key_is_reported(
+    lab: Lab,
+    gcs: Gcs,
+    deploy_registry: Callable[..., Registry],
+    tmp_path: Path,
+    figures: Callable[[str], None],
+) -> None:
+    settings: dict[str, Any] = {
+        **{"namespace": NAMESPACE, "create_namespace": False, "port": 5075},
+        **{"exposure": "external-ips", "external_ips": [ADDRESS], "workload": "deployment"},
+        **{"storage": "gcs", "gcs_bucket": gcs.bucket, "gcs_prefix": PREFIX, "upstream_ca": gcs.ca_pem},
+    }
+    lab.kubectl("create", "namespace", NAMESPACE)
+    try:
+        create_secret(lab, tmp_path, "account", json.dumps(google_key(gcs.key)))
+        create_secret(lab, tmp_path, "pem", pem_of(gcs.key))
+        registry = deploy_registry(NAMESPACE, gcs_secret="account", **settings)
+        digest = registry.push("kept/stored")
+        assert registry.has("kept/stored", digest)
+        large = push_large_layer(registry, tmp_path)
+        objects = gcs.objects()
+        for stored in (digest, large):
+            assert f"{PREFIX}/docker/registry/v2/blobs/sha256/{stored[7:9]}/{stored[7:]}/data" in objects
+        verified = registry.ops("verify")
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+
+        server.stop(lab.cluster)
+        expect_report(registry, figures, "does not answer", "firewall")
+        changed = replace(gcs, key=new_key())
+        server.start(changed)
+        # A running Pod has a token for an hour.
+        lab.kubectl("delete", "pod", "--all", "--grace-period=0", "--force", *IN_NAMESPACE)
+        expect_report(registry, figures, "refused the login", "`gcs_secret`")
+        registry.project.configure(gcs_secret="pem", **settings)
+        refusal = registry.project.expect_refusal()
+        assert "`gcs_secret` names a Secret whose key.json is not JSON" in refusal
+        assert pem_of(gcs.key).splitlines()[1] not in refusal
+
+        lab.kubectl("delete", "secret", "account", *IN_NAMESPACE)
+        create_secret(lab, tmp_path, "account", json.dumps(google_key(changed.key)))
+        registry = deploy_registry(NAMESPACE, gcs_secret="account", **settings)
+        eventually(60, "the image is pulled again", lambda: registry.has("kept/stored", digest), pause=1)
+        assert registry.ops("status", "--no-drift").returncode == 0
+        registry.project.pulumi("destroy", "--yes", "--skip-preview")
+        assert set(objects) <= set(changed.objects()), "the images outlive the stack"
+    finally:
+        lab.kubectl("delete", "namespace", NAMESPACE)
+
+
+def create_secret(lab: Lab, folder: Path, name: str, content: str) -> None:
+    """Create a Secret as docs/choosing.md says, from the file key.json."""
+    file = folder / "key.json"
+    file.write_text(content)
+    lab.kubectl("create", "secret", "generic", name, f"--from-file={file}", *IN_NAMESPACE)

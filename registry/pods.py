@@ -40,7 +40,7 @@ CONTROL_PLANE: TolerationArgsDict = {
 }
 """Toleration for control planes: the guide's node is one, and so are all nodes of many small clusters."""
 
-LOST_NODE_TAINTS = {"node.kubernetes.io/not-ready": 30, "node.kubernetes.io/unreachable": 5}
+LOST_NODE_TAINTS = {"node.kubernetes.io/not-ready": 30, "node.kubernetes.io/unreachable": 0}
 """Seconds before a replica is replaced, if its images are not on its node, by the taint of that node.
 
 A kubelet reports at once that its node is not ready, for example while the container runtime restarts. A node is

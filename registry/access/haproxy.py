@@ -55,6 +55,9 @@ REMEMBERED_SECONDS = 3600
 BUFFER_BYTES = 65_536
 """Bytes of a buffer. With 16 KiB, the default, large layers take a tenth to a fifth more of a core."""
 
+MOST_THREADS = 4
+"""Threads on a node with more processors, because each takes memory."""
+
 MOST_CONNECTIONS = 2000
 """Open connections of clients. Each takes up to 95 KiB before the login, and the container has 256 MiB."""
 
@@ -166,7 +169,12 @@ def _common_sections(endpoints: Endpoints, logging: Logging) -> Iterator[str]:
         f"    log stdout format raw local0 {LOG_LEVELS[logging.level]}",
         f"    hard-stop-after {RELOAD_SECONDS}s",
         f"    maxconn {MOST_CONNECTIONS}",
-        "    nbthread 4",
+        # HAProxy 3 warns if there are more threads than processors.
+        ".if version_atleast(3.0)",
+        f"    thread-hard-limit {MOST_THREADS}",
+        ".else",
+        f"    nbthread {MOST_THREADS}",
+        ".endif",
         f"    tune.bufsize {BUFFER_BYTES}",
         f"    ssl-default-bind-ciphersuites {CIPHERS}",
         "    ssl-default-bind-options ssl-min-ver TLSv1.2",

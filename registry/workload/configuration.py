@@ -40,10 +40,12 @@ UPSTREAM_LOGIN_FILE = "upstream-login"
 With it, a mirror contacts its upstream at the first pull. Without it, a mirror contacts the upstream at its start, and
 exits if there is no answer (CNCF Distribution 3, registry/proxy/proxyauth.go)."""
 
-CHECK_INTERVAL_SECONDS = 5
-"""Seconds between two checks of the object store, and from the start to the first one. AWS bills each one."""
+CHECK_INTERVAL_SECONDS = 3
+"""Seconds between two checks of the object store, and from the start to the first one.
 
-CONNECT_INTERVAL_SECONDS, CONNECT_TIMEOUT_SECONDS = 3, 2
+AWS bills each one: 0.9 million a month cost 4 dollars (0.005 dollars for 1,000 requests of LIST)."""
+
+CONNECT_INTERVAL_SECONDS, CONNECT_TIMEOUT_SECONDS = 1, 2
 """Seconds between two attempts to connect to the store, and the timeout of one. The S3 client has two minutes."""
 
 FIRST_CHECK_SECONDS = 2 + max(CHECK_INTERVAL_SECONDS, CONNECT_INTERVAL_SECONDS + CONNECT_TIMEOUT_SECONDS)

@@ -88,7 +88,7 @@ def test_the_region_of_an_aws_endpoint_must_be_that_of_the_bucket(host: str) -> 
 def test_the_registry_checks_its_object_store_and_the_connection_to_it() -> None:
     health = configuration(deploy_once("registry", {**S3, "s3_endpoint": "http://[2001:db8::7]:9000"}))["health"]
     assert health["storagedriver"] == {"enabled": True, "interval": f"{CHECK_INTERVAL_SECONDS}s"}
-    assert health["tcp"] == [{"addr": "[2001:db8::7]:9000", "interval": "3s", "timeout": "2s"}]
+    assert health["tcp"] == [{"addr": "[2001:db8::7]:9000", "interval": "1s", "timeout": "2s"}]
     named = configuration(deploy_once("registry", {**S3, "s3_endpoint": "https://s3.example.com"}))["health"]
     assert named["tcp"][0]["addr"] == "s3.example.com:443"
 

@@ -120,7 +120,7 @@ def test_a_deployment_on_s3_leaves_a_lost_node(
         time.sleep(2)
         start = time.monotonic()
         with without_worker(lab):
-            eventually(120, "the registry answers", lambda: registry.status("/v2/", "--max-time", "2") == 200)
+            eventually(120, "the registry answers", lambda: registry.status("/v2/", "--max-time", "1") == 200)
             seconds = time.monotonic() - start
             time.sleep(2)
     judgement = traffic.judge(registry, results)

@@ -130,6 +130,11 @@ class Lab:
             return True
         return False
 
+    def delete_namespace(self, name: str) -> None:
+        """Kill the Pods of a namespace, if it exists, and begin to delete it."""
+        self.kubectl("delete", "namespace", name, "--ignore-not-found", "--wait=false")
+        self.kubectl("delete", "pods", "--all", "--namespace", name, "--force", "--grace-period=0", "--wait=false")
+
     def preview(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         return self.pulumi("preview", *STACK, "--config-file", str(self.config), *arguments, check=check)
 
@@ -432,6 +437,8 @@ def projects(lab: Lab) -> Iterator[Callable[..., Project]]:
     def destroy(project: Project) -> None:
         stack = (lab.environment, project.name, project.folder.name)
         if stack_file.has_resources(*stack):
+            for namespace in stack_file.own_namespaces(*stack):
+                lab.delete_namespace(namespace)  # Kubernetes waits for 5 seconds, during which the engine destroys
             project.pulumi("destroy", "--yes", "--skip-preview")
         # This is what `pulumi stack rm` does, without the start of an engine.
         shutil.rmtree(stack_file.path(*stack).parent)

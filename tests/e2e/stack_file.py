@@ -48,6 +48,21 @@ def has_resources(environment: Environment, project: str, stack: str) -> bool:
     return bool(state.get("resources") or state.get("pending_operations"))
 
 
+def own_namespaces(environment: Environment, project: str, stack: str) -> list[str]:
+    """Return the namespaces that `pulumi destroy` deletes, or [] if DaemonSets must first clean up the nodes."""
+    state = json.loads(path(environment, project, stack).read_text())["checkpoint"]["latest"]
+    resources = state.get("resources", [])
+    if any(item["type"] == "kubernetes:apps/v1:DaemonSet" for item in resources):
+        return []
+    return [
+        item["id"]
+        for item in resources
+        if item["type"] == "kubernetes:core/v1:Namespace"
+        and not item.get("external")
+        and not item.get("retainOnDelete")
+    ]
+
+
 def read_outputs(environment: Environment, project: str, stack: str) -> dict[str, Any]:
     """Return the outputs of the last update with decrypted secrets."""
     state = json.loads(path(environment, project, stack).read_text())["checkpoint"]["latest"]

@@ -82,4 +82,4 @@ def test_images_are_stored_in_azure_and_a_changed_key_is_reported(
         registry.project.pulumi("destroy", "--yes", "--skip-preview")
         assert large[7:] in changed.blobs(), "the images outlive the stack"
     finally:
-        lab.kubectl("delete", "namespace", NAMESPACE)
+        lab.delete_namespace(NAMESPACE)

@@ -74,6 +74,6 @@ def test_transforms_aliases_protection_and_retention_take_effect(
     project.up()
     project.pulumi("destroy", "--yes", "--skip-preview")
     pods = lab.kubectl("get", "pods", "--namespace", "composed", "--output", "name")
-    lab.kubectl("delete", "namespace", "composed")
+    lab.delete_namespace("composed")
     lab.kubectl("delete", "lease", "--namespace", "default", "--selector", "app.kubernetes.io/instance=composed")
     assert "pod/docker-registry" in pods, "the retained Pod still runs"

@@ -14,7 +14,7 @@ import pytest
 from tests.e2e import dns
 from tests.e2e import gcs as server
 from tests.e2e.gcs import Gcs, new_key
-from tests.e2e.lab import ADDRESS, Lab, Registry, eventually
+from tests.e2e.lab import ADDRESS, Lab, Registry, eventually, is_ready
 from tests.e2e.object_store import expect_report, push_large_layer
 from tests.issuing import google_key, pem_of
 
@@ -58,7 +58,7 @@ def test_images_are_stored_in_gcs_and_a_deleted_key_is_reported(
         assert verified.returncode == 0, verified.stdout + verified.stderr
 
         server.stop(lab.cluster)
-        expect_report(registry, figures, "does not answer", "firewall")
+        eventually(30, "the Pod is not ready", lambda: not is_ready(registry_pod(lab)), pause=0.5)
         changed = replace(gcs, key=new_key())
         server.start(changed)
         # A running Pod has a token for an hour.
@@ -77,7 +77,12 @@ def test_images_are_stored_in_gcs_and_a_deleted_key_is_reported(
         registry.project.pulumi("destroy", "--yes", "--skip-preview")
         assert set(objects) <= set(changed.objects()), "the images outlive the stack"
     finally:
-        lab.kubectl("delete", "namespace", NAMESPACE)
+        lab.delete_namespace(NAMESPACE)
+
+
+def registry_pod(lab: Lab) -> dict[str, Any]:
+    (pod,) = lab.api.objects("pods", NAMESPACE)
+    return pod
 
 
 def create_secret(lab: Lab, folder: Path, name: str, content: str) -> None:

@@ -114,7 +114,7 @@ def restricted_namespace(lab: Lab) -> Iterator[str]:
     lab.kubectl("create", "namespace", NAMESPACE)
     lab.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
     yield NAMESPACE
-    lab.kubectl("delete", "namespace", NAMESPACE)
+    lab.delete_namespace(NAMESPACE)
 
 
 def test_the_rules_and_the_api_server_agree(lab: Lab, restricted_namespace: str) -> None:

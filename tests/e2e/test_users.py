@@ -84,4 +84,4 @@ def test_an_existing_htpasswd_secret_is_used_and_other_formats_are_refused(
         assert "mine" in lab.kubectl("get", "secrets", "--namespace", "existing", "--output", "name")
         assert "existing" not in lab.kubectl("get", "pv"), "the volume was deleted"
     finally:
-        lab.kubectl("delete", "namespace", "existing")
+        lab.delete_namespace("existing")

@@ -47,6 +47,9 @@ SLOW_PUSHES, SLOW_READS, SLOW_LARGE_LAYERS = 1, 20, 1
 LARGE = 512 * 2**20
 """Bytes of the large layer."""
 
+LINK = 125_000_000
+"""Bytes a second of a link of 1 Gbit/s."""
+
 WRONG_LOGINS = 100
 """Wrong logins of each user in a round whose processor time is measured."""
 
@@ -89,7 +92,8 @@ class Figures:
 
 PUSH, READ, MEMORY = "push", "read", "memory"
 PUSHED_TIME, PUSHED_CPU, PULLED_TIME, PULLED_CPU = "pushed time", "pushed cpu", "pulled time", "pulled cpu"
-"""Names of the measures. The last four are those of a large layer."""
+LINKED_TIME = "pulled time over a link"
+"""Names of the measures. The last five are those of a large layer."""
 
 
 def measure_access(rounds: int) -> Figures:
@@ -146,7 +150,7 @@ def _measure_large_layers(servers: Sequence[Server], figures: Figures) -> None:
     for number in range(LARGE_LAYERS):
         for server in servers:
             if number < SLOW_LARGE_LAYERS or not server.setup.is_slow:
-                for measure, value in _measure_large_layer(server):
+                for measure, value in _measure_large_layer(server, is_linked=not number):
                     values.setdefault((server.setup, measure), []).append(value)
     for (setup, measure), measured in values.items():
         figures.add(setup, measure, median(measured))
@@ -154,8 +158,11 @@ def _measure_large_layers(servers: Sequence[Server], figures: Figures) -> None:
         figures.add(server.setup, MEMORY, server.memory())
 
 
-def _measure_large_layer(server: Server) -> Iterator[tuple[str, float]]:
-    """Push and pull a large layer. Yield times and processor times by measure."""
+def _measure_large_layer(server: Server, *, is_linked: bool) -> Iterator[tuple[str, float]]:
+    """Push and pull a large layer. Yield times and processor times by measure.
+
+    With `is_linked`, pull it a second time, by a client that reads no faster than a link.
+    """
     blob = create_blob(LARGE)
     client = server.client()
     client.log_in()
@@ -167,6 +174,8 @@ def _measure_large_layer(server: Server) -> Iterator[tuple[str, float]]:
             before = server.processor_seconds()
             yield time_of, _time(action, connection, blob)
             yield cpu_of, server.processor_seconds() - before
+        if is_linked:
+            yield LINKED_TIME, _time(client.pull_blob, connection, blob, LINK)
     server.delete_blob(blob.digest)
 
 

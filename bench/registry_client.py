@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import ssl
+import time
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -138,12 +139,15 @@ class Client:
         self.send(connection, "PUT", f"{upload}&digest={blob.digest}", (201,))
         self.send(connection, "HEAD", target, (200,))
 
-    def pull_blob(self, connection: http.client.HTTPSConnection, blob: Blob) -> None:
-        """Pull a blob, and drop its content."""
+    def pull_blob(
+        self, connection: http.client.HTTPSConnection, blob: Blob, bytes_per_second: float | None = None
+    ) -> None:
+        """Pull a blob, and drop its content. Read no faster than `bytes_per_second`, if it is not None."""
         connection.request("GET", f"/v2/{REPOSITORY}/blobs/{blob.digest}", headers=self.header)
         response = connection.getresponse()
         buffer = memoryview(bytearray(READ_BUFFER))
-        received = sum(iter(lambda: response.readinto(buffer), 0))
+        reads = iter(lambda: response.readinto(buffer), 0)
+        received = sum(reads if bytes_per_second is None else _paced(reads, bytes_per_second))
         assert (response.status, received) == (200, blob.size)
 
     def read_manifest(self, connection: http.client.HTTPSConnection) -> None:
@@ -168,3 +172,12 @@ def _manifest(config: Blob, layers: Sequence[Blob]) -> bytes:
 def _typed(config: Blob, layers: Sequence[Blob]) -> Iterator[tuple[str, Blob]]:
     yield "config.v1+json", config
     yield from (("layer.v1.tar", layer) for layer in layers)
+
+
+def _paced(reads: Iterable[int], bytes_per_second: float) -> Iterator[int]:
+    """Yield the byte counts of `reads`, and sleep after each, so that all take as long as at this rate."""
+    start, received = time.perf_counter(), 0
+    for count in reads:
+        received += count
+        time.sleep(max(0, start + received / bytes_per_second - time.perf_counter()))
+        yield count

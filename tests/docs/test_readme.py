@@ -107,7 +107,7 @@ def test_contributing_describes_every_directory() -> None:
     contributing = (ROOT / "CONTRIBUTING.md").read_text()
     described = set(re.findall(r"^\| `([^`|]+)/` \|", contributing, re.MULTILINE))
     directories = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
-    assert described == directories - {"venv", "__pycache__"}
+    assert described == directories - {"venv", "dist", "__pycache__"}
 
 
 def test_every_file_that_contributing_names_exists() -> None:

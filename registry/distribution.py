@@ -1,7 +1,7 @@
 """CNCF Distribution: parts of its configuration and of its container, for the registry and for those of a backup."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -15,11 +15,17 @@ from .validation.quantities import amount
 DRIVER_KEYS = {"access-key": "accesskey", "secret-key": "secretkey"}
 """Keys of an existing Secret, and their names in the registry's S3 driver."""
 
-STORE_DRIVERS = {"s3": "regionendpoint", "azure": "serviceurl", "gcs": ""}
-"""Drivers of object stores, and the parameter of each that has the URL of a server."""
+STORE_URLS: Mapping[str, Callable[[Mapping[str, Any]], str | None]] = {
+    "s3": lambda parameters: parameters.get("regionendpoint"),
+    "azure": lambda parameters: parameters.get("serviceurl"),
+    "gcs": lambda _: GOOGLE,
+}
+"""Functions that return the URL of the object store by the parameters of its driver, or None if the driver finds it."""
 
 PART_BYTES = 5 * 2**20
-"""Size of the parts of an upload, the least that S3 accepts. The driver holds two parts of each layer in flight.
+"""Size of the parts of an upload, the least that S3 accepts. Google takes multiples of 256 KiB.
+
+The S3 driver holds two parts of each layer in flight.
 
 S3 takes 10,000 parts, so a layer may have 48 GiB. With the driver's default of 10 MiB, 64 layers of 32 MiB at once take
 2.2 GiB of memory, and with 5 MiB and GOMEMLIMIT 0.9 GiB."""
@@ -76,12 +82,7 @@ def root_directory(prefix: str | None) -> Mapping[str, str]:
 
 def find_store(driver: Mapping[str, Any]) -> str | None:
     """Return the name of an object store's driver, or None for a file system."""
-    return next((name for name in STORE_DRIVERS if name in driver), None)
-
-
-def store_url(name: str, parameters: Mapping[str, Any]) -> str | None:
-    """Return the URL of the object store, or None if its client finds the server."""
-    return GOOGLE if name == "gcs" else parameters.get(STORE_DRIVERS[name])
+    return next((name for name in STORE_URLS if name in driver), None)
 
 
 def memory_limit(limits: pulumi.Input[dict[str, str]]) -> EnvVarArgsDict:

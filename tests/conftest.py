@@ -403,6 +403,14 @@ def configuration(engine: Engine) -> dict[str, Any]:
     return dict(json.loads(files["config.yml"]))
 
 
+def store_parameters(engine: Engine, driver: str) -> dict[str, Any]:
+    """Return the parameters of an object store's driver, without redirects and without another driver of images."""
+    storage: dict[str, Any] = configuration(engine)["storage"]
+    assert storage["redirect"] == {"disable": True}
+    assert "filesystem" not in storage
+    return dict(storage[driver])
+
+
 def to_base64(text: str) -> str:
     """Return the text in base64, as in the data of a Secret."""
     return b64encode(text.encode()).decode()

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from ..distribution import find_store, render, store_url
+from ..distribution import STORE_URLS, find_store, render
 from ..settings import MirrorSettings, ServingSettings
 from ..upstreams import server_port
 
@@ -133,7 +133,7 @@ def _file(
     if upstream:  # the section of a mirror is called proxy
         file["proxy"] = {**upstream, "exec": {"command": f"{CONFIGURATION_FOLDER}/{UPSTREAM_LOGIN_FILE}"}}
     if store := find_store(driver):
-        file["health"] = _health(store_url(store, driver[store]) if is_direct else None)
+        file["health"] = _health(STORE_URLS[store](driver[store]) if is_direct else None)
     return file
 
 

@@ -20,11 +20,11 @@ from urllib.parse import parse_qsl
 
 from dev import cache
 from dev.cluster import Cluster, process
-from dev.cluster.authority import SERVER, Authority, write_private_file
+from dev.cluster.authority import write_private_file
 from dev.cluster.plan import LAPTOP
 from dev.cluster.process import Daemon
 from dev.console import step
-from tests.e2e.s3 import WITH_KEYS_SCRIPT, route_to_pods
+from tests.e2e.s3 import WITH_KEYS_SCRIPT, curl, route_to_pods, write_certificate
 
 VERSION = "3.35.0"
 """Version of Azurite, the last one for Node.js 20 and older."""
@@ -83,8 +83,7 @@ class Azurite:
         return done.stdout
 
     def _curl(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = ("curl", "--silent", "--max-time", "5", "--cacert", f"{HOME}/ca.crt", *arguments)
-        return self.cluster.run(LAPTOP.name, command, capture_output=True, text=True, check=False)
+        return curl(self.cluster, "--cacert", f"{HOME}/ca.crt", *arguments)
 
 
 @contextmanager
@@ -92,12 +91,8 @@ def serve(cluster: Cluster) -> Iterator[Azurite]:
     """Run a server with an empty container until the block ends, then delete its blobs. Hosts and Pods reach it."""
     home = cluster.path(LAPTOP.name, HOME)
     home.mkdir()
-    authority = Authority.create("azure-ca")
-    authority.issue("server", "azurite", (SERVER,), (LAPTOP.address,)).write(home)
-    ca = authority.pair.certificate_pem
-    (home / "ca.crt").write_bytes(ca)
+    azurite = Azurite(cluster, write_certificate(home, (LAPTOP.address,)))
     route_to_pods(cluster)
-    azurite = Azurite(cluster, ca.decode())
     start(azurite)
     try:
         azurite.create_container()

@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from dev import packages
 from dev.cluster import Cluster, process
-from dev.cluster.authority import SERVER, Authority, write_private_file
+from dev.cluster.authority import write_private_file
 from dev.cluster.plan import LAPTOP
 from dev.cluster.process import Daemon
 from dev.toolchain.build import build_program
-from tests.e2e.s3 import route_to_pods
+from tests.e2e.s3 import curl, route_to_pods, write_certificate
 
 NAMES = ("storage.googleapis.com", "www.googleapis.com", "oauth2.googleapis.com")
 """Names that the driver of the registry connects to."""
@@ -105,14 +105,10 @@ class Gcs:
         """Return whether the front refuses a request without a token."""
         status = ("--output", "/dev/null", "--write-out", "%{http_code}")
         resolved = ("--resolve", f"{NAMES[0]}:443:{LAPTOP.address}", "--cacert", f"{HOME}/ca.crt")
-        return self._run(*resolved, *status, f"https://{NAMES[0]}/storage/v1/b").stdout == "401"
+        return curl(self.cluster, *resolved, *status, f"https://{NAMES[0]}/storage/v1/b").stdout == "401"
 
     def _curl(self, path: str, *options: str) -> CompletedProcess[str]:
-        return self._run(*options, f"http://127.0.0.1:{PORT}{path}")
-
-    def _run(self, *arguments: str) -> CompletedProcess[str]:
-        command = ("curl", "--silent", "--max-time", "5", *arguments)
-        return self.cluster.run(LAPTOP.name, command, capture_output=True, text=True, check=False)
+        return curl(self.cluster, *options, f"http://127.0.0.1:{PORT}{path}")
 
 
 @contextmanager
@@ -120,13 +116,9 @@ def serve(cluster: Cluster) -> Iterator[Gcs]:
     """Run the servers with an empty bucket until the block ends, then delete its objects. Hosts and Pods reach them."""
     home = cluster.path(LAPTOP.name, HOME)
     home.mkdir()
-    authority = Authority.create("google-ca")
-    authority.issue("server", "google", (SERVER,), NAMES).write(home)
-    (home / "server.pem").write_bytes((home / "server.crt").read_bytes() + (home / "server.key").read_bytes())
-    ca = authority.pair.certificate_pem
-    (home / "ca.crt").write_bytes(ca)
+    gcs = Gcs(cluster, write_certificate(home, NAMES))
+    write_private_file(home / "server.pem", (home / "server.crt").read_bytes() + (home / "server.key").read_bytes())
     route_to_pods(cluster)
-    gcs = Gcs(cluster, ca.decode())
     program = build_program(EMULATOR) / EMULATOR
     command = (str(program), "-scheme", "http", "-host", "127.0.0.1", "-port", str(PORT), "-backend", "memory")
     try:

@@ -1,15 +1,41 @@
-"""Checks of a registry on any object store: a large layer, and the report of a fault."""
+"""Inputs, pushed images and reported faults of a registry on any object store."""
 
 import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ops.servers import SILENT_SECONDS
-from tests.e2e.lab import Registry, eventually, read_location
+from tests.e2e.lab import ADDRESS, Registry, eventually, read_location
+
+PREFIX = "stored/team"
+"""Folder of the images in the store."""
+
+IMAGE = "kept/stored"
+"""Name of the small image."""
 
 LAYER_BYTES = 11 << 20
 """Bytes of a layer that the registry uploads in three parts."""
+
+
+def inputs_of(storage: str, namespace: str, port: int, ca_pem: str) -> dict[str, Any]:
+    """Return the inputs of a Deployment in an existing namespace, with its images in the folder `PREFIX` of a store."""
+    return {
+        **{"namespace": namespace, "create_namespace": False, "port": port},
+        **{"exposure": "external-ips", "external_ips": [ADDRESS], "workload": "deployment"},
+        **{"storage": storage, f"{storage}_prefix": PREFIX, "upstream_ca": ca_pem},
+    }
+
+
+def push_and_verify(registry: Registry, folder: Path) -> tuple[str, list[str]]:
+    """Push a small image and a large layer. Return the digest of the image, and the names of both objects."""
+    digest = registry.push(IMAGE)
+    assert registry.has(IMAGE, digest)
+    digests = (digest, push_large_layer(registry, folder))
+    verified = registry.ops("verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    return digest, [f"{PREFIX}/docker/registry/v2/blobs/sha256/{each[7:9]}/{each[7:]}/data" for each in digests]
 
 
 def push_large_layer(registry: Registry, folder: Path) -> str:

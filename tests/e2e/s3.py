@@ -7,10 +7,11 @@ import os
 import secrets
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import CompletedProcess
 
 from dev.cluster import Cluster, process
 from dev.cluster.authority import SERVER, Authority, write_private_file
@@ -85,11 +86,7 @@ def frozen(cluster: Cluster) -> Iterator[None]:
 
 def _prepare(home: Path) -> S3:
     """Write the server's certificate, and create the folders of the bucket and of its metadata."""
-    authority = Authority.create("s3-ca")
-    authority.issue("server", "s3", (SERVER,), (LAPTOP.address,)).write(home)
-    ca = authority.pair.certificate_pem
-    (home / "ca.crt").write_bytes(ca)
-    s3 = S3(ca.decode(), home / "buckets" / BUCKET)
+    s3 = S3(write_certificate(home, (LAPTOP.address,)), home / "buckets" / BUCKET)
     s3.folder.mkdir(parents=True)
     (home / "metadata").mkdir()
     return s3
@@ -105,6 +102,20 @@ def _command(s3: S3) -> tuple[str, ...]:
     )
 
 
+def write_certificate(home: Path, hosts: Sequence[str]) -> str:
+    """Write `server.crt`, `server.key` and the `ca.crt` of a new CA into a server's folder, and return the CA, PEM."""
+    authority = Authority.create(f"{home.name}-ca")
+    authority.issue("server", home.name, (SERVER,), hosts).write(home)
+    (home / "ca.crt").write_bytes(authority.pair.certificate_pem)
+    return authority.pair.certificate_pem.decode()
+
+
+def curl(cluster: Cluster, *arguments: str) -> CompletedProcess[str]:
+    """Run curl on the laptop, for at most five seconds."""
+    command = ("curl", "--silent", "--max-time", "5", *arguments)
+    return cluster.run(LAPTOP.name, command, capture_output=True, text=True, check=False)
+
+
 def route_to_pods(cluster: Cluster) -> None:
     """Add the laptop's routes to Pods, because packets of a Pod leave its node with the Pod's own address."""
     for node in NODES:
@@ -112,5 +123,4 @@ def route_to_pods(cluster: Cluster) -> None:
 
 
 def _responds(cluster: Cluster, s3: S3) -> bool:
-    command = ("curl", "--silent", "--max-time", "5", "--cacert", f"{HOME}/ca.crt", s3.endpoint)
-    return cluster.run(LAPTOP.name, command, capture_output=True, check=False).returncode == 0
+    return curl(cluster, "--cacert", f"{HOME}/ca.crt", s3.endpoint).returncode == 0

@@ -7,14 +7,13 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.e2e import azurite as server
 from tests.e2e.azurite import Azurite
-from tests.e2e.lab import ADDRESS, Lab, Registry, eventually
-from tests.e2e.object_store import expect_report, push_large_layer
+from tests.e2e.lab import Lab, Registry, eventually
+from tests.e2e.object_store import IMAGE, expect_report, inputs_of, push_and_verify
 
 pytestmark = [
     pytest.mark.e2e,
@@ -22,7 +21,6 @@ pytestmark = [
 ]
 
 NAMESPACE = "stored-azure"
-PREFIX = "stored/team"
 IN_NAMESPACE = ("--namespace", NAMESPACE)
 
 
@@ -39,11 +37,9 @@ def test_images_are_stored_in_azure_and_a_changed_key_is_reported(
     tmp_path: Path,
     figures: Callable[[str], None],
 ) -> None:
-    settings: dict[str, Any] = {
-        **{"namespace": NAMESPACE, "create_namespace": False, "port": 5074},
-        **{"exposure": "external-ips", "external_ips": [ADDRESS], "workload": "deployment"},
-        **{"storage": "azure", "azure_account": azurite.account, "azure_container": azurite.container},
-        **{"azure_endpoint": azurite.endpoint, "azure_prefix": PREFIX, "upstream_ca": azurite.ca_pem},
+    settings = {
+        **inputs_of("azure", NAMESPACE, 5074, azurite.ca_pem),
+        **{"azure_account": azurite.account, "azure_container": azurite.container, "azure_endpoint": azurite.endpoint},
     }
     lab.kubectl("create", "namespace", NAMESPACE)
     try:
@@ -53,14 +49,9 @@ def test_images_are_stored_in_azure_and_a_changed_key_is_reported(
         connection_string = f"--from-literal=account-key=AccountName=team;AccountKey={azurite.key}"
         lab.kubectl("create", "secret", "generic", "connection", connection_string, *IN_NAMESPACE)
         registry = deploy_registry(NAMESPACE, azure_secret="account", **settings)
-        digest = registry.push("kept/stored")
-        assert registry.has("kept/stored", digest)
-        large = push_large_layer(registry, tmp_path)
+        digest, names = push_and_verify(registry, tmp_path)
         blobs = azurite.blobs()
-        for stored in (digest, large):
-            assert f"<Name>{PREFIX}/docker/registry/v2/blobs/sha256/{stored[7:9]}/{stored[7:]}/data</Name>" in blobs
-        verified = registry.ops("verify")
-        assert verified.returncode == 0, verified.stdout + verified.stderr
+        assert all(f"<Name>{name}</Name>" in blobs for name in names), blobs
 
         server.stop(lab.cluster)
         expect_report(registry, figures, "no program listens", "`azure_endpoint`")
@@ -77,9 +68,10 @@ def test_images_are_stored_in_azure_and_a_changed_key_is_reported(
             "create", "secret", "generic", "account", f"--from-literal=account-key={changed.key}", *IN_NAMESPACE
         )
         registry = deploy_registry(NAMESPACE, azure_secret="account", **settings)
-        eventually(60, "the image is pulled again", lambda: registry.has("kept/stored", digest), pause=1)
+        eventually(60, "the image is pulled again", lambda: registry.has(IMAGE, digest), pause=1)
         assert registry.ops("status", "--no-drift").returncode == 0
         registry.project.pulumi("destroy", "--yes", "--skip-preview")
-        assert large[7:] in changed.blobs(), "the images outlive the stack"
+        blobs = changed.blobs()
+        assert all(name in blobs for name in names), "the images outlive the stack"
     finally:
         lab.delete_namespace(NAMESPACE)

@@ -14,14 +14,13 @@ import pytest
 from tests.e2e import dns
 from tests.e2e import gcs as server
 from tests.e2e.gcs import Gcs, new_key
-from tests.e2e.lab import ADDRESS, Lab, Registry, eventually, is_ready
-from tests.e2e.object_store import expect_report, push_large_layer
+from tests.e2e.lab import Lab, Registry, eventually, is_ready
+from tests.e2e.object_store import IMAGE, expect_report, inputs_of, push_and_verify
 from tests.issuing import google_key, pem_of
 
 pytestmark = pytest.mark.e2e
 
 NAMESPACE = "stored-gcs"
-PREFIX = "stored/team"
 IN_NAMESPACE = ("--namespace", NAMESPACE)
 
 
@@ -38,24 +37,15 @@ def test_images_are_stored_in_gcs_and_a_deleted_key_is_reported(
     tmp_path: Path,
     figures: Callable[[str], None],
 ) -> None:
-    settings: dict[str, Any] = {
-        **{"namespace": NAMESPACE, "create_namespace": False, "port": 5075},
-        **{"exposure": "external-ips", "external_ips": [ADDRESS], "workload": "deployment"},
-        **{"storage": "gcs", "gcs_bucket": gcs.bucket, "gcs_prefix": PREFIX, "upstream_ca": gcs.ca_pem},
-    }
+    settings = {**inputs_of("gcs", NAMESPACE, 5075, gcs.ca_pem), "gcs_bucket": gcs.bucket}
     lab.kubectl("create", "namespace", NAMESPACE)
     try:
         create_secret(lab, tmp_path, "account", json.dumps(google_key(gcs.key)))
         create_secret(lab, tmp_path, "pem", pem_of(gcs.key))
         registry = deploy_registry(NAMESPACE, gcs_secret="account", **settings)
-        digest = registry.push("kept/stored")
-        assert registry.has("kept/stored", digest)
-        large = push_large_layer(registry, tmp_path)
+        digest, names = push_and_verify(registry, tmp_path)
         objects = gcs.objects()
-        for stored in (digest, large):
-            assert f"{PREFIX}/docker/registry/v2/blobs/sha256/{stored[7:9]}/{stored[7:]}/data" in objects
-        verified = registry.ops("verify")
-        assert verified.returncode == 0, verified.stdout + verified.stderr
+        assert {*names} <= {*objects}
 
         server.stop(lab.cluster)
         eventually(30, "the Pod is not ready", lambda: not is_ready(registry_pod(lab)), pause=0.5)
@@ -72,10 +62,10 @@ def test_images_are_stored_in_gcs_and_a_deleted_key_is_reported(
         lab.kubectl("delete", "secret", "account", *IN_NAMESPACE)
         create_secret(lab, tmp_path, "account", json.dumps(google_key(changed.key)))
         registry = deploy_registry(NAMESPACE, gcs_secret="account", **settings)
-        eventually(60, "the image is pulled again", lambda: registry.has("kept/stored", digest), pause=1)
+        eventually(60, "the image is pulled again", lambda: registry.has(IMAGE, digest), pause=1)
         assert registry.ops("status", "--no-drift").returncode == 0
         registry.project.pulumi("destroy", "--yes", "--skip-preview")
-        assert set(objects) <= set(changed.objects()), "the images outlive the stack"
+        assert {*objects} <= {*changed.objects()}, "the images outlive the stack"
     finally:
         lab.delete_namespace(NAMESPACE)
 

@@ -16,7 +16,7 @@ from ops import kubernetes, pod_diagnosis, server_errors, servers, stack, verify
 from ops.errors import ClusterError, CommandError
 from ops.kubernetes import list_registry_pods
 from ops.registry_client import RegistryClient
-from ops.server_errors import AZURE, GOOGLE, HEALTH_CHECK, S3, UPSTREAM, explain, find_store
+from ops.server_errors import AZURE, GOOGLE, HEALTH_CHECK, S3, UPSTREAM, Server, explain, find_store
 from ops.servers import find_problem
 from ops.stack import Outputs
 from ops.status import verdicts
@@ -84,7 +84,7 @@ def log_line(error: str) -> str:
     return f'time="2026-11-26T04:38:55Z" level=error msg="{HEALTH_CHECK}{error}" go.version=go1.26.8'
 
 
-AZURE_ERRORS: Mapping[str, tuple[str, str]] = {
+AZURE_ERRORS: dict[str, tuple[str, str]] = {
     "azure: HEAD https://team.blob.core.windows.net/images/a%2F\\n---\\nRESPONSE 403: 403 Server failed to "
     "authenticate the request.\\nERROR CODE: AuthenticationFailed": ("refused the login", "`azure_secret`"),
     "azure: GET https://team.blob.core.windows.net/images\\n---\\nRESPONSE 404: 404 The specified container does not "
@@ -105,17 +105,7 @@ AZURE_ERRORS: Mapping[str, tuple[str, str]] = {
 """Errors of the Azure driver of CNCF Distribution 3.1.2, with a part of the cause and of the remedy."""
 
 
-@pytest.mark.parametrize("error", AZURE_ERRORS)
-def test_an_error_of_the_azure_server_has_a_cause_and_a_remedy(error: str) -> None:
-    cause, remedy = AZURE_ERRORS[error]
-    line = log_line(error)
-    assert find_store(line) is AZURE
-    problem = explain(AZURE, line)
-    assert cause in problem.cause
-    assert remedy in problem.remedy
-
-
-GOOGLE_ERRORS: Mapping[str, tuple[str, str]] = {
+GOOGLE_ERRORS: dict[str, tuple[str, str]] = {
     "gcs: storage: bucket doesn't exist: googleapi: Error 404: Not Found, notFound": ("not exist", "`gcs_bucket`"),
     "gcs: googleapi: Error 403: registry@team.iam.gserviceaccount.com does not have storage.objects.list access to the "
     "Google Cloud Storage bucket.\\nMore details:\\nReason: forbidden": ("lacks a right", "`gcs_secret`"),
@@ -131,12 +121,15 @@ GOOGLE_ERRORS: Mapping[str, tuple[str, str]] = {
 """Errors of the GCS driver of CNCF Distribution 3.1.2, with a part of the cause and of the remedy."""
 
 
-@pytest.mark.parametrize("error", GOOGLE_ERRORS)
-def test_an_error_of_the_google_server_has_a_cause_and_a_remedy(error: str) -> None:
-    cause, remedy = GOOGLE_ERRORS[error]
+ERRORS_OF_STORES = [(AZURE, error) for error in AZURE_ERRORS] + [(GOOGLE, error) for error in GOOGLE_ERRORS]
+
+
+@pytest.mark.parametrize(("store", "error"), ERRORS_OF_STORES)
+def test_an_error_of_a_cloud_has_a_cause_and_a_remedy(store: Server, error: str) -> None:
+    cause, remedy = (AZURE_ERRORS | GOOGLE_ERRORS)[error]
     line = log_line(error)
-    assert find_store(line) is GOOGLE
-    problem = explain(GOOGLE, line)
+    assert find_store(line) is store
+    problem = explain(store, line)
     assert cause in problem.cause
     assert remedy in problem.remedy
 

@@ -8,7 +8,7 @@ import pytest
 
 from registry import PrivateRegistry
 from registry.validation import InvalidInput
-from tests.conftest import Deploy, Engine, configuration, to_base64, unwrap_secret
+from tests.conftest import Deploy, Engine, configuration, store_parameters, to_base64, unwrap_secret
 from tests.examples import CA
 
 CONTAINER: dict[str, Any] = {"storage": "azure", "azure_account": "team", "azure_container": "images"}
@@ -17,12 +17,9 @@ KEY = b64encode(b"a key of 64 bytes").decode()
 
 
 def section(deploy: Deploy, engine: Engine, **args: Any) -> dict[str, Any]:
-    """Deploy a registry, and return the storage section of its configuration."""
+    """Deploy a registry, and return the parameters of its driver."""
     deploy(lambda: PrivateRegistry("registry", cast(Any, args)))
-    storage: dict[str, Any] = configuration(engine)["storage"]
-    assert storage["redirect"] == {"disable": True}
-    assert "filesystem" not in storage
-    return dict(storage["azure"])
+    return store_parameters(engine, "azure")
 
 
 def store_key(engine: Engine, key: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from registry import PrivateRegistry
 from registry.validation import InvalidInput
-from tests.conftest import Deploy, Engine, configuration, to_base64
+from tests.conftest import Deploy, Engine, configuration, store_parameters, to_base64
 from tests.issuing import google_key, p256, pem_of
 
 BUCKET: dict[str, Any] = {"storage": "gcs", "gcs_bucket": "images"}
@@ -18,12 +18,9 @@ FIELDS = {name: FILE[name] for name in ("type", "private_key_id", "private_key",
 
 
 def section(deploy: Deploy, engine: Engine, **args: Any) -> dict[str, Any]:
-    """Deploy a registry, and return the storage section of its configuration."""
+    """Deploy a registry, and return the parameters of its driver."""
     deploy(lambda: PrivateRegistry("registry", cast(Any, args)))
-    storage: dict[str, Any] = configuration(engine)["storage"]
-    assert storage["redirect"] == {"disable": True}
-    assert "filesystem" not in storage
-    return dict(storage["gcs"])
+    return store_parameters(engine, "gcs")
 
 
 def store_key(engine: Engine, content: str) -> None:

@@ -59,6 +59,7 @@ frontend google
     http-request set-header X-Forwarded-Proto https  # for the address of an upload
     default_backend emulator
 backend emulator
+    option http-server-close  # a request on a kept connection that the emulator closes would end in an EOF
     server emulator 127.0.0.1:{port}
 """
 """Settings of HAProxy. A request may have an issued token, or one that its client signed itself, as with Google."""
